@@ -1,0 +1,2 @@
+//! The `zord` program.
+fn main() {}

@@ -1,0 +1,118 @@
+//! What fits in memory. [`plan`] is pure arithmetic over a model's [`Shape`], the machine's [`MemoryFacts`] and a
+//! [`Policy`]; [`probe`] reads the facts; [`watch`] decides what to give back while running.
+
+use serde::Serialize;
+
+pub mod plan;
+pub mod probe;
+pub mod watch;
+
+/// How a KV cache stores its numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KvType {
+    /// 2 bytes a number.
+    #[default]
+    F16,
+    /// 34 bytes for 32 numbers; needs flash attention.
+    Q8_0,
+    /// 18 bytes for 32 numbers; needs flash attention.
+    Q4_0,
+}
+
+/// What a person, the configuration or a command line asked for; `None` leaves it to the plan.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Bytes the whole program may take.
+    pub budget: Option<u64>,
+    /// Tokens of context.
+    pub n_ctx: Option<u32>,
+    /// KV cache type.
+    pub kv_type: Option<KvType>,
+    /// Physical batch.
+    pub n_ubatch: Option<u32>,
+    /// Threads.
+    pub threads: Option<u32>,
+    /// Flash attention on or off.
+    pub flash: Option<bool>,
+    /// Sequences in the context (1: chat only).
+    pub n_seq: u32,
+    /// The last run ended uncleanly: plan lower.
+    pub careful: bool,
+}
+
+/// What the machine has, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryFacts {
+    /// MemTotal.
+    pub total: u64,
+    /// MemAvailable.
+    pub available: u64,
+    /// The smallest cgroup limit above us, less what other members use; `None` without one.
+    pub cgroup: Option<u64>,
+}
+
+/// What will be used, and why. Sizes in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// Tokens of context.
+    pub n_ctx: u32,
+    /// KV cache type (K and V).
+    pub kv_type: KvType,
+    /// Physical batch.
+    pub n_ubatch: u32,
+    /// Threads.
+    pub threads: u32,
+    /// Sequences.
+    pub n_seq: u32,
+    /// Flash attention.
+    pub flash: bool,
+    /// Whether llama.cpp may keep a second, rearranged copy of the weights (faster, not reclaimable).
+    pub repack: bool,
+    /// The weights in the file: mmap'd, and the kernel may drop their pages.
+    pub weights: u64,
+    /// Of the weights, what is copied into memory of our own (not reclaimable).
+    pub weights_copied: u64,
+    /// The KV cache.
+    pub kv: u64,
+    /// Compute buffers.
+    pub compute: u64,
+    /// The program itself, vocabulary and context bookkeeping included.
+    pub program: u64,
+    /// The sum: what the resident set will reach at its peak.
+    pub total: u64,
+    /// What it had to stay inside.
+    pub budget: u64,
+    /// Why these values, one sentence.
+    pub reason: String,
+}
+
+/// It does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("the model needs {} and the budget is {}", bytes(*need), bytes(*have))]
+pub struct Refusal {
+    /// Bytes the smallest useful plan takes.
+    pub need: u64,
+    /// Bytes there are.
+    pub have: u64,
+    /// The way out: a context or quantization that would fit.
+    pub hint: String,
+}
+
+impl crate::error::Advise for Refusal {
+    fn hint(&self) -> Option<String> {
+        Some(self.hint.clone())
+    }
+}
+
+/// A size as people read it: `98.4 MB`-style decimal for files is what shops use; memory here is in binary units.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}

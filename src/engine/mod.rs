@@ -1,0 +1,331 @@
+//! Who talks to the model: one thread owns it, jobs go in, events come out.
+//!
+//! [`Engine::start`] spawns the thread; it loads in the background and answers with [`Event::Loaded`] or
+//! [`Event::LoadFailed`]. Each [`Job`] ends in exactly one [`Event::Done`] or [`Event::Failed`] with its id. The same
+//! interface is spoken by `local` (llama.cpp in this process, feature `engine`) and `remote` (an OpenAI-compatible
+//! server). What it refuses to do: draw, read the configuration, or keep a conversation; a request carries all of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget::Plan;
+use crate::chat::Message;
+
+/// Names a job; late pieces of a dead job are recognised by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// Raised by whoever asked; polled inside the evaluation, so that cancelling takes effect within 100 ms.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A flag that is down.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ask the job to stop. It still ends with `Done` (stop reason [`Stop::Cancelled`]).
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the job was asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One thing to do, with the flag that stops it.
+#[derive(Debug)]
+pub struct Job {
+    /// Names it in the events.
+    pub id: JobId,
+    /// Stops it.
+    pub cancel: Cancel,
+    /// What to do.
+    pub work: Work,
+}
+
+/// The kinds of work.
+#[derive(Debug)]
+pub enum Work {
+    /// Answer a conversation.
+    Chat(ChatRequest),
+    /// Continue plain text (no template, no special tokens parsed).
+    Complete(CompleteRequest),
+    /// Count the tokens of a text as the model sees it; answered by [`Outcome::Counted`].
+    Count(String),
+    /// Write the chat's KV cache to a file (for the session named by the caller).
+    Save(PathBuf),
+    /// Read the chat's KV cache from a file; a snapshot that does not fit model, version or settings is ignored and
+    /// answered by [`Outcome::Restored`] with zero tokens.
+    Restore(PathBuf),
+    /// Forget the chat's KV cache; what is given back to the system is the memory of its cells.
+    Release,
+}
+
+/// A conversation to answer.
+#[derive(Clone, Debug, Default)]
+pub struct ChatRequest {
+    /// The turns in order; a system message, if any, first. Thinking is already taken out of past answers.
+    pub turns: Vec<Message>,
+    /// Send the last turn's text as it is, without a template.
+    pub raw: bool,
+    /// How to choose tokens.
+    pub sampling: Sampling,
+    /// At most this many new tokens; `None`: until the context is full.
+    pub max_tokens: Option<u32>,
+    /// Texts that end the answer; they are not part of it.
+    pub stop: Vec<String>,
+    /// What to do when the turns do not fit.
+    pub overflow: Overflow,
+}
+
+/// Plain text to continue.
+#[derive(Clone, Debug)]
+pub struct CompleteRequest {
+    /// The text before the cursor.
+    pub prefix: String,
+    /// How to choose tokens.
+    pub sampling: Sampling,
+    /// At most this many new tokens.
+    pub max_tokens: u32,
+    /// Texts that end the completion.
+    pub stop: Vec<String>,
+}
+
+/// What happens to older turns when the context is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overflow {
+    /// They are left out of the prompt (and stay in the session).
+    #[default]
+    Drop,
+    /// The model writes a short summary of them, which takes their place.
+    Summarise,
+}
+
+/// The sampling chain, in the order it is applied: penalties, DRY, top-k, top-p, min-p, temperature, draw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sampling {
+    /// 0 is greedy.
+    pub temperature: f32,
+    /// 0 is off.
+    pub top_k: i32,
+    /// 1 is off.
+    pub top_p: f32,
+    /// 0 is off.
+    pub min_p: f32,
+    /// 1 is off.
+    pub repeat_penalty: f32,
+    /// How many past tokens the penalties look at.
+    pub repeat_last_n: i32,
+    /// 0 is off.
+    pub dry_multiplier: f32,
+    /// The same seed and prompt give the same text on the same machine.
+    pub seed: u32,
+}
+
+impl Default for Sampling {
+    /// Greedy.
+    fn default() -> Self {
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repeat_penalty: 1.0,
+            repeat_last_n: 64,
+            dry_multiplier: 0.0,
+            seed: 0,
+        }
+    }
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stop {
+    /// The model said so.
+    End,
+    /// One of the stop texts came up.
+    Text,
+    /// `max_tokens` was reached.
+    Length,
+    /// No cell was left in the context.
+    Context,
+    /// The person stopped it.
+    Cancelled,
+}
+
+/// What a generation took. Times in milliseconds, rates in tokens per second.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stats {
+    /// Tokens of the whole prompt.
+    pub prompt_tokens: u32,
+    /// Of these, how many were evaluated now; the rest came from the KV cache.
+    pub prefilled_tokens: u32,
+    /// New tokens.
+    pub generated_tokens: u32,
+    /// From taking up the job to the first token.
+    pub first_token_ms: f64,
+    /// Evaluation of the prompt.
+    pub prefill_tps: f64,
+    /// Generation, after the first token.
+    pub decode_tps: f64,
+    /// Tokens proposed by speculation.
+    pub drafted_tokens: u32,
+    /// Of these, how many were accepted.
+    pub accepted_tokens: u32,
+    /// Cells in use after the job.
+    pub context_tokens: u32,
+}
+
+/// How a job ended well.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A chat or a completion.
+    Generated {
+        /// The whole text.
+        text: String,
+        /// Why it ended.
+        stop: Stop,
+        /// What it took.
+        stats: Stats,
+    },
+    /// Tokens of a text.
+    Counted(u32),
+    /// A snapshot was written: tokens in it.
+    Saved(u32),
+    /// A snapshot was read: tokens taken over, zero if it did not fit.
+    Restored(u32),
+    /// The chat's cells are free.
+    Released,
+}
+
+/// What the engine tells.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// How far loading is, 0 to 1.
+    Loading(f32),
+    /// The model can be used.
+    Loaded(Box<Facts>),
+    /// The model cannot be used; the engine is at its end.
+    LoadFailed {
+        /// What went wrong.
+        message: String,
+        /// The way out.
+        hint: Option<String>,
+    },
+    /// Older turns were left out: the first `turns` after the system message, perhaps replaced by a summary.
+    Cut {
+        /// The job that needed the room.
+        job: JobId,
+        /// How many turns (messages, without the system message) were left out.
+        turns: usize,
+        /// What took their place.
+        summary: Option<String>,
+    },
+    /// How much of the prompt is evaluated.
+    Prefill {
+        /// The job.
+        job: JobId,
+        /// Tokens evaluated.
+        done: u32,
+        /// Tokens to evaluate.
+        total: u32,
+    },
+    /// New text; never splits a character.
+    Piece {
+        /// The job.
+        job: JobId,
+        /// The text.
+        text: String,
+    },
+    /// The job is over.
+    Done {
+        /// The job.
+        job: JobId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The job is over and did not succeed; the engine goes on.
+    Failed {
+        /// The job.
+        job: JobId,
+        /// What went wrong.
+        message: String,
+        /// The way out.
+        hint: Option<String>,
+    },
+}
+
+/// What is known of a loaded model (or a server).
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// As the file or the server names it.
+    pub name: String,
+    /// `llama`, `qwen2`, …; empty for a server.
+    pub architecture: String,
+    /// Tokens of context in use.
+    pub n_ctx: u32,
+    /// Tokens of context the model was trained for.
+    pub n_ctx_train: u32,
+    /// What was planned; `None` for a server.
+    pub plan: Option<Plan>,
+    /// From the start of the thread to here, in milliseconds.
+    pub load_ms: f64,
+    /// Whether the chat template came from the file (else the name of the built-in one).
+    pub template: String,
+    /// Whether the model opens its answers with a thinking block.
+    pub thinks: bool,
+}
+
+/// What to load, with everything decided.
+#[derive(Clone, Debug)]
+pub enum Spec {
+    /// A GGUF file in this process.
+    Local(LocalSpec),
+    /// A server that speaks OpenAI's chat completions.
+    Remote(RemoteSpec),
+}
+
+/// A model in this process.
+#[derive(Clone, Debug)]
+pub struct LocalSpec {
+    /// The GGUF file.
+    pub model: PathBuf,
+    /// Context, KV types, ubatch, threads.
+    pub plan: Plan,
+    /// Adapters and their scales.
+    pub lora: Vec<(PathBuf, f32)>,
+    /// Propose tokens from n-grams of the conversation.
+    pub speculate: bool,
+    /// Processors to pin the threads to; empty: not pinned.
+    pub cpus: Vec<usize>,
+}
+
+/// A server.
+#[derive(Clone, Debug)]
+pub struct RemoteSpec {
+    /// `http://host:port`, with or without `/v1`.
+    pub url: String,
+    /// The model's name there; `None`: the first it lists.
+    pub model: Option<String>,
+    /// Sent as a bearer token.
+    pub key: Option<String>,
+}
+
+#[cfg(feature = "engine")]
+pub mod local;
+pub mod presets;
+pub mod remote;
+mod start;
+
+pub use start::Engine;

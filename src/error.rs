@@ -1,0 +1,96 @@
+//! The one place where errors become text and exit codes.
+//!
+//! Rooms keep their own `thiserror` types; each that can advise implements [`Advise`], and the programs' edge turns any
+//! of them into a [`Report`], printed once on stderr as `error: …`, a blank line and `hint: …`.
+
+use std::fmt;
+
+/// What a program returns to the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// It did what was asked.
+    Done = 0,
+    /// It could not.
+    Failed = 1,
+    /// It was asked wrongly.
+    Usage = 2,
+    /// It was interrupted.
+    Interrupted = 130,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// An error that may know the way out.
+pub trait Advise: std::error::Error {
+    /// What the person can do about it, one sentence without a full stop.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// An error as it is shown: a message with its causes, perhaps a hint, and the exit code.
+#[derive(Debug)]
+pub struct Report {
+    /// Lower case, values in backticks, no full stop.
+    pub message: String,
+    /// The way out.
+    pub hint: Option<String>,
+    /// What the process exits with.
+    pub code: ExitCode,
+}
+
+impl Report {
+    /// A failure (exit code 1) without a hint.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, code: ExitCode::Failed }
+    }
+
+    /// A wrong use (exit code 2) without a hint.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, code: ExitCode::Usage }
+    }
+
+    /// The same report with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\n\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<E: Advise> From<E> for Report {
+    fn from(error: E) -> Self {
+        let hint = error.hint();
+        Self { message: chain(&error), hint, code: ExitCode::Failed }
+    }
+}
+
+/// The message of an error and of every cause under it that it does not already contain, joined by `: `.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let part = inner.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = inner.source();
+    }
+    text
+}

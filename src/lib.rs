@@ -1,0 +1,32 @@
+//! Zord Coder: a coding assistant in a terminal, with the model on the device.
+//!
+//! The rooms, and which way they may look (`bin → cli, run → {ui, engine, app} → {text, chat, budget}`):
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`app`] | what the program thinks: state and `update(Msg) -> Vec<Effect>`; pure |
+//! | [`text`] | what is edited; pure |
+//! | [`chat`] | conversation tree, journal, templates, thinking, what stays when the context is full |
+//! | [`budget`] | what fits in memory: the plan (pure) and the probe of the machine |
+//! | [`engine`] | who talks to llama.cpp, or to a server: one thread, a job in, events out |
+//! | [`models`] | the catalogue, the store, downloads |
+//! | [`device`] | what this machine is: cores and clusters, instruction sets, Termux |
+//! | [`weights`] | model files: bounded readers shared by all programs |
+//! | [`ui`] | draws the state; changes nothing |
+//! | [`cli`] | one file a command of the `zord` program |
+
+pub mod app;
+pub mod budget;
+pub mod chat;
+pub mod cli;
+pub mod config;
+pub mod device;
+pub mod engine;
+pub mod error;
+pub mod models;
+pub mod paths;
+pub mod run;
+pub mod term;
+pub mod text;
+pub mod ui;
+pub mod weights;
