@@ -324,8 +324,11 @@ pub struct RemoteSpec {
 
 #[cfg(feature = "engine")]
 pub mod local;
+pub(crate) mod pieces;
 pub mod presets;
 pub mod remote;
+pub(crate) mod reuse;
+pub(crate) mod speculate;
 mod start;
 
 pub use start::Engine;
