@@ -89,7 +89,8 @@ impl Speculator {
             .map(|&place| place as usize)
             .map(|place| {
                 let before = self.text[..place].iter().rev();
-                let matched = before.zip(self.text.iter().rev()).take(LONGEST_MATCH).take_while(|(a, b)| a == b).count();
+                let matched =
+                    before.zip(self.text.iter().rev()).take(LONGEST_MATCH).take_while(|(a, b)| a == b).count();
                 (place, matched)
             })
             .max_by_key(|&(place, matched)| (matched, place))
