@@ -16,6 +16,7 @@
 //! | [`cli`] | one file a command of the `zord` program |
 
 pub mod app;
+pub mod atomic;
 pub mod budget;
 pub mod chat;
 pub mod cli;
