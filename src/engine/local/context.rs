@@ -43,7 +43,7 @@ impl Model {
         let _ = last_words();
         // SAFETY: the defaults are plain data.
         let mut params = unsafe { sys::llama_model_default_params() };
-        params.use_mmap = true;
+        params.load_mode = sys::LLAMA_LOAD_MODE_MMAP;
         params.use_extra_bufts = repack;
         params.n_gpu_layers = 0;
         params.progress_callback = Some(tell_progress);
@@ -303,8 +303,10 @@ unsafe fn threads(n: u32, cpus: &[usize]) -> *mut sys::ggml_threadpool {
     unsafe {
         let mut params = sys::ggml_threadpool_params_default(n.cast_signed());
         if cpus.len() >= n as usize {
-            for &cpu in cpus.iter().filter(|&&cpu| cpu < params.cpumask.len()) {
-                params.cpumask[cpu] = true;
+            for &cpu in cpus {
+                if let Some(bit) = params.cpumask.get_mut(cpu) {
+                    *bit = true;
+                }
             }
         }
         sys::ggml_threadpool_new(&raw mut params)

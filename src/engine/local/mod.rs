@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::speculate::Costs;
 use super::start::Sink;
@@ -136,7 +136,8 @@ impl Worker {
         let text = |key: &str| header.str(key).unwrap_or_default().to_owned();
         let (architecture, name) = (text("general.architecture"), text("general.name"));
         let has = |token: &str| words.has(token);
-        let hints = Hints { architecture: &architecture, name: &name, has_token: &has };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let hints = Hints { architecture: &architecture, name: &name, has_token: &has, now };
         let (template, notice) = Template::new(header.str("tokenizer.chat_template"), &hints);
         if let Some(notice) = notice {
             tracing::warn!("{notice}");
