@@ -243,7 +243,8 @@ fn fold(input: impl BufRead, id: Option<&SessionId>) -> Result<Read, JournalErro
         if line.bytes.iter().all(u8::is_ascii_whitespace) && !line.long {
             continue;
         }
-        let Some(entry) = parse(&line)? else {
+        let open = !begun && conversation.as_ref().is_none_or(fresh);
+        let Some(entry) = parse(&line, open)? else {
             if line.ended {
                 skipped += 1
             } else {
@@ -252,7 +253,7 @@ fn fold(input: impl BufRead, id: Option<&SessionId>) -> Result<Read, JournalErro
             continue;
         };
         let taken = match (&entry, &mut conversation) {
-            (Entry::Session { id: own, at, model, .. }, slot) if !begun && slot.as_ref().is_none_or(fresh) => {
+            (Entry::Session { id: own, at, model, .. }, slot) if open => {
                 let id = id.unwrap_or(own).clone();
                 *slot = Some(Conversation::new(id, model, *at));
                 begun = true;
@@ -271,8 +272,9 @@ fn fresh(conversation: &Conversation) -> bool {
     conversation.is_empty() && conversation.system().is_none()
 }
 
-/// The entry of a line; `None` if there is none in it.
-fn parse(line: &Line<'_>) -> Result<Option<Entry>, JournalError> {
+/// The entry of a line; `None` if there is none in it. Only a line that may begin the session (`first`) tells the version:
+/// damage further down must not close a whole conversation.
+fn parse(line: &Line<'_>, first: bool) -> Result<Option<Entry>, JournalError> {
     #[derive(Deserialize)]
     struct Header {
         t: String,
@@ -281,17 +283,49 @@ fn parse(line: &Line<'_>) -> Result<Option<Entry>, JournalError> {
     if line.long {
         return Ok(None);
     }
-    let entry = serde_json::from_slice::<Entry>(line.bytes).ok();
+    let entry = frequent(line.bytes).or_else(|| serde_json::from_slice::<Entry>(line.bytes).ok());
     // A later version may have changed the shape of its first line, but not these two.
     let found = match &entry {
         Some(Entry::Session { v, .. }) => *v,
         Some(_) => return Ok(entry),
+        None if !first => return Ok(None),
         None => match serde_json::from_slice::<Header>(line.bytes) {
             Ok(header) if header.t == "session" => header.v,
             _ => 0,
         },
     };
-    if found > VERSION { Err(JournalError::Future { found }) } else { Ok(entry) }
+    if first && found > VERSION { Err(JournalError::Future { found }) } else { Ok(entry) }
+}
+
+/// The kinds of lines that journals are full of, read in a quarter of the time that a tagged enum takes.
+fn frequent(line: &[u8]) -> Option<Entry> {
+    #[derive(Deserialize)]
+    struct Piece {
+        id: NodeId,
+        text: String,
+    }
+    #[derive(Deserialize)]
+    struct Said {
+        id: NodeId,
+        #[serde(default)]
+        parent: Option<NodeId>,
+        role: Role,
+        #[serde(default)]
+        text: String,
+        #[serde(default)]
+        attachments: Vec<Attachment>,
+        #[serde(default)]
+        at: u64,
+    }
+    if line.starts_with(br#"{"t":"append","#) {
+        let Piece { id, text } = serde_json::from_slice(line).ok()?;
+        Some(Entry::Append { id, text })
+    } else if line.starts_with(br#"{"t":"node","#) {
+        let Said { id, parent, role, text, attachments, at } = serde_json::from_slice(line).ok()?;
+        Some(Entry::Node { id, parent, role, text, attachments, at })
+    } else {
+        None
+    }
 }
 
 /// Applies an entry; where the line of a message it needs was destroyed, goes on from the head, so that what was said
