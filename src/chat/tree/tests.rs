@@ -1,4 +1,5 @@
 use super::*;
+use crate::chat::Message;
 
 fn node(id: u32, parent: Option<u32>, role: Role, text: &str) -> Entry {
     Entry::Node {
