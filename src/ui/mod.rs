@@ -1,1 +1,3 @@
-//! To be written: ui.
+//! Draws the state; changes nothing.
+
+pub mod theme;
