@@ -23,8 +23,9 @@ pub use languages::{name_of, word_of};
 /// Bytes of a block beyond which it stays plain.
 pub const LARGEST_BLOCK: usize = 64 * 1024;
 
-/// Bytes of new lines that are highlighted at once; more go to the thread.
-const AT_ONCE: usize = 1024;
+/// Bytes of new lines that are highlighted at once (a millisecond or so); more go to the thread, as does everything of a
+/// language that was not met before: its expressions are compiled when first used.
+const AT_ONCE: usize = 256;
 
 /// Blocks kept.
 const BLOCKS: usize = 256;
@@ -168,6 +169,8 @@ struct State {
     /// The most recently used last.
     blocks: VecDeque<Block>,
     next: u64,
+    /// Languages the thread has done something in.
+    met: Vec<&'static str>,
 }
 
 enum Thread {
@@ -187,8 +190,9 @@ struct Task {
 struct Block {
     id: u64,
     language: &'static str,
-    /// The lines done, ends included.
+    /// The lines done or with the thread, ends included.
     done: String,
+    /// What is known of them.
     lines: Vec<Pieces>,
     /// Where to go on; `None` while the thread has it.
     progress: Option<Progress>,
@@ -197,7 +201,7 @@ struct Block {
 impl Highlighter {
     /// One that reads its grammars when first asked, and calls `wake` (from its thread) when there is more to draw.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        let state = State { thread: Thread::Asleep, blocks: VecDeque::new(), next: 0 };
+        let state = State { thread: Thread::Asleep, blocks: VecDeque::new(), next: 0, met: Vec::new() };
         let shared = Shared { state: Mutex::new(state), generation: AtomicU64::new(0), wake: Box::new(wake) };
         Self { shared: Some(Arc::new(shared)) }
     }
@@ -241,7 +245,8 @@ impl State {
         let (whole, last) = new.split_at(new.rfind('\n').map_or(0, |at| at + 1));
         let mut lines = match block.progress.take() {
             None => block.lines.clone(),
-            Some(progress) if new.len() > AT_ONCE => {
+            Some(progress) if !whole.is_empty() && !self.is_little(&block, new) => {
+                block.done.push_str(whole);
                 // a thread that is gone leaves the block as it is
                 let _ = tasks.send(Task { block: block.id, progress, text: whole.to_owned() });
                 block.lines.clone()
@@ -250,7 +255,7 @@ impl State {
                 block.lines.extend(grammar.advance(&mut progress, whole));
                 block.done.push_str(whole);
                 let mut lines = block.lines.clone();
-                if !last.is_empty() {
+                if !last.is_empty() && last.len() <= AT_ONCE && self.met.contains(&block.language) {
                     lines.extend(grammar.advance(&mut progress.clone(), last));
                 }
                 block.progress = Some(progress);
@@ -263,6 +268,12 @@ impl State {
             self.blocks.pop_front();
         }
         lines
+    }
+
+    /// Whether what is new can be done while the caller waits: the next lines of a block that grows, or a single first one.
+    fn is_little(&self, block: &Block, new: &str) -> bool {
+        let goes_on = !block.done.is_empty() || new.lines().count() <= 1;
+        new.len() <= AT_ONCE && goes_on && self.met.contains(&block.language)
     }
 
     /// The block that goes furthest into `text`, or a new one.
@@ -303,8 +314,10 @@ fn serve(shared: &Weak<Shared>, grammar: &Grammar, inbox: &Receiver<Task>) {
         let lines = grammar.advance(&mut progress, &text);
         let done = publish(shared, |state| {
             if let Some(block) = state.blocks.iter_mut().find(|known| known.id == block) {
+                if !state.met.contains(&block.language) {
+                    state.met.push(block.language);
+                }
                 block.lines.extend(lines);
-                block.done.push_str(&text);
                 block.progress = Some(progress);
             }
         });
@@ -328,76 +341,97 @@ mod tests {
     use super::*;
 
     /// One whose grammars are read, and what tells of its next wake.
-    pub(crate) fn ready() -> (Highlighter, Receiver<()>) {
+    fn ready() -> (Highlighter, Receiver<()>) {
         let (sender, woken) = channel();
         let highlighter = Highlighter::new(move || sender.send(()).unwrap_or_default());
-        assert!(highlighter.lines("rust", "fn").is_empty());
+        assert!(highlighter.lines("rust", "fn\n").is_empty());
         woken.recv().unwrap();
         (highlighter, woken)
     }
 
+    /// The lines of a block when all that was left to the thread is done; it ends with a line end.
+    fn settled(highlighter: &Highlighter, woken: &Receiver<()>, language: &str, code: &str) -> Vec<Pieces> {
+        loop {
+            let lines = highlighter.lines(language, code);
+            if lines.len() == code.lines().count() {
+                return lines;
+            }
+            woken.recv().unwrap();
+        }
+    }
+
     fn inks(line: &str, pieces: &Pieces) -> Vec<(Ink, String)> {
-        pieces
-            .iter()
-            .map(|(ink, range)| (*ink, line[range.clone()].to_owned()))
-            .filter(|(ink, _)| *ink != Ink::Plain)
-            .collect()
+        let inked = pieces.iter().filter(|(ink, _)| *ink != Ink::Plain);
+        inked.map(|(ink, range)| (*ink, line[range.clone()].to_owned())).collect()
     }
 
     #[test]
     fn nothing_is_known_before_the_grammars_are_read() {
-        let (highlighter, _woken) = ready();
+        let (highlighter, woken) = ready();
         assert_eq!(highlighter.generation(), 1);
-        assert_eq!(highlighter.lines("rust", "fn main() {}\n").len(), 1);
         assert!(highlighter.lines("no such language", "x\n").is_empty());
         assert!(Highlighter::off().lines("rust", "fn\n").is_empty());
+        assert!(highlighter.lines("rust", "fn main() {}\n").is_empty());
+        woken.recv().unwrap();
+        assert_eq!(highlighter.generation(), 2);
+        assert_eq!(highlighter.lines("rust", "fn main() {}\n").len(), 1);
     }
 
     #[test]
     fn the_languages_of_the_mission_have_keywords_and_strings() {
-        let (highlighter, _woken) = ready();
+        let (highlighter, woken) = ready();
         for (language, code, keyword) in [
-            ("python", "def f(): return \"s\"", "def"),
-            ("js", "function f() { return \"s\" }", "function"),
-            ("ts", "const x = \"s\"", "const"),
-            ("cpp", "return \"s\";", "return"),
-            ("rs", "fn f() { \"s\" }", "fn"),
-            ("go", "func f() { return \"s\" }", "func"),
-            ("java", "class A { String s = \"s\"; }", "class"),
-            ("bash", "if true; then echo \"s\"; fi", "if"),
-            ("C#", "class A { string s = \"s\"; }", "class"),
+            ("python", "def f(): return \"s\"\n", "def"),
+            ("js", "function f() { return \"s\" }\n", "function"),
+            ("ts", "const x = \"s\"\n", "const"),
+            ("cpp", "return \"s\";\n", "return"),
+            ("rs", "fn f() { \"s\" }\n", "fn"),
+            ("go", "func f() { return \"s\" }\n", "func"),
+            ("java", "class A { String s = \"s\"; }\n", "class"),
+            ("bash", "if true; then echo \"s\"; fi\n", "if"),
+            ("C#", "class A { string s = \"s\"; }\n", "class"),
         ] {
-            let lines = highlighter.lines(language, code);
-            assert_eq!(lines.len(), 1, "{language}");
+            let lines = settled(&highlighter, &woken, language, code);
             let inks = inks(code, &lines[0]);
-            assert!(
-                inks.iter().any(|(ink, text)| *ink == Ink::Keyword && text.trim() == keyword),
-                "{language}: {inks:?}"
-            );
-            assert!(inks.iter().any(|(ink, text)| *ink == Ink::Text && text.contains('s')), "{language}: {inks:?}");
+            let has = |ink: Ink, wanted: &str| inks.iter().any(|(is, text)| *is == ink && text.contains(wanted));
+            assert!(has(Ink::Keyword, keyword) && has(Ink::Text, "s"), "{language}: {inks:?}");
         }
     }
 
     #[test]
     fn a_block_that_grows_is_continued_as_if_it_had_been_whole() {
-        let (highlighter, _woken) = ready();
+        let (highlighter, woken) = ready();
         let code = "/* one\n two */ fn f() {\n    let s = \"a\n b\";\n}\n";
-        let whole = ready().0.lines("rust", code);
+        let (other, other_woken) = ready();
+        let whole = settled(&other, &other_woken, "rust", code);
         for end in 0..code.len() {
             let _ = highlighter.lines("rust", &code[..end]);
         }
-        assert_eq!(highlighter.lines("rust", code), whole);
+        assert_eq!(settled(&highlighter, &woken, "rust", code), whole);
         assert_eq!(inks("/* one", &whole[0]), [(Ink::Comment, "/* one".to_owned())]);
     }
 
     #[test]
-    fn much_at_once_is_left_to_the_thread() {
+    fn blocks_that_begin_alike_do_not_share_colours() {
         let (highlighter, woken) = ready();
-        let code = "let x = 1;\n".repeat(AT_ONCE / 8);
-        assert!(highlighter.lines("rust", &code).is_empty());
+        let (first, second) = ("let a = 1;\n/* x\ny */\n", "let a = 1;\nlet y = \"\";\n");
+        let one = settled(&highlighter, &woken, "rust", first);
+        let two = settled(&highlighter, &woken, "rust", second);
+        assert_eq!(inks("y */", &one[2]), [(Ink::Comment, "y */".to_owned())]);
+        assert_eq!(inks("let y = \"\";", &two[1])[0], (Ink::Keyword, "let".to_owned()));
+        assert_eq!(settled(&highlighter, &woken, "rust", first), one);
+    }
+
+    #[test]
+    fn little_is_done_at_once_in_a_language_met_before() {
+        let (highlighter, woken) = ready();
+        settled(&highlighter, &woken, "rust", "fn f() {}\n");
+        let generation = highlighter.generation();
+        assert_eq!(highlighter.lines("rust", "let x = 1;\nlet").len(), 0);
         woken.recv().unwrap();
-        assert_eq!(highlighter.generation(), 2);
-        assert_eq!(highlighter.lines("rust", &code).len(), AT_ONCE / 8);
+        assert_eq!(highlighter.lines("rust", "let x = 1;\nlet").len(), 2);
+        assert_eq!(highlighter.lines("rust", "let x = 1;\nlet y = 2;\nlet").len(), 3);
+        assert_eq!(highlighter.generation(), generation + 1);
     }
 
     #[test]

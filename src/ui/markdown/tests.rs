@@ -209,6 +209,8 @@ fn code_is_coloured_when_the_grammars_are_there() {
     let before = layout(text, 20, &theme, options);
     assert!(before.lines[1].spans.iter().all(|span| span.style == theme.block));
     woken.recv().unwrap();
+    assert_eq!(layout(text, 20, &theme, options), before);
+    woken.recv().unwrap();
     let after = layout(text, 20, &theme, options);
     assert_eq!(text_of(&before), text_of(&after));
     assert_eq!(after.lines[1].spans[1].content, "fn");

@@ -56,8 +56,8 @@ struct Level {
 
 struct Link {
     address: String,
-    /// Bytes of inline text before it.
-    start: usize,
+    /// Where its text begins: the run, and the bytes of it that stand before.
+    start: (usize, usize),
     image: bool,
 }
 
@@ -272,7 +272,7 @@ impl<'a> Walker<'a> {
     }
 
     fn start_link(&mut self, address: &str, image: bool) {
-        let start = self.prose_len();
+        let start = self.prose.last().map_or((0, 0), |run| (self.prose.len() - 1, run.text.len()));
         if image {
             self.text("image: ", self.theme.dim);
         }
@@ -284,8 +284,11 @@ impl<'a> Walker<'a> {
     fn end_link(&mut self) {
         self.styles.pop();
         let Some(link) = self.links.pop() else { return };
-        let text: String = self.prose.iter().map(|run| run.text.as_str()).collect();
-        let shown = text.get(link.start..).unwrap_or_default();
+        let mut shown = String::new();
+        for (at, run) in self.prose.iter().enumerate().skip(link.start.0) {
+            let before = if at == link.start.0 { link.start.1 } else { 0 };
+            shown.push_str(run.text.get(before..).unwrap_or_default());
+        }
         let bare = link.address.strip_prefix("mailto:").unwrap_or(&link.address);
         if shown.is_empty() {
             self.push_run(&link.address, self.style().patch(self.theme.link));
@@ -330,10 +333,6 @@ impl<'a> Walker<'a> {
             Some(run) if run.style == style => run.text.push_str(text),
             _ => self.prose.push(Run::new(text, style)),
         }
-    }
-
-    fn prose_len(&self) -> usize {
-        self.prose.iter().map(|run| run.text.len()).sum()
     }
 
     /// Lines flow together with a space, but not after a wide character, where none is written.
