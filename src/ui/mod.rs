@@ -1,1 +1,7 @@
-//! To be written: ui.
+//! Draws the state; changes nothing.
+
+pub mod highlight;
+pub mod markdown;
+pub mod sanitise;
+pub mod theme;
+pub mod wrap;
