@@ -13,6 +13,10 @@ use super::tree::{Attachment, Conversation, NodeId, TreeError};
 use crate::engine::{Stats, Stop};
 use crate::error::Advise;
 
+mod lines;
+
+pub(crate) use lines::{Line, Lines};
+
 /// The version written, and the highest that is read.
 pub const VERSION: u32 = 1;
 /// Bytes of one line; a longer one is garbage.
@@ -243,7 +247,8 @@ fn fold(input: impl BufRead, id: Option<&SessionId>) -> Result<Read, JournalErro
         if line.bytes.iter().all(u8::is_ascii_whitespace) && !line.long {
             continue;
         }
-        let Some(entry) = parse(&line)? else {
+        let open = !begun && conversation.as_ref().is_none_or(fresh);
+        let Some(entry) = parse(&line, open)? else {
             if line.ended {
                 skipped += 1
             } else {
@@ -252,7 +257,7 @@ fn fold(input: impl BufRead, id: Option<&SessionId>) -> Result<Read, JournalErro
             continue;
         };
         let taken = match (&entry, &mut conversation) {
-            (Entry::Session { id: own, at, model, .. }, slot) if !begun && slot.as_ref().is_none_or(fresh) => {
+            (Entry::Session { id: own, at, model, .. }, slot) if open => {
                 let id = id.unwrap_or(own).clone();
                 *slot = Some(Conversation::new(id, model, *at));
                 begun = true;
@@ -271,8 +276,9 @@ fn fresh(conversation: &Conversation) -> bool {
     conversation.is_empty() && conversation.system().is_none()
 }
 
-/// The entry of a line; `None` if there is none in it.
-fn parse(line: &Line<'_>) -> Result<Option<Entry>, JournalError> {
+/// The entry of a line; `None` if there is none in it. Only a line that may begin the session (`first`) tells the version:
+/// damage further down must not close a whole conversation.
+fn parse(line: &Line<'_>, first: bool) -> Result<Option<Entry>, JournalError> {
     #[derive(Deserialize)]
     struct Header {
         t: String,
@@ -281,17 +287,49 @@ fn parse(line: &Line<'_>) -> Result<Option<Entry>, JournalError> {
     if line.long {
         return Ok(None);
     }
-    let entry = serde_json::from_slice::<Entry>(line.bytes).ok();
+    let entry = frequent(line.bytes).or_else(|| serde_json::from_slice::<Entry>(line.bytes).ok());
     // A later version may have changed the shape of its first line, but not these two.
     let found = match &entry {
         Some(Entry::Session { v, .. }) => *v,
         Some(_) => return Ok(entry),
+        None if !first => return Ok(None),
         None => match serde_json::from_slice::<Header>(line.bytes) {
             Ok(header) if header.t == "session" => header.v,
             _ => 0,
         },
     };
-    if found > VERSION { Err(JournalError::Future { found }) } else { Ok(entry) }
+    if first && found > VERSION { Err(JournalError::Future { found }) } else { Ok(entry) }
+}
+
+/// The kinds of lines that journals are full of, read in a quarter of the time that a tagged enum takes.
+fn frequent(line: &[u8]) -> Option<Entry> {
+    #[derive(Deserialize)]
+    struct Piece {
+        id: NodeId,
+        text: String,
+    }
+    #[derive(Deserialize)]
+    struct Said {
+        id: NodeId,
+        #[serde(default)]
+        parent: Option<NodeId>,
+        role: Role,
+        #[serde(default)]
+        text: String,
+        #[serde(default)]
+        attachments: Vec<Attachment>,
+        #[serde(default)]
+        at: u64,
+    }
+    if line.starts_with(br#"{"t":"append","#) {
+        let Piece { id, text } = serde_json::from_slice(line).ok()?;
+        Some(Entry::Append { id, text })
+    } else if line.starts_with(br#"{"t":"node","#) {
+        let Said { id, parent, role, text, attachments, at } = serde_json::from_slice(line).ok()?;
+        Some(Entry::Node { id, parent, role, text, attachments, at })
+    } else {
+        None
+    }
 }
 
 /// Applies an entry; where the line of a message it needs was destroyed, goes on from the head, so that what was said
@@ -312,56 +350,6 @@ fn take(conversation: &mut Conversation, entry: Entry) -> Result<(), TreeError> 
             conversation.apply(&entry)
         }
         _ => Err(error),
-    }
-}
-
-/// One line, without its break.
-pub(crate) struct Line<'a> {
-    pub(crate) bytes: &'a [u8],
-    /// A line break follows.
-    pub(crate) ended: bool,
-    /// It is longer than [`MAX_LINE`]; `bytes` is empty.
-    pub(crate) long: bool,
-}
-
-/// Lines of bounded length.
-pub(crate) struct Lines<R> {
-    input: R,
-    line: Vec<u8>,
-}
-
-impl<R: BufRead> Lines<R> {
-    pub(crate) fn new(input: R) -> Self {
-        Self { input, line: Vec::new() }
-    }
-
-    pub(crate) fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
-        self.line.clear();
-        let (mut long, mut ended, mut any) = (false, false, false);
-        while !ended {
-            let chunk = match self.input.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => other?,
-            };
-            if chunk.is_empty() {
-                break;
-            }
-            any = true;
-            let (part, used) = match chunk.split(|byte| *byte == b'\n').next() {
-                Some(part) if part.len() < chunk.len() => (part, part.len() + 1),
-                _ => (chunk, chunk.len()),
-            };
-            ended = used > part.len();
-            long |= self.line.len() + part.len() > MAX_LINE;
-            if long {
-                // Frees what was gathered: a hostile line must not keep its memory.
-                self.line = Vec::new();
-            } else {
-                self.line.extend_from_slice(part);
-            }
-            self.input.consume(used);
-        }
-        Ok(any.then_some(Line { bytes: &self.line, ended, long }))
     }
 }
 

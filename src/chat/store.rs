@@ -21,6 +21,9 @@ pub use super::search::Hit;
 pub use summary::Summary;
 pub use writer::Writer;
 
+/// Places a search reports; nobody reads more.
+const MAX_HITS: usize = 1000;
+
 /// Why the store cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -281,7 +284,7 @@ impl Store {
         });
         found.retain(|(_, hits)| !hits.is_empty());
         found.sort_by(|(a, x), (b, y)| (b, y.first().map(|hit| &hit.id)).cmp(&(a, x.first().map(|hit| &hit.id))));
-        Ok(found.into_iter().flat_map(|(_, hits)| hits).collect())
+        Ok(found.into_iter().flat_map(|(_, hits)| hits).take(MAX_HITS).collect())
     }
 
     /// The branch that is shown, as Markdown.

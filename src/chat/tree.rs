@@ -6,10 +6,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Role;
 use super::journal::{Entry, SessionId};
-use super::{Message, Role, fence, thinking};
 use crate::engine::{Stats, Stop};
 use crate::error::Advise;
+
+mod title;
+mod turns;
+
+pub(crate) use title::{LIMIT, one_line, title_from};
+pub use turns::system_text;
 
 /// Names a message inside its conversation; later messages have higher numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,8 +34,6 @@ pub const MAX_ATTACHMENTS: usize = 256;
 const MAX_CUTS: usize = 100_000;
 /// Bytes of a title, a model's name, an attachment's name.
 const MAX_NAME_BYTES: usize = 4096;
-/// Characters of a title made from the first message.
-const TITLE_CHARS: usize = 80;
 
 /// A text that goes with a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,7 +199,7 @@ impl Conversation {
             }
             Entry::Title { text } => {
                 bounded("title", text.len(), MAX_NAME_BYTES)?;
-                self.title = Some(one_line(text, TITLE_CHARS)).filter(|text| !text.is_empty());
+                self.title = Some(one_line(text, LIMIT)).filter(|text| !text.is_empty());
                 Ok(())
             }
             Entry::Node { id, parent, role, text, attachments, at } => {
@@ -381,86 +385,6 @@ impl Conversation {
         let path = self.path();
         self.cuts.iter().rev().find(|cut| path.binary_search(&cut.first_kept).is_ok())
     }
-
-    /// What the model is asked with: the system prompt (with the cut's summary), then the kept part of the branch; past
-    /// thinking is taken out, attachments stand before their message, open and empty answers are left out.
-    pub fn turns(&self) -> Vec<Message> {
-        let cut = self.cut();
-        let summary = cut.and_then(|cut| cut.summary.as_deref());
-        let mut turns: Vec<Message> =
-            system_text(self.system(), summary).map(|text| Message::new(Role::System, text)).into_iter().collect();
-        let first = cut.map_or(NodeId(0), |cut| cut.first_kept);
-        let kept = self.path().into_iter().skip_while(|id| *id < first).filter_map(|id| self.node(id));
-        for node in kept {
-            match node.role {
-                Role::Assistant if node.is_open() => {}
-                Role::Assistant => {
-                    let said = thinking::strip(&node.text);
-                    if !said.trim().is_empty() {
-                        turns.push(Message::new(Role::Assistant, said));
-                    }
-                }
-                Role::User | Role::System => turns.push(Message::new(Role::User, asked(node))),
-            }
-        }
-        turns
-    }
-}
-
-/// The system message: the prompt, then the summary of what was left out; `None` when there is neither.
-pub fn system_text(system: Option<&str>, summary: Option<&str>) -> Option<String> {
-    let summary = summary.map(|text| format!("Summary of the conversation so far:\n{}", text.trim()));
-    match (system, summary) {
-        (Some(system), Some(summary)) => Some(format!("{system}\n\n{summary}")),
-        (Some(system), None) => Some(system.to_owned()),
-        (None, summary) => summary,
-    }
-}
-
-/// A person's message as the model reads it.
-fn asked(node: &Node) -> String {
-    let mut text = String::new();
-    for attachment in &node.attachments {
-        text.push_str(&fence::inline(&attachment.name));
-        text.push_str(":\n");
-        text.push_str(&fence::fenced(&attachment.text, fence::language_of(&attachment.name)));
-        text.push('\n');
-    }
-    text.push_str(&node.text);
-    text
-}
-
-/// The first line of `text` that says something, cut to a title's length.
-pub(crate) fn title_from(text: &str) -> String {
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
-    let title = one_line(line, TITLE_CHARS);
-    if title.is_empty() { "new session".to_owned() } else { title }
-}
-
-/// `text` on one line: control characters out, white space as single spaces, at most `limit` characters.
-pub(crate) fn one_line(text: &str, limit: usize) -> String {
-    let mut out = String::new();
-    let mut count = 0;
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        let space = usize::from(count > 0);
-        let left = limit.saturating_sub(count + space);
-        let length = word.chars().count();
-        if left == 0 || (length > left && left < 2) {
-            out.push('…');
-            return out;
-        }
-        if space > 0 {
-            out.push(' ');
-        }
-        if length > left {
-            out.extend(word.chars().take(left - 1));
-            out.push('…');
-            return out;
-        }
-        out.push_str(word);
-        count += space + length;
-    }
-    out
 }
 
 #[cfg(test)]

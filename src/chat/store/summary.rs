@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::chat::Role;
 use crate::chat::journal::{Entry, Lines, SessionId, VERSION};
-use crate::chat::tree::{NodeId, one_line, title_from};
+use crate::chat::tree::{LIMIT, NodeId, one_line, title_from};
 
 /// One line about a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Gathered {
             Some(Entry::Session { v, .. }) if v > VERSION => return None,
             Some(Entry::Session { at, model, .. }) => (self.begun, self.model) = (at, model),
             Some(Entry::Model { name }) => self.model = name,
-            Some(Entry::Title { text }) => self.title = Some(one_line(&text, 80)).filter(|text| !text.is_empty()),
+            Some(Entry::Title { text }) => self.title = Some(one_line(&text, LIMIT)).filter(|text| !text.is_empty()),
             Some(Entry::End { id, .. }) => self.ended.push(id),
             _ => {}
         }

@@ -45,7 +45,7 @@ impl Jinja {
         environment.set_recursion_limit(MAX_DEPTH);
         environment.set_unknown_method_callback(python::method);
         environment.set_formatter(|out, _, value| {
-            let text = python::display(value);
+            let text = value.to_string();
             spend(text.len())?;
             out.write_str(&text).map_err(|_| Error::from(ErrorKind::WriteFailure))
         });

@@ -9,15 +9,6 @@ const MAX_NESTING: usize = 64;
 /// Spaces a template may indent JSON by.
 const MAX_INDENT: usize = 16;
 
-/// A value as Python prints it.
-pub(super) fn display(value: &Value) -> String {
-    match value.kind() {
-        ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
-        ValueKind::None => "None".to_owned(),
-        _ => value.to_string(),
-    }
-}
-
 /// Methods of Python's strings, lists and dictionaries.
 pub(super) fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     if let Some(text) = value.as_str() {
@@ -69,7 +60,8 @@ impl Json<'_> {
         }
         match value.kind() {
             ValueKind::None | ValueKind::Undefined => out.push_str("null"),
-            ValueKind::Bool | ValueKind::Number => out.push_str(&value.to_string()),
+            ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Number => out.push_str(&value.to_string()),
             ValueKind::Map => {
                 let mut keys: Vec<Value> = value.try_iter()?.collect();
                 if self.sort {
