@@ -46,9 +46,11 @@ pub fn all(text: &str) -> Vec<String> {
             let rest = &line[at + 1..];
             let pattern = match rest.strip_prefix('"') {
                 Some(quoted) => quoted.split_once('"').map_or("", |(inside, _)| inside),
-                None => rest.split(char::is_whitespace).next().unwrap_or("").trim_end_matches([
-                    ',', ';', ':', '!', '?', ')', '.', '\'', '"',
-                ]),
+                None => rest
+                    .split(char::is_whitespace)
+                    .next()
+                    .unwrap_or("")
+                    .trim_end_matches([',', ';', ':', '!', '?', ')', '.', '\'', '"']),
             };
             if !pattern.is_empty() && !found.iter().any(|known| known == pattern) {
                 found.push(pattern.to_owned());
@@ -60,7 +62,8 @@ pub fn all(text: &str) -> Vec<String> {
 
 /// Whether a pattern that matches nothing was meant as a file: worth a word to the person.
 pub fn looks_like_path(pattern: &str) -> bool {
-    pattern.contains(['/', '*', '?']) || pattern.rsplit_once('.').is_some_and(|(stem, end)| !stem.is_empty() && !end.is_empty())
+    pattern.contains(['/', '*', '?'])
+        || pattern.rsplit_once('.').is_some_and(|(stem, end)| !stem.is_empty() && !end.is_empty())
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //! what it wants done. No clock, file or channel in here: time arrives in messages, and everything else leaves as
 //! [`Effect`]s whose results come back as [`Msg`]s.
 
-use crate::chat::journal::Entry;
+use crate::app::look::Choice;
+use crate::chat::journal::{Entry, SessionId};
 use crate::chat::tree::{Conversation, NodeId};
 use crate::engine::Overflow;
 use crate::text::history::History;
-use crate::app::look::Choice;
 
 pub mod answer;
 pub mod blocks;
@@ -37,7 +37,7 @@ use input::Composer;
 use model::Model;
 use msg::{Effect, FilesMsg, Gauge, Level, Msg, Scroll, Scrolled};
 use notice::Notices;
-use overlay::Overlay;
+use overlay::{Listing, Overlay};
 
 /// What effects are collected in.
 pub type Out = Vec<Effect>;
@@ -132,6 +132,10 @@ pub struct App {
     pub leave_armed: bool,
     /// Leaving as soon as what runs has ended.
     pub leaving: bool,
+    /// The folder's files as last listed.
+    files: Option<Listing>,
+    /// The message to go to when its conversation is open.
+    target: Option<(SessionId, NodeId)>,
     next_job: u64,
 }
 
@@ -158,9 +162,11 @@ impl App {
             cache: Cache::default(),
             leave_armed: false,
             leaving: false,
+            files: None,
+            target: None,
             next_job: 0,
         };
-        app.blocks.follow(&app.conversation, &app.path, app.model.thinks());
+        app.blocks.follow(&app.conversation, &app.path);
         for text in setup.notices {
             app.notices.add(Level::Warning, text, 0);
         }
@@ -232,7 +238,7 @@ impl App {
         }
         if !matches!(entry, Entry::Append { .. } | Entry::End { .. }) {
             self.path = self.conversation.path();
-            self.blocks.follow(&self.conversation, &self.path, self.model.thinks());
+            self.blocks.follow(&self.conversation, &self.path);
         }
         out.push(Effect::Journal(entry));
         true

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::app::look::Choice;
 use crate::app::msg::Load;
 use crate::budget::Plan;
 use crate::chat::journal::SessionId;
 use crate::engine::{Overflow, Spec};
 use crate::error::Report;
 use crate::paths::Paths;
-use crate::app::look::Choice;
 
 /// A model that is ready to be loaded.
 #[derive(Clone, Debug)]
