@@ -2,12 +2,16 @@
 //!
 //! A conversation is a tree ([`tree`]), written as an append-only journal ([`journal`]) and kept in a folder
 //! ([`store`]); [`template`] renders turns for the model, [`thinking`] takes `<think>` blocks apart, [`compact`] decides
-//! which turns stay when the context is full.
+//! which turns stay when the context is full, [`export`] writes a conversation down for people.
 
 use serde::{Deserialize, Serialize};
 
+mod calendar;
 pub mod compact;
+pub mod export;
+mod fence;
 pub mod journal;
+mod search;
 pub mod store;
 pub mod template;
 pub mod thinking;

@@ -1,0 +1,98 @@
+//! One line about a session, read without folding its journal: only the lines that say something about the whole are
+//! parsed, which keeps a list of a thousand sessions quick.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use crate::chat::Role;
+use crate::chat::journal::{Entry, Lines, SessionId, VERSION};
+use crate::chat::tree::{LIMIT, NodeId, one_line, title_from};
+
+/// One line about a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Its name.
+    pub id: SessionId,
+    /// As [`crate::chat::tree::Conversation::title`].
+    pub title: String,
+    /// The model it was last held with.
+    pub model: String,
+    /// When its newest message was begun, in seconds since 1970.
+    pub updated: u64,
+    /// How many messages there are, all branches counted.
+    pub messages: usize,
+    /// The newest message is an answer without its end.
+    pub interrupted: bool,
+}
+
+/// What the lines have said so far.
+#[derive(Default)]
+struct Gathered {
+    title: Option<String>,
+    first: Option<String>,
+    model: String,
+    begun: u64,
+    messages: usize,
+    /// The line of the newest message.
+    newest: Vec<u8>,
+    ended: Vec<NodeId>,
+}
+
+/// `None` for a file that cannot be read, holds no message, or is of a later version.
+pub(super) fn of(path: &Path, id: SessionId) -> Option<Summary> {
+    let file = File::open(path).ok()?;
+    let mut lines = Lines::new(BufReader::with_capacity(1 << 16, file));
+    let mut gathered = Gathered::default();
+    while let Some(line) = lines.next_line().ok()? {
+        gathered.take(line.bytes)?;
+    }
+    let newest = serde_json::from_slice::<Entry>(&gathered.newest).ok();
+    let (updated, interrupted) = match newest {
+        Some(Entry::Node { id, role, at, .. }) => (at, role == Role::Assistant && !gathered.ended.contains(&id)),
+        _ => (gathered.begun, false),
+    };
+    (gathered.messages > 0).then(|| Summary {
+        id,
+        title: gathered.title.unwrap_or_else(|| title_from(gathered.first.as_deref().unwrap_or_default())),
+        model: gathered.model,
+        updated,
+        messages: gathered.messages,
+        interrupted,
+    })
+}
+
+impl Gathered {
+    /// `None`: a later version.
+    fn take(&mut self, line: &[u8]) -> Option<()> {
+        let parse = || serde_json::from_slice::<Entry>(line).ok();
+        if line.starts_with(br#"{"t":"append""#) || line.is_empty() {
+            return Some(());
+        }
+        if line.starts_with(br#"{"t":"node""#) {
+            // A torn or damaged line is no message.
+            if !line.ends_with(b"}") {
+                return Some(());
+            }
+            self.messages += 1;
+            if self.first.is_none()
+                && let Some(Entry::Node { role: Role::User, text, .. }) = parse()
+            {
+                self.first = Some(text);
+            }
+            self.newest.clear();
+            self.newest.extend_from_slice(line);
+            self.ended.clear();
+            return Some(());
+        }
+        match parse() {
+            Some(Entry::Session { v, .. }) if v > VERSION => return None,
+            Some(Entry::Session { at, model, .. }) => (self.begun, self.model) = (at, model),
+            Some(Entry::Model { name }) => self.model = name,
+            Some(Entry::Title { text }) => self.title = Some(one_line(&text, LIMIT)).filter(|text| !text.is_empty()),
+            Some(Entry::End { id, .. }) => self.ended.push(id),
+            _ => {}
+        }
+        Some(())
+    }
+}
