@@ -16,9 +16,10 @@
 //! | [`cli`] | one file a command of the `zord` program |
 
 pub mod app;
+pub mod atomic;
 pub mod budget;
 pub mod chat;
-pub mod cli;
+// pub mod cli;
 pub mod config;
 pub mod device;
 pub mod engine;

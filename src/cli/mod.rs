@@ -1,1 +1,161 @@
-//! To be written: cli.
+//! The `zord` program's command line: one file a command, each from parsed arguments to text on stdout.
+//!
+//! Data goes to stdout; progress, notices and errors to stderr. What it refuses to do: think. The rooms do that.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::budget::KvType;
+use crate::config::{self, Config};
+use crate::error::{ExitCode, Report};
+use crate::paths::Paths;
+
+mod bench;
+mod chat;
+mod complete;
+mod doctor;
+mod extras;
+mod models;
+mod output;
+mod plan;
+pub mod prepare;
+mod sessions;
+mod stream;
+mod tui;
+
+/// A coding assistant in the terminal, with the model on this device.
+#[derive(Debug, Parser)]
+#[command(name = "zord", version, max_term_width = 100, args_conflicts_with_subcommands = false)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Folder or file to open; `PATH:LINE` goes to a line
+    #[arg(value_name = "PATH[:LINE]")]
+    path: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineOptions,
+}
+
+/// What every command that uses a model takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct EngineOptions {
+    /// Model: a name from `zord models list`, a GGUF file, or hf:owner/repo/file
+    #[arg(long, global = true, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Tokens of context [default: what fits]
+    #[arg(long, global = true, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(64..))]
+    pub ctx: Option<u32>,
+    /// KV cache type: f16, q8_0 or q4_0 [default: what fits]
+    #[arg(long, global = true, value_name = "TYPE", value_parser = kv_type)]
+    pub kv_type: Option<KvType>,
+    /// Threads [default: the fastest cluster's cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub threads: Option<u32>,
+    /// Memory the whole program may take, like 2GiB [default: the smaller of 3.5GiB and 60 % of what is free]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = size)]
+    pub budget: Option<u64>,
+    /// Use an OpenAI-compatible server instead of a model here
+    #[arg(long, global = true, value_name = "URL")]
+    pub remote: Option<String>,
+    /// A LoRA adapter (GGUF), with a scale after `@` if it is not 1
+    #[arg(long, global = true, value_name = "FILE[@SCALE]", value_parser = lora)]
+    pub lora: Vec<(PathBuf, f32)>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer once, on stdout; what is piped in becomes context
+    Chat(chat::ChatArgs),
+    /// Continue code at a place in a file
+    Complete(complete::CompleteArgs),
+    /// The models in the store and the catalogue
+    Models(models::ModelsArgs),
+    /// What would be used, and why
+    Plan(plan::PlanArgs),
+    /// The device, the store, and what to change
+    Doctor(doctor::DoctorArgs),
+    /// Load time, first token, prefill and decode rates, memory
+    Bench(bench::BenchArgs),
+    /// Past conversations
+    Sessions(sessions::SessionsArgs),
+    /// Shell completions, on stdout
+    #[command(hide = true)]
+    Completions(extras::CompletionsArgs),
+    /// Manual pages, into a folder
+    #[command(hide = true)]
+    Man(extras::ManArgs),
+}
+
+/// What commands lean on.
+pub(crate) struct Scene {
+    paths: Paths,
+    config: Config,
+    engine: EngineOptions,
+}
+
+/// Parses the arguments of the process and does what they say. Errors are printed here, once.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(report) => {
+            eprintln!("{report}");
+            report.code
+        }
+    }
+}
+
+/// Help and versions are answers; the rest is wrong use, in this program's own form.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::Done;
+    }
+    let text = error.render().to_string();
+    let text = text.trim().trim_start_matches("error: ");
+    let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+    eprintln!("error: {}\n\nhint: {}", message.trim(), rest.trim().replace('\n', "\n      "));
+    ExitCode::Usage
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Report> {
+    output::start_log();
+    let paths = Paths::find();
+    let config = config::load(&paths.config_file())?;
+    let scene = Scene { paths, config, engine: cli.engine };
+    match cli.command {
+        None => tui::run(scene, cli.path),
+        Some(Command::Chat(args)) => chat::run(&scene, args),
+        Some(Command::Complete(args)) => complete::run(&scene, args),
+        Some(Command::Models(args)) => models::run(&scene, args),
+        Some(Command::Plan(args)) => plan::run(&scene, &args),
+        Some(Command::Doctor(args)) => doctor::run(&scene, &args),
+        Some(Command::Bench(args)) => bench::run(&scene, &args),
+        Some(Command::Sessions(args)) => sessions::run(&scene, args),
+        Some(Command::Completions(args)) => extras::completions(&args),
+        Some(Command::Man(args)) => extras::man(&args),
+    }
+}
+
+fn kv_type(text: &str) -> Result<KvType, String> {
+    let all = [KvType::F16, KvType::Q8_0, KvType::Q4_0];
+    all.into_iter().find(|kv| kv.name() == text).ok_or_else(|| "`f16`, `q8_0` or `q4_0`".into())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    config::parse_size(text).map_err(|error| error.to_string())
+}
+
+fn lora(text: &str) -> Result<(PathBuf, f32), String> {
+    match text.rsplit_once('@') {
+        Some((file, scale)) if !file.is_empty() => {
+            let scale: f32 = scale.parse().map_err(|_| format!("`{scale}` is no scale"))?;
+            if scale.is_finite() { Ok((file.into(), scale)) } else { Err(format!("`{scale}` is no scale")) }
+        }
+        _ => Ok((text.into(), 1.0)),
+    }
+}

@@ -20,7 +20,7 @@ pub struct JobId(pub u64);
 
 /// Raised by whoever asked; polled inside the evaluation, so that cancelling takes effect within 100 ms.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(pub(crate) Arc<AtomicBool>);
 
 impl Cancel {
     /// A flag that is down.
@@ -83,6 +83,8 @@ pub struct ChatRequest {
     pub stop: Vec<String>,
     /// What to do when the turns do not fit.
     pub overflow: Overflow,
+    /// Go on after the model's end token; for measuring.
+    pub ignore_end: bool,
 }
 
 /// Plain text to continue.
@@ -96,6 +98,8 @@ pub struct CompleteRequest {
     pub max_tokens: u32,
     /// Texts that end the completion.
     pub stop: Vec<String>,
+    /// Go on after the model's end token; for measuring.
+    pub ignore_end: bool,
 }
 
 /// What happens to older turns when the context is full.
@@ -229,7 +233,9 @@ pub enum Event {
         job: JobId,
         /// How many turns (messages, without the system message) were left out.
         turns: usize,
-        /// What took their place.
+        /// How many lines of the newest question were left out, since it was too long by itself.
+        trimmed_lines: usize,
+        /// What took the place of the turns.
         summary: Option<String>,
     },
     /// How much of the prompt is evaluated.
@@ -324,8 +330,11 @@ pub struct RemoteSpec {
 
 #[cfg(feature = "engine")]
 pub mod local;
+pub(crate) mod pieces;
 pub mod presets;
 pub mod remote;
+pub(crate) mod reuse;
+pub(crate) mod speculate;
 mod start;
 
 pub use start::Engine;

@@ -1,1 +1,6 @@
-//! To be written: models.
+//! stub
+pub mod catalogue;
+pub mod dns;
+pub mod names;
+pub mod net;
+pub use names::Source;

@@ -1,0 +1,201 @@
+//! `zord chat`: one answer to stdout.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::stream::Session;
+use super::{Scene, output, prepare};
+use crate::chat::{Message, Role};
+use crate::engine::{ChatRequest, Event, Outcome, Sampling, Stats, Stop, Work, presets};
+use crate::error::{ExitCode, Report};
+use crate::models::catalogue::Preset;
+
+#[derive(Args, Debug)]
+pub(super) struct ChatArgs {
+    /// The question; `-` or nothing reads it from stdin
+    prompt: Option<String>,
+    /// Leave stdin alone even if it is no terminal
+    #[arg(long)]
+    no_stdin: bool,
+    /// greedy, precise, balanced, explore or auto (the model's own) [default: auto]
+    #[arg(long, value_name = "NAME", value_parser = presets::parse)]
+    preset: Option<Preset>,
+    /// The longest answer, in tokens
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_tokens: Option<u32>,
+    /// The same seed gives the same answer here
+    #[arg(long, value_name = "N")]
+    seed: Option<u32>,
+    /// A system message; without it none is sent
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// A file to talk about; may be repeated
+    #[arg(long, value_name = "FILE")]
+    attach: Vec<PathBuf>,
+    /// A text that ends the answer; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Send the prompt as it is, without the chat template
+    #[arg(long)]
+    raw: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is read from stdin or a file is bounded: no model here has a context that holds more.
+const LARGEST: u64 = 16 << 20;
+
+pub(super) fn run(scene: &Scene, args: ChatArgs) -> Result<ExitCode, Report> {
+    let question = question(&args)?;
+    let ready = prepare::ready(&scene.engine, &scene.config, &scene.paths, false)?;
+    let config = &scene.config.chat;
+    let preset = match args.preset {
+        Some(preset) => preset,
+        None => presets::parse(&config.preset).map_err(Report::failed)?,
+    };
+    let mut turns = Vec::new();
+    if let Some(system) = args.system.clone().or_else(|| config.system.clone()).filter(|_| !args.raw) {
+        turns.push(Message::new(Role::System, system));
+    }
+    turns.push(Message::new(Role::User, question));
+    let seed = args.seed.unwrap_or_else(random);
+    let request = ChatRequest {
+        turns,
+        raw: args.raw,
+        sampling: Sampling { seed, ..presets::sampling(preset, ready.entry) },
+        max_tokens: args.max_tokens.or(config.max_tokens),
+        stop: if args.stop.is_empty() { config.stop.clone() } else { args.stop },
+        overflow: scene.config.context.overflow,
+        ..ChatRequest::default()
+    };
+    let mut session = Session::start(ready.spec)?;
+    let mut out = Output { json: args.json, ends_line: true };
+    let outcome = session.work(Work::Chat(request), |event| out.take(event))?;
+    let interrupted = session.interrupted();
+    let code = out.finish(outcome, interrupted)?;
+    session.stop();
+    Ok(code)
+}
+
+/// The prompt with what is attached and piped in before it.
+fn question(args: &ChatArgs) -> Result<String, Report> {
+    let mut parts = Vec::new();
+    for file in &args.attach {
+        parts.push(attachment(file)?);
+    }
+    let prompt = args.prompt.as_deref().filter(|prompt| *prompt != "-");
+    let piped = !args.no_stdin && (!std::io::stdin().is_terminal() || args.prompt.as_deref() == Some("-"));
+    let input = if piped { text(std::io::stdin().lock(), "stdin")? } else { String::new() };
+    match (prompt, input.trim().is_empty()) {
+        (None, true) if parts.is_empty() => {
+            return Err(Report::usage("there is no question").hint("`zord chat \"why does this fail?\"`, or pipe one in"));
+        }
+        (None, _) => parts.push(input),
+        (Some(prompt), true) => parts.push(prompt.to_owned()),
+        (Some(prompt), false) if args.raw => parts.extend([input, prompt.to_owned()]),
+        // The question stands at both ends of nothing but the input's end, where small models look.
+        (Some(prompt), false) => parts.extend([format!("```\n{}\n```\n", input.trim_end()), prompt.to_owned()]),
+    }
+    Ok(parts.join("\n"))
+}
+
+fn attachment(file: &std::path::Path) -> Result<String, Report> {
+    let name = file.display();
+    let open = std::fs::File::open(file).map_err(|error| Report::failed(format!("cannot read `{name}`: {error}")))?;
+    if open.metadata().is_ok_and(|data| data.is_dir()) {
+        return Err(Report::failed(format!("`{name}` is a folder")).hint("attach files, each with its own `--attach`"));
+    }
+    let text = text(open, &name.to_string())?;
+    if text.contains('\0') {
+        return Err(Report::failed(format!("`{name}` is no text")));
+    }
+    Ok(format!("`{name}`:\n```\n{}\n```\n", text.trim_end()))
+}
+
+/// Bytes that are no UTF-8 are replaced, and said so.
+fn text(input: impl Read, name: &str) -> Result<String, Report> {
+    let mut bytes = Vec::new();
+    let read = input.take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Report::failed(format!("cannot read {name}: {error}")))?;
+    if bytes.len() as u64 > LARGEST {
+        output::note(format_args!("notice: only the last {} of {name} are looked at", crate::budget::bytes(LARGEST)));
+        bytes.drain(..bytes.len() - LARGEST as usize);
+    }
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| {
+        output::note(format_args!("notice: {name} is not all UTF-8; what is not was replaced"));
+        String::from_utf8_lossy(error.as_bytes()).into_owned()
+    }))
+}
+
+fn random() -> u32 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish() as u32
+}
+
+/// Writes pieces as they come.
+struct Output {
+    json: bool,
+    ends_line: bool,
+}
+
+impl Output {
+    /// `false` when nobody reads any more.
+    fn take(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Piece { text, .. } => {
+                self.ends_line = text.ends_with('\n');
+                self.write(&if self.json { format!("{}\n", json!({"type": "piece", "text": text})) } else { text.clone() })
+            }
+            Event::Cut { turns, trimmed_lines, .. } => {
+                if *trimmed_lines > 0 {
+                    output::note(format_args!(
+                        "notice: the input is longer than the context; {trimmed_lines} lines in its middle were left out"
+                    ));
+                } else {
+                    output::note(format_args!("notice: the context is full; {turns} older turns were left out"));
+                }
+                true
+            }
+            _ => true,
+        }
+    }
+
+    fn write(&self, text: &str) -> bool {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+    }
+
+    fn finish(self, outcome: Outcome, interrupted: bool) -> Result<ExitCode, Report> {
+        let Outcome::Generated { text, stop, stats } = outcome else { return Ok(ExitCode::Done) };
+        if self.json {
+            output::print(&format!("{}\n", done(&text, stop, &stats)))?;
+        } else if !self.ends_line {
+            output::print("\n")?;
+        }
+        if stop == Stop::Context {
+            output::note("notice: the context is full; the answer ends here");
+        }
+        Ok(if interrupted && stop == Stop::Cancelled && !self.nobody_reads() {
+            ExitCode::Interrupted
+        } else {
+            ExitCode::Done
+        })
+    }
+
+    /// A reader that went away cancels like a signal, and is success.
+    fn nobody_reads(&self) -> bool {
+        !self.write("")
+    }
+}
+
+fn done(text: &str, stop: Stop, stats: &Stats) -> serde_json::Value {
+    let mut value = json!(stats);
+    value["type"] = json!("done");
+    value["text"] = json!(text);
+    value["stop"] = json!(stop);
+    value
+}

@@ -1,0 +1,82 @@
+//! Stdout and stderr as a good citizen uses them.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::error::Report;
+
+/// Prints data. A reader that went away is no error: the rest is not wanted.
+///
+/// # Errors
+/// Anything else that stdout meets, a full disk for one.
+pub(crate) fn print(text: &str) -> Result<(), Report> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Report::failed(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints one JSON document, indented.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Report> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Report::failed(error.to_string()))?;
+    print(&(text + "\n"))
+}
+
+/// A notice on stderr.
+pub(crate) fn note(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Whether progress may be drawn over itself.
+pub(crate) fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// `ZORD_LOG=debug` (or any tracing filter) shows what goes on inside, llama.cpp's own log included; to the file that
+/// `ZORD_LOG_FILE` names, else to stderr. Without it nothing is logged.
+pub(crate) fn start_log() {
+    let Ok(filter) = std::env::var("ZORD_LOG") else { return };
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    let file = std::env::var_os("ZORD_LOG_FILE")
+        .and_then(|path| std::fs::OpenOptions::new().create(true).append(true).open(path).ok());
+    let _ = match file {
+        Some(file) => log.with_writer(std::sync::Mutex::new(file)).try_init(),
+        None => log.with_writer(io::stderr).try_init(),
+    };
+}
+
+/// Rows as an aligned table; the last column is not padded. Widths are display widths.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    use unicode_width::UnicodeWidthStr;
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, &width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat(width - cell.width() + 2));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_align_by_display_width() {
+        let rows = [["模型", "x"], ["name", "yy"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&rows), "模型  x\nname  yy\n");
+    }
+}

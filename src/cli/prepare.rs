@@ -1,0 +1,159 @@
+//! From what a person asked for to what the engine is started with: the model found, its header read, the plan made.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::EngineOptions;
+use crate::budget::plan::Processor;
+use crate::budget::shape::Shape;
+use crate::budget::{MemoryFacts, Plan, Policy, Refusal, probe};
+use crate::config::Config;
+use crate::device::Device;
+use crate::engine::{LocalSpec, RemoteSpec, Spec};
+use crate::error::Report;
+use crate::models::catalogue::{Catalogue, Entry};
+use crate::models::store::Store;
+use crate::paths::Paths;
+use crate::weights::gguf::Header;
+
+/// A model that was found and understood.
+pub struct Found {
+    /// As a person reads it.
+    pub name: String,
+    /// The GGUF file.
+    pub file: PathBuf,
+    /// What the plan is made from.
+    pub shape: Shape,
+    /// Its place in the catalogue.
+    pub entry: Option<&'static Entry>,
+}
+
+/// What `zord bench --tune` found to be best for a model on this device.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tuned {
+    /// Threads.
+    pub threads: Option<u32>,
+    /// Physical batch.
+    pub n_ubatch: Option<u32>,
+    /// Flash attention.
+    pub flash: Option<bool>,
+}
+
+/// The model to use when nobody says: the configuration's, else the catalogue's default if it is in the store, else
+/// the only one there is.
+pub fn chosen(options: &EngineOptions, config: &Config, paths: &Paths) -> Option<String> {
+    let said = options.model.clone().or_else(|| config.model.clone());
+    said.or_else(|| {
+        let store = Store::at(paths.models());
+        let default = Catalogue::builtin().default_entry().map(|entry| entry.name.clone());
+        let default = default.filter(|name| store.resolve(name).is_ok());
+        default.or_else(|| Some(store.list().ok()?.first()?.name.clone()))
+    })
+}
+
+/// Finds a model and reads its header.
+///
+/// # Errors
+/// No model, an unknown one, a file that is no model.
+pub fn find(name: Option<&str>, paths: &Paths) -> Result<Found, Report> {
+    let Some(name) = name else {
+        let free = probe::memory(Path::new("/")).available;
+        let fits = Catalogue::builtin().recommend(free).map_or("smollm2-135m-instruct", |entry| &entry.name);
+        return Err(Report::failed("there is no model yet")
+            .hint(format!("`zord models pull {fits}` gets one that fits this device; `zord models add FILE` takes one you have")));
+    };
+    let file = Store::at(paths.models()).resolve(name)?;
+    let header = Header::read(&file)?;
+    let shape = Shape::from_header(&header)?;
+    let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let entry = Catalogue::builtin().find(name).or_else(|| Catalogue::builtin().by_file(&file_name));
+    let name = entry.map_or_else(|| file_name.trim_end_matches(".gguf").to_owned(), |entry| entry.name.clone());
+    Ok(Found { name, file, shape, entry })
+}
+
+/// What was asked for, by flags before configuration before tuning.
+pub fn policy(options: &EngineOptions, config: &Config, tuned: &Tuned) -> Policy {
+    Policy {
+        budget: options.budget.or_else(|| config.budget.bytes().ok().flatten()),
+        n_ctx: options.ctx.or(config.context.size),
+        kv_type: options.kv_type.or(config.context.kv_type),
+        n_ubatch: config.threads.ubatch.or(tuned.n_ubatch),
+        threads: options.threads.or(config.threads.count).or(tuned.threads),
+        flash: config.threads.flash.or(tuned.flash),
+        n_seq: 1,
+        careful: false,
+    }
+}
+
+/// The plan for a model on this machine.
+///
+/// # Errors
+/// It does not fit.
+pub fn plan(found: &Found, policy: &Policy, memory: &MemoryFacts, device: &Device) -> Result<Plan, Box<Refusal>> {
+    let processor = Processor { threads: device.threads(), features: device.features.clone() };
+    crate::budget::plan::plan(&found.shape, memory, policy, &processor)
+}
+
+/// What is needed to start the engine, with the name to show.
+pub struct Ready {
+    /// As a person reads it.
+    pub name: String,
+    /// The engine's.
+    pub spec: Spec,
+    /// Its place in the catalogue.
+    pub entry: Option<&'static Entry>,
+}
+
+/// Everything from the options to a spec; `careful` after an unclean end.
+///
+/// # Errors
+/// No model, a bad one, one that does not fit.
+pub fn ready(options: &EngineOptions, config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Report> {
+    if let Some(url) = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none())) {
+        let key = config.remote.key_env.as_deref().and_then(|name| std::env::var(name).ok());
+        let model = options.model.clone().or_else(|| config.remote.model.clone());
+        let name = model.clone().unwrap_or_else(|| url.clone());
+        return Ok(Ready { name, spec: Spec::Remote(RemoteSpec { url, model, key }), entry: None });
+    }
+    let found = find(chosen(options, config, paths).as_deref(), paths)?;
+    let device = Device::probe();
+    let memory = probe::memory(Path::new("/"));
+    let policy = Policy { careful, ..policy(options, config, &tuned(paths, &found)) };
+    let plan = plan(&found, &policy, &memory, &device).map_err(|refusal| Report::from(*refusal))?;
+    let lora = if options.lora.is_empty() {
+        config.lora.iter().map(|lora| (lora.path.clone(), lora.scale)).collect()
+    } else {
+        options.lora.clone()
+    };
+    let cpus = if config.threads.pin { device.cpus() } else { Vec::new() };
+    let spec = LocalSpec { model: found.file, plan, lora, speculate: config.chat.speculate, cpus };
+    Ok(Ready { name: found.name, spec: Spec::Local(spec), entry: found.entry })
+}
+
+fn tuned_path(paths: &Paths, found: &Found) -> PathBuf {
+    let name = found.file.file_stem().unwrap_or_default().to_string_lossy();
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    paths.cache.join("tuned").join(format!("{name}-{}.toml", found.shape.weights()))
+}
+
+/// What was measured for this model here; nothing when it never was.
+pub fn tuned(paths: &Paths, found: &Found) -> Tuned {
+    let text = std::fs::read_to_string(tuned_path(paths, found)).unwrap_or_default();
+    toml::from_str(&text).unwrap_or_default()
+}
+
+/// Keeps what was measured.
+///
+/// # Errors
+/// The cache folder cannot be written.
+pub fn keep_tuned(paths: &Paths, found: &Found, tuned: &Tuned) -> Result<PathBuf, Report> {
+    let path = tuned_path(paths, found);
+    let written = || -> std::io::Result<()> {
+        std::fs::create_dir_all(path.parent().unwrap_or(&paths.cache))?;
+        crate::atomic::write(&path, toml::to_string(tuned).map_err(std::io::Error::other)?)
+    };
+    written().map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))?;
+    Ok(path)
+}

@@ -1,0 +1,87 @@
+//! Runs one job on a fresh engine and hands its events on, with Ctrl-C and a dropped pipe as cancellation.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use crate::engine::{Cancel, Engine, Event, Facts, Job, JobId, Outcome, Spec, Work};
+use crate::error::{ExitCode, Report};
+
+/// An engine that works for a command, one job at a time.
+pub(super) struct Session {
+    engine: Engine,
+    events: mpsc::Receiver<Event>,
+    cancel: Cancel,
+    /// What was loaded.
+    pub(super) facts: Facts,
+    jobs: u64,
+}
+
+impl Session {
+    /// Loads; Ctrl-C meanwhile gives up.
+    ///
+    /// # Errors
+    /// Whatever loading meets.
+    pub(super) fn start(spec: Spec) -> Result<Self, Report> {
+        let cancel = Cancel::new();
+        // The second signal ends the process where the first one does not get through.
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            let registered = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&cancel.0))
+                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&cancel.0)));
+            registered.map_err(|error| Report::failed(format!("cannot listen for signals: {error}")))?;
+        }
+        let (sender, events) = mpsc::sync_channel(256);
+        let engine = Engine::start(spec, Box::new(move |event| drop(sender.send(event))))
+            .map_err(|error| Report::failed(format!("cannot start a thread: {error}")))?;
+        loop {
+            match events.recv() {
+                Ok(Event::Loaded(facts)) => return Ok(Self { engine, events, cancel, facts: *facts, jobs: 0 }),
+                Ok(Event::LoadFailed { message, hint }) => {
+                    return Err(Report { message, hint, code: ExitCode::Failed });
+                }
+                Ok(_) if cancel.is_cancelled() => {
+                    return Err(Report { message: "interrupted".into(), hint: None, code: ExitCode::Interrupted });
+                }
+                Ok(_) => {}
+                Err(_) => return Err(Report::failed("the engine ended while loading")),
+            }
+        }
+    }
+
+    /// Whether a signal came.
+    pub(super) fn interrupted(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Does one piece of work. `each` sees every event before the end; when it says `false` (nobody reads any more)
+    /// the job is cancelled.
+    ///
+    /// # Errors
+    /// The job failed.
+    pub(super) fn work(&mut self, work: Work, mut each: impl FnMut(&Event) -> bool) -> Result<Outcome, Report> {
+        self.jobs += 1;
+        let id = JobId(self.jobs);
+        if !self.engine.submit(Job { id, cancel: self.cancel.clone(), work }) {
+            return Err(Report::failed("the engine is gone"));
+        }
+        loop {
+            match self.events.recv() {
+                Ok(Event::Done { job, outcome }) if job == id => return Ok(outcome),
+                Ok(Event::Failed { job, message, hint }) if job == id => {
+                    return Err(Report { message, hint, code: ExitCode::Failed });
+                }
+                Ok(event) => {
+                    if !each(&event) {
+                        self.cancel.cancel();
+                    }
+                }
+                Err(_) => return Err(Report::failed("the engine ended in the middle of a job")),
+            }
+        }
+    }
+
+    /// Ends the engine.
+    pub(super) fn stop(self) {
+        drop(self.events);
+        self.engine.stop();
+    }
+}

@@ -1,0 +1,391 @@
+//! The one place that calls llama.cpp through raw pointers: loading a model, a context with its threads, its memory.
+//!
+//! The safe bindings cover neither the abort callback, nor the output limit, nor the choice against rearranged weights,
+//! nor a thread pool; everything else (vocabulary, samplers) goes through them. Nothing here decides anything.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_sys_2 as sys;
+
+use crate::budget::{KvType, Plan};
+use crate::engine::Cancel;
+
+/// Rows of logits a batch may ask for: the widest step of speculation.
+pub(super) const MAX_OUTPUTS: usize = 16;
+
+/// The sequence of the chat; the ones from 1 up are completions.
+pub(super) const CHAT: i32 = 0;
+
+/// A loaded model. Dropping it frees the weights and its adapters.
+pub(super) struct Model {
+    inner: LlamaModel,
+}
+
+/// Told how far loading is; `false` gives it up.
+pub(super) type Progress<'a> = &'a mut dyn FnMut(f32) -> bool;
+
+impl Model {
+    /// Loads by mmap. `repack` lets llama.cpp keep a rearranged copy of the weights.
+    ///
+    /// # Errors
+    /// llama.cpp's own last words.
+    pub(super) fn load(path: &Path, repack: bool, mut progress: Progress<'_>) -> Result<Self, String> {
+        backend()?;
+        let name =
+            CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| "the path has a NUL in it".to_owned())?;
+        let _ = last_words();
+        // SAFETY: the defaults are plain data.
+        let mut params = unsafe { sys::llama_model_default_params() };
+        params.load_mode = sys::LLAMA_LOAD_MODE_MMAP;
+        params.use_extra_bufts = repack;
+        params.n_gpu_layers = 0;
+        params.progress_callback = Some(tell_progress);
+        params.progress_callback_user_data = (&raw mut progress).cast();
+        // SAFETY: the callback's data is `progress`, which outlives the call; the name is NUL-terminated.
+        let model = unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
+        let model =
+            NonNull::new(model).ok_or_else(|| last_words().unwrap_or_else(|| "llama.cpp gave no reason".into()))?;
+        // SAFETY: `LlamaModel` is `repr(transparent)` over a non-null `llama_model` that it frees when dropped; the
+        // pointer is fresh and owned by nobody else.
+        let inner = unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(model) };
+        Ok(Self { inner })
+    }
+
+    /// The safe view: vocabulary and metadata.
+    pub(super) fn view(&self) -> &LlamaModel {
+        &self.inner
+    }
+
+    fn ptr(&self) -> *mut sys::llama_model {
+        // SAFETY: the layout of `LlamaModel` is that of the pointer it is transparent over.
+        unsafe { *(&raw const self.inner).cast::<*mut sys::llama_model>() }
+    }
+}
+
+unsafe extern "C" fn tell_progress(done: f32, data: *mut c_void) -> bool {
+    // SAFETY: `Model::load` passes a pointer to its `Progress`, alive for the call and used by no one else meanwhile.
+    let progress = unsafe { &mut *data.cast::<Progress<'_>>() };
+    progress(done)
+}
+
+/// Why an evaluation did not end well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DecodeError {
+    /// The flag was raised.
+    Cancelled,
+    /// No free cells for the batch.
+    Full,
+    /// llama.cpp's code.
+    Broken(i32),
+}
+
+/// A context with its KV cache and threads.
+pub(super) struct Context {
+    ptr: NonNull<sys::llama_context>,
+    pool: *mut sys::ggml_threadpool,
+    batch: sys::llama_batch,
+    n_batch: usize,
+    n_ctx: usize,
+    n_vocab: usize,
+    // The context points into the model.
+    model: Arc<Model>,
+}
+
+impl Context {
+    /// Reserves the KV cache and the compute buffers of the plan and starts the threads.
+    ///
+    /// # Errors
+    /// llama.cpp's own last words.
+    pub(super) fn new(model: &Arc<Model>, plan: &Plan, cpus: &[usize], lora: &mut [Adapter]) -> Result<Self, String> {
+        let _ = last_words();
+        // SAFETY: the defaults are plain data.
+        let mut params = unsafe { sys::llama_context_default_params() };
+        params.n_ctx = plan.n_ctx;
+        params.n_batch = plan.n_ubatch;
+        params.n_ubatch = plan.n_ubatch;
+        params.n_seq_max = plan.n_seq.max(1);
+        params.n_outputs_max = MAX_OUTPUTS.min(plan.n_ubatch as usize) as u32;
+        params.n_outputs_max_per_seq = 0;
+        params.n_threads = plan.threads.cast_signed();
+        params.n_threads_batch = plan.threads.cast_signed();
+        params.flash_attn_type =
+            if plan.flash { sys::LLAMA_FLASH_ATTN_TYPE_ENABLED } else { sys::LLAMA_FLASH_ATTN_TYPE_DISABLED };
+        params.type_k = ggml_type(plan.kv_type);
+        params.type_v = ggml_type(plan.kv_type);
+        params.swa_full = true;
+        params.kv_unified = true;
+        params.no_perf = true;
+        // SAFETY: the model outlives the context (`model` below), the parameters are complete.
+        let ptr = unsafe { sys::llama_init_from_model(model.ptr(), params) };
+        let ptr = NonNull::new(ptr).ok_or_else(|| last_words().unwrap_or_else(|| "llama.cpp gave no reason".into()))?;
+        // SAFETY: the context is fresh; the batch is freed with it.
+        let (batch, pool) =
+            unsafe { (sys::llama_batch_init(plan.n_ubatch.cast_signed(), 0, 1), threads(plan.threads, cpus)) };
+        let context = Self {
+            ptr,
+            pool,
+            batch,
+            n_batch: plan.n_ubatch as usize,
+            // SAFETY: as above.
+            n_ctx: unsafe { sys::llama_n_ctx(ptr.as_ptr()) } as usize,
+            n_vocab: usize::try_from(model.inner.n_vocab()).unwrap_or(0),
+            model: Arc::clone(model),
+        };
+        if !context.pool.is_null() {
+            // SAFETY: the pool lives as long as the context.
+            unsafe { sys::llama_attach_threadpool(ptr.as_ptr(), context.pool, context.pool) };
+        }
+        context.adapt(lora)?;
+        Ok(context)
+    }
+
+    fn adapt(&self, lora: &mut [Adapter]) -> Result<(), String> {
+        let mut pointers: Vec<_> = lora.iter().map(|adapter| adapter.ptr.as_ptr()).collect();
+        let mut scales: Vec<f32> = lora.iter().map(|adapter| adapter.scale).collect();
+        // SAFETY: both arrays have the length given; the adapters belong to the model.
+        let code = unsafe {
+            sys::llama_set_adapters_lora(self.ptr.as_ptr(), pointers.as_mut_ptr(), pointers.len(), scales.as_mut_ptr())
+        };
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(last_words().unwrap_or_else(|| format!("the adapters were refused ({code})")))
+        }
+    }
+
+    /// Cells of the context.
+    pub(super) fn n_ctx(&self) -> usize {
+        self.n_ctx
+    }
+
+    /// The most tokens one evaluation takes.
+    pub(super) fn n_batch(&self) -> usize {
+        self.n_batch
+    }
+
+    /// Evaluates tokens of one sequence from position `from` on; logits are kept for the last `outputs` of them.
+    /// On an error the cells of these tokens are taken out again.
+    pub(super) fn decode(
+        &mut self,
+        tokens: &[i32],
+        from: usize,
+        seq: i32,
+        outputs: usize,
+        cancel: &Cancel,
+    ) -> Result<(), DecodeError> {
+        debug_assert!(!tokens.is_empty() && tokens.len() <= self.n_batch && outputs <= MAX_OUTPUTS);
+        if cancel.is_cancelled() {
+            return Err(DecodeError::Cancelled);
+        }
+        for (i, &token) in tokens.iter().enumerate() {
+            // SAFETY: the batch was made for `n_batch` tokens of one sequence each, and `i` is below it.
+            unsafe {
+                *self.batch.token.add(i) = token;
+                *self.batch.pos.add(i) = (from + i) as i32;
+                *self.batch.n_seq_id.add(i) = 1;
+                **self.batch.seq_id.add(i) = seq;
+                *self.batch.logits.add(i) = i8::from(i + outputs >= tokens.len());
+            }
+        }
+        self.batch.n_tokens = tokens.len() as i32;
+        let flag = Arc::as_ptr(&cancel.0);
+        // SAFETY: the flag outlives the call; the callback is taken away again before it can die.
+        let code = unsafe {
+            sys::llama_set_abort_callback(self.ptr.as_ptr(), Some(raised), flag.cast_mut().cast());
+            let code = sys::llama_decode(self.ptr.as_ptr(), self.batch);
+            sys::llama_set_abort_callback(self.ptr.as_ptr(), None, std::ptr::null_mut());
+            code
+        };
+        let error = match code {
+            0 => return Ok(()),
+            1 => DecodeError::Full,
+            2 => DecodeError::Cancelled,
+            code => DecodeError::Broken(code),
+        };
+        self.remove(seq, from, None);
+        Err(error)
+    }
+
+    /// The logits of the `i`-th token of the last batch, one for each token of the vocabulary.
+    pub(super) fn logits(&self, i: usize) -> Option<&[f32]> {
+        // SAFETY: llama.cpp answers null for a row that it does not have; a row has `n_vocab` numbers and stays until
+        // the next evaluation, which needs `&mut self`.
+        unsafe {
+            let row = sys::llama_get_logits_ith(self.ptr.as_ptr(), i as i32);
+            (!row.is_null()).then(|| std::slice::from_raw_parts(row, self.n_vocab))
+        }
+    }
+
+    fn memory(&self) -> sys::llama_memory_t {
+        // SAFETY: the context is alive.
+        unsafe { sys::llama_get_memory(self.ptr.as_ptr()) }
+    }
+
+    /// Takes the positions from `from` to before `to` out of a sequence; `false`: refused, nothing changed.
+    pub(super) fn remove(&mut self, seq: i32, from: usize, to: Option<usize>) -> bool {
+        // SAFETY: the memory belongs to the context.
+        unsafe { sys::llama_memory_seq_rm(self.memory(), seq, from as i32, to.map_or(-1, |to| to as i32)) }
+    }
+
+    /// Moves the positions from `from` on down by `by`.
+    pub(super) fn shift(&mut self, seq: i32, from: usize, to: usize, by: usize) {
+        // SAFETY: as above.
+        unsafe { sys::llama_memory_seq_add(self.memory(), seq, from as i32, to as i32, -(by as i32)) }
+    }
+
+    /// Whether `shift` is possible for this model's memory.
+    pub(super) fn can_shift(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { sys::llama_memory_can_shift(self.memory()) }
+    }
+
+    /// Writes the cells of a sequence with its tokens; gives the bytes written, zero when it failed.
+    pub(super) fn save(&mut self, file: &Path, seq: i32, tokens: &[i32]) -> usize {
+        let Ok(name) = CString::new(file.as_os_str().as_encoded_bytes()) else { return 0 };
+        // SAFETY: the tokens have the length given.
+        unsafe { sys::llama_state_seq_save_file(self.ptr.as_ptr(), name.as_ptr(), seq, tokens.as_ptr(), tokens.len()) }
+    }
+
+    /// Reads what `save` wrote; `None` when it does not fit. The caller has checked that the file is whole.
+    pub(super) fn restore(&mut self, file: &Path, seq: i32) -> Option<Vec<i32>> {
+        let name = CString::new(file.as_os_str().as_encoded_bytes()).ok()?;
+        let mut tokens = vec![0; self.n_ctx];
+        let mut count = 0;
+        // SAFETY: llama.cpp writes at most the capacity given.
+        let read = unsafe {
+            sys::llama_state_seq_load_file(
+                self.ptr.as_ptr(),
+                name.as_ptr(),
+                seq,
+                tokens.as_mut_ptr(),
+                tokens.len(),
+                &raw mut count,
+            )
+        };
+        tokens.truncate(count);
+        (read > 0 && count > 0).then_some(tokens)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: context first, then what it used; each exactly once. The model is freed after its last context.
+        unsafe {
+            sys::llama_detach_threadpool(self.ptr.as_ptr());
+            sys::llama_free(self.ptr.as_ptr());
+            if !self.pool.is_null() {
+                sys::ggml_threadpool_free(self.pool);
+            }
+            sys::llama_batch_free(self.batch);
+        }
+        debug_assert!(Arc::strong_count(&self.model) > 0);
+    }
+}
+
+unsafe extern "C" fn raised(flag: *mut c_void) -> bool {
+    // SAFETY: `decode` passes the flag of a `Cancel` that it holds.
+    unsafe { &*flag.cast::<AtomicBool>() }.load(Ordering::Relaxed)
+}
+
+/// A pool of `n` threads, each on one of `cpus` where there are enough of them.
+///
+/// # Safety
+/// The pool must be freed once, after the context that uses it.
+unsafe fn threads(n: u32, cpus: &[usize]) -> *mut sys::ggml_threadpool {
+    // SAFETY: plain data in, a fresh pool (or null) out.
+    unsafe {
+        let mut params = sys::ggml_threadpool_params_default(n.cast_signed());
+        if cpus.len() >= n as usize {
+            for &cpu in cpus {
+                if let Some(bit) = params.cpumask.get_mut(cpu) {
+                    *bit = true;
+                }
+            }
+        }
+        sys::ggml_threadpool_new(&raw mut params)
+    }
+}
+
+/// A LoRA adapter, owned by the model.
+pub(super) struct Adapter {
+    ptr: NonNull<sys::llama_adapter_lora>,
+    scale: f32,
+}
+
+impl Adapter {
+    /// Reads a GGUF adapter made for this model.
+    ///
+    /// # Errors
+    /// llama.cpp's own last words.
+    pub(super) fn load(model: &Model, path: &Path, scale: f32) -> Result<Self, String> {
+        let _ = last_words();
+        let name =
+            CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| "the path has a NUL in it".to_owned())?;
+        // SAFETY: the model is alive and frees the adapter with itself.
+        let ptr = unsafe { sys::llama_adapter_lora_init(model.ptr(), name.as_ptr()) };
+        let ptr = NonNull::new(ptr).ok_or_else(|| last_words().unwrap_or_else(|| "llama.cpp gave no reason".into()))?;
+        Ok(Self { ptr, scale })
+    }
+}
+
+fn ggml_type(kv: KvType) -> sys::ggml_type {
+    match kv {
+        KvType::F16 => sys::GGML_TYPE_F16,
+        KvType::Q8_0 => sys::GGML_TYPE_Q8_0,
+        KvType::Q4_0 => sys::GGML_TYPE_Q4_0,
+    }
+}
+
+/// Starts llama.cpp once a process and sends its log to tracing.
+fn backend() -> Result<&'static LlamaBackend, String> {
+    static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
+    let backend = BACKEND.get_or_init(|| {
+        // SAFETY: the callback is a plain function without data.
+        unsafe { sys::llama_log_set(Some(listen), std::ptr::null_mut()) };
+        LlamaBackend::init().map_err(|error| error.to_string())
+    });
+    backend.as_ref().map_err(Clone::clone)
+}
+
+/// The last error line llama.cpp logged.
+static WORDS: Mutex<Option<String>> = Mutex::new(None);
+
+unsafe extern "C" fn listen(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
+    if text.is_null() {
+        return;
+    }
+    // SAFETY: llama.cpp passes a NUL-terminated line.
+    let line = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    let line = line.trim();
+    match level {
+        sys::GGML_LOG_LEVEL_ERROR => {
+            tracing::warn!(target: "llama.cpp", "{line}");
+            // The first complaint of a load names the cause; what follows only passes it on.
+            WORDS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| line.to_owned());
+        }
+        sys::GGML_LOG_LEVEL_WARN => tracing::info!(target: "llama.cpp", "{line}"),
+        _ => tracing::debug!(target: "llama.cpp", "{line}"),
+    }
+}
+
+/// Takes the first error since the last call, without llama.cpp's own function name before it.
+fn last_words() -> Option<String> {
+    let words = WORDS.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let said = words.split_once(": ").filter(|(from, _)| !from.contains(' ')).map_or(&*words, |(_, said)| said);
+    Some(said.to_owned())
+}
+
+/// What llama.cpp was built for, as it prints it: `CPU : AVX2 = 1 | …`.
+pub fn system_info() -> String {
+    let _ = backend();
+    // SAFETY: llama.cpp gives a pointer into a static string.
+    let text = unsafe { CStr::from_ptr(sys::llama_print_system_info()) };
+    text.to_string_lossy().trim().to_owned()
+}

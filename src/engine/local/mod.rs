@@ -1,0 +1,244 @@
+//! A GGUF model in this process: the thread that owns model and context, one job after the other.
+//!
+//! [`run`] is the thread. `context` is the only part that calls llama.cpp with raw pointers; `words` turns text into
+//! tokens, `prompt` chooses what is sent, `generate` evaluates and decodes, `choose` picks tokens, `snapshot` keeps KV
+//! caches on disk.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Instant, SystemTime};
+
+use super::speculate::Costs;
+use super::start::Sink;
+use super::{Event, Facts, Job, JobId, LocalSpec, Outcome, Work};
+use crate::chat::template::{Hints, Template};
+use crate::error::{Advise, chain};
+use crate::weights::gguf::Header;
+
+mod choose;
+mod context;
+mod generate;
+mod prompt;
+mod snapshot;
+mod words;
+
+pub use context::system_info;
+
+use context::{Adapter, Context, DecodeError, MAX_OUTPUTS, Model};
+use snapshot::Fingerprint;
+use words::Words;
+
+/// Why a job or the loading failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EngineError {
+    #[error("cannot load `{model}`: {reason}")]
+    Load { model: String, reason: String },
+    #[error("cannot load the adapter `{file}`: {reason}")]
+    Lora { file: String, reason: String },
+    #[error("cannot make a context of {n_ctx} tokens: {reason}")]
+    Context { n_ctx: u32, reason: String },
+    #[error("the prompt has {tokens} tokens and the context {n_ctx}")]
+    TooLong { tokens: usize, n_ctx: usize },
+    #[error("there is nothing to answer")]
+    Empty,
+    #[error("the chat template failed: {0}")]
+    Template(String),
+    #[error("evaluation failed with code {0}")]
+    Decode(i32),
+    #[error("the model gave no usable logits")]
+    Logits,
+    #[error("cannot write the snapshot `{file}`")]
+    Snapshot { file: String, source: std::io::Error },
+    #[error("loading was given up")]
+    GivenUp,
+}
+
+impl Advise for EngineError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Load { .. } => "`zord models verify` tells whether the file is whole".into(),
+            Self::Lora { .. } => "an adapter must be a GGUF made for this very model".into(),
+            Self::Context { .. } => "a smaller `--ctx` or `--kv-type q8_0` takes less memory".into(),
+            Self::TooLong { .. } => "ask something shorter, attach less, or take a larger `--ctx`".into(),
+            Self::Decode(_) | Self::Logits => "the model file may be damaged: `zord models verify`".into(),
+            Self::Snapshot { .. } => "is the disk full?".into(),
+            Self::Empty | Self::Template(_) | Self::GivenUp => return None,
+        })
+    }
+}
+
+/// The engine's thread: loads, then works until nobody can send jobs any more.
+pub(super) fn run(spec: LocalSpec, inbox: Receiver<Job>, mut sink: Sink) {
+    let mut waiting = VecDeque::new();
+    match Worker::load(spec, &inbox, &mut waiting, &mut sink) {
+        Ok((mut worker, facts)) => {
+            sink(Event::Loaded(Box::new(facts)));
+            while let Some(job) = waiting.pop_front().or_else(|| inbox.recv().ok()) {
+                let end = worker.work(&job, &mut sink);
+                sink(end);
+            }
+        }
+        Err(EngineError::GivenUp) => {}
+        Err(error) => {
+            sink(Event::LoadFailed { message: chain(&error), hint: error.hint() });
+            for job in waiting.into_iter().chain(inbox) {
+                sink(Event::Failed { job: job.id, message: "no model is loaded".into(), hint: None });
+            }
+        }
+    }
+}
+
+/// Model, context and what is in it.
+struct Worker {
+    spec: LocalSpec,
+    model: Arc<Model>,
+    words: Words,
+    template: Template,
+    adapters: Vec<Adapter>,
+    fits: Fingerprint,
+    /// `None` after a release; made again for the next job.
+    context: Option<Context>,
+    /// The tokens whose cells are in the chat's sequence.
+    cached: Vec<i32>,
+    costs: Costs,
+}
+
+impl Worker {
+    fn load(
+        spec: LocalSpec,
+        inbox: &Receiver<Job>,
+        waiting: &mut VecDeque<Job>,
+        sink: &mut Sink,
+    ) -> Result<(Self, Facts), EngineError> {
+        let started = Instant::now();
+        let failed = |reason: String| EngineError::Load { model: spec.model.display().to_string(), reason };
+        let header = Header::read(&spec.model).map_err(|error| failed(chain(&error)))?;
+        let mut given_up = false;
+        let mut progress = |done: f32| {
+            given_up = !keep_waiting(inbox, waiting);
+            sink(Event::Loading(done));
+            !given_up
+        };
+        let model = Model::load(&spec.model, spec.plan.repack, &mut progress);
+        if given_up {
+            return Err(EngineError::GivenUp);
+        }
+        let model = Arc::new(model.map_err(failed)?);
+        let words = Words::new(&model);
+        let mut adapters = Vec::new();
+        for (file, scale) in &spec.lora {
+            let failed = |reason| EngineError::Lora { file: file.display().to_string(), reason };
+            adapters.push(Adapter::load(&model, file, *scale).map_err(failed)?);
+        }
+        let fits = Fingerprint::new(&spec.model, &spec.plan, &spec.lora).map_err(|error| failed(error.to_string()))?;
+        let text = |key: &str| header.str(key).unwrap_or_default().to_owned();
+        let (architecture, name) = (text("general.architecture"), text("general.name"));
+        let has = |token: &str| words.has(token);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let hints = Hints { architecture: &architecture, name: &name, has_token: &has, now };
+        let (template, notice) = Template::new(header.str("tokenizer.chat_template"), &hints);
+        if let Some(notice) = notice {
+            tracing::warn!("{notice}");
+        }
+        let mut worker = Self {
+            costs: Costs::new(MAX_OUTPUTS.min(spec.plan.n_ubatch as usize)),
+            spec,
+            words,
+            template,
+            adapters,
+            fits,
+            context: None,
+            cached: Vec::new(),
+            model,
+        };
+        let n_ctx = worker.context()?.n_ctx() as u32;
+        let facts = Facts {
+            name: if name.is_empty() { file_name(&worker.spec.model) } else { name },
+            architecture,
+            n_ctx,
+            n_ctx_train: worker.model.view().n_ctx_train(),
+            plan: Some(worker.spec.plan.clone()),
+            load_ms: started.elapsed().as_secs_f64() * 1e3,
+            template: worker.template.origin().to_owned(),
+            thinks: worker.template.opens_thinking(),
+        };
+        Ok((worker, facts))
+    }
+
+    /// The context, made again if it was given back.
+    fn context(&mut self) -> Result<&mut Context, EngineError> {
+        if self.context.is_none() {
+            let plan = &self.spec.plan;
+            let failed = |reason| EngineError::Context { n_ctx: plan.n_ctx, reason };
+            let fresh = Context::new(&self.model, plan, &self.spec.cpus, &mut self.adapters).map_err(failed)?;
+            self.cached.clear();
+            self.context = Some(fresh);
+        }
+        self.context.as_mut().ok_or(EngineError::Logits)
+    }
+
+    fn work(&mut self, job: &Job, sink: &mut Sink) -> Event {
+        let outcome = match &job.work {
+            Work::Chat(request) => self.chat(job, request, sink),
+            Work::Complete(request) => self.complete(job, request, sink),
+            Work::Count(text) => Ok(Outcome::Counted(self.words.tokens(text, false).len() as u32)),
+            Work::Save(file) => self.save(file),
+            Work::Restore(file) => self.restore(file),
+            Work::Release => {
+                self.context = None;
+                self.cached.clear();
+                Ok(Outcome::Released)
+            }
+        };
+        match outcome {
+            Ok(outcome) => Event::Done { job: job.id, outcome },
+            Err(error) => failure(job.id, &error),
+        }
+    }
+
+    fn save(&mut self, file: &Path) -> Result<Outcome, EngineError> {
+        let Some(context) = self.context.as_mut().filter(|_| !self.cached.is_empty()) else {
+            return Ok(Outcome::Saved(0));
+        };
+        let cached = &self.cached;
+        snapshot::write(file, &self.fits, |part| context.save(part, context::CHAT, cached))
+            .map_err(|source| EngineError::Snapshot { file: file.display().to_string(), source })?;
+        Ok(Outcome::Saved(self.cached.len() as u32))
+    }
+
+    fn restore(&mut self, file: &Path) -> Result<Outcome, EngineError> {
+        if let Err(reason) = snapshot::check(file, &self.fits) {
+            tracing::info!("the snapshot {} is ignored: {reason}", file.display());
+            return Ok(Outcome::Restored(0));
+        }
+        let context = self.context()?;
+        context.remove(context::CHAT, 0, None);
+        let tokens = context.restore(file, context::CHAT);
+        if tokens.is_none() {
+            context.remove(context::CHAT, 0, None);
+        }
+        self.cached = tokens.unwrap_or_default();
+        Ok(Outcome::Restored(self.cached.len() as u32))
+    }
+}
+
+fn failure(job: JobId, error: &EngineError) -> Event {
+    Event::Failed { job, message: chain(error), hint: error.hint() }
+}
+
+/// Puts what came in meanwhile aside; `false` when nobody is left to load for.
+fn keep_waiting(inbox: &Receiver<Job>, waiting: &mut VecDeque<Job>) -> bool {
+    loop {
+        match inbox.try_recv() {
+            Ok(job) => waiting.push_back(job),
+            Err(TryRecvError::Empty) => return true,
+            Err(TryRecvError::Disconnected) => return !waiting.is_empty(),
+        }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}

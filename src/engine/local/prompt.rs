@@ -1,0 +1,112 @@
+//! What is sent: turns rendered by the model's template, as many as fit, with a summary of the rest where asked.
+
+use super::{EngineError, Worker};
+use crate::chat::compact::{self, Fit};
+use crate::chat::{Message, Role};
+use crate::engine::start::Sink;
+use crate::engine::{ChatRequest, Event, Job, JobId, Overflow, Sampling};
+
+/// A prompt that fits.
+pub(super) struct Prompt {
+    /// Its tokens.
+    pub(super) tokens: Vec<i32>,
+    /// The turns it was made of; empty for plain text.
+    pub(super) turns: Vec<Message>,
+    /// How many turns of the request were left out.
+    pub(super) dropped: usize,
+}
+
+/// How long a summary may get, in tokens.
+const SUMMARY_TOKENS: u32 = 160;
+
+impl Worker {
+    /// Tokens of a rendered conversation, with the opening of an answer.
+    pub(super) fn render(&self, turns: &[Message]) -> Result<Vec<i32>, EngineError> {
+        let safe: Vec<Message> =
+            turns.iter().map(|turn| Message::new(turn.role, self.words.defuse(&turn.content))).collect();
+        let text = self
+            .template
+            .render(&safe, self.words.bos(), self.words.eos(), true)
+            .map_err(|error| EngineError::Template(error.to_string()))?;
+        Ok(self.words.prompt(&text))
+    }
+
+    /// The prompt of a request. `room` is how many tokens it may take; what must go is told as [`Event::Cut`].
+    pub(super) fn prompt(
+        &mut self,
+        job: &Job,
+        request: &ChatRequest,
+        room: usize,
+        sink: &mut Sink,
+    ) -> Result<Prompt, EngineError> {
+        if request.turns.iter().all(|turn| turn.content.is_empty()) {
+            return Err(EngineError::Empty);
+        }
+        let mut fit = if request.raw {
+            self.fit_raw(&request.turns, room)?
+        } else {
+            compact::fit(&request.turns, room, |turns| self.render(turns).map(|tokens| tokens.len()))?
+        };
+        if fit.dropped > 0 || fit.trimmed_lines > 0 {
+            let summary = self.summary(job, request, &fit, sink)?;
+            put_summary(&mut fit.turns, summary.as_deref());
+            let (turns, trimmed_lines) = (fit.dropped, fit.trimmed_lines);
+            sink(Event::Cut { job: job.id, turns, trimmed_lines, summary });
+        }
+        let tokens = if request.raw { self.raw(&fit.turns) } else { self.render(&fit.turns)? };
+        match tokens.len() {
+            0 => Err(EngineError::Empty),
+            // A summary may have pushed it over; and one line may be longer than any context.
+            n if n > room => Err(EngineError::TooLong { tokens: n, n_ctx: room }),
+            _ => Ok(Prompt { tokens, turns: fit.turns, dropped: fit.dropped }),
+        }
+    }
+
+    fn raw(&self, turns: &[Message]) -> Vec<i32> {
+        turns.last().map(|turn| self.words.prompt(&turn.content)).unwrap_or_default()
+    }
+
+    fn fit_raw(&self, turns: &[Message], room: usize) -> Result<Fit, EngineError> {
+        let last = turns.last().cloned().into_iter().collect::<Vec<_>>();
+        compact::fit(&last, room, |turns| Ok(self.raw(turns).len()))
+    }
+
+    /// Lets the model write down what is left out. The old turns are still in the cache, so this costs the answer only.
+    fn summary(
+        &mut self,
+        job: &Job,
+        request: &ChatRequest,
+        fit: &Fit,
+        sink: &mut Sink,
+    ) -> Result<Option<String>, EngineError> {
+        if request.overflow != Overflow::Summarise || fit.dropped == 0 || request.raw {
+            return Ok(None);
+        }
+        let system = usize::from(request.turns.first().is_some_and(|turn| turn.role == Role::System));
+        let ask = "Summarise our conversation so far in at most 100 words: what was asked, what was decided, names of \
+                   files and functions, what is still open.";
+        let mut turns = request.turns[..system + fit.dropped].to_vec();
+        turns.push(Message::new(Role::User, ask));
+        let n_ctx = self.context()?.n_ctx();
+        let room = n_ctx.saturating_sub(SUMMARY_TOKENS as usize);
+        let turns = compact::fit(&turns, room, |turns| self.render(turns).map(|tokens| tokens.len()))?.turns;
+        let tokens = self.render(&turns)?;
+        let quiet = ChatRequest { max_tokens: Some(SUMMARY_TOKENS), sampling: Sampling::default(), ..request.clone() };
+        let mut no_pieces: Sink = Box::new(|_| ());
+        let silent = Job { id: JobId(u64::MAX), cancel: job.cancel.clone(), work: crate::engine::Work::Release };
+        let written =
+            self.generate(&silent, &quiet, Prompt { tokens, turns: Vec::new(), dropped: 0 }, &mut no_pieces)?;
+        sink(Event::Prefill { job: job.id, done: 0, total: 0 });
+        Ok(Some(crate::chat::thinking::strip(&written.text).trim().to_owned()).filter(|text| !text.is_empty()))
+    }
+}
+
+fn put_summary(turns: &mut Vec<Message>, summary: Option<&str>) {
+    let system = turns.first().filter(|turn| turn.role == Role::System).map(|turn| turn.content.clone());
+    let Some(text) = summary.and(compact::with_summary(system.as_deref(), summary)) else { return };
+    if system.is_some() {
+        turns[0].content = text;
+    } else {
+        turns.insert(0, Message::new(Role::System, text));
+    }
+}

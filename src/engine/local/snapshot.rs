@@ -1,0 +1,172 @@
+//! The KV cache of a chat on disk: llama.cpp's own file, and beside it a note that says what it fits.
+//!
+//! A snapshot is a convenience and never trusted: whatever does not match the note (model, version, settings, length,
+//! checksum) makes it worthless, and the chat is prefilled again.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::budget::Plan;
+
+/// What a snapshot was made with. Two equal ones may share cells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fingerprint {
+    /// This program's version; llama.cpp's state format may change with it.
+    version: String,
+    /// Of the model file: size and the checksum of its first megabyte (header and vocabulary) .
+    model: String,
+    n_ctx: u32,
+    kv_type: String,
+    flash: bool,
+    lora: Vec<String>,
+}
+
+impl Fingerprint {
+    /// # Errors
+    /// When the model file cannot be read.
+    pub(super) fn new(model: &Path, plan: &Plan, lora: &[(PathBuf, f32)]) -> io::Result<Self> {
+        let mut file = File::open(model)?;
+        let mut head = vec![0; 1 << 20];
+        let mut len = 0;
+        while len < head.len() {
+            match file.read(&mut head[len..])? {
+                0 => break,
+                n => len += n,
+            }
+        }
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            model: format!("{}-{}", file.metadata()?.len(), hex(&Sha256::digest(&head[..len]))),
+            n_ctx: plan.n_ctx,
+            kv_type: format!("{:?}", plan.kv_type),
+            flash: plan.flash,
+            lora: lora.iter().map(|(path, scale)| format!("{} {scale}", path.display())).collect(),
+        })
+    }
+}
+
+/// The note beside a snapshot.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    fits: Fingerprint,
+    bytes: u64,
+    sha256: String,
+}
+
+fn note_path(file: &Path) -> PathBuf {
+    file.with_added_extension("json")
+}
+
+/// Writes through `write` (which gives the bytes written, zero for failure) and notes what it fits.
+///
+/// # Errors
+/// A full disk, a folder that cannot be written; nothing is left behind.
+pub(super) fn write(file: &Path, fits: &Fingerprint, write: impl FnOnce(&Path) -> usize) -> io::Result<()> {
+    let part = file.with_added_extension("part");
+    // A note without its snapshot is worthless, the other way round is dangerous.
+    let _ = fs::remove_file(note_path(file));
+    let written = write(&part);
+    let done = (|| {
+        if written == 0 {
+            return Err(io::Error::other("llama.cpp could not write the snapshot"));
+        }
+        let data = File::open(&part)?;
+        data.sync_all()?;
+        let note = Note { fits: fits.clone(), bytes: data.metadata()?.len(), sha256: checksum(data)? };
+        fs::rename(&part, file)?;
+        crate::atomic::write(&note_path(file), serde_json::to_string(&note)?.as_bytes())
+    })();
+    if done.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    done
+}
+
+/// Whether the snapshot is whole and fits; a reason when not.
+pub(super) fn check(file: &Path, fits: &Fingerprint) -> Result<(), String> {
+    let note = fs::read(note_path(file)).map_err(|error| error.to_string())?;
+    let note: Note = serde_json::from_slice(&note).map_err(|error| error.to_string())?;
+    if note.fits != *fits {
+        return Err("it was made with another model, version or setting".into());
+    }
+    let data = File::open(file).map_err(|error| error.to_string())?;
+    let len = data.metadata().map_err(|error| error.to_string())?.len();
+    if len != note.bytes {
+        return Err(format!("it has {len} bytes instead of {}", note.bytes));
+    }
+    match checksum(data) {
+        Ok(sum) if sum == note.sha256 => Ok(()),
+        Ok(_) => Err("its checksum differs".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn checksum(mut data: File) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match data.read(&mut buffer)? {
+            0 => return Ok(hex(&hash.finalize())),
+            n => hash.update(&buffer[..n]),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture() -> (tempfile::TempDir, PathBuf, Fingerprint) {
+        let dir = tempfile::tempdir().unwrap();
+        let model = dir.path().join("model");
+        fs::write(&model, b"weights").unwrap();
+        let fits = Fingerprint::new(&model, &Plan::default(), &[]).unwrap();
+        let file = dir.path().join("a.kv");
+        write(&file, &fits, |part| {
+            fs::write(part, b"cells").unwrap();
+            5
+        })
+        .unwrap();
+        (dir, file, fits)
+    }
+
+    #[test]
+    fn a_whole_snapshot_with_the_same_settings_fits() {
+        let (_dir, file, fits) = fixture();
+        assert_eq!(check(&file, &fits), Ok(()));
+    }
+
+    #[test]
+    fn a_snapshot_of_other_settings_or_with_other_bytes_is_refused() {
+        let (dir, file, fits) = fixture();
+        let other = Fingerprint::new(&dir.path().join("model"), &Plan { n_ctx: 7, ..Plan::default() }, &[]).unwrap();
+        assert!(check(&file, &other).unwrap_err().contains("another model"));
+        fs::write(&file, b"celLs").unwrap();
+        assert!(check(&file, &fits).unwrap_err().contains("checksum"));
+        fs::write(&file, b"cell").unwrap();
+        assert!(check(&file, &fits).unwrap_err().contains("4 bytes instead of 5"));
+        fs::remove_file(note_path(&file)).unwrap();
+        assert!(check(&file, &fits).is_err());
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing_behind() {
+        let (dir, file, fits) = fixture();
+        fs::remove_file(&file).unwrap();
+        assert!(write(&file, &fits, |_| 0).is_err());
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["model"]);
+    }
+}

@@ -1,0 +1,131 @@
+//! syntect's grammars, asked for meanings instead of colours: a theme whose "colours" are the inks' numbers.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use syntect::highlighting::{
+    Color, HighlightState, Highlighter, RangedHighlightIterator, ScopeSelectors, StyleModifier, Theme, ThemeItem,
+    ThemeSettings,
+};
+use syntect::parsing::{ParseState, ScopeStack, SyntaxSet};
+
+use super::{Ink, Pieces};
+
+/// A line longer than this is drawn plain: grammars are slow on minified code.
+const LONGEST_LINE: usize = 1024;
+
+/// What scopes mean; of two that match, the more specific wins.
+const MEANINGS: &[(&str, Ink)] = &[
+    ("comment, punctuation.definition.comment", Ink::Comment),
+    ("string, constant.character, punctuation.definition.string, markup.raw", Ink::Text),
+    ("constant.character.escape, constant.numeric, constant.language, constant.other, support.constant", Ink::Constant),
+    ("variable.language, entity.name.constant", Ink::Constant),
+    ("keyword, storage, entity.name.tag, markup.heading, variable.annotation", Ink::Keyword),
+    ("keyword.operator, keyword.operator.assignment, storage.modifier.lifetime, punctuation", Ink::Plain),
+    ("keyword.operator.word, keyword.operator.logical.python", Ink::Keyword),
+    (
+        "support.type, support.class, storage.type.primitive, entity.name.type, entity.name.class, entity.name.struct",
+        Ink::Type,
+    ),
+    (
+        "entity.name.enum, entity.name.trait, entity.name.interface, entity.name.impl, entity.other.inherited-class",
+        Ink::Type,
+    ),
+    ("entity.name.function, support.function, variable.function, support.macro", Ink::Function),
+    (
+        "entity.other.attribute-name, meta.annotation, meta.mapping.key string, storage.modifier.lifetime",
+        Ink::Attribute,
+    ),
+    ("markup.inserted", Ink::Inserted),
+    ("markup.deleted", Ink::Deleted),
+    ("meta.diff.header, meta.diff.range", Ink::Attribute),
+];
+
+/// Where a block's highlighting stands: after a whole number of lines.
+#[derive(Clone)]
+pub(super) struct Progress {
+    parse: ParseState,
+    highlight: HighlightState,
+}
+
+pub(super) struct Grammar {
+    set: SyntaxSet,
+    theme: Theme,
+}
+
+impl Grammar {
+    /// Reads the grammars: tens of milliseconds.
+    pub(super) fn read() -> Self {
+        let item = |(scopes, ink): &(&str, Ink)| {
+            let scope = ScopeSelectors::from_str(scopes).ok()?;
+            let style = StyleModifier { foreground: Some(colour(*ink)), background: None, font_style: None };
+            Some(ThemeItem { scope, style })
+        };
+        let settings = ThemeSettings { foreground: Some(colour(Ink::Plain)), ..ThemeSettings::default() };
+        let theme = Theme { settings, scopes: MEANINGS.iter().filter_map(item).collect(), ..Theme::default() };
+        Self { set: SyntaxSet::load_defaults_newlines(), theme }
+    }
+
+    /// The start of a block; `None` when there is no such grammar.
+    pub(super) fn begin(&self, token: &str) -> Option<Progress> {
+        let syntax = self.set.find_syntax_by_token(token)?;
+        let highlight = HighlightState::new(&Highlighter::new(&self.theme), ScopeStack::new());
+        Some(Progress { parse: ParseState::new(syntax), highlight })
+    }
+
+    /// The pieces of every line of `text`, which begins where `progress` stands.
+    pub(super) fn advance(&self, progress: &mut Progress, text: &str) -> Vec<Pieces> {
+        let highlighter = Highlighter::new(&self.theme);
+        text.split_inclusive('\n').map(|line| self.line(&highlighter, progress, line)).collect()
+    }
+
+    fn line(&self, highlighter: &Highlighter<'_>, progress: &mut Progress, line: &str) -> Pieces {
+        let visible = line.trim_end_matches(['\n', '\r']).len();
+        if line.len() > LONGEST_LINE {
+            return Arc::new([]);
+        }
+        let Ok(changes) = progress.parse.parse_line(line, &self.set) else { return Arc::new([]) };
+        let mut pieces: Vec<(Ink, std::ops::Range<usize>)> = Vec::new();
+        for (style, _, range) in RangedHighlightIterator::new(&mut progress.highlight, &changes, line, highlighter) {
+            let ink = Ink::from_index(style.foreground.r);
+            let range = range.start.min(visible)..range.end.min(visible);
+            match pieces.last_mut() {
+                _ if range.is_empty() => {}
+                Some((last, before)) if *last == ink && before.end == range.start => before.end = range.end,
+                _ => pieces.push((ink, range)),
+            }
+        }
+        pieces.into()
+    }
+}
+
+fn colour(ink: Ink) -> Color {
+    Color { r: ink as u8, g: 0, b: 0, a: 0xff }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_selector_is_understood() {
+        assert_eq!(Grammar::read().theme.scopes.len(), MEANINGS.len());
+    }
+
+    #[test]
+    fn every_language_named_here_has_a_grammar() {
+        let grammar = Grammar::read();
+        for (_, _, token) in super::super::languages::LANGUAGES {
+            assert!(token.is_empty() || grammar.begin(token).is_some(), "{token}");
+        }
+    }
+
+    #[test]
+    fn a_very_long_line_is_plain_and_does_not_derail_the_next() {
+        let grammar = Grammar::read();
+        let mut progress = grammar.begin("rs").unwrap();
+        let lines = grammar.advance(&mut progress, &format!("{}\nfn f() {{}}\n", "\"".repeat(LONGEST_LINE)));
+        assert!(lines[0].is_empty());
+        assert_eq!(lines[1][0], (Ink::Keyword, 0..2));
+    }
+}
