@@ -127,7 +127,14 @@ impl App {
             }
             Event::Loaded(facts) => self.on_model_loaded(facts, out),
             Event::LoadFailed { message, hint } => self.on_model_failed(Trouble { message, hint }, out),
-            Event::Cut { job, turns, summary } if Some(job) == current => self.on_cut(turns, summary, out),
+            Event::Cut { job, turns, trimmed_lines, summary } if Some(job) == current => {
+                if trimmed_lines > 0 {
+                    self.tell(Level::Warning, format!("too long for the context: {trimmed_lines} lines of it were left out"));
+                }
+                if turns > 0 {
+                    self.on_cut(turns, summary, out);
+                }
+            }
             Event::Prefill { job, done, total } if Some(job) == current => {
                 if let Some(answer) = &mut self.answer
                     && answer.phase != Phase::Writing

@@ -89,7 +89,7 @@ fn list(store: &Store, as_json: bool) -> Result<(), Report> {
     }
     let rows: Vec<_> = sessions
         .iter()
-        .map(|s| vec![s.id.to_string(), crate::chat::calendar::date(s.updated), format!("{} messages", s.messages), sanitise::line(&s.title).into_owned()])
+        .map(|s| vec![s.id.to_string(), crate::chat::calendar::Moment::from_unix(s.updated).minutes(), format!("{} messages", s.messages), sanitise::line(&s.title).into_owned()])
         .collect();
     if rows.is_empty() { output::note("there are no conversations yet") }
     output::print(&output::table(&rows))
