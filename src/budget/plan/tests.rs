@@ -71,16 +71,15 @@ fn deepseeks_cache_is_as_large_as_its_weights() {
     assert!(tight.reason.contains("q8_0"), "{}", tight.reason);
 }
 
-/// Peak resident sets of a bare loop over llama.cpp (`VmHWM` in KiB), SmolLM2-135M Q4_1, two threads, flash attention,
-/// ubatch 512, the cache filled to its end and sixteen rows of logits asked for once; in the program other code pages
-/// are touched, hence 5 % also stands against a constant that is a few MiB larger.
+/// Peak resident sets (`VmHWM` in KiB) of a bare loop over llama.cpp with SmolLM2-135M Q4_1, two threads, flash
+/// attention, ubatch 512: the cache filled to its end, then sixteen rows of logits at once.
 const MEASURED: [(u32, KvType, u64); 6] = [
-    (512, KvType::F16, 148_860),
-    (2048, KvType::F16, 185_948),
-    (8192, KvType::F16, 330_780),
-    (512, KvType::Q8_0, 143_560),
-    (2048, KvType::Q8_0, 164_490),
-    (8192, KvType::Q8_0, 246_000),
+    (512, KvType::F16, 148_840),
+    (2048, KvType::F16, 185_744),
+    (8192, KvType::F16, 330_824),
+    (512, KvType::Q8_0, 143_660),
+    (2048, KvType::Q8_0, 164_492),
+    (8192, KvType::Q8_0, 241_412),
 ];
 
 #[test]
@@ -90,6 +89,7 @@ fn the_prediction_is_within_five_percent_of_what_was_measured() {
         let policy = Policy { n_ctx: Some(n_ctx), kv_type: Some(kv_type), n_ubatch: Some(512), ..Policy::default() };
         let plan = plan(&shape, &machine(16 * GIB), &policy, &processor()).unwrap();
         let off = plan.total as f64 / (kib << 10) as f64 - 1.0;
+        println!("{n_ctx} {}: {} KiB planned, {kib} measured, {:+.1} %", kv_type.name(), plan.total >> 10, off * 100.0);
         assert!(off.abs() < 0.05, "{n_ctx} {}: {:.1} %, {plan:?}", kv_type.name(), off * 100.0);
     }
 }
@@ -177,9 +177,9 @@ fn a_refusal_names_a_context_that_fits() {
 fn a_refusal_names_a_quantization_or_a_smaller_model() {
     let shape = QWEN_CODER_1_5B.shape();
     let at = |mib| plan(&shape, &machine(GIB), &within(mib * MIB), &processor()).unwrap_err();
-    let refusal = at(1000);
+    let refusal = at(950);
     assert_eq!(refusal.hint, "a `Q3_K_M` file of this model (about 754.5 MiB) would fit");
-    assert!(refusal.to_string().starts_with("the model needs 1."), "{refusal}");
+    assert!(refusal.to_string().starts_with("the model needs 1022.8 MiB and the budget"), "{refusal}");
     assert!(at(400).hint.contains("0.5 billion parameters in `Q4_K_M`"), "{}", at(400).hint);
     assert!(at(20).hint.contains("--budget"));
 }
@@ -213,4 +213,12 @@ proptest! {
             Err(refusal) => prop_assert!(refusal.need > refusal.have && !refusal.hint.is_empty()),
         }
     }
+}
+
+/// Not a test: writes a model of the mission's shape with weights of zero, to be loaded and measured by hand.
+#[test]
+#[ignore = "writes a file of its own choosing; set ZORD_TEST_SHAPE to its path"]
+fn write_the_missions_shape() {
+    let path = std::env::var_os("ZORD_TEST_SHAPE").unwrap();
+    QWEN_CODER_1_5B.write(std::path::Path::new(&path));
 }
