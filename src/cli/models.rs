@@ -9,7 +9,7 @@ use super::{Scene, output, progress};
 use crate::budget::bytes;
 use crate::budget::probe::Probe;
 use crate::error::{ExitCode, Report};
-use crate::models::{Catalogue, Hub, Request, Store, net, pull, store};
+use crate::models::{Catalogue, Hub, Request, Store, net, pull, record, store};
 
 #[derive(Args, Debug)]
 pub(super) struct ModelsArgs {
@@ -226,7 +226,7 @@ fn verify(store: &Store, name: Option<&str>) -> Result<ExitCode, Report> {
         match verdicts {
             Ok(verdicts) => {
                 for (file, verdict) in verdicts {
-                    whole &= verdict.is_good();
+                    whole &= verdict == record::Verdict::Good;
                     output::print(&format!("{file}: {verdict}\n"))?;
                 }
             }
