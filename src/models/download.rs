@@ -284,10 +284,10 @@ impl Part {
             options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
         }
         let file = options.open(&path).map_err(fail)?;
-        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(PullError::Locked(job.what.clone())),
-            // A file system without locks is no reason not to download.
-            Ok(()) | Err(_) => {}
+        // A file system without locks is no reason not to download.
+        let lock = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+        if lock == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(PullError::Locked(job.what.clone()));
         }
         let length = file.metadata().map_err(fail)?.len();
         let identity =
