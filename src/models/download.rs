@@ -1,5 +1,5 @@
 //! One file from a hub, into `NAME.part`: resumed where it stopped, checked for length and SHA-256, never mixed from two
-//! contents. It gives the part no final name; who asked does that (see [`super::pull`]).
+//! contents. It gives the part no final name; who asked does that (see [`mod@super::pull`]).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
