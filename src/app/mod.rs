@@ -1,1 +1,279 @@
-//! To be written: app.
+//! What the program thinks: [`App`] is the state, [`App::update`] the only way to change it, [`msg`] what it is told and
+//! what it wants done. No clock, file or channel in here: time arrives in messages, and everything else leaves as
+//! [`Effect`]s whose results come back as [`Msg`]s.
+
+use crate::app::look::Choice;
+use crate::chat::journal::{Entry, SessionId};
+use crate::chat::tree::{Conversation, NodeId};
+use crate::engine::Overflow;
+use crate::text::history::History;
+
+pub mod answer;
+pub mod blocks;
+pub mod branch;
+pub mod cache;
+pub mod command;
+mod command_chat;
+mod command_program;
+pub mod compose;
+pub mod guides;
+pub mod input;
+pub mod keys;
+pub mod look;
+pub mod mentions;
+pub mod model;
+pub mod msg;
+pub mod notice;
+pub mod overlay;
+mod sessions;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use answer::Answer;
+use blocks::BlockIndex;
+use cache::Cache;
+use compose::Outgoing;
+use input::Composer;
+use model::Model;
+use msg::{Effect, FilesMsg, Gauge, Level, Msg, Scroll, Scrolled};
+use notice::Notices;
+use overlay::{Listing, Overlay};
+
+/// What effects are collected in.
+pub type Out = Vec<Effect>;
+
+/// What a person can set while talking.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// One of [`command::PRESETS`].
+    pub preset: &'static str,
+    /// What happens when the context is full.
+    pub overflow: Overflow,
+    /// The look.
+    pub theme: Choice,
+    /// Whether the wheel is ours.
+    pub mouse: bool,
+    /// Whether thinking is shown unfolded.
+    pub thinking: bool,
+    /// The system prompt that new conversations begin with.
+    pub system: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            preset: command::PRESETS[0].0,
+            overflow: Overflow::default(),
+            theme: Choice::default(),
+            mouse: false,
+            thinking: false,
+            system: None,
+        }
+    }
+}
+
+/// What an [`App`] begins with.
+#[derive(Debug)]
+pub struct Setup {
+    /// Empty, or one that is resumed.
+    pub conversation: Conversation,
+    /// The chosen model's name; `None` shows the first-start screen.
+    pub model: Option<String>,
+    /// Adapters and their scales.
+    pub lora: Vec<(std::path::PathBuf, f32)>,
+    /// Settings.
+    pub settings: Settings,
+    /// Earlier inputs in this folder, oldest first.
+    pub history: Vec<String>,
+    /// Told on the first screen.
+    pub notices: Vec<String>,
+    /// Columns and rows.
+    pub size: (u16, u16),
+}
+
+/// The state of the terminal interface.
+#[derive(Debug)]
+pub struct App {
+    /// Milliseconds since 1970, as last told.
+    pub clock: u64,
+    /// Columns and rows.
+    pub size: (u16, u16),
+    /// What was said.
+    pub conversation: Conversation,
+    /// The messages on the current branch, first to last.
+    pub path: Vec<NodeId>,
+    /// Counts conversations: node ids mean nothing across a change of it.
+    pub epoch: u32,
+    /// The numbers of code blocks.
+    pub blocks: BlockIndex,
+    /// The model and its engine.
+    pub model: Model,
+    /// The answer being written.
+    pub answer: Option<Answer>,
+    /// What waits to be sent.
+    pub outgoing: Option<Outgoing>,
+    /// What is being typed.
+    pub composer: Composer,
+    /// Where the chat pane stands.
+    pub scroll: Scroll,
+    /// Something was written below what is seen.
+    pub unread: bool,
+    /// What lies over the chat.
+    pub overlay: Option<Overlay>,
+    /// What the person is told.
+    pub notices: Notices,
+    /// What can be set.
+    pub settings: Settings,
+    /// The memory in use.
+    pub gauge: Option<Gauge>,
+    /// What is known of the engine's KV cache.
+    pub cache: Cache,
+    /// The next Ctrl-C leaves.
+    pub leave_armed: bool,
+    /// Leaving as soon as what runs has ended.
+    pub leaving: bool,
+    /// The folder's files as last listed.
+    files: Option<Listing>,
+    /// The message to go to when its conversation is open.
+    target: Option<(SessionId, NodeId)>,
+    next_job: u64,
+}
+
+impl App {
+    /// The state before anything happened.
+    pub fn new(setup: Setup) -> Self {
+        let mut app = Self {
+            clock: 0,
+            size: setup.size,
+            path: setup.conversation.path(),
+            conversation: setup.conversation,
+            epoch: 0,
+            blocks: BlockIndex::default(),
+            model: Model::new(setup.model, setup.lora),
+            answer: None,
+            outgoing: None,
+            composer: Composer::new(History::new(setup.history)),
+            scroll: Scroll::Follow,
+            unread: false,
+            overlay: None,
+            notices: Notices::default(),
+            settings: setup.settings,
+            gauge: None,
+            cache: Cache::default(),
+            leave_armed: false,
+            leaving: false,
+            files: None,
+            target: None,
+            next_job: 0,
+        };
+        app.blocks.follow(&app.conversation, &app.path);
+        for text in setup.notices {
+            app.notices.add(Level::Warning, text, 0);
+        }
+        app
+    }
+
+    /// What is wanted after the first frame: the model, or what models there are.
+    pub fn begin(&mut self) -> Out {
+        let mut out = Vec::new();
+        if self.settings.mouse {
+            out.push(Effect::Mouse(true));
+        }
+        if self.model.chosen().is_some() {
+            out.push(Effect::StartEngine(self.model.load()));
+        } else {
+            self.open_models(true, &mut out);
+        }
+        out
+    }
+
+    /// Takes in what is told; gives what is wanted.
+    pub fn update(&mut self, msg: Msg) -> Out {
+        let mut out = Vec::new();
+        match msg {
+            Msg::Now(now) => {
+                self.clock = now;
+                self.flush_if_due(&mut out);
+                self.save_cache_if_due(&mut out);
+            }
+            Msg::Key(key) => self.on_key(key, &mut out),
+            Msg::Paste(text) => self.on_paste(&text),
+            Msg::Wheel(rows) => out.push(Effect::Scroll(msg::Move::Rows(rows))),
+            Msg::Resize(columns, rows) => self.size = (columns, rows),
+            Msg::Engine(event) => self.on_engine(event, &mut out),
+            Msg::EngineGone => self.on_engine_gone(&mut out),
+            Msg::Loading { name, plan } => self.model.loading(name, plan),
+            Msg::Scrolled(scrolled) => self.on_scrolled(scrolled),
+            Msg::Session(told) => self.on_session(told, &mut out),
+            Msg::Files(FilesMsg::Listed { names, more }) => self.on_file_list(names, more),
+            Msg::Files(FilesMsg::Read { attachments, notices, unmatched }) => {
+                self.on_files_read(attachments, notices, unmatched, &mut out);
+            }
+            Msg::Models(told) => self.on_models(told, &mut out),
+            Msg::Memory(gauge) => self.gauge = Some(gauge),
+            Msg::Pressure => self.on_pressure(&mut out),
+            Msg::Notice(level, text) => self.notices.add(level, text, self.clock),
+        }
+        if self.leaving && self.answer.is_none() && !self.cache.is_saving() {
+            out.push(Effect::Quit);
+        }
+        out
+    }
+
+    /// When [`Msg::Now`] must come even if nothing else does (milliseconds since 1970); `None` while there is nothing to
+    /// wait for.
+    pub fn wakes_at(&self) -> Option<u64> {
+        match &self.answer {
+            Some(answer) => Some(answer.wakes_at(self.clock)),
+            None => self.cache.wakes_at(),
+        }
+    }
+
+    /// Writes an entry into the conversation and the journal. An entry that the conversation refuses is told and kept
+    /// out of both.
+    pub(crate) fn record(&mut self, entry: Entry, out: &mut Out) -> bool {
+        if let Err(error) = self.conversation.apply(&entry) {
+            self.notices.add(Level::Error, format!("the conversation refused this: {error}"), self.clock);
+            return false;
+        }
+        if !matches!(entry, Entry::Append { .. } | Entry::End { .. }) {
+            self.path = self.conversation.path();
+            self.blocks.follow(&self.conversation, &self.path);
+        }
+        out.push(Effect::Journal(entry));
+        true
+    }
+
+    /// Names for jobs, never twice the same.
+    pub(crate) fn new_job(&mut self) -> crate::engine::JobId {
+        self.next_job += 1;
+        crate::engine::JobId(self.next_job)
+    }
+
+    /// Tells the person something.
+    pub(crate) fn tell(&mut self, level: Level, text: impl Into<String>) {
+        self.notices.add(level, text.into(), self.clock);
+    }
+
+    fn on_scrolled(&mut self, scrolled: Scrolled) {
+        match (scrolled, &mut self.overlay) {
+            (Scrolled::Chat(scroll), _) => {
+                self.scroll = scroll;
+                self.unread &= scroll != Scroll::Follow;
+            }
+            (Scrolled::Page(top), Some(Overlay::Page(page))) => page.top = top,
+            (Scrolled::Page(_), _) => {}
+        }
+    }
+
+    /// Leaves: at once, or when the answer has ended and the cache is written.
+    pub(crate) fn leave(&mut self, out: &mut Out) {
+        if self.leaving {
+            out.push(Effect::Quit);
+            return;
+        }
+        self.leaving = true;
+        self.stop_answer(out);
+        self.save_cache(out);
+    }
+}

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::prepare::{self, Tuned};
 use super::stream::Session;
 use super::{Scene, output};
-use crate::budget::probe;
+use crate::budget::probe::Probe;
 use crate::device::Device;
 use crate::engine::{CompleteRequest, LocalSpec, Outcome, Sampling, Spec, Stats, Work};
 use crate::error::{ExitCode, Report};
@@ -52,7 +52,7 @@ pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
         (_, true) => return Err(Report::usage("a server tunes itself")),
         (spec, false) => measure(spec.clone(), args)?,
     };
-    let peak = probe::own().map_or(0, |own| own.peak);
+    let peak = Probe::new().resident().peak;
     if args.json {
         output::json(&json!({
             "model": ready.name, "threads": measured.threads, "load_ms": measured.load_ms,
@@ -167,7 +167,7 @@ fn tune(scene: &Scene, args: &BenchArgs, spec: &LocalSpec) -> Result<Measured, R
         }
         Ok::<(), Report>(())
     };
-    for threads in candidates(device.threads(), device.most_threads()) {
+    for threads in candidates(device.threads(), u32::try_from(device.clusters.count()).unwrap_or(1)) {
         let mut spec = spec.clone();
         spec.plan.threads = threads;
         attempt(format!("{threads} threads"), spec, &mut best)?;

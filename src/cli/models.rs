@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Scene, output, progress};
-use crate::budget::{bytes, probe};
+use crate::budget::bytes;
+use crate::budget::probe::Probe;
 use crate::error::{ExitCode, Report};
 use crate::models::{Catalogue, Hub, Request, Store, net, pull, store};
 
@@ -85,7 +86,7 @@ pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, Report> {
 fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
     let stored = store.list()?;
     let partials = store.partials()?;
-    let free = probe::memory().available;
+    let free = Probe::new().memory().available;
     let recommended = Catalogue::builtin().recommend(free).map(|entry| entry.name.as_str());
     if as_json {
         let known = |entry: &crate::models::Entry| {
@@ -133,7 +134,7 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
 fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, Report> {
     let name = match name {
         Some(name) => name,
-        None => Catalogue::builtin().recommend(probe::memory().available).map(|entry| entry.name.clone()).ok_or_else(|| {
+        None => Catalogue::builtin().recommend(Probe::new().memory().available).map(|entry| entry.name.clone()).ok_or_else(|| {
             Report::failed("no model of the catalogue fits the free memory").hint("close other programs, or name one")
         })?,
     };
@@ -204,7 +205,7 @@ fn show(scene: &Scene, store: &Store, name: &str, as_json: bool) -> Result<ExitC
     } else {
         let cell = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let rows: Vec<_> =
-            facts.into_iter().map(|(key, value)| vec![key.to_owned(), crate::text::clean::line(&cell(value))]).collect();
+            facts.into_iter().map(|(key, value)| vec![key.to_owned(), crate::ui::sanitise::line(&cell(value)).into_owned()]).collect();
         output::print(&output::table(&rows))?;
     }
     let _ = scene;

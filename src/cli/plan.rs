@@ -4,7 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Scene, output, prepare};
-use crate::budget::{Plan, Refusal, bytes, probe};
+use crate::budget::probe::Probe;
+use crate::budget::{Plan, Refusal, bytes};
 use crate::device::Device;
 use crate::error::{ExitCode, Report};
 
@@ -22,7 +23,7 @@ pub(super) fn run(scene: &Scene, args: &PlanArgs) -> Result<ExitCode, Report> {
     let chosen = args.name.clone().or_else(|| prepare::chosen(&scene.engine, &scene.config, &scene.paths));
     let found = prepare::find(chosen.as_deref(), &scene.paths)?;
     let policy = prepare::policy(&scene.engine, &scene.config, &prepare::tuned(&scene.paths, &found));
-    let memory = probe::memory();
+    let memory = Probe::new().memory();
     let planned = prepare::plan(&found, &policy, &memory, &Device::probe());
     if args.json {
         output::json(&match &planned {

@@ -8,7 +8,7 @@ use crate::chat::export::export_markdown;
 use crate::chat::journal::SessionId;
 use crate::chat::store::Store;
 use crate::error::{ExitCode, Report};
-use crate::text::clean;
+use crate::ui::sanitise;
 
 #[derive(Args, Debug)]
 pub(super) struct SessionsArgs {
@@ -68,7 +68,7 @@ pub(super) fn run(scene: &Scene, args: SessionsArgs) -> Result<ExitCode, Report>
                 output::json(&json!({"id": conversation.id(), "title": conversation.title(), "model": conversation.model(),
                                      "system": conversation.system(), "turns": turns}))?;
             } else {
-                output::print(&clean::text(&export_markdown(&conversation)))?;
+                output::print(&sanitise::text(&export_markdown(&conversation)))?;
             }
         }
         Action::Export { id } => output::print(&export_markdown(&store.read(&resolve(&store, &id)?)?.conversation))?,
@@ -89,7 +89,7 @@ fn list(store: &Store, as_json: bool) -> Result<(), Report> {
     }
     let rows: Vec<_> = sessions
         .iter()
-        .map(|s| vec![s.id.to_string(), crate::chat::calendar::date(s.updated), format!("{} messages", s.messages), clean::line(&s.title)])
+        .map(|s| vec![s.id.to_string(), crate::chat::calendar::Moment::from_unix(s.updated).minutes(), format!("{} messages", s.messages), sanitise::line(&s.title).into_owned()])
         .collect();
     if rows.is_empty() { output::note("there are no conversations yet") }
     output::print(&output::table(&rows))
@@ -102,7 +102,7 @@ fn search(store: &Store, text: &str, as_json: bool) -> Result<(), Report> {
         return output::json(&rows);
     }
     if hits.is_empty() { output::note("nothing was found") }
-    let rows: Vec<_> = hits.iter().map(|hit| vec![hit.id.to_string(), clean::line(&hit.snippet)]).collect();
+    let rows: Vec<_> = hits.iter().map(|hit| vec![hit.id.to_string(), sanitise::line(&hit.snippet).into_owned()]).collect();
     output::print(&output::table(&rows))
 }
 

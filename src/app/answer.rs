@@ -1,0 +1,263 @@
+//! Asking, and taking in what the engine says: pieces into the conversation at once, into the journal at least once a
+//! second.
+
+use super::model::State;
+use super::msg::{Ask, Effect, Level, Scroll, Trouble};
+use super::{App, Out};
+use crate::chat::Role;
+use crate::chat::journal::Entry;
+use crate::chat::tree::NodeId;
+use crate::engine::{Event, JobId, Outcome, Stats, Stop};
+
+/// The journal gets what was written after so many milliseconds.
+const FLUSH: u64 = 700;
+/// While nothing comes, the screen's clock moves on this often.
+const WAITING: u64 = 500;
+
+/// What the engine is doing for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It has not begun.
+    Waiting,
+    /// It reads the prompt: tokens done, tokens in all.
+    Reading(u32, u32),
+    /// It writes.
+    Writing,
+}
+
+/// An answer being written.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The job.
+    pub job: JobId,
+    /// The message it grows in.
+    pub node: NodeId,
+    /// What the engine is doing.
+    pub phase: Phase,
+    /// When it was asked, in milliseconds.
+    pub asked_at: u64,
+    /// The person wants it to stop.
+    pub stopping: bool,
+    /// When the first piece came.
+    began_at: u64,
+    pieces: u32,
+    unsaved: String,
+    saved_at: u64,
+    /// What came before it is known whether the model writes `<think>` itself.
+    held: Option<String>,
+}
+
+impl Answer {
+    pub(crate) fn wakes_at(&self, now: u64) -> u64 {
+        let waiting = now + WAITING;
+        if self.unsaved.is_empty() { waiting } else { waiting.min(self.saved_at + FLUSH) }
+    }
+
+    /// Tokens per second so far, about: a piece is a token but for characters made of several.
+    pub fn rate(&self, now: u64) -> Option<f64> {
+        let ms = now.saturating_sub(self.began_at);
+        (self.pieces > 4 && ms > 200).then(|| f64::from(self.pieces - 1) * 1000.0 / ms as f64)
+    }
+
+    /// Tokens written so far, about.
+    pub fn written(&self) -> u32 {
+        self.pieces
+    }
+}
+
+impl App {
+    /// Has the branch that ends in `parent` answered.
+    pub(crate) fn ask(&mut self, parent: NodeId, out: &mut Out) {
+        if self.conversation.model() != self.model.name && !self.model.name.is_empty() {
+            self.record(Entry::Model { name: self.model.name.clone() }, out);
+        }
+        let (node, job) = (self.conversation.next_id(), self.new_job());
+        let entry = Entry::Node {
+            id: node,
+            parent: Some(parent),
+            role: Role::Assistant,
+            text: String::new(),
+            attachments: Vec::new(),
+            at: self.clock / 1000,
+        };
+        if !self.record(entry, out) {
+            return;
+        }
+        self.recall_cache(out);
+        self.answer = Some(Answer {
+            job,
+            node,
+            phase: Phase::Waiting,
+            asked_at: self.clock,
+            stopping: false,
+            began_at: 0,
+            pieces: 0,
+            unsaved: String::new(),
+            saved_at: self.clock,
+            held: self.model.thinks().then(String::new),
+        });
+        self.scroll = Scroll::Follow;
+        self.unread = false;
+        out.push(Effect::Sync);
+        out.push(Effect::Ask(Ask {
+            job,
+            turns: self.conversation.turns(),
+            preset: self.settings.preset,
+            overflow: self.settings.overflow,
+        }));
+    }
+
+    /// Has the engine stop; what came stays.
+    pub(crate) fn stop_answer(&mut self, out: &mut Out) {
+        if let Some(answer) = &mut self.answer
+            && !answer.stopping
+        {
+            answer.stopping = true;
+            out.push(Effect::Cancel(answer.job));
+        }
+    }
+
+    pub(crate) fn on_engine(&mut self, event: Event, out: &mut Out) {
+        let current = self.answer.as_ref().map(|answer| answer.job);
+        match event {
+            Event::Loading(part) => {
+                if !self.model.is_ready() {
+                    self.model.state = State::Loading(part.clamp(0.0, 1.0));
+                }
+            }
+            Event::Loaded(facts) => self.on_model_loaded(facts, out),
+            Event::LoadFailed { message, hint } => self.on_model_failed(Trouble { message, hint }, out),
+            Event::Cut { job, turns, trimmed_lines, summary } if Some(job) == current => {
+                if trimmed_lines > 0 {
+                    self.tell(Level::Warning, format!("too long for the context: {trimmed_lines} lines of it were left out"));
+                }
+                if turns > 0 {
+                    self.on_cut(turns, summary, out);
+                }
+            }
+            Event::Prefill { job, done, total } if Some(job) == current => {
+                if let Some(answer) = &mut self.answer
+                    && answer.phase != Phase::Writing
+                {
+                    answer.phase = Phase::Reading(done, total);
+                }
+            }
+            Event::Piece { job, text } if Some(job) == current => self.on_piece(&text, out),
+            Event::Done { job, outcome: Outcome::Generated { stop, stats, .. } } if Some(job) == current => {
+                self.end_answer(Some(stop), Some(stats), out);
+                self.after_answer(out);
+            }
+            Event::Failed { job, message, hint } if Some(job) == current => {
+                self.end_answer(None, None, out);
+                self.tell_trouble(&Trouble { message, hint });
+                self.after_answer(out);
+            }
+            Event::Done { job, outcome } => self.on_cache_done(job, &outcome, out),
+            Event::Failed { job, .. } => self.on_cache_failed(job, out),
+            Event::Cut { .. } | Event::Prefill { .. } | Event::Piece { .. } => {}
+        }
+    }
+
+    fn on_piece(&mut self, text: &str, out: &mut Out) {
+        let now = self.clock;
+        let Some(answer) = &mut self.answer else { return };
+        if answer.phase != Phase::Writing {
+            answer.phase = Phase::Writing;
+            answer.began_at = now;
+        }
+        answer.pieces += 1;
+        let text = match answer.held.take() {
+            None => text.to_owned(),
+            Some(held) => {
+                let held = held + text;
+                let start = held.trim_start();
+                if start.len() < 6 && "<think".starts_with(start) {
+                    answer.held = Some(held);
+                    return;
+                }
+                opened(held)
+            }
+        };
+        self.append(text, out);
+    }
+
+    fn append(&mut self, text: String, out: &mut Out) {
+        let Some(answer) = &mut self.answer else { return };
+        answer.unsaved.push_str(&text);
+        let entry = Entry::Append { id: answer.node, text };
+        if let Err(error) = self.conversation.apply(&entry) {
+            self.tell(Level::Error, format!("the answer cannot go on: {error}"));
+            self.stop_answer(out);
+        }
+        self.unread |= self.scroll != Scroll::Follow;
+        self.flush_if_due(out);
+    }
+
+    pub(crate) fn flush_if_due(&mut self, out: &mut Out) {
+        let now = self.clock;
+        if self.answer.as_ref().is_some_and(|answer| now >= answer.saved_at + FLUSH) {
+            self.flush(out);
+        }
+    }
+
+    /// Puts what was written since the last time into the journal. The conversation has it already.
+    fn flush(&mut self, out: &mut Out) {
+        let now = self.clock;
+        if let Some(answer) = &mut self.answer
+            && !answer.unsaved.is_empty()
+        {
+            answer.saved_at = now;
+            let text = std::mem::take(&mut answer.unsaved);
+            out.push(Effect::Journal(Entry::Append { id: answer.node, text }));
+            out.push(Effect::Sync);
+        }
+    }
+
+    /// Ends the answer in the conversation and the journal.
+    pub(crate) fn end_answer(&mut self, stop: Option<Stop>, stats: Option<Stats>, out: &mut Out) {
+        if let Some(held) = self.answer.as_mut().and_then(|answer| answer.held.take()).filter(|held| !held.is_empty()) {
+            self.append(opened(held), out);
+        }
+        self.flush(out);
+        let Some(answer) = self.answer.take() else { return };
+        if let Some(stats) = &stats {
+            self.cache.answered(stats.context_tokens, self.clock);
+        }
+        match stop {
+            Some(Stop::Length) => self.tell(Level::Info, "the answer reached its length limit"),
+            Some(Stop::Context) => self.tell(Level::Warning, "the context is full; `/new` begins with an empty one"),
+            Some(Stop::End | Stop::Text | Stop::Cancelled) | None => {}
+        }
+        self.record(Entry::End { id: answer.node, stop, stats }, out);
+        self.blocks.follow(&self.conversation, &self.path);
+        out.push(Effect::Sync);
+    }
+
+    fn after_answer(&mut self, out: &mut Out) {
+        if !self.leaving {
+            self.send_waiting(out);
+        }
+    }
+
+    /// The engine left out the first `turns` messages of what it was given.
+    fn on_cut(&mut self, turns: usize, summary: Option<String>, out: &mut Out) {
+        let first = self.conversation.cut().map_or(NodeId(0), |cut| cut.first_kept);
+        let put = self.path.iter().copied().filter(|id| *id >= first && self.was_put(*id));
+        if let Some(first_kept) = put.skip(turns).chain(self.path.iter().copied().rev().nth(1)).next() {
+            self.record(Entry::Cut { first_kept, summary }, out);
+        }
+    }
+
+    /// Whether a message is among what [`crate::chat::tree::Conversation::turns`] gives.
+    fn was_put(&self, id: NodeId) -> bool {
+        self.conversation.node(id).is_some_and(|node| {
+            node.role != Role::Assistant
+                || (!node.is_open() && !crate::chat::thinking::strip(&node.text).trim().is_empty())
+        })
+    }
+}
+
+/// What a model writes whose template opened the thinking for it, so that the text says so itself.
+fn opened(text: String) -> String {
+    if text.trim_start().starts_with("<think") { text } else { format!("<think>\n{text}") }
+}

@@ -1,0 +1,176 @@
+//! Commands about the model, the screen and the program.
+
+use std::path::PathBuf;
+
+use super::command::PRESETS;
+use super::look::Choice;
+use super::msg::{Effect, Level};
+use super::overlay::{Choose, Overlay, Page, Pick, Row};
+use super::{App, Out, guides};
+use crate::budget::{Plan, bytes};
+use crate::engine::Overflow;
+
+pub(crate) fn help(app: &mut App, args: &str, _out: &mut Out) {
+    if args.is_empty() {
+        let all = guides::all();
+        let rows = all.iter().map(|guide| Row::new(guide.title, guide.about)).collect();
+        let picks = all.iter().map(|guide| Pick::Guide(guide.name)).collect();
+        app.overlay = Some(Overlay::Choose(Choose::new("help", rows, picks)));
+    } else {
+        app.open_guide(args);
+    }
+}
+
+impl App {
+    pub(crate) fn open_guide(&mut self, name: &str) {
+        match guides::find(name) {
+            Some(guide) => {
+                let page = Page { title: guide.title.to_owned(), markdown: guide.text(), top: 0, back: true };
+                self.overlay = Some(Overlay::Page(page));
+            }
+            None => self.tell(Level::Warning, format!("there is no guide `{name}`; `/help` lists all")),
+        }
+    }
+}
+
+pub(crate) fn model(app: &mut App, args: &str, out: &mut Out) {
+    if args.is_empty() {
+        app.open_models(false, out);
+    } else {
+        app.switch_model(Some(args.to_owned()), out);
+    }
+}
+
+pub(crate) fn preset(app: &mut App, args: &str, _out: &mut Out) {
+    if args.is_empty() {
+        let here = |name: &str| if name == app.settings.preset { " · now" } else { "" };
+        let rows = PRESETS.iter().map(|(name, about)| Row::new(*name, format!("{about}{}", here(name)))).collect();
+        let picks = PRESETS.iter().map(|(name, _)| Pick::Preset(name)).collect();
+        app.overlay = Some(Overlay::Choose(Choose::new("preset", rows, picks)));
+    } else {
+        match PRESETS.iter().find(|(name, _)| *name == args) {
+            Some((name, about)) => {
+                app.settings.preset = name;
+                app.tell(Level::Info, format!("{name}: {about}"));
+            }
+            None => app.tell(Level::Warning, format!("there is no preset `{args}`; `/preset` lists them")),
+        }
+    }
+}
+
+/// `FILE`, `FILE SCALE`, `off`; without an argument what is loaded.
+pub(crate) fn lora(app: &mut App, args: &str, out: &mut Out) {
+    if args.is_empty() {
+        let loaded: Vec<_> =
+            app.model.lora.iter().map(|(file, scale)| format!("`{}` × {scale}", file.display())).collect();
+        let text = if loaded.is_empty() { "no adapter; `/lora FILE` loads one".into() } else { loaded.join(", ") };
+        app.tell(Level::Info, text);
+        return;
+    }
+    if !app.is_free() {
+        return;
+    }
+    if args == "off" || args == "none" {
+        app.model.lora.clear();
+    } else {
+        let (file, scale) =
+            match args.rsplit_once(char::is_whitespace).map(|(file, scale)| (file, scale.parse::<f32>())) {
+                Some((file, Ok(scale))) if scale.is_finite() => (file, scale),
+                _ => (args, 1.0),
+            };
+        let file = PathBuf::from(file.trim().trim_matches('"'));
+        app.model.lora.retain(|(known, _)| *known != file);
+        app.model.lora.push((file, scale));
+    }
+    app.switch_model(None, out);
+}
+
+pub(crate) fn context(app: &mut App, args: &str, _out: &mut Out) {
+    app.settings.overflow = match (args, app.settings.overflow) {
+        ("drop", _) | ("", Overflow::Summarise) => Overflow::Drop,
+        ("summarise" | "summarize", _) | ("", Overflow::Drop) => Overflow::Summarise,
+        (other, _) => {
+            app.tell(Level::Warning, format!("`/context {other}`: expected `drop` or `summarise`"));
+            return;
+        }
+    };
+    app.tell(
+        Level::Info,
+        match app.settings.overflow {
+            Overflow::Drop => "when the context is full, the oldest messages are left out",
+            Overflow::Summarise => "when the context is full, the model sums up the oldest messages",
+        },
+    );
+}
+
+pub(crate) fn plan(app: &mut App, _args: &str, _out: &mut Out) {
+    let planned = app.model.facts().and_then(|facts| facts.plan.as_ref()).or(app.model.plan.as_deref());
+    let markdown = match planned {
+        Some(plan) => plan_page(app, plan),
+        None => format!("**{}** is not planned here: it runs on a server, or it is not loaded yet.\n", app.model.name),
+    };
+    app.overlay = Some(Overlay::Page(Page { title: "plan".into(), markdown, top: 0, back: false }));
+}
+
+fn plan_page(app: &App, plan: &Plan) -> String {
+    let mut page = format!("# {}\n\n{}\n\n| what | how much |\n|---|--:|\n", app.model.name, plan.reason);
+    let kv = format!("{:?}", plan.kv_type).to_lowercase();
+    let rows = [
+        ("weights (mapped)", bytes(plan.weights)),
+        ("weights (copied)", bytes(plan.weights_copied)),
+        ("KV cache", bytes(plan.kv)),
+        ("compute", bytes(plan.compute)),
+        ("program", bytes(plan.program)),
+        ("**total**", format!("**{}**", bytes(plan.total))),
+        ("budget", bytes(plan.budget)),
+        ("context", format!("{} tokens", plan.n_ctx)),
+        ("KV type", kv),
+        ("batch", plan.n_ubatch.to_string()),
+        ("threads", plan.threads.to_string()),
+        ("flash attention", if plan.flash { "on" } else { "off" }.into()),
+    ];
+    for (what, value) in rows {
+        page += &format!("| {what} | {value} |\n");
+    }
+    if let Some(gauge) = app.gauge {
+        page += &format!("\nIn use now: **{}** of {}.\n", bytes(gauge.used), bytes(gauge.budget));
+    }
+    if let Some(facts) = app.model.facts() {
+        page += &format!("\nLoaded in {:.0} ms; chat template: {}.\n", facts.load_ms, facts.template);
+    }
+    page
+}
+
+pub(crate) fn thinking(app: &mut App, _args: &str, _out: &mut Out) {
+    app.settings.thinking = !app.settings.thinking;
+    app.tell(Level::Info, if app.settings.thinking { "thinking is unfolded" } else { "thinking is folded" });
+}
+
+pub(crate) fn theme(app: &mut App, args: &str, _out: &mut Out) {
+    if args.is_empty() {
+        let rows = Choice::ALL.iter().map(|choice| Row::new(choice.name(), "")).collect();
+        let picks = Choice::ALL.iter().map(|choice| Pick::Theme(*choice)).collect();
+        app.overlay = Some(Overlay::Choose(Choose::new("theme", rows, picks)));
+    } else {
+        match Choice::parse(args) {
+            Some(choice) => app.settings.theme = choice,
+            None => app.tell(Level::Warning, format!("there is no theme `{args}`: auto, dark, light, plain")),
+        }
+    }
+}
+
+pub(crate) fn mouse(app: &mut App, _args: &str, out: &mut Out) {
+    app.settings.mouse = !app.settings.mouse;
+    out.push(Effect::Mouse(app.settings.mouse));
+    app.tell(
+        Level::Info,
+        match app.settings.mouse {
+            true => "the wheel scrolls; a tap no longer opens the keyboard (`/mouse` again)",
+            false => "the mouse is the terminal's",
+        },
+    );
+}
+
+pub(crate) fn quit(app: &mut App, _args: &str, out: &mut Out) {
+    app.leave(out);
+}

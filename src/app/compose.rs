@@ -1,0 +1,185 @@
+//! From what was typed to what is asked: newlines, commands, files to read first, and what waits while the model cannot
+//! be asked. What is typed is never lost: it is in the input, waiting visibly, or in the conversation.
+
+use super::command;
+use super::model::State;
+use super::msg::{Effect, Level, Reading};
+use super::{App, Out, mentions};
+use crate::chat::Role;
+use crate::chat::journal::Entry;
+use crate::chat::tree::{Attachment, NodeId};
+use crate::text::buffer::Buffer;
+
+/// Bytes of code or prose to a token, about.
+const BYTES_PER_TOKEN: f64 = 3.5;
+
+/// A message before it is in the conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// What was typed.
+    pub text: String,
+    /// What was read for it.
+    pub attachments: Vec<Attachment>,
+    /// The message it is written in place of.
+    pub editing: Option<NodeId>,
+}
+
+/// A message on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// Its files are being read.
+    Reading(Draft),
+    /// The model is busy or loading.
+    Waiting(Draft),
+}
+
+impl Outgoing {
+    /// The message.
+    pub fn draft(&self) -> &Draft {
+        match self {
+            Self::Reading(draft) | Self::Waiting(draft) => draft,
+        }
+    }
+}
+
+/// Tokens that a text takes, estimated.
+pub fn estimate(text: &str) -> u32 {
+    (text.len() as f64 / BYTES_PER_TOKEN).ceil() as u32
+}
+
+impl App {
+    /// Enter: a newline behind a backslash, a command, or a message.
+    pub(crate) fn send(&mut self, out: &mut Out) {
+        let buffer = &mut self.composer.buffer;
+        if buffer.text()[..buffer.cursor()].ends_with('\\') {
+            buffer.backspace();
+            buffer.insert("\n");
+            return;
+        }
+        let text = buffer.text().trim().to_owned();
+        if text.is_empty() {
+            return;
+        }
+        if let Some((name, args)) = command::parse(&text) {
+            let (name, args) = (name.to_owned(), args.to_owned());
+            self.composer.buffer.take();
+            if self.composer.history.push(&text) {
+                out.push(Effect::Remember(text));
+            }
+            self.notices.clear();
+            self.command(&name, &args, out);
+            return;
+        }
+        self.send_message(text, out);
+    }
+
+    fn send_message(&mut self, text: String, out: &mut Out) {
+        if self.outgoing.is_some() {
+            self.tell(Level::Warning, "one message waits already; Esc takes it back");
+            return;
+        }
+        match &self.model.state {
+            State::Absent => {
+                self.tell(Level::Warning, "there is no model yet; choose one, and the message is sent with Enter");
+                self.open_models(true, out);
+                return;
+            }
+            State::Failed(_) => {
+                self.tell(Level::Error, "the model could not be loaded; `/model` chooses another");
+                return;
+            }
+            State::Loading(_) | State::Ready(_) => {}
+        }
+        self.composer.buffer.take();
+        if self.composer.history.push(&text) {
+            out.push(Effect::Remember(text.clone()));
+        }
+        self.notices.clear();
+        let patterns = mentions::all(&text);
+        // two slashes at the start: a message that begins with one
+        let text = text.strip_prefix("//").map_or_else(|| text.clone(), |rest| format!("/{rest}"));
+        let draft = Draft { text, attachments: Vec::new(), editing: self.composer.editing.take() };
+        if patterns.is_empty() {
+            self.dispatch(draft, out);
+        } else {
+            let tokens = self.room_for_files(&draft.text);
+            out.push(Effect::ReadFiles(Reading { patterns, tokens }));
+            self.outgoing = Some(Outgoing::Reading(draft));
+        }
+    }
+
+    /// Files may take five eighths of the context: the rest is for what was said before and for the answer.
+    fn room_for_files(&self, text: &str) -> u32 {
+        (self.model.n_ctx() / 8 * 5).saturating_sub(estimate(text)).max(64)
+    }
+
+    pub(crate) fn on_files_read(
+        &mut self,
+        attachments: Vec<Attachment>,
+        notices: Vec<String>,
+        unmatched: Vec<String>,
+        out: &mut Out,
+    ) {
+        let Some(Outgoing::Reading(mut draft)) = self.outgoing.take() else { return };
+        for notice in notices {
+            self.tell(Level::Warning, notice);
+        }
+        for pattern in unmatched.iter().filter(|pattern| mentions::looks_like_path(pattern)) {
+            self.tell(Level::Warning, format!("no file matches `{pattern}`; it was sent as text"));
+        }
+        draft.attachments = attachments;
+        self.dispatch(draft, out);
+    }
+
+    fn dispatch(&mut self, draft: Draft, out: &mut Out) {
+        if self.model.is_ready() && self.answer.is_none() {
+            self.commit(draft, out);
+        } else {
+            self.outgoing = Some(Outgoing::Waiting(draft));
+        }
+    }
+
+    /// Sends what waited for the model.
+    pub(crate) fn send_waiting(&mut self, out: &mut Out) {
+        if let Some(Outgoing::Waiting(draft)) = &self.outgoing
+            && self.model.is_ready()
+            && self.answer.is_none()
+        {
+            let draft = draft.clone();
+            self.outgoing = None;
+            self.commit(draft, out);
+        }
+    }
+
+    /// Puts a message into the conversation and asks for its answer.
+    fn commit(&mut self, draft: Draft, out: &mut Out) {
+        let id = self.conversation.next_id();
+        let parent = match draft.editing.and_then(|id| self.conversation.node(id)) {
+            Some(edited) => edited.parent,
+            None => self.conversation.head(),
+        };
+        let entry = Entry::Node {
+            id,
+            parent,
+            role: Role::User,
+            text: draft.text,
+            attachments: draft.attachments,
+            at: self.clock / 1000,
+        };
+        if self.record(entry, out) {
+            self.ask(id, out);
+        }
+    }
+
+    /// What waits goes back into the input; `false` when nothing does.
+    pub(crate) fn take_back(&mut self) -> bool {
+        let Some(outgoing) = self.outgoing.take() else { return false };
+        let draft = outgoing.draft();
+        let rest = self.composer.buffer.take();
+        let gap = if rest.is_empty() { "" } else { "\n" };
+        self.composer.buffer = Buffer::new(&format!("{}{gap}{rest}", draft.text));
+        self.composer.editing = draft.editing;
+        self.composer.dismissed = true;
+        true
+    }
+}

@@ -1,0 +1,134 @@
+//! The guides that `/help` shows: Markdown files built into the program, and two pages made from the tables of keys and
+//! commands, which therefore cannot be out of date.
+
+use super::command::COMMANDS;
+use super::keys::BINDINGS;
+
+/// A page of help.
+#[derive(Clone, Copy, Debug)]
+pub struct Guide {
+    /// What `/help NAME` calls it.
+    pub name: &'static str,
+    /// As the list shows it.
+    pub title: &'static str,
+    /// One line.
+    pub about: &'static str,
+    text: Text,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Text {
+    File(&'static str),
+    Keys,
+    Commands,
+}
+
+const GUIDES: &[Guide] = &[
+    Guide {
+        name: "start",
+        title: "Getting started",
+        about: "the first ten minutes",
+        text: Text::File(include_str!("../../assets/guides/start.md")),
+    },
+    Guide { name: "keys", title: "Keys", about: "all of them", text: Text::Keys },
+    Guide { name: "commands", title: "Commands", about: "all of them", text: Text::Commands },
+    Guide {
+        name: "files",
+        title: "Files",
+        about: "showing code to the model",
+        text: Text::File(include_str!("../../assets/guides/files.md")),
+    },
+    Guide {
+        name: "conversations",
+        title: "Conversations",
+        about: "branches, sessions, what is kept",
+        text: Text::File(include_str!("../../assets/guides/conversations.md")),
+    },
+    Guide {
+        name: "models",
+        title: "Models",
+        about: "choosing, getting, presets, memory",
+        text: Text::File(include_str!("../../assets/guides/models.md")),
+    },
+    Guide {
+        name: "phone",
+        title: "On a phone",
+        about: "Termux: keyboard, clipboard, staying alive",
+        text: Text::File(include_str!("../../assets/guides/phone.md")),
+    },
+];
+
+/// Every guide, in reading order.
+pub fn all() -> &'static [Guide] {
+    GUIDES
+}
+
+/// By its name, or by the beginning of it.
+pub fn find(name: &str) -> Option<&'static Guide> {
+    let name = name.trim().to_lowercase();
+    let by = |wanted: &dyn Fn(&str) -> bool| GUIDES.iter().find(|guide| wanted(guide.name));
+    by(&|known| known == name).or_else(|| by(&|known| !name.is_empty() && known.starts_with(&name)))
+}
+
+impl Guide {
+    /// The page, as Markdown.
+    pub fn text(&self) -> String {
+        match self.text {
+            Text::File(text) => text.to_owned(),
+            Text::Keys => keys(),
+            Text::Commands => commands(),
+        }
+    }
+}
+
+fn keys() -> String {
+    let mut page =
+        String::from("# Keys\n\nEverything has a command too: type `/`, or press Tab in an empty input.\n\n");
+    for (names, about) in BINDINGS.iter().filter_map(|binding| binding.about.split_once('|')) {
+        page += &format!("- **{names}**: {about}\n");
+    }
+    page
+}
+
+fn commands() -> String {
+    let mut page =
+        String::from("# Commands\n\nTab completes them. A message that begins with a slash begins with two.\n\n");
+    for command in COMMANDS {
+        let gap = if command.args.is_empty() { "" } else { " " };
+        page += &format!("- `/{}{gap}{}`: {}\n", command.name, command.args, command.about);
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_guide_begins_with_its_title_and_can_be_found() {
+        for guide in all() {
+            assert!(guide.text().starts_with("# "), "{}", guide.name);
+            assert_eq!(find(guide.name).map(|found| found.name), Some(guide.name));
+        }
+        assert_eq!(find("conv").map(|found| found.name), Some("conversations"));
+        assert!(find("").is_none());
+    }
+
+    #[test]
+    fn the_made_pages_name_every_command_and_key() {
+        let page = commands();
+        assert!(COMMANDS.iter().all(|command| page.contains(&format!("`/{}", command.name))));
+        assert!(keys().contains("Alt-Enter"));
+    }
+
+    #[test]
+    fn guides_name_only_commands_that_exist() {
+        for guide in all() {
+            let text = guide.text();
+            for (at, _) in text.match_indices("`/") {
+                let name: String = text[at + 2..].chars().take_while(char::is_ascii_alphabetic).collect();
+                assert!(name.is_empty() || super::super::command::find(&name).is_some(), "{}: /{name}", guide.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The model: which one is chosen, how far its engine is, what is known of it.
+
+use std::path::PathBuf;
+
+use super::msg::{Effect, Level, Load, ModelsMsg, Offer, Trouble};
+use super::overlay::{Models, Overlay, Progress};
+use super::{App, Out};
+use crate::budget::Plan;
+use crate::engine::Facts;
+
+/// How far the engine is.
+#[derive(Clone, Debug, Default)]
+pub enum State {
+    /// No model was chosen.
+    #[default]
+    Absent,
+    /// It is loading, 0 to 1.
+    Loading(f32),
+    /// It can be asked.
+    Ready(Box<Facts>),
+    /// It cannot be used.
+    Failed(Trouble),
+}
+
+/// The model in use.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// As commands name it; `None` inside `Some`: what the command line or the configuration chose.
+    chosen: Option<Option<String>>,
+    /// As the person reads it.
+    pub name: String,
+    /// What will be used.
+    pub plan: Option<Box<Plan>>,
+    /// How far the engine is.
+    pub state: State,
+    /// Adapters and their scales.
+    pub lora: Vec<(PathBuf, f32)>,
+}
+
+/// Tokens assumed while nothing is known.
+const N_CTX_UNKNOWN: u32 = 2048;
+
+impl Model {
+    pub(crate) fn new(name: Option<String>, lora: Vec<(PathBuf, f32)>) -> Self {
+        let state = if name.is_some() { State::Loading(0.0) } else { State::Absent };
+        Self { chosen: name.is_some().then_some(None), name: name.unwrap_or_default(), plan: None, state, lora }
+    }
+
+    pub(crate) fn chosen(&self) -> Option<&Option<String>> {
+        self.chosen.as_ref()
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        Load { model: self.chosen.clone().flatten(), lora: self.lora.clone() }
+    }
+
+    pub(crate) fn loading(&mut self, name: String, plan: Option<Box<Plan>>) {
+        self.name = name;
+        self.plan = plan;
+    }
+
+    /// Whether it can be asked now.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready(_))
+    }
+
+    /// What is known of it.
+    pub fn facts(&self) -> Option<&Facts> {
+        match &self.state {
+            State::Ready(facts) => Some(facts),
+            State::Absent | State::Loading(_) | State::Failed(_) => None,
+        }
+    }
+
+    /// Whether it opens its answers with thinking.
+    pub fn thinks(&self) -> bool {
+        self.facts().is_some_and(|facts| facts.thinks)
+    }
+
+    /// Tokens of context.
+    pub fn n_ctx(&self) -> u32 {
+        let planned = self.plan.as_ref().map(|plan| plan.n_ctx);
+        self.facts().map(|facts| facts.n_ctx).or(planned).filter(|n| *n > 0).unwrap_or(N_CTX_UNKNOWN)
+    }
+
+    /// Whether it runs in this process, with a cache that can be kept.
+    pub fn is_local(&self) -> bool {
+        self.facts().is_some_and(|facts| facts.plan.is_some())
+    }
+}
+
+impl App {
+    /// Puts another model (or the same with other adapters) in place of the one in use.
+    pub(crate) fn switch_model(&mut self, name: Option<String>, out: &mut Out) {
+        if self.answer.is_some() {
+            self.tell(Level::Warning, "an answer is being written; stop it first (Esc)");
+            return;
+        }
+        self.save_cache(out);
+        if name.is_some() || self.model.chosen.is_none() {
+            self.model.chosen = Some(name.clone());
+        }
+        if let Some(name) = name {
+            self.model.name = name;
+        }
+        self.model.plan = None;
+        self.model.state = State::Loading(0.0);
+        self.cache.forget();
+        out.push(Effect::StartEngine(self.model.load()));
+    }
+
+    pub(crate) fn on_model_loaded(&mut self, facts: Box<Facts>, out: &mut Out) {
+        if self.model.name.is_empty() {
+            self.model.name.clone_from(&facts.name);
+        }
+        self.model.state = State::Ready(facts);
+        if self.conversation.len() > 1 {
+            self.restore_cache(out);
+        }
+        self.send_waiting(out);
+    }
+
+    pub(crate) fn on_model_failed(&mut self, trouble: Trouble, out: &mut Out) {
+        self.end_answer(None, None, out);
+        self.take_back();
+        self.cache.forget();
+        self.model.state = State::Failed(trouble.clone());
+        self.tell_trouble(&trouble);
+        if self.overlay.is_none() && self.conversation.is_empty() {
+            self.open_models(true, out);
+        }
+    }
+
+    pub(crate) fn on_engine_gone(&mut self, out: &mut Out) {
+        if matches!(self.model.state, State::Loading(_) | State::Ready(_)) {
+            let trouble = Trouble {
+                message: "the engine stopped by itself".into(),
+                hint: Some("`/model` starts it again; the conversation is kept".into()),
+            };
+            self.on_model_failed(trouble, out);
+        }
+    }
+
+    pub(crate) fn tell_trouble(&mut self, trouble: &Trouble) {
+        let hint = trouble.hint.as_ref().map(|hint| format!(" · {hint}")).unwrap_or_default();
+        self.tell(Level::Error, format!("{}{hint}", trouble.message));
+    }
+
+    /// Opens the list of models; `first` with the words for someone who has none.
+    pub(crate) fn open_models(&mut self, first: bool, out: &mut Out) {
+        self.overlay = Some(Overlay::Models(Models { first, ..Models::default() }));
+        out.push(Effect::ListModels);
+    }
+
+    pub(crate) fn on_models(&mut self, told: ModelsMsg, out: &mut Out) {
+        if let (Some(Overlay::Models(models)), ModelsMsg::Added(_) | ModelsMsg::Failed(_) | ModelsMsg::Cancelled) =
+            (&mut self.overlay, &told)
+        {
+            models.progress = None;
+        }
+        match told {
+            ModelsMsg::Offered(offers) => {
+                if let Some(Overlay::Models(models)) = &mut self.overlay {
+                    models.offer(offers);
+                }
+            }
+            ModelsMsg::Progress { name, done, total } => {
+                if let Some(Overlay::Models(models)) = &mut self.overlay {
+                    models.progress = Some(Progress { name, done, total });
+                }
+            }
+            ModelsMsg::Added(name) => {
+                self.tell(Level::Info, format!("`{name}` is in the store"));
+                let waited = matches!(self.overlay, Some(Overlay::Models(_)));
+                if waited && self.answer.is_none() {
+                    self.overlay = None;
+                    self.switch_model(Some(name), out);
+                }
+            }
+            ModelsMsg::Failed(trouble) => {
+                self.tell_trouble(&trouble);
+                if let Some(Overlay::Models(models)) = &mut self.overlay {
+                    models.offers.get_or_insert_with(Vec::<Offer>::new);
+                }
+            }
+            ModelsMsg::Cancelled => {
+                self.tell(Level::Info, "the download was stopped; what came is kept and goes on from there");
+            }
+        }
+    }
+}

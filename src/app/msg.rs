@@ -1,0 +1,317 @@
+//! What the program is told ([`Msg`]) and what it wants done ([`Effect`]). Both are data: nothing here reaches out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossterm::event::KeyEvent;
+
+use crate::budget::Plan;
+use crate::chat::Message;
+use crate::chat::journal::{Entry, SessionId};
+use crate::chat::store::{Hit, Summary};
+use crate::chat::tree::{Attachment, Conversation, NodeId};
+use crate::engine::{Event, JobId, Overflow};
+use crate::error::Report;
+
+/// Something went wrong outside: what, and the way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Lower case, values in backticks, no full stop.
+    pub message: String,
+    /// The way out.
+    pub hint: Option<String>,
+}
+
+impl From<Report> for Trouble {
+    fn from(report: Report) -> Self {
+        Self { message: report.message, hint: report.hint }
+    }
+}
+
+impl Trouble {
+    /// Without a hint.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+}
+
+/// What is told.
+#[derive(Debug)]
+pub enum Msg {
+    /// Milliseconds since 1970; comes before whatever is told at that time.
+    Now(u64),
+    /// A key.
+    Key(KeyEvent),
+    /// Text pasted in one piece.
+    Paste(String),
+    /// The mouse wheel: rows, down is positive.
+    Wheel(i32),
+    /// The terminal's columns and rows.
+    Resize(u16, u16),
+    /// From the engine in use; late words of an earlier one are not passed on.
+    Engine(Event),
+    /// The engine's thread ended without a last word.
+    EngineGone,
+    /// What is being loaded: its name, and its plan where there is one.
+    Loading {
+        /// As the person reads it.
+        name: String,
+        /// `None` for a server.
+        plan: Option<Box<Plan>>,
+    },
+    /// Where a pane stands after [`Effect::Scroll`].
+    Scrolled(Scrolled),
+    /// About conversations.
+    Session(SessionMsg),
+    /// About files.
+    Files(FilesMsg),
+    /// About models.
+    Models(ModelsMsg),
+    /// How much memory is in use.
+    Memory(Gauge),
+    /// Memory is short: give something back.
+    Pressure,
+    /// Something to tell the person.
+    Notice(Level, String),
+}
+
+/// Answers about conversations.
+#[derive(Debug)]
+pub enum SessionMsg {
+    /// Another conversation, to go on with.
+    Opened {
+        /// The conversation.
+        conversation: Box<Conversation>,
+        /// What was odd about its file.
+        notice: Option<String>,
+    },
+    /// It could not be opened, made or written.
+    Failed(Trouble),
+    /// The newest first.
+    Listed(Vec<Summary>),
+    /// Where a text was found. The query comes back, so that a late answer to an older one is recognised.
+    Found {
+        /// What was looked for.
+        query: String,
+        /// Where it is.
+        hits: Vec<Hit>,
+    },
+    /// A conversation that was cut off, to be offered at the start.
+    Offer(Summary),
+    /// It was exported to this file.
+    Exported(PathBuf),
+}
+
+/// Answers about files.
+#[derive(Debug)]
+pub enum FilesMsg {
+    /// The folder's files, relative to it.
+    Listed {
+        /// The names.
+        names: Arc<Vec<String>>,
+        /// Whether there were too many to list.
+        more: bool,
+    },
+    /// What was asked for with [`Effect::ReadFiles`].
+    Read {
+        /// Texts, trimmed to the budget.
+        attachments: Vec<Attachment>,
+        /// What was trimmed or refused, a line each.
+        notices: Vec<String>,
+        /// Patterns that match nothing.
+        unmatched: Vec<String>,
+    },
+}
+
+/// Answers about models.
+#[derive(Debug)]
+pub enum ModelsMsg {
+    /// What is there and what could be had.
+    Offered(Vec<Offer>),
+    /// A download goes on.
+    Progress {
+        /// The model's name.
+        name: String,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all, where known.
+        total: Option<u64>,
+    },
+    /// A model is in the store now.
+    Added(String),
+    /// It could not be had.
+    Failed(Trouble),
+    /// The person stopped the download.
+    Cancelled,
+}
+
+/// A model that is in the store or could be put there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// What it is called in commands.
+    pub name: String,
+    /// One line about it.
+    pub about: String,
+    /// Size of its file in bytes.
+    pub bytes: u64,
+    /// Whether it is in the store.
+    pub installed: bool,
+    /// Whether it fits this device's memory; why not, where it does not.
+    pub fits: Result<(), String>,
+    /// Whether it is the one to take here.
+    pub recommended: bool,
+}
+
+/// Bytes in use and bytes allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauge {
+    /// The resident set.
+    pub used: u64,
+    /// What it should stay inside.
+    pub budget: u64,
+}
+
+/// How loud a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// For information.
+    Info,
+    /// Something is not as asked.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// A movement of what is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// Rows, down is positive.
+    Rows(i32),
+    /// Screenfuls less two rows, down is positive.
+    Pages(i32),
+    /// To the first row.
+    Top,
+    /// To the last row, and stay there.
+    Bottom,
+    /// To a message.
+    To(NodeId),
+}
+
+/// Where the chat pane stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scroll {
+    /// At the end, and follows it.
+    #[default]
+    Follow,
+    /// This row of this message is at the top.
+    At(NodeId, usize),
+}
+
+/// An answer to [`Effect::Scroll`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scrolled {
+    /// The chat.
+    Chat(Scroll),
+    /// The page that is open over it: its top row.
+    Page(usize),
+}
+
+/// What to load.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Load {
+    /// Catalogue name, path or `hf:…`; `None`: what was chosen at the start.
+    pub model: Option<String>,
+    /// Adapters and their scales.
+    pub lora: Vec<(PathBuf, f32)>,
+}
+
+/// A conversation to be answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// Names the job.
+    pub job: JobId,
+    /// What is put to the model.
+    pub turns: Vec<Message>,
+    /// How to choose tokens: a preset's name.
+    pub preset: &'static str,
+    /// What to do when the context is full.
+    pub overflow: Overflow,
+}
+
+/// Patterns to read, with their limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Paths, folders, globs as typed.
+    pub patterns: Vec<String>,
+    /// Tokens that all of them together may take, estimated.
+    pub tokens: u32,
+}
+
+/// What is wanted.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// Load a model behind the screen, in place of the one in use.
+    StartEngine(Load),
+    /// Answer a conversation.
+    Ask(Ask),
+    /// Stop a job; it still ends with its last event.
+    Cancel(JobId),
+    /// Write the chat's KV cache beside the journal of this session.
+    SaveCache(JobId, SessionId),
+    /// Read it back.
+    RestoreCache(JobId, SessionId),
+    /// Give the chat's KV cache back to the system.
+    ReleaseCache(JobId),
+    /// Write to the journal.
+    Journal(Entry),
+    /// Make the journal safe against a power cut.
+    Sync,
+    /// Answered by [`Msg::Scrolled`].
+    Scroll(Move),
+    /// Begin another conversation; answered by [`SessionMsg::Opened`].
+    NewSession,
+    /// Answered by [`SessionMsg::Opened`].
+    OpenSession(SessionId),
+    /// Answered by [`SessionMsg::Listed`].
+    ListSessions,
+    /// Answered by [`SessionMsg::Found`].
+    SearchSessions(String),
+    /// Write a conversation as Markdown to a file (`None`: named after it, in the folder). Existing files are kept.
+    Export {
+        /// What to write.
+        markdown: String,
+        /// Its title, to name the file.
+        title: String,
+        /// Where to.
+        file: Option<PathBuf>,
+    },
+    /// Put a text on the clipboard; `what` is for the notice.
+    Copy {
+        /// The text.
+        text: String,
+        /// What it is.
+        what: String,
+    },
+    /// Answered by [`FilesMsg::Listed`].
+    ListFiles,
+    /// Answered by [`FilesMsg::Read`].
+    ReadFiles(Reading),
+    /// Answered by [`ModelsMsg::Offered`].
+    ListModels,
+    /// Download a model; answered by the other [`ModelsMsg`].
+    Pull(String),
+    /// Stop the download.
+    CancelPull,
+    /// Take a file into the store; answered by [`ModelsMsg::Added`] or [`ModelsMsg::Failed`].
+    AddModel(PathBuf),
+    /// Remember an input in the folder's history file.
+    Remember(String),
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
+    /// Clear the screen and draw it anew.
+    Redraw,
+    /// Stop until the shell continues us.
+    Suspend,
+    /// Leave.
+    Quit,
+}

@@ -1,0 +1,139 @@
+//! Choosing one of several things, and reading a page.
+
+use super::{List, Overlay};
+use crate::app::keys::Action;
+use crate::app::look::Choice;
+use crate::app::msg::{Effect, Move};
+use crate::app::{App, Out};
+use crate::chat::tree::NodeId;
+
+/// A row to choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What it is.
+    pub label: String,
+    /// More about it.
+    pub detail: String,
+}
+
+impl Row {
+    pub(crate) fn new(label: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { label: label.into(), detail: detail.into() }
+    }
+}
+
+/// What choosing a row does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// Takes a preset.
+    Preset(&'static str),
+    /// Takes a look.
+    Theme(Choice),
+    /// Copies a text.
+    Copy {
+        /// The text.
+        text: String,
+        /// What it is.
+        what: String,
+    },
+    /// Writes a message anew.
+    Edit(NodeId),
+    /// Goes to the branch that begins here.
+    Branch(NodeId),
+    /// Opens a guide.
+    Guide(&'static str),
+}
+
+/// A list to choose from.
+#[derive(Clone, Debug)]
+pub struct Choose {
+    /// What is chosen.
+    pub title: String,
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// The selected one.
+    pub list: List,
+    picks: Vec<Pick>,
+}
+
+impl Choose {
+    pub(crate) fn new(title: &str, rows: Vec<Row>, picks: Vec<Pick>) -> Self {
+        Self { title: title.to_owned(), rows, picks, list: List::default() }
+    }
+}
+
+/// A page to read.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Its name.
+    pub title: String,
+    /// Its text.
+    pub markdown: String,
+    /// The row at the top.
+    pub top: usize,
+    /// Closing it leads back to the list of guides.
+    pub(crate) back: bool,
+}
+
+impl App {
+    pub(super) fn choose_key(&mut self, mut choose: Choose, action: Option<Action>, out: &mut Out) -> bool {
+        match action {
+            Some(Action::Back) => return true,
+            Some(Action::Send | Action::Menu) => {
+                let at = choose.list.selected.min(choose.picks.len().saturating_sub(1));
+                if let Some(pick) = choose.picks.into_iter().nth(at) {
+                    self.picked(pick, out);
+                }
+                return true;
+            }
+            Some(action) => {
+                let action = ends(action);
+                choose.list.walk(action, choose.rows.len());
+            }
+            None => {}
+        }
+        self.overlay = Some(Overlay::Choose(choose));
+        true
+    }
+
+    fn picked(&mut self, pick: Pick, out: &mut Out) {
+        match pick {
+            Pick::Preset(name) => self.command("preset", name, out),
+            Pick::Theme(choice) => self.settings.theme = choice,
+            Pick::Copy { text, what } => out.push(Effect::Copy { text, what }),
+            Pick::Edit(id) => self.edit_message(id, out),
+            Pick::Branch(id) => self.go_to_branch(id, out),
+            Pick::Guide(name) => self.open_guide(name),
+        }
+    }
+
+    pub(super) fn page_key(&mut self, page: Page, action: Option<Action>, typed: Option<char>, out: &mut Out) -> bool {
+        let wanted = match (action.map(ends), typed) {
+            (Some(Action::Back | Action::Send), _) | (None, Some('q')) => {
+                if page.back {
+                    self.command("help", "", out);
+                }
+                return true;
+            }
+            (Some(Action::Up | Action::RowUp), _) | (None, Some('k')) => Some(Move::Rows(-1)),
+            (Some(Action::Down | Action::RowDown), _) | (None, Some('j')) => Some(Move::Rows(1)),
+            (Some(Action::PageUp), _) => Some(Move::Pages(-1)),
+            (Some(Action::PageDown), _) | (None, Some(' ')) => Some(Move::Pages(1)),
+            (Some(Action::Top), _) => Some(Move::Top),
+            (Some(Action::Bottom), _) => Some(Move::Bottom),
+            _ => None,
+        };
+        out.extend(wanted.map(Effect::Scroll));
+        self.overlay = Some(Overlay::Page(page));
+        true
+    }
+}
+
+/// Home and End mean the ends where there is no line to edit.
+pub(super) fn ends(action: Action) -> Action {
+    match action {
+        Action::LineStart => Action::Top,
+        Action::LineEnd => Action::Bottom,
+        other => other,
+    }
+}

@@ -1,0 +1,140 @@
+//! The list of conversations, and the offer to go on with one that was cut off.
+
+use super::{List, Overlay};
+use crate::app::input::edit;
+use crate::app::keys::Action;
+use crate::app::msg::Effect;
+use crate::app::{App, Out};
+use crate::chat::store::{Hit, Summary};
+use crate::text::buffer::Buffer;
+
+/// Letters from which on everything that was said is searched, not the titles alone.
+const LEAST: usize = 2;
+
+/// Conversations to go on with.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    /// What is looked for.
+    pub query: Buffer,
+    /// All of them, once listed.
+    pub all: Option<Vec<Summary>>,
+    /// The selected row.
+    pub list: List,
+    hits: Vec<Hit>,
+    hits_for: String,
+}
+
+/// A row of the list.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    /// A conversation.
+    Session(&'a Summary),
+    /// A place in one.
+    Hit(&'a Hit),
+}
+
+impl Sessions {
+    pub(crate) fn new(query: &str) -> Self {
+        Self { query: Buffer::new(query), all: None, list: List::default(), hits: Vec::new(), hits_for: String::new() }
+    }
+
+    /// The rows: conversations whose title has all the words, then places where they were said.
+    pub fn rows(&self) -> Vec<Found<'_>> {
+        let words: Vec<String> = self.query.text().split_whitespace().map(str::to_lowercase).collect();
+        let titled = |summary: &&Summary| {
+            let title = summary.title.to_lowercase();
+            words.iter().all(|word| title.contains(word))
+        };
+        let sessions = self.all.iter().flatten().filter(titled).map(Found::Session);
+        let asked = !words.is_empty() && self.hits_for == self.query.text();
+        let hits = self.hits.iter().filter(|hit| asked && hit.node.is_some()).map(Found::Hit);
+        sessions.chain(hits).collect()
+    }
+
+    pub(crate) fn list(&mut self, all: Vec<Summary>) {
+        self.all = Some(all);
+    }
+
+    pub(crate) fn found(&mut self, query: &str, hits: Vec<Hit>) {
+        if query == self.query.text() {
+            self.hits = hits;
+            query.clone_into(&mut self.hits_for);
+        }
+    }
+}
+
+/// The offer to go on.
+#[derive(Clone, Debug)]
+pub struct Resume {
+    /// With this one.
+    pub summary: Summary,
+}
+
+impl App {
+    pub(super) fn sessions_key(
+        &mut self,
+        mut sessions: Box<Sessions>,
+        action: Option<Action>,
+        typed: Option<char>,
+        out: &mut Out,
+    ) -> bool {
+        let before = sessions.query.text().len();
+        match action {
+            Some(Action::Back) => return true,
+            Some(Action::Send) => {
+                let rows = sessions.rows();
+                let (id, node) = match rows.get(sessions.list.selected.min(rows.len().saturating_sub(1))) {
+                    Some(Found::Session(summary)) => (summary.id.clone(), None),
+                    Some(Found::Hit(hit)) => (hit.id.clone(), hit.node),
+                    None => {
+                        self.overlay = Some(Overlay::Sessions(sessions));
+                        return true;
+                    }
+                };
+                self.open_session(id, node, out);
+                return true;
+            }
+            Some(action) => {
+                let len = sessions.rows().len();
+                if !sessions.list.walk(action, len) {
+                    edit(&mut sessions.query, action);
+                }
+            }
+            None => {
+                if let Some(c) = typed {
+                    sessions.query.insert(c.encode_utf8(&mut [0; 4]));
+                }
+            }
+        }
+        if sessions.query.text().len() != before {
+            sessions.list = List::default();
+            if sessions.query.text().trim().chars().count() >= LEAST {
+                out.push(Effect::SearchSessions(sessions.query.text().to_owned()));
+            }
+        }
+        self.overlay = Some(Overlay::Sessions(sessions));
+        true
+    }
+
+    /// Enter or `y` goes on; anything else is the beginning of something new, and is typed.
+    pub(super) fn resume_key(
+        &mut self,
+        resume: Box<Resume>,
+        action: Option<Action>,
+        typed: Option<char>,
+        out: &mut Out,
+    ) -> bool {
+        match (action, typed) {
+            (Some(Action::Send), _) | (None, Some('y' | 'Y')) => {
+                self.open_session(resume.summary.id, None, out);
+                true
+            }
+            (Some(Action::Back), _) | (None, Some('n' | 'N')) => true,
+            (Some(_), _) => {
+                self.overlay = Some(Overlay::Resume(resume));
+                true
+            }
+            (None, _) => false,
+        }
+    }
+}

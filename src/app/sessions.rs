@@ -1,0 +1,91 @@
+//! Other conversations: listing, finding, opening, offering.
+
+use super::msg::{Effect, Level, Move, Scroll, SessionMsg};
+use super::overlay::{Overlay, Resume, Sessions};
+use super::{App, Out};
+use crate::chat::journal::{Entry, SessionId};
+use crate::chat::tree::{Conversation, NodeId};
+
+impl App {
+    pub(crate) fn open_sessions(&mut self, query: &str, out: &mut Out) {
+        self.overlay = Some(Overlay::Sessions(Box::new(Sessions::new(query))));
+        out.push(Effect::ListSessions);
+        if !query.trim().is_empty() {
+            out.push(Effect::SearchSessions(query.to_owned()));
+        }
+    }
+
+    pub(crate) fn on_session(&mut self, told: SessionMsg, out: &mut Out) {
+        match told {
+            SessionMsg::Opened { conversation, notice } => {
+                self.go_on_with(*conversation, out);
+                if let Some(notice) = notice {
+                    self.tell(Level::Warning, notice);
+                }
+            }
+            SessionMsg::Failed(trouble) => self.tell_trouble(&trouble),
+            SessionMsg::Listed(all) => {
+                if let Some(Overlay::Sessions(sessions)) = &mut self.overlay {
+                    sessions.list(all);
+                }
+            }
+            SessionMsg::Found { query, hits } => {
+                if let Some(Overlay::Sessions(sessions)) = &mut self.overlay {
+                    sessions.found(&query, hits);
+                }
+            }
+            SessionMsg::Offer(summary) => {
+                let untouched = self.conversation.is_empty() && self.composer.buffer.is_empty();
+                if untouched && self.overlay.is_none() && self.outgoing.is_none() {
+                    self.overlay = Some(Overlay::Resume(Box::new(Resume { summary })));
+                }
+            }
+            SessionMsg::Exported(file) => {
+                self.tell(Level::Info, format!("exported to `{}`", file.display()));
+            }
+        }
+    }
+
+    /// Goes on with a conversation, at a message of it if one is given.
+    pub(crate) fn open_session(&mut self, id: SessionId, node: Option<NodeId>, out: &mut Out) {
+        if !self.is_free() {
+            return;
+        }
+        if *self.conversation.id() == id {
+            out.extend(node.map(|node| Effect::Scroll(Move::To(node))));
+            return;
+        }
+        self.save_cache(out);
+        self.target = node.map(|node| (id.clone(), node));
+        out.push(Effect::OpenSession(id));
+    }
+
+    fn go_on_with(&mut self, conversation: Conversation, out: &mut Out) {
+        self.conversation = conversation;
+        self.epoch += 1;
+        self.path = self.conversation.path();
+        self.blocks.clear();
+        self.blocks.follow(&self.conversation, &self.path);
+        self.scroll = Scroll::Follow;
+        self.unread = false;
+        self.composer.editing = None;
+        self.cache.forget();
+        if self.conversation.is_empty() {
+            if let Some(system) = self.settings.system.clone() {
+                self.record(Entry::System { text: Some(system) }, out);
+            }
+        } else if self.model.is_ready() {
+            self.restore_cache(out);
+        }
+        if let Some((id, node)) = self.target.take()
+            && id == *self.conversation.id()
+        {
+            out.push(Effect::Scroll(Move::To(node)));
+        }
+        if let Some(last) = self.path.last().and_then(|id| self.conversation.node(*id))
+            && last.is_open()
+        {
+            self.tell(Level::Info, "the last answer was cut off; `/regenerate` asks again");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What the terminal interface is given to begin with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::app::look::Choice;
+use crate::app::msg::Load;
+use crate::budget::Plan;
+use crate::chat::journal::SessionId;
+use crate::engine::{Overflow, Spec};
+use crate::error::Report;
+use crate::paths::Paths;
+
+/// A model that is ready to be loaded.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// As the person reads it.
+    pub name: String,
+    /// What the engine is started with.
+    pub spec: Spec,
+    /// What will be used; `None` for a server.
+    pub plan: Option<Plan>,
+}
+
+/// Resolves a model, reads its header and plans. It may block; it is called off the terminal's thread, after the first
+/// frame and on every switch. `Load::model` is `None` for what the command line or the configuration chose.
+pub type Prepare = Arc<dyn Fn(&Load) -> Result<Prepared, Report> + Send + Sync>;
+
+/// Everything decided before the first frame. Nothing in it may have cost more than a few milliseconds.
+pub struct Start {
+    /// Where things live.
+    pub paths: Paths,
+    /// The folder that is open; the file picker stays inside.
+    pub folder: PathBuf,
+    /// How to get from a model's name to an engine.
+    pub prepare: Prepare,
+    /// The chosen model's name, as far as known before looking; `None` when there is none in the store: the first-start
+    /// screen is shown.
+    pub model: Option<String>,
+    /// The session to open; `None` for a new one.
+    pub resume: Option<SessionId>,
+    /// The last run ended uncleanly: the newest conversation is offered.
+    pub unclean: bool,
+    /// Told on the first screen, a line each.
+    pub notices: Vec<String>,
+    /// `auto`, `greedy`, `precise`, `balanced` or `explore`.
+    pub preset: String,
+    /// What to do when the context is full.
+    pub overflow: Overflow,
+    /// The look.
+    pub theme: Choice,
+    /// Whether the wheel scrolls (and a tap no longer opens a phone's keyboard).
+    pub mouse: bool,
+    /// Whether thinking is shown unfolded.
+    pub thinking: bool,
+    /// Adapters loaded at the start, and their scales.
+    pub lora: Vec<(PathBuf, f32)>,
+    /// The system prompt for new conversations.
+    pub system: Option<String>,
+}
