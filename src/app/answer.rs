@@ -127,7 +127,9 @@ impl App {
             }
             Event::Loaded(facts) => self.on_model_loaded(facts, out),
             Event::LoadFailed { message, hint } => self.on_model_failed(Trouble { message, hint }, out),
-            Event::Cut { job, turns, summary, trimmed_lines } if Some(job) == current => self.on_cut(turns, summary, trimmed_lines, out),
+            Event::Cut { job, turns, summary, trimmed_lines } if Some(job) == current => {
+                self.on_cut(turns, summary, trimmed_lines, out)
+            }
             Event::Prefill { job, done, total } if Some(job) == current => {
                 if let Some(answer) = &mut self.answer
                     && answer.phase != Phase::Writing
