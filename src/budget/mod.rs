@@ -3,9 +3,18 @@
 
 use serde::Serialize;
 
+pub mod need;
 pub mod plan;
 pub mod probe;
+pub mod shape;
 pub mod watch;
+
+#[cfg(test)]
+mod mission;
+
+pub use plan::{Processor, plan};
+pub use probe::Probe;
+pub use shape::{Shape, ShapeError};
 
 /// How a KV cache stores its numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -18,6 +27,17 @@ pub enum KvType {
     Q8_0,
     /// 18 bytes for 32 numbers; needs flash attention.
     Q4_0,
+}
+
+impl KvType {
+    /// As llama.cpp and the command line spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::Q8_0 => "q8_0",
+            Self::Q4_0 => "q4_0",
+        }
+    }
 }
 
 /// What a person, the configuration or a command line asked for; `None` leaves it to the plan.

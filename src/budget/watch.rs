@@ -1,1 +1,233 @@
-//! To be written: watch.
+//! What to give back while running, and in which order; and whether the last run was ended from outside.
+//!
+//! [`decide`] is pure: a reading goes in, actions come out. It escalates one step a reading (memory given back takes a
+//! moment to show), unless the machine is nearly out, and calms down only after several readings well clear of the
+//! line. What it refuses to do: read the machine or free anything.
+
+use super::probe::Reading;
+
+mod marker;
+
+pub use marker::Marker;
+
+const MIB: u64 = 1 << 20;
+
+/// What has been given back so far, in the order it is given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing.
+    #[default]
+    Calm,
+    /// The completions' cells.
+    CompletionsDropped,
+    /// The chat's KV cache, after a snapshot.
+    ChatFreed,
+    /// New work is refused.
+    Refusing,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Forget the completions' cells.
+    DropCompletions,
+    /// Write the chat's KV cache to disk and free it.
+    FreeChat,
+    /// Take no new work.
+    RefuseWork,
+    /// Take work again; what was freed comes back when it is needed.
+    AllowWork,
+}
+
+/// Where the lines are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Below this many bytes of room (available, or in the cgroup) something is given back; half of it is serious, a
+    /// quarter critical.
+    pub low: u64,
+    /// From this share of time waiting for memory (percent, over 10 s) something is given back; twice it is serious,
+    /// four times critical.
+    pub pressure: f32,
+    /// Bytes that anonymous memory of ours should stay under.
+    pub budget: u64,
+    /// Readings well clear of the line before a step back.
+    pub patience: u8,
+}
+
+impl Thresholds {
+    /// For a machine with `total` bytes (the smaller of its memory and the cgroup's limit) and a plan's budget. On a
+    /// machine of 4 GiB the line is at 205 MiB: Android's low-memory killer begins near there.
+    pub fn for_machine(total: u64, budget: u64) -> Self {
+        Self { low: (total / 20).clamp(24 * MIB, 512 * MIB), pressure: 15.0, budget, patience: 3 }
+    }
+}
+
+/// What the watch remembers between readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// What has been given back.
+    pub level: Level,
+    clear: u8,
+}
+
+/// Decides what a reading calls for. The new state goes into the next call.
+pub fn decide(watch: Watch, reading: &Reading, thresholds: &Thresholds) -> (Watch, Vec<Action>) {
+    let wanted = severity(reading, thresholds, 1.0);
+    if wanted > watch.level {
+        let next = if wanted == Level::Refusing { wanted } else { up(watch.level) };
+        return (Watch { level: next, clear: 0 }, between(watch.level, next));
+    }
+    // Half as much room again, and two thirds of the pressure: a step back must not lead straight up again.
+    if severity(reading, thresholds, 1.5) >= watch.level {
+        return (Watch { clear: 0, ..watch }, Vec::new());
+    }
+    let clear = watch.clear.saturating_add(1);
+    if clear < thresholds.patience {
+        return (Watch { clear, ..watch }, Vec::new());
+    }
+    let actions = if watch.level == Level::Refusing { vec![Action::AllowWork] } else { Vec::new() };
+    (Watch { level: down(watch.level), clear: 0 }, actions)
+}
+
+/// How bad it is, with every line moved outward by `margin`.
+fn severity(reading: &Reading, thresholds: &Thresholds, margin: f64) -> Level {
+    let available = (reading.available > 0).then_some(reading.available);
+    let room = available.into_iter().chain(reading.cgroup).min();
+    let short = |share: u64| room.is_some_and(|room| (room as f64) < thresholds.low as f64 * margin / share as f64);
+    let stalled = |times: f32| {
+        reading
+            .pressure
+            .is_some_and(|pressure| f64::from(pressure.avg10) > f64::from(thresholds.pressure * times) / margin)
+    };
+    let over = reading.resident.anonymous as f64 > thresholds.budget as f64 / (margin * 2.0 + 1.0) * 3.0;
+    // Pressure alone can be another program's doing: it asks for the first two steps, never for refusing work.
+    if short(4) {
+        Level::Refusing
+    } else if short(2) || stalled(2.0) {
+        Level::ChatFreed
+    } else if short(1) || stalled(1.0) || over {
+        Level::CompletionsDropped
+    } else {
+        Level::Calm
+    }
+}
+
+fn up(level: Level) -> Level {
+    match level {
+        Level::Calm => Level::CompletionsDropped,
+        Level::CompletionsDropped => Level::ChatFreed,
+        Level::ChatFreed | Level::Refusing => Level::Refusing,
+    }
+}
+
+fn down(level: Level) -> Level {
+    match level {
+        Level::Refusing => Level::ChatFreed,
+        Level::ChatFreed => Level::CompletionsDropped,
+        Level::CompletionsDropped | Level::Calm => Level::Calm,
+    }
+}
+
+fn between(from: Level, to: Level) -> Vec<Action> {
+    let steps = [
+        (Level::CompletionsDropped, Action::DropCompletions),
+        (Level::ChatFreed, Action::FreeChat),
+        (Level::Refusing, Action::RefuseWork),
+    ];
+    steps.into_iter().filter(|&(level, _)| from < level && level <= to).map(|(_, action)| action).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::probe::{Pressure, Resident};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn thresholds() -> Thresholds {
+        Thresholds { low: 400, pressure: 15.0, budget: 1000, patience: 2 }
+    }
+
+    fn room(available: u64) -> Reading {
+        Reading { available, total: 10_000, ..Reading::default() }
+    }
+
+    /// Feeds readings and collects actions.
+    fn run(readings: &[Reading]) -> (Level, Vec<Vec<Action>>) {
+        let mut watch = Watch::default();
+        let mut all = Vec::new();
+        for reading in readings {
+            let (next, actions) = decide(watch, reading, &thresholds());
+            watch = next;
+            all.push(actions);
+        }
+        (watch.level, all)
+    }
+
+    #[test]
+    fn memory_is_given_back_in_the_stated_order() {
+        use Action::*;
+        let (level, actions) = run(&[room(500), room(390), room(190), room(90)]);
+        assert_eq!(actions, [vec![], vec![DropCompletions], vec![FreeChat], vec![RefuseWork]]);
+        assert_eq!(level, Level::Refusing);
+    }
+
+    #[test]
+    fn a_serious_shortage_still_takes_one_step_at_a_time() {
+        let (_, actions) = run(&[room(190), room(190), room(190)]);
+        assert_eq!(actions, [vec![Action::DropCompletions], vec![Action::FreeChat], vec![]]);
+    }
+
+    #[test]
+    fn a_critical_shortage_takes_all_steps_at_once() {
+        let (_, actions) = run(&[room(50)]);
+        assert_eq!(actions, [vec![Action::DropCompletions, Action::FreeChat, Action::RefuseWork]]);
+    }
+
+    #[test]
+    fn it_calms_down_late_and_step_by_step() {
+        let (level, actions) = run(&[room(50), room(120), room(160), room(160)]);
+        assert_eq!(actions[1..], [vec![], vec![], vec![Action::AllowWork]]);
+        assert_eq!(level, Level::ChatFreed);
+        let clear = [room(50), room(5000), room(5000), room(5000), room(5000), room(5000), room(5000)];
+        assert_eq!(run(&clear).0, Level::Calm);
+    }
+
+    #[test]
+    fn around_the_line_nothing_flutters() {
+        let readings: Vec<_> = (0..40).map(|n| room(if n % 2 == 0 { 390 } else { 410 })).collect();
+        assert_eq!(run(&readings).1.concat(), [Action::DropCompletions]);
+    }
+
+    #[test]
+    fn the_cgroup_counts_and_pressure_never_refuses_work() {
+        let cgroup = Reading { cgroup: Some(90), ..room(9000) };
+        assert_eq!(run(&[cgroup]).0, Level::Refusing);
+        let stalled = Reading { pressure: Some(Pressure { avg10: 95.0, avg60: 50.0 }), ..room(9000) };
+        assert_eq!(run(&[stalled; 5]).0, Level::ChatFreed);
+        let large = Reading { resident: Resident { anonymous: 1001, ..Resident::default() }, ..room(9000) };
+        assert_eq!(run(&[large; 5]).0, Level::CompletionsDropped);
+    }
+
+    #[test]
+    fn a_machine_that_tells_nothing_is_calm() {
+        assert_eq!(run(&[Reading::default(); 3]).0, Level::Calm);
+    }
+
+    proptest! {
+        /// Whatever is read, actions come in order, and work is only allowed again after it was refused.
+        #[test]
+        fn actions_are_ordered(rooms in proptest::collection::vec(1u64..1000, 1..60)) {
+            let readings: Vec<_> = rooms.into_iter().map(room).collect();
+            let mut refused = false;
+            for actions in run(&readings).1 {
+                for action in &actions {
+                    match action {
+                        Action::RefuseWork => { prop_assert!(!refused); refused = true; }
+                        Action::AllowWork => { prop_assert!(refused); refused = false; }
+                        Action::DropCompletions | Action::FreeChat => prop_assert!(!refused),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,19 +1,18 @@
 //! From what a person asked for to what the engine is started with: the model found, its header read, the plan made.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::EngineOptions;
-use crate::budget::plan::Processor;
 use crate::budget::shape::Shape;
-use crate::budget::{MemoryFacts, Plan, Policy, Refusal, probe};
+use crate::budget::probe::Probe;
+use crate::budget::{MemoryFacts, Plan, Policy, Refusal};
 use crate::config::Config;
 use crate::device::Device;
 use crate::engine::{LocalSpec, RemoteSpec, Spec};
 use crate::error::Report;
-use crate::models::catalogue::{Catalogue, Entry};
-use crate::models::store::Store;
+use crate::models::{Catalogue, Entry, Store};
 use crate::paths::Paths;
 use crate::weights::gguf::Header;
 
@@ -23,6 +22,8 @@ pub struct Found {
     pub name: String,
     /// The GGUF file.
     pub file: PathBuf,
+    /// Its length in bytes.
+    pub bytes: u64,
     /// What the plan is made from.
     pub shape: Shape,
     /// Its place in the catalogue.
@@ -46,7 +47,7 @@ pub struct Tuned {
 pub fn chosen(options: &EngineOptions, config: &Config, paths: &Paths) -> Option<String> {
     let said = options.model.clone().or_else(|| config.model.clone());
     said.or_else(|| {
-        let store = Store::at(paths.models());
+        let store = Store::new(paths.models());
         let default = Catalogue::builtin().default_entry().map(|entry| entry.name.clone());
         let default = default.filter(|name| store.resolve(name).is_ok());
         default.or_else(|| Some(store.list().ok()?.first()?.name.clone()))
@@ -59,18 +60,18 @@ pub fn chosen(options: &EngineOptions, config: &Config, paths: &Paths) -> Option
 /// No model, an unknown one, a file that is no model.
 pub fn find(name: Option<&str>, paths: &Paths) -> Result<Found, Report> {
     let Some(name) = name else {
-        let free = probe::memory(Path::new("/")).available;
+        let free = Probe::new().memory().available;
         let fits = Catalogue::builtin().recommend(free).map_or("smollm2-135m-instruct", |entry| &entry.name);
         return Err(Report::failed("there is no model yet")
             .hint(format!("`zord models pull {fits}` gets one that fits this device; `zord models add FILE` takes one you have")));
     };
-    let file = Store::at(paths.models()).resolve(name)?;
+    let file = Store::new(paths.models()).resolve(name)?;
     let header = Header::read(&file)?;
     let shape = Shape::from_header(&header)?;
     let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let entry = Catalogue::builtin().find(name).or_else(|| Catalogue::builtin().by_file(&file_name));
     let name = entry.map_or_else(|| file_name.trim_end_matches(".gguf").to_owned(), |entry| entry.name.clone());
-    Ok(Found { name, file, shape, entry })
+    Ok(Found { name, file, bytes: header.file_len, shape, entry })
 }
 
 /// What was asked for, by flags before configuration before tuning.
@@ -92,8 +93,7 @@ pub fn policy(options: &EngineOptions, config: &Config, tuned: &Tuned) -> Policy
 /// # Errors
 /// It does not fit.
 pub fn plan(found: &Found, policy: &Policy, memory: &MemoryFacts, device: &Device) -> Result<Plan, Box<Refusal>> {
-    let processor = Processor { threads: device.threads(), features: device.features.clone() };
-    crate::budget::plan::plan(&found.shape, memory, policy, &processor)
+    crate::budget::plan::plan(&found.shape, memory, policy, &device.processor())
 }
 
 /// What is needed to start the engine, with the name to show.
@@ -119,7 +119,7 @@ pub fn ready(options: &EngineOptions, config: &Config, paths: &Paths, careful: b
     }
     let found = find(chosen(options, config, paths).as_deref(), paths)?;
     let device = Device::probe();
-    let memory = probe::memory(Path::new("/"));
+    let memory = Probe::new().memory();
     let policy = Policy { careful, ..policy(options, config, &tuned(paths, &found)) };
     let plan = plan(&found, &policy, &memory, &device).map_err(|refusal| Report::from(*refusal))?;
     let lora = if options.lora.is_empty() {
@@ -127,7 +127,7 @@ pub fn ready(options: &EngineOptions, config: &Config, paths: &Paths, careful: b
     } else {
         options.lora.clone()
     };
-    let cpus = if config.threads.pin { device.cpus() } else { Vec::new() };
+    let cpus = if config.threads.pin { device.cpus(plan.threads) } else { Vec::new() };
     let spec = LocalSpec { model: found.file, plan, lora, speculate: config.chat.speculate, cpus };
     Ok(Ready { name: found.name, spec: Spec::Local(spec), entry: found.entry })
 }
@@ -135,7 +135,7 @@ pub fn ready(options: &EngineOptions, config: &Config, paths: &Paths, careful: b
 fn tuned_path(paths: &Paths, found: &Found) -> PathBuf {
     let name = found.file.file_stem().unwrap_or_default().to_string_lossy();
     let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-    paths.cache.join("tuned").join(format!("{name}-{}.toml", found.shape.weights()))
+    paths.cache.join("tuned").join(format!("{name}-{}.toml", found.bytes))
 }
 
 /// What was measured for this model here; nothing when it never was.

@@ -97,6 +97,10 @@ impl Worker {
             generated: Vec::new(),
             text: String::new(),
         };
+        if !request.raw && self.template.opens_thinking() {
+            // The prompt ends inside the block, so the answer would have only its end.
+            run.tell("<think>\n".to_owned(), sink);
+        }
         let tokens = run.prompt.tokens.clone();
         let stop = match self.prefill(&tokens, &mut run, sink)? {
             Some(row) => self.decode(row, &mut run, sink)?,

@@ -68,6 +68,13 @@ impl HeaderWriter {
         self
     }
 
+    /// An array of whole numbers with a sign.
+    pub fn i32s(mut self, key: &str, values: &[i32]) -> Self {
+        let out = self.array(key, ValueKind::I32, values.len());
+        values.iter().for_each(|value| out.extend(value.to_le_bytes()));
+        self
+    }
+
     /// An array of truth values.
     pub fn bools(mut self, key: &str, values: &[bool]) -> Self {
         let out = self.array(key, ValueKind::Bool, values.len());

@@ -1,4 +1,4 @@
-//! Any bytes as a journal: reading never panics, what is read can be shown, and writing it down again reads the same.
+//! Any bytes as a journal: reading never panics, what is read can be shown, and cutting off the end never adds to it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# What a machine needs before Zord Coder can be built on it. Sourced by the other scripts; does nothing by itself.
+#
+# Knows Debian and its kin (apt-get) and Termux (pkg); elsewhere it says what is missing and leaves the rest to you.
+
+RUST_NEEDED=1.95
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  [ $# -lt 2 ] || printf '\nhint: %s\n' "$2" >&2
+  exit 1
+}
+
+in_termux() { [ -n "${TERMUX_VERSION:-}" ] || [[ ${PREFIX:-} == */com.termux/* ]]; }
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# as_root COMMAND…: as root, by sudo if need be.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif has sudo; then
+    sudo "$@"
+  else
+    fail "\`$*\` needs root, and there is no sudo" "run it as root, then start this script again"
+  fi
+}
+
+# add_packages DEBIAN TERMUX: each a list in one word.
+add_packages() {
+  local debian termux
+  read -ra debian <<<"$1"
+  read -ra termux <<<"$2"
+  if in_termux; then
+    say "installing: ${termux[*]}"
+    pkg install -y "${termux[@]}" >&2
+  elif has apt-get; then
+    say "installing: ${debian[*]}"
+    if [ -z "${APT_UPDATED:-}" ]; then
+      as_root apt-get update -qq >&2
+      APT_UPDATED=yes
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${debian[@]}" >&2
+  else
+    fail "this needs what Debian calls \`${debian[*]}\`" "install it with this system's package manager, then start this script again"
+  fi
+}
+
+has_libclang() {
+  [ -n "${LIBCLANG_PATH:-}" ] && return
+  local folders=(/usr/lib /usr/lib64 /usr/local/lib)
+  if in_termux; then folders=("$PREFIX/lib"); fi
+  [ -n "$(find "${folders[@]}" -name 'libclang*.so*' -print -quit 2>/dev/null)" ]
+}
+
+# The compiler, cmake, make and libclang that llama.cpp and bindgen ask for.
+need_build_tools() {
+  local on_debian="" in_pkg=""
+  has cmake || { on_debian+=" cmake" in_pkg+=" cmake"; }
+  has c++ || has g++ || has clang++ || { on_debian+=" g++" in_pkg+=" clang"; }
+  has cc || has gcc || has clang || { on_debian+=" gcc" in_pkg+=" clang"; }
+  has make || { on_debian+=" make" in_pkg+=" make"; }
+  has_libclang || { on_debian+=" libclang-dev" in_pkg+=" clang"; }
+  [ -z "$on_debian" ] || add_packages "$on_debian" "$in_pkg"
+}
+
+need_pip() {
+  if ! has python3 || ! python3 -m pip --version >/dev/null 2>&1; then
+    add_packages "python3 python3-pip ca-certificates" "python python-pip"
+  fi
+}
+
+# Rust is the one thing that is not installed by itself: which way to take is the person's choice.
+need_rust() {
+  has cargo || PATH="$HOME/.cargo/bin:$PATH"
+  local way="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh   (then open a new shell)"
+  if in_termux; then way="pkg install rust"; fi
+  { has cargo && has rustc; } || fail "Rust $RUST_NEEDED or newer is needed, and there is none" "$way"
+  local version
+  version=$(rustc --version | sed -n 's/^rustc \([0-9]*\.[0-9]*\).*/\1/p')
+  if [ "$(printf '%s\n%s\n' "$RUST_NEEDED" "$version" | sort -V | head -n 1)" != "$RUST_NEEDED" ]; then
+    if has rustup; then way="rustup update stable"; fi
+    if in_termux; then way="pkg upgrade rust"; fi
+    fail "Rust $RUST_NEEDED or newer is needed, this is $(rustc --version)" "$way"
+  fi
+}
+
+# target_folder: where cargo builds, absolute.
+target_folder() {
+  local target=${CARGO_TARGET_DIR:-target}
+  case $target in
+    /*) printf '%s\n' "$target" ;;
+    *) printf '%s\n' "$ROOT/$target" ;;
+  esac
+}

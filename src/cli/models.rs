@@ -1,0 +1,241 @@
+//! `zord models`: what is here, what there is, and how it gets here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Scene, output, progress};
+use crate::budget::bytes;
+use crate::budget::probe::Probe;
+use crate::error::{ExitCode, Report};
+use crate::models::{Catalogue, Hub, Request, Store, net, pull, store};
+
+#[derive(Args, Debug)]
+pub(super) struct ModelsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Models in the store, and those of the catalogue
+    List {
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download a model of the catalogue, hf:owner/repo/file, or a whole checkpoint hf:owner/repo
+    Pull {
+        /// Which [default: the best of the catalogue for this device]
+        name: Option<String>,
+    },
+    /// Verify a GGUF file and link or copy it into the store
+    Add {
+        /// The file
+        file: PathBuf,
+    },
+    /// Remove a model, or what is left of its download
+    Remove {
+        /// Which
+        name: String,
+    },
+    /// All that is known of a model
+    Show {
+        /// Which
+        name: String,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare a model in the store with the checksum it came with
+    Verify {
+        /// Which [default: all]
+        name: Option<String>,
+    },
+}
+
+pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, Report> {
+    let store = Store::new(scene.paths.models());
+    match args.action {
+        Action::List { json } => list(&store, json),
+        Action::Pull { name } => fetch(scene, store, name),
+        Action::Add { file } => {
+            let cancel = progress::cancel_on_signals()?;
+            let total = std::fs::metadata(&file).ok().map(|data| data.len());
+            let mut bar = progress::Bar::new("adding");
+            let stored = store.add(&file, &mut |done| bar.show(done, total), &cancel);
+            bar.end();
+            let stored = stored?;
+            output::print(&format!("{}\n", stored.name))?;
+            Ok(ExitCode::Done)
+        }
+        Action::Remove { name } => {
+            let removed = match store.remove(&name) {
+                Err(error) => store.remove_partial(&name).map_err(|_| error)?,
+                Ok(bytes) => bytes,
+            };
+            output::note(format_args!("{} are free again", bytes(removed)));
+            Ok(ExitCode::Done)
+        }
+        Action::Show { name, json } => show(scene, &store, &name, json),
+        Action::Verify { name } => verify(&store, name.as_deref()),
+    }
+}
+
+fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
+    let stored = store.list()?;
+    let partials = store.partials()?;
+    let free = Probe::new().memory().available;
+    let recommended = Catalogue::builtin().recommend(free).map(|entry| entry.name.as_str());
+    if as_json {
+        let known = |entry: &crate::models::Entry| {
+            json!({"name": entry.name, "title": entry.title, "params": entry.params, "licence": entry.licence,
+                   "size": entry.gguf.as_ref().map(|gguf| gguf.size), "recommended": recommended == Some(&*entry.name)})
+        };
+        let here: Vec<Value> = stored
+            .iter()
+            .map(|model| json!({"name": model.name, "path": model.path, "size": model.size}))
+            .collect();
+        let parts: Vec<Value> = partials.iter().map(|part| json!({"name": part.name, "size": part.size})).collect();
+        let catalogue: Vec<Value> = Catalogue::builtin().models.iter().map(known).collect();
+        output::json(&json!({"stored": here, "partial": parts, "catalogue": catalogue}))?;
+        return Ok(ExitCode::Done);
+    }
+    let mut text = String::new();
+    if stored.is_empty() {
+        text.push_str("no model is in the store yet\n");
+    } else {
+        text.push_str("in the store:\n");
+        let rows: Vec<_> = stored.iter().map(|model| vec![format!("  {}", model.name), bytes(model.size)]).collect();
+        text.push_str(&output::table(&rows));
+    }
+    for part in &partials {
+        text.push_str(&format!("  {}  {} of a download that did not end\n", part.name, bytes(part.size)));
+    }
+    text.push_str("\nin the catalogue (`zord models pull NAME`):\n");
+    let rows = Catalogue::builtin().models.iter().map(|entry| {
+        let size = entry.gguf.as_ref().map(|gguf| gguf.size).or(entry.q4_k_m);
+        vec![
+            format!("{} {}", if recommended == Some(&*entry.name) { "*" } else { " " }, entry.name),
+            size.map_or_else(|| "?".into(), bytes),
+            if entry.gguf.is_some() { String::new() } else { "no file known".into() },
+            entry.licence.clone(),
+        ]
+    });
+    text.push_str(&output::table(&rows.collect::<Vec<_>>()));
+    if recommended.is_some() {
+        text.push_str(&format!("\n* fits the {} of memory that are free here best\n", bytes(free)));
+    }
+    output::print(&text)?;
+    Ok(ExitCode::Done)
+}
+
+fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, Report> {
+    let name = match name {
+        Some(name) => name,
+        None => Catalogue::builtin().recommend(Probe::new().memory().available).map(|entry| entry.name.clone()).ok_or_else(|| {
+            Report::failed("no model of the catalogue fits the free memory").hint("close other programs, or name one")
+        })?,
+    };
+    let hub = Hub::from_environment(scene.config.models.endpoint.as_deref())?;
+    let request = Request::named(&name, hub, store)?;
+    let cancel = progress::cancel_on_signals()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}")))?;
+    let client = net::client(None)?;
+    let mut bar = progress::Bar::new(&name);
+    let mut step = |progress: crate::models::Progress<'_>| bar.show(progress.done, progress.total);
+    let pulled = runtime.block_on(pull(&client, &request, &mut step, &cancel));
+    bar.end();
+    let pulled = match pulled {
+        Err(_) if cancel.is_cancelled() => {
+            let message = "interrupted; the same command goes on where it stopped".into();
+            return Err(Report { message, hint: None, code: ExitCode::Interrupted });
+        }
+        pulled => pulled?,
+    };
+    if pulled.already {
+        output::note("it is in the store already");
+    } else if !pulled.verified {
+        output::note("notice: the hub sent no checksum; only the length was checked");
+    }
+    output::print(&format!("{}\n", pulled.path.display()))?;
+    Ok(ExitCode::Done)
+}
+
+fn show(scene: &Scene, store: &Store, name: &str, as_json: bool) -> Result<ExitCode, Report> {
+    let entry = Catalogue::builtin().find(name);
+    let stored = match store.find(name) {
+        Err(error) if entry.is_none() && !std::path::Path::new(name).is_file() => return Err(error.into()),
+        found => found.ok(),
+    };
+    let file = stored.as_ref().map(|stored| stored.path.clone()).or_else(|| store.resolve(name).ok());
+    let header = file.as_deref().filter(|file| file.is_file()).map(crate::weights::gguf::Header::read).transpose()?;
+    let mut facts: Vec<(&str, Value)> = Vec::new();
+    if let Some(entry) = entry {
+        facts.extend([
+            ("name", json!(entry.name)),
+            ("title", json!(entry.title)),
+            ("repository", json!(entry.repo)),
+            ("parameters", json!(entry.params)),
+            ("licence", json!(entry.licence)),
+            ("licence note", json!(entry.licence_note)),
+            ("note", json!(entry.note)),
+            ("context", json!(entry.context)),
+        ]);
+    }
+    if let Some(stored) = &stored {
+        facts.extend([("file", json!(stored.path)), ("size", json!(stored.size))]);
+        if let Some(record) = &stored.record {
+            facts.extend([("source", json!(record.source)), ("sha256", json!(record.sha256()))]);
+        }
+    }
+    if let Some(header) = &header {
+        let keys = ["general.architecture", "general.name", "general.license"];
+        facts.extend(keys.iter().filter_map(|key| header.str(key).map(|value| (*key, json!(value)))));
+        let shape = crate::budget::shape::Shape::from_header(header)?;
+        let kinds: Vec<String> = shape.by_kind().iter().map(|(kind, size)| format!("{kind:?} {}", bytes(*size))).collect();
+        facts.extend([("tensors", json!(header.tensors.len())), ("types", json!(kinds.join(", ")))]);
+    }
+    facts.retain(|(_, value)| !value.is_null());
+    if as_json {
+        let object: serde_json::Map<_, _> = facts.into_iter().map(|(key, value)| (key.replace(' ', "_"), value)).collect();
+        output::json(&object)?;
+    } else {
+        let cell = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let rows: Vec<_> =
+            facts.into_iter().map(|(key, value)| vec![key.to_owned(), crate::ui::sanitise::line(&cell(value)).into_owned()]).collect();
+        output::print(&output::table(&rows))?;
+    }
+    let _ = scene;
+    Ok(ExitCode::Done)
+}
+
+fn verify(store: &Store, name: Option<&str>) -> Result<ExitCode, Report> {
+    let cancel = progress::cancel_on_signals()?;
+    let names = match name {
+        Some(name) => vec![name.to_owned()],
+        None => store.list()?.into_iter().map(|model| model.name).collect(),
+    };
+    let mut whole = true;
+    for name in names {
+        let mut bar = progress::Bar::new(&name);
+        let verdicts = store.verify(&name, &mut |done| bar.show(done, None), &cancel);
+        bar.end();
+        match verdicts {
+            Ok(verdicts) => {
+                for (file, verdict) in verdicts {
+                    whole &= verdict.is_good();
+                    output::print(&format!("{file}: {verdict}\n"))?;
+                }
+            }
+            Err(store::StoreError::Unrecorded(name)) => {
+                output::print(&format!("{name}: no checksum is recorded\n"))?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if whole { Ok(ExitCode::Done) } else { Err(Report::failed("a model differs from its checksum").hint("remove it and pull it again")) }
+}
+

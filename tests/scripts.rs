@@ -1,0 +1,100 @@
+//! The scripts: they parse, shellcheck has nothing to say, and what the README tells people to type exists.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every script of the folders that have some, with the endings given.
+fn scripts(ending: &str) -> Vec<PathBuf> {
+    let folders = ["scripts", "termux", ".ci"].map(|folder| root().join(folder));
+    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| {
+        path.extension().is_some_and(|is| is == ending) || (ending == "sh" && path.ends_with(".ci/run"))
+    });
+    found.sort();
+    found
+}
+
+/// Whether a program can be started here.
+fn is_there(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok();
+    if !there {
+        eprintln!("SKIPPED: `{program}` is not installed");
+    }
+    there
+}
+
+fn assert_runs(command: &mut Command) {
+    let output = command.current_dir(root()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+}
+
+#[test]
+fn every_shell_script_parses() {
+    let scripts = scripts("sh");
+    assert!(scripts.len() >= 3, "{scripts:?}");
+    if is_there("bash") {
+        for script in scripts {
+            assert_runs(Command::new("bash").arg("-n").arg(&script));
+        }
+    }
+}
+
+#[test]
+fn shellcheck_has_nothing_to_say() {
+    if is_there("shellcheck") {
+        assert_runs(Command::new("shellcheck").args(["-x", "-P", "SCRIPTDIR"]).args(scripts("sh")));
+    }
+}
+
+#[test]
+fn every_python_script_parses() {
+    if is_there("python3") {
+        let parse = "import ast, sys\nfor path in sys.argv[1:]: ast.parse(open(path, encoding='utf-8').read(), path)";
+        assert_runs(Command::new("python3").args(["-c", parse]).args(scripts("py")));
+    }
+}
+
+#[test]
+fn what_a_wrong_model_name_gets_is_the_usage() {
+    if is_there("python3") {
+        let output = Command::new("python3").arg(root().join("scripts/fetch.py")).args([".", "gpt"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("usage: fetch.py FOLDER MODEL"));
+    }
+}
+
+#[test]
+fn a_machine_without_rust_is_told_the_way_to_it() {
+    if !is_there("bash") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = ". scripts/prepare.sh; has() { case $1 in cargo|rustc) false;; *) command -v \"$1\" >/dev/null;; esac; }; need_rust";
+    let output =
+        Command::new("bash").args(["-c", run]).current_dir(root()).env("HOME", folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: Rust 1.95 or newer is needed") && said.contains("\n\nhint: "), "{said}");
+}
+
+#[test]
+fn the_readme_names_only_commands_that_exist() {
+    let Ok(readme) = std::fs::read_to_string(root().join("README.md")) else {
+        eprintln!("SKIPPED: there is no README.md");
+        return;
+    };
+    let words = readme.split(|c: char| c.is_whitespace() || "`()[]\"',;".contains(c));
+    let named = words.map(|word| word.trim_start_matches("./").trim_end_matches(['.', ':']));
+    let mut scripts = 0;
+    for script in named.filter(|word| word.starts_with("scripts/") || word.starts_with("termux/")) {
+        scripts += 1;
+        assert!(root().join(script).exists(), "`{script}` is in the README and not in the repository");
+    }
+    assert!(scripts >= 2, "the README's two commands are scripts/run.sh and scripts/test.sh");
+}
