@@ -129,7 +129,10 @@ impl App {
             Event::LoadFailed { message, hint } => self.on_model_failed(Trouble { message, hint }, out),
             Event::Cut { job, turns, trimmed_lines, summary } if Some(job) == current => {
                 if trimmed_lines > 0 {
-                    self.tell(Level::Warning, format!("too long for the context: {trimmed_lines} lines of it were left out"));
+                    self.tell(
+                        Level::Warning,
+                        format!("too long for the context: {trimmed_lines} lines of it were left out"),
+                    );
                 }
                 if turns > 0 {
                     self.on_cut(turns, summary, out);
