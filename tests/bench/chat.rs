@@ -4,12 +4,12 @@
 //! so that a machine that changes its speed midway changes neither much. Nothing here can fail for being slow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark stops where it cannot go on")]
 
+#[path = "chat/peer.rs"]
+mod peer;
 #[path = "../real/mod.rs"]
 mod real;
 #[path = "chat/tasks.rs"]
 mod tasks;
-#[path = "chat/peer.rs"]
-mod peer;
 
 use std::path::Path;
 use std::process::Command;

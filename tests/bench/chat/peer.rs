@@ -40,7 +40,21 @@ impl Peer {
         let threads = threads.to_string();
         let mut command = Command::new("/usr/bin/time");
         command.args(["-f", "%M"]).arg("chroot").arg(&self.root);
-        command.args(["llama-bench", "-m", &self.model, "-t", &threads, "-p", "512", "-n", "64", "-r", "1", "-o", "json"]);
+        command.args([
+            "llama-bench",
+            "-m",
+            &self.model,
+            "-t",
+            &threads,
+            "-p",
+            "512",
+            "-n",
+            "64",
+            "-r",
+            "1",
+            "-o",
+            "json",
+        ]);
         let out = command.output().expect("GNU time is needed");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         let tests: Value = serde_json::from_slice(&out.stdout).unwrap();
@@ -88,7 +102,10 @@ impl Server {
 
     pub fn post(&self, path: &str, body: &Value) -> Value {
         let body = body.to_string();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n",
+            body.len()
+        );
         let answer = self.exchange(&format!("{head}\r\n{body}")).unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))

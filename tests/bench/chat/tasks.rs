@@ -17,8 +17,18 @@ pub fn all(model: &Path, threads: u32, peer: Option<&Peer>) -> Vec<Row> {
     rows.extend(cancelling(model, threads));
     rows.push(resuming(model, threads));
     rows.push(speculation(model, threads, "speculation, an edit of a file", &edit()));
-    rows.push(speculation(model, threads, "speculation, prose", &user("Write a long story about a lighthouse keeper.")));
-    rows.push(speculation(model, threads, "speculation, an explanation of code", &user(&format!("{}\nExplain this code.", code(6)))));
+    rows.push(speculation(
+        model,
+        threads,
+        "speculation, prose",
+        &user("Write a long story about a lighthouse keeper."),
+    ));
+    rows.push(speculation(
+        model,
+        threads,
+        "speculation, an explanation of code",
+        &user(&format!("{}\nExplain this code.", code(6))),
+    ));
     rows
 }
 
@@ -57,7 +67,18 @@ fn first_token(model: &Path, threads: u32, peer: Option<&Peer>) -> Row {
         let started = Instant::now();
         let done = Command::new(env!("CARGO_BIN_EXE_zord"))
             .env("ZORD_HOME", home.path())
-            .args(["chat", "--no-stdin", "--max-tokens", "1", "--preset", "greedy", "--threads", &threads.to_string(), "Hello", "--model"])
+            .args([
+                "chat",
+                "--no-stdin",
+                "--max-tokens",
+                "1",
+                "--preset",
+                "greedy",
+                "--threads",
+                &threads.to_string(),
+                "Hello",
+                "--model",
+            ])
             .arg(model)
             .stdout(Stdio::null())
             .status()
@@ -67,7 +88,10 @@ fn first_token(model: &Path, threads: u32, peer: Option<&Peer>) -> Row {
         if let Some(peer) = peer {
             let server = Server::start(peer, &threads.to_string(), 4096);
             let asked = Instant::now();
-            server.post("/v1/chat/completions", &json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}));
+            server.post(
+                "/v1/chat/completions",
+                &json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}),
+            );
             theirs.push(server.ready_ms + asked.elapsed().as_secs_f64() * 1e3);
         }
     }
