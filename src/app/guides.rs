@@ -41,19 +41,19 @@ const GUIDES: &[Guide] = &[
     Guide {
         name: "conversations",
         title: "Conversations",
-        about: "branches, sessions, what is kept",
+        about: "branches, what is kept",
         text: Text::File(include_str!("../../assets/guides/conversations.md")),
     },
     Guide {
         name: "models",
         title: "Models",
-        about: "choosing, getting, presets, memory",
+        about: "choosing, memory, presets",
         text: Text::File(include_str!("../../assets/guides/models.md")),
     },
     Guide {
         name: "phone",
         title: "On a phone",
-        about: "Termux: keyboard, clipboard, staying alive",
+        about: "keyboard, clipboard, Termux",
         text: Text::File(include_str!("../../assets/guides/phone.md")),
     },
 ];
