@@ -51,6 +51,24 @@ const GUIDES: &[Guide] = &[
         text: Text::File(include_str!("../../assets/guides/models.md")),
     },
     Guide {
+        name: "memory",
+        title: "Memory",
+        about: "the plan, the budget, when it gets short",
+        text: Text::File(include_str!("../../assets/guides/memory.md")),
+    },
+    Guide {
+        name: "speed",
+        title: "Speed",
+        about: "what makes it fast, and what slow",
+        text: Text::File(include_str!("../../assets/guides/speed.md")),
+    },
+    Guide {
+        name: "remote",
+        title: "A model elsewhere",
+        about: "a server at home, or any other",
+        text: Text::File(include_str!("../../assets/guides/remote.md")),
+    },
+    Guide {
         name: "phone",
         title: "On a phone",
         about: "keyboard, clipboard, Termux",
