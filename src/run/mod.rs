@@ -33,7 +33,7 @@ use crate::app::{App, Settings, Setup};
 use crate::chat::journal::SessionId;
 use crate::chat::store::{Store, Writer};
 use crate::chat::tree::Conversation;
-use crate::error::Report;
+use crate::error::{ExitCode, Report};
 use crate::term::Screen;
 use crate::ui::View;
 use crate::ui::highlight::Highlighter;
@@ -66,16 +66,17 @@ pub(crate) enum Told {
     Drawable,
 }
 
-/// Runs the terminal interface until the person leaves.
+/// Runs the terminal interface until the person leaves, or a signal ends it.
 ///
 /// # Errors
 /// There is no terminal, or it went away.
-pub async fn tui(start: Start) -> Result<(), Report> {
+pub async fn tui(start: Start) -> Result<ExitCode, Report> {
     let screen = Screen::take()?;
     let mut desk = Desk::new(start, screen);
     let outcome = desk.run().await;
+    let code = desk.quit.unwrap_or(ExitCode::Done);
     desk.close().await;
-    outcome
+    outcome.map(|()| code)
 }
 
 /// Everything the loop holds.
@@ -96,7 +97,7 @@ struct Desk {
     history: std::path::PathBuf,
     drawn: Option<Instant>,
     dirty: bool,
-    quit: bool,
+    quit: Option<ExitCode>,
 }
 
 /// Milliseconds since 1970.
@@ -165,7 +166,7 @@ impl Desk {
             history,
             drawn: None,
             dirty: true,
-            quit: false,
+            quit: None,
             start,
         }
     }
@@ -179,7 +180,7 @@ impl Desk {
         let wanted = self.app.begin();
         self.carry_out(wanted);
         self.open_or_offer();
-        while !self.quit {
+        while self.quit.is_none() {
             let deadline = self.deadline();
             let keys = &mut self.keys;
             let event = async {
@@ -294,7 +295,7 @@ impl Desk {
                 self.tell(Msg::Resize(columns, rows));
             }
             // the journal is finished and the terminal given back on the way out
-            _ => self.quit = true,
+            _ => self.quit = Some(ExitCode::Interrupted),
         }
     }
 
