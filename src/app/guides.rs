@@ -53,7 +53,7 @@ const GUIDES: &[Guide] = &[
     Guide {
         name: "memory",
         title: "Memory",
-        about: "the plan, the budget, when it gets short",
+        about: "plan, budget, when it is short",
         text: Text::File(include_str!("../../assets/guides/memory.md")),
     },
     Guide {
@@ -65,7 +65,7 @@ const GUIDES: &[Guide] = &[
     Guide {
         name: "remote",
         title: "A model elsewhere",
-        about: "a server at home, or any other",
+        about: "a server at home",
         text: Text::File(include_str!("../../assets/guides/remote.md")),
     },
     Guide {
@@ -126,6 +126,7 @@ mod tests {
     fn every_guide_begins_with_its_title_and_can_be_found() {
         for guide in all() {
             assert!(guide.text().starts_with("# "), "{}", guide.name);
+            assert!(guide.title.len() + guide.about.len() + 3 <= 45, "{} does not fit a phone", guide.name);
             assert_eq!(find(guide.name).map(|found| found.name), Some(guide.name));
         }
         assert_eq!(find("conv").map(|found| found.name), Some("conversations"));
