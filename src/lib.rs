@@ -19,7 +19,7 @@ pub mod app;
 pub mod atomic;
 pub mod budget;
 pub mod chat;
-// pub mod cli;
+pub mod cli;
 pub mod config;
 pub mod device;
 pub mod engine;

@@ -127,16 +127,8 @@ impl App {
             }
             Event::Loaded(facts) => self.on_model_loaded(facts, out),
             Event::LoadFailed { message, hint } => self.on_model_failed(Trouble { message, hint }, out),
-            Event::Cut { job, turns, trimmed_lines, summary } if Some(job) == current => {
-                if trimmed_lines > 0 {
-                    self.tell(
-                        Level::Warning,
-                        format!("too long for the context: {trimmed_lines} lines of it were left out"),
-                    );
-                }
-                if turns > 0 {
-                    self.on_cut(turns, summary, out);
-                }
+            Event::Cut { job, turns, summary, trimmed_lines } if Some(job) == current => {
+                self.on_cut(turns, summary, trimmed_lines, out)
             }
             Event::Prefill { job, done, total } if Some(job) == current => {
                 if let Some(answer) = &mut self.answer
@@ -242,11 +234,19 @@ impl App {
         }
     }
 
-    /// The engine left out the first `turns` messages of what it was given.
-    fn on_cut(&mut self, turns: usize, summary: Option<String>, out: &mut Out) {
+    /// The engine left out the first `turns` messages of what it was given, and lines of the newest one.
+    fn on_cut(&mut self, turns: usize, summary: Option<String>, trimmed_lines: usize, out: &mut Out) {
+        if trimmed_lines > 0 {
+            self.tell(Level::Warning, format!("the message was too long: {trimmed_lines} lines of it were left out"));
+        }
+        if turns == 0 {
+            return;
+        }
         let first = self.conversation.cut().map_or(NodeId(0), |cut| cut.first_kept);
-        let put = self.path.iter().copied().filter(|id| *id >= first && self.was_put(*id));
-        if let Some(first_kept) = put.skip(turns).chain(self.path.iter().copied().rev().nth(1)).next() {
+        let mut put = self.path.iter().copied().filter(|id| *id >= first && self.was_put(*id));
+        // at least the newest question stays, whatever was counted
+        let asked = self.path.iter().rev().nth(1).copied();
+        if let Some(first_kept) = put.nth(turns).or(asked) {
             self.record(Entry::Cut { first_kept, summary }, out);
         }
     }

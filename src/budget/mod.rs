@@ -1,4 +1,4 @@
-//! What fits in memory. [`plan`] is pure arithmetic over a model's [`Shape`], the machine's [`MemoryFacts`] and a
+//! What fits in memory. [`plan()`] is pure arithmetic over a model's [`Shape`], the machine's [`MemoryFacts`] and a
 //! [`Policy`]; [`probe`] reads the facts; [`watch`] decides what to give back while running.
 
 use serde::Serialize;

@@ -152,7 +152,8 @@ fn work_bytes(shape: &Shape, choice: &Choice) -> u64 {
     let batch = u64::from(choice.n_ubatch.min(choice.n_ctx));
     let threads = u64::from(choice.threads);
     // Activations are quantized before a product; 36 bytes for 32 numbers is the widest such type.
-    let widest = shape.matrices.iter().filter(|m| m.multiplied).map(|m| m.columns).max().unwrap_or_default();
+    let widest =
+        shape.matrices.iter().filter(|m| m.multiplied).map(|m| m.columns).max().unwrap_or_default().min(1 << 24);
     let product = widest * batch * 36 / 32 + threads * TILED_SLOT * u64::from(cfg!(target_arch = "x86_64"));
     let attention = if choice.flash {
         let (key, value) = (u64::from(shape.key_width), u64::from(shape.value_width));

@@ -10,8 +10,10 @@ use crate::weights::gguf::{GgmlType, GgufError, Header, Value};
 
 /// `LLAMA_MAX_LAYERS` (`src/llama-hparams.h`).
 const MOST_LAYERS: u32 = 512;
-/// Far above any model; keeps products of sizes inside 64 bits.
+/// Far above any model; these keep products of sizes inside 64 bits.
 const MOST_WIDTH: u32 = 1 << 20;
+const MOST_HEADS: u32 = 1 << 12;
+const MOST_HEAD_WIDTH: u32 = 1 << 16;
 const MOST_TOKENS: u64 = 1 << 24;
 
 /// Architectures whose attention is an ordinary KV cache and whose peak memory was held against a measurement, or that
@@ -87,7 +89,7 @@ impl Advise for ShapeError {
 pub struct Matrix {
     /// How elements are stored.
     pub kind: GgmlType,
-    /// Elements in a row.
+    /// Elements in a row, at most 2³².
     pub columns: u64,
     /// Rows (of one expert).
     pub rows: u64,
@@ -220,7 +222,7 @@ impl Reader<'_> {
     }
 
     /// A number for every layer: one for all, or an array. Missing is `absent`.
-    fn per_layer(&self, name: &str, layers: u32, absent: Option<u32>) -> Result<Vec<u32>, ShapeError> {
+    fn per_layer(&self, name: &str, layers: u32, absent: Option<u32>, most: u32) -> Result<Vec<u32>, ShapeError> {
         let key = self.key(name);
         let values = match (self.header.get(&key), absent) {
             (Some(Value::Array(array)), _) => {
@@ -234,7 +236,7 @@ impl Reader<'_> {
             (None, Some(value)) => vec![value; layers as usize],
             _ => vec![self.header.need_u32(&key)?; layers as usize],
         };
-        match values.iter().find(|&&value| value > MOST_WIDTH) {
+        match values.iter().find(|&&value| value > most) {
             Some(&value) => Err(ShapeError::Absurd { path: self.header.path().to_owned(), key, value: value.into() }),
             None => Ok(values),
         }
@@ -245,16 +247,18 @@ impl Reader<'_> {
         let layers = self.bounded("block_count", MOST_LAYERS)?;
         let embedding = self.bounded("embedding_length", MOST_WIDTH)?;
         let widest = |values: &[u32]| values.iter().copied().max().unwrap_or_default();
-        let heads = widest(&self.per_layer("attention.head_count", layers, Some(0))?);
-        let mut kv_heads = self.per_layer("attention.head_count_kv", layers, Some(heads))?;
+        let heads = widest(&self.per_layer("attention.head_count", layers, Some(0), MOST_HEADS)?);
+        let mut kv_heads = self.per_layer("attention.head_count_kv", layers, Some(heads), MOST_HEADS)?;
         // Gemma-3n's last layers read the cache of earlier ones (`n_layer_kv_from_start`).
         let shared = header.u32(&self.key("attention.shared_kv_layers")).unwrap_or_default().min(layers);
         kv_heads.iter_mut().rev().take(shared as usize).for_each(|heads| *heads = 0);
         // `llama_model_base::load_hparams`: the embedding split over the heads, unless said otherwise.
         let width = embedding / heads.max(1);
-        let key_width = self.optional("attention.key_length", MOST_WIDTH)?.unwrap_or(width);
-        let value_width = self.optional("attention.value_length", MOST_WIDTH)?.unwrap_or(width);
-        let feed_forward = widest(&self.per_layer("feed_forward_length", layers, Some(embedding * 4))?);
+        let key_width = self.optional("attention.key_length", MOST_HEAD_WIDTH)?.unwrap_or(width.min(MOST_HEAD_WIDTH));
+        let value_width =
+            self.optional("attention.value_length", MOST_HEAD_WIDTH)?.unwrap_or(width.min(MOST_HEAD_WIDTH));
+        let feed_forward =
+            widest(&self.per_layer("feed_forward_length", layers, Some(embedding * 4), MOST_WIDTH * 4)?);
 
         let table = header.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
         let rows = table.and_then(|tensor| tensor.dims.get(1).copied());
@@ -296,7 +300,7 @@ fn matrix(tensor: &crate::weights::gguf::TensorInfo) -> Matrix {
     let multiplied = tensor.dims.len() >= 2 && tensor.name.ends_with(".weight") && !tensor.name.contains("_embd");
     Matrix {
         kind: tensor.kind,
-        columns: tensor.dims.first().copied().unwrap_or_default(),
+        columns: tensor.dims.first().map_or(0, |&columns| columns.min(1 << 32)),
         rows: tensor.dims.get(1).copied().unwrap_or(1),
         bytes: tensor.bytes,
         multiplied,

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-mod calendar;
+pub(crate) mod calendar;
 pub mod compact;
 pub mod export;
 mod fence;

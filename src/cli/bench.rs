@@ -65,7 +65,10 @@ pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
             row("model", ready.name),
             row("threads", measured.threads.to_string()),
             row("load", format!("{:.0} ms", measured.load_ms)),
-            row("first token", format!("{:.0} ms after a prompt of {} tokens", measured.first_token_ms, args.prompt_tokens)),
+            row(
+                "first token",
+                format!("{:.0} ms after a prompt of {} tokens", measured.first_token_ms, args.prompt_tokens),
+            ),
             row("prefill", format!("{:.1} tokens/s", measured.prefill_tps)),
             row("decode", format!("{:.1} tokens/s", measured.decode_tps)),
             row("peak memory", crate::budget::bytes(peak)),
@@ -154,7 +157,7 @@ fn tune(scene: &Scene, args: &BenchArgs, spec: &LocalSpec) -> Result<Measured, R
     let found = prepare::find(prepare::chosen(&scene.engine, &scene.config, &scene.paths).as_deref(), &scene.paths)?;
     let device = Device::probe();
     let mut best: Option<(f64, LocalSpec, Measured)> = None;
-    let mut attempt = |what: String, spec: LocalSpec, best: &mut Option<(f64, LocalSpec, Measured)>| {
+    let attempt = |what: String, spec: LocalSpec, best: &mut Option<(f64, LocalSpec, Measured)>| {
         let measured = measure(Spec::Local(spec.clone()), args)?;
         // A turn of a conversation: a few hundred tokens in, about as many out.
         let seconds = 256.0 / measured.prefill_tps + 128.0 / measured.decode_tps;
@@ -187,11 +190,8 @@ fn tune(scene: &Scene, args: &BenchArgs, spec: &LocalSpec) -> Result<Measured, R
         attempt(what.into(), spec, &mut best)?;
     }
     let Some((_, spec, measured)) = best else { return Err(Report::failed("nothing was measured")) };
-    let tuned = Tuned {
-        threads: Some(spec.plan.threads),
-        n_ubatch: Some(spec.plan.n_ubatch),
-        flash: Some(spec.plan.flash),
-    };
+    let tuned =
+        Tuned { threads: Some(spec.plan.threads), n_ubatch: Some(spec.plan.n_ubatch), flash: Some(spec.plan.flash) };
     let kept = prepare::keep_tuned(&scene.paths, &found, &tuned)?;
     output::note(format_args!("kept in `{}`", kept.display()));
     Ok(measured)

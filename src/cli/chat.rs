@@ -92,7 +92,9 @@ fn question(args: &ChatArgs) -> Result<String, Report> {
     let input = if piped { text(std::io::stdin().lock(), "stdin")? } else { String::new() };
     match (prompt, input.trim().is_empty()) {
         (None, true) if parts.is_empty() => {
-            return Err(Report::usage("there is no question").hint("`zord chat \"why does this fail?\"`, or pipe one in"));
+            return Err(
+                Report::usage("there is no question").hint("`zord chat \"why does this fail?\"`, or pipe one in")
+            );
         }
         (None, _) => parts.push(input),
         (Some(prompt), true) => parts.push(prompt.to_owned()),
@@ -148,7 +150,11 @@ impl Output {
         match event {
             Event::Piece { text, .. } => {
                 self.ends_line = text.ends_with('\n');
-                self.write(&if self.json { format!("{}\n", json!({"type": "piece", "text": text})) } else { text.clone() })
+                self.write(&if self.json {
+                    format!("{}\n", json!({"type": "piece", "text": text}))
+                } else {
+                    text.clone()
+                })
             }
             Event::Cut { turns, trimmed_lines, .. } => {
                 if *trimmed_lines > 0 {

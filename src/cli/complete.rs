@@ -116,7 +116,10 @@ fn offset(text: &str, line: u64, col: u64) -> Result<usize, String> {
     let ends = content.char_indices().map(|(at, _)| at).chain([content.len()]);
     let columns = content.chars().count() + 1;
     let index = usize::try_from(col - 1).unwrap_or(usize::MAX);
-    ends.into_iter().nth(index).map(|at| from + at).ok_or_else(|| format!("has {columns} columns in line {line}, not {col}"))
+    ends.into_iter()
+        .nth(index)
+        .map(|at| from + at)
+        .ok_or_else(|| format!("has {columns} columns in line {line}, not {col}"))
 }
 
 fn from_stdin() -> Result<Place, Report> {

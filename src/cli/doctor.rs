@@ -5,8 +5,7 @@ use serde_json::json;
 
 use super::{Scene, output, prepare};
 use crate::budget::probe::Probe;
-use crate::device::Device;
-use crate::device::advice::{self, Finding, State, Surroundings};
+use crate::device::{Device, Finding, State, Surroundings, advice};
 use crate::error::{ExitCode, Report};
 
 #[derive(Args, Debug)]
@@ -31,7 +30,7 @@ pub(super) fn run(scene: &Scene, args: &DoctorArgs) -> Result<ExitCode, Report> 
         model: model.as_ref().map(|found| found.file.clone()),
         threads: scene.engine.threads.or(scene.config.threads.count).or(tuned.threads),
     };
-    let mut findings = advice::advice(&device, &surroundings);
+    let mut findings = advice(&device, &surroundings);
     if let Some(trouble) = trouble {
         findings.push(Finding { topic: "model", state: State::Warning, detail: trouble.message, hint: trouble.hint });
     }

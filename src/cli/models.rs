@@ -9,7 +9,7 @@ use super::{Scene, output, progress};
 use crate::budget::bytes;
 use crate::budget::probe::Probe;
 use crate::error::{ExitCode, Report};
-use crate::models::{Catalogue, Hub, Request, Store, net, pull, store};
+use crate::models::{Catalogue, Hub, Request, Store, net, pull, record, store};
 
 #[derive(Args, Debug)]
 pub(super) struct ModelsArgs {
@@ -93,10 +93,8 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
             json!({"name": entry.name, "title": entry.title, "params": entry.params, "licence": entry.licence,
                    "size": entry.gguf.as_ref().map(|gguf| gguf.size), "recommended": recommended == Some(&*entry.name)})
         };
-        let here: Vec<Value> = stored
-            .iter()
-            .map(|model| json!({"name": model.name, "path": model.path, "size": model.size}))
-            .collect();
+        let here: Vec<Value> =
+            stored.iter().map(|model| json!({"name": model.name, "path": model.path, "size": model.size})).collect();
         let parts: Vec<Value> = partials.iter().map(|part| json!({"name": part.name, "size": part.size})).collect();
         let catalogue: Vec<Value> = Catalogue::builtin().models.iter().map(known).collect();
         output::json(&json!({"stored": here, "partial": parts, "catalogue": catalogue}))?;
@@ -134,9 +132,13 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
 fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, Report> {
     let name = match name {
         Some(name) => name,
-        None => Catalogue::builtin().recommend(Probe::new().memory().available).map(|entry| entry.name.clone()).ok_or_else(|| {
-            Report::failed("no model of the catalogue fits the free memory").hint("close other programs, or name one")
-        })?,
+        None => Catalogue::builtin()
+            .recommend(Probe::new().memory().available)
+            .map(|entry| entry.name.clone())
+            .ok_or_else(|| {
+                Report::failed("no model of the catalogue fits the free memory")
+                    .hint("close other programs, or name one")
+            })?,
     };
     let hub = Hub::from_environment(scene.config.models.endpoint.as_deref())?;
     let request = Request::named(&name, hub, store)?;
@@ -195,17 +197,21 @@ fn show(scene: &Scene, store: &Store, name: &str, as_json: bool) -> Result<ExitC
         let keys = ["general.architecture", "general.name", "general.license"];
         facts.extend(keys.iter().filter_map(|key| header.str(key).map(|value| (*key, json!(value)))));
         let shape = crate::budget::shape::Shape::from_header(header)?;
-        let kinds: Vec<String> = shape.by_kind().iter().map(|(kind, size)| format!("{kind:?} {}", bytes(*size))).collect();
+        let kinds: Vec<String> =
+            shape.by_kind().iter().map(|(kind, size)| format!("{kind:?} {}", bytes(*size))).collect();
         facts.extend([("tensors", json!(header.tensors.len())), ("types", json!(kinds.join(", ")))]);
     }
     facts.retain(|(_, value)| !value.is_null());
     if as_json {
-        let object: serde_json::Map<_, _> = facts.into_iter().map(|(key, value)| (key.replace(' ', "_"), value)).collect();
+        let object: serde_json::Map<_, _> =
+            facts.into_iter().map(|(key, value)| (key.replace(' ', "_"), value)).collect();
         output::json(&object)?;
     } else {
         let cell = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let rows: Vec<_> =
-            facts.into_iter().map(|(key, value)| vec![key.to_owned(), crate::ui::sanitise::line(&cell(value)).into_owned()]).collect();
+        let rows: Vec<_> = facts
+            .into_iter()
+            .map(|(key, value)| vec![key.to_owned(), crate::ui::sanitise::line(&cell(value)).into_owned()])
+            .collect();
         output::print(&output::table(&rows))?;
     }
     let _ = scene;
@@ -226,7 +232,7 @@ fn verify(store: &Store, name: Option<&str>) -> Result<ExitCode, Report> {
         match verdicts {
             Ok(verdicts) => {
                 for (file, verdict) in verdicts {
-                    whole &= verdict.is_good();
+                    whole &= verdict == record::Verdict::Good;
                     output::print(&format!("{file}: {verdict}\n"))?;
                 }
             }
@@ -236,6 +242,9 @@ fn verify(store: &Store, name: Option<&str>) -> Result<ExitCode, Report> {
             Err(error) => return Err(error.into()),
         }
     }
-    if whole { Ok(ExitCode::Done) } else { Err(Report::failed("a model differs from its checksum").hint("remove it and pull it again")) }
+    if whole {
+        Ok(ExitCode::Done)
+    } else {
+        Err(Report::failed("a model differs from its checksum").hint("remove it and pull it again"))
+    }
 }
-

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::EngineOptions;
-use crate::budget::shape::Shape;
 use crate::budget::probe::Probe;
+use crate::budget::shape::Shape;
 use crate::budget::{MemoryFacts, Plan, Policy, Refusal};
 use crate::config::Config;
 use crate::device::Device;
@@ -62,8 +62,9 @@ pub fn find(name: Option<&str>, paths: &Paths) -> Result<Found, Report> {
     let Some(name) = name else {
         let free = Probe::new().memory().available;
         let fits = Catalogue::builtin().recommend(free).map_or("smollm2-135m-instruct", |entry| &entry.name);
-        return Err(Report::failed("there is no model yet")
-            .hint(format!("`zord models pull {fits}` gets one that fits this device; `zord models add FILE` takes one you have")));
+        return Err(Report::failed("there is no model yet").hint(format!(
+            "`zord models pull {fits}` gets one that fits this device; `zord models add FILE` takes one you have"
+        )));
     };
     let file = Store::new(paths.models()).resolve(name)?;
     let header = Header::read(&file)?;
@@ -111,7 +112,8 @@ pub struct Ready {
 /// # Errors
 /// No model, a bad one, one that does not fit.
 pub fn ready(options: &EngineOptions, config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Report> {
-    if let Some(url) = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none())) {
+    if let Some(url) = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()))
+    {
         let key = config.remote.key_env.as_deref().and_then(|name| std::env::var(name).ok());
         let model = options.model.clone().or_else(|| config.remote.model.clone());
         let name = model.clone().unwrap_or_else(|| url.clone());

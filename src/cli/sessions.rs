@@ -55,7 +55,10 @@ pub(super) fn run(scene: &Scene, args: SessionsArgs) -> Result<ExitCode, Report>
         Action::Show { id, json } => {
             let read = store.read(&resolve(&store, &id)?)?;
             if read.skipped > 0 || read.torn {
-                output::note(format_args!("notice: the journal is damaged; {} lines were skipped", read.skipped + usize::from(read.torn)));
+                output::note(format_args!(
+                    "notice: the journal is damaged; {} lines were skipped",
+                    read.skipped + usize::from(read.torn)
+                ));
             }
             let conversation = read.conversation;
             if json {
@@ -65,8 +68,10 @@ pub(super) fn run(scene: &Scene, args: SessionsArgs) -> Result<ExitCode, Report>
                     .filter_map(|&id| conversation.node(id))
                     .map(|node| json!({"id": node.id, "role": node.role, "text": node.text, "stop": node.stop, "at": node.at}))
                     .collect();
-                output::json(&json!({"id": conversation.id(), "title": conversation.title(), "model": conversation.model(),
-                                     "system": conversation.system(), "turns": turns}))?;
+                output::json(
+                    &json!({"id": conversation.id(), "title": conversation.title(), "model": conversation.model(),
+                                     "system": conversation.system(), "turns": turns}),
+                )?;
             } else {
                 output::print(&sanitise::text(&export_markdown(&conversation)))?;
             }
@@ -82,27 +87,42 @@ fn list(store: &Store, as_json: bool) -> Result<(), Report> {
     if as_json {
         let rows: Vec<Value> = sessions
             .iter()
-            .map(|s| json!({"id": s.id, "title": s.title, "model": s.model, "updated": s.updated, "messages": s.messages,
-                            "interrupted": s.interrupted}))
+            .map(|s| {
+                json!({"id": s.id, "title": s.title, "model": s.model, "updated": s.updated, "messages": s.messages,
+                            "interrupted": s.interrupted})
+            })
             .collect();
         return output::json(&rows);
     }
     let rows: Vec<_> = sessions
         .iter()
-        .map(|s| vec![s.id.to_string(), crate::chat::calendar::Moment::from_unix(s.updated).minutes(), format!("{} messages", s.messages), sanitise::line(&s.title).into_owned()])
+        .map(|s| {
+            vec![
+                s.id.to_string(),
+                crate::chat::calendar::Moment::from_unix(s.updated).minutes(),
+                format!("{} messages", s.messages),
+                sanitise::line(&s.title).into_owned(),
+            ]
+        })
         .collect();
-    if rows.is_empty() { output::note("there are no conversations yet") }
+    if rows.is_empty() {
+        output::note("there are no conversations yet")
+    }
     output::print(&output::table(&rows))
 }
 
 fn search(store: &Store, text: &str, as_json: bool) -> Result<(), Report> {
     let hits = store.search(text)?;
     if as_json {
-        let rows: Vec<Value> = hits.iter().map(|hit| json!({"id": hit.id, "title": hit.title, "snippet": hit.snippet})).collect();
+        let rows: Vec<Value> =
+            hits.iter().map(|hit| json!({"id": hit.id, "title": hit.title, "snippet": hit.snippet})).collect();
         return output::json(&rows);
     }
-    if hits.is_empty() { output::note("nothing was found") }
-    let rows: Vec<_> = hits.iter().map(|hit| vec![hit.id.to_string(), sanitise::line(&hit.snippet).into_owned()]).collect();
+    if hits.is_empty() {
+        output::note("nothing was found")
+    }
+    let rows: Vec<_> =
+        hits.iter().map(|hit| vec![hit.id.to_string(), sanitise::line(&hit.snippet).into_owned()]).collect();
     output::print(&output::table(&rows))
 }
 
@@ -114,6 +134,8 @@ fn resolve(store: &Store, text: &str) -> Result<SessionId, Report> {
         (Some(one), None) => Ok(one.id.clone()),
         (Some(newest), Some(_)) if text == "last" => Ok(newest.id.clone()),
         (Some(_), Some(_)) => Err(Report::failed(format!("`{text}` is the beginning of several conversations"))),
-        (None, _) => Err(Report::failed(format!("there is no conversation `{text}`")).hint("`zord sessions list` has the ids")),
+        (None, _) => {
+            Err(Report::failed(format!("there is no conversation `{text}`")).hint("`zord sessions list` has the ids"))
+        }
     }
 }

@@ -11,6 +11,8 @@ const MOST_CPUS: usize = 4096;
 /// Capacities spread wider than frequencies (the kernel's `cpu_capacity` includes work per cycle).
 const NEAR_CAPACITY: f64 = 0.6;
 const NEAR_FREQUENCY: f64 = 0.8;
+/// Processors this near to each other are alike: desktops let single cores turbo a little higher.
+const ALIKE: f64 = 0.9;
 
 /// Processors of one speed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,14 +78,24 @@ impl Clusters {
         self.all.iter().any(|cluster| !self.is_fast(cluster))
     }
 
+    /// Whether all processors are alike.
+    pub fn is_uniform(&self) -> bool {
+        self.all.iter().all(|cluster| self.reaches(cluster, ALIKE, ALIKE))
+    }
+
     /// Whether a cluster is the fastest, or near it.
     pub fn is_fast(&self, cluster: &Cluster) -> bool {
+        self.reaches(cluster, NEAR_CAPACITY, NEAR_FREQUENCY)
+    }
+
+    /// Whether a cluster reaches a share of the best capacity or, where there is none, of the best frequency.
+    fn reaches(&self, cluster: &Cluster, of_capacity: f64, of_frequency: f64) -> bool {
         let near = |of: fn(&Cluster) -> Option<u64>, share: f64| {
             let best = self.all.iter().filter_map(of).max()? as f64;
             Some(of(cluster)? as f64 >= best * share)
         };
-        let by_capacity = near(|cluster| cluster.capacity, NEAR_CAPACITY);
-        by_capacity.or_else(|| near(|cluster| cluster.frequency, NEAR_FREQUENCY)).unwrap_or(true)
+        let by_capacity = near(|cluster| cluster.capacity, of_capacity);
+        by_capacity.or_else(|| near(|cluster| cluster.frequency, of_frequency)).unwrap_or(true)
     }
 
     /// Online processors allowed to us.

@@ -4,10 +4,12 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Features(Vec<&'static str>);
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! detected {
     ($macro:ident: $($name:tt)*) => { [$(($name, std::arch::$macro!($name))),*] };
 }
 
+#[cfg(target_arch = "x86_64")]
 macro_rules! compiled {
     ($($name:tt)*) => { [$(($name, cfg!(target_feature = $name))),*] };
 }

@@ -62,21 +62,21 @@ impl Device {
         }
     }
 
-    /// How many threads to use when nobody measured: the fast processors, each core once, at most four where others are
-    /// slower (one thread on a slow core holds up all of them) and at most eight otherwise, and no more than the cgroup
-    /// gives time for.
+    /// How many threads to use when nobody measured: the fast processors, each core once; at most four where they are
+    /// not all alike (one thread on a slow core holds up the others), at most eight otherwise; and no more than the
+    /// cgroup gives time for.
     pub fn threads(&self) -> u32 {
         let fast = self.clusters.fast_cores().len();
-        let most = if self.clusters.is_mixed() { 4 } else { 8 };
+        let most = if self.clusters.is_uniform() { 8 } else { 4 };
         let fast = u32::try_from(fast.min(most)).unwrap_or(1);
         fast.min(self.quota.unwrap_or(u32::MAX)).max(1)
     }
 
     /// The processors for `threads` threads, the fastest first. Empty where pinning does not help: all are alike, or
-    /// there are fewer than threads.
+    /// fewer are fast than there are threads.
     pub fn cpus(&self, threads: u32) -> Vec<usize> {
         let mut cores = self.clusters.fast_cores();
-        if !self.clusters.is_mixed() || cores.len() < threads as usize {
+        if self.clusters.is_uniform() || cores.len() < threads as usize {
             return Vec::new();
         }
         cores.truncate(threads as usize);

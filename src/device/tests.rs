@@ -40,18 +40,23 @@ fn the_same_without_capacities() {
 }
 
 #[test]
-fn two_fast_and_six_nearly_as_fast_are_all_fast() {
-    // Snapdragon 8 Elite: no slow processors at all.
+fn two_fast_and_six_nearly_as_fast_give_four() {
+    // Snapdragon 8 Elite: no slow processors, and not all alike.
     let device = device(&Tree::new().cpus(&[[(3_532_800, 0); 6].as_slice(), &[(4_320_000, 0); 2]].concat()), None);
-    assert!(!device.clusters.is_mixed());
-    assert_eq!(device.threads(), 8);
-    assert_eq!(device.clusters.all[0].cpus, [6, 7]);
+    assert!(!device.clusters.is_mixed() && !device.clusters.is_uniform());
+    assert_eq!((device.threads(), device.cpus(4)), (4, vec![6, 7, 0, 1]));
 }
 
 #[test]
 fn four_and_four_use_the_big_ones() {
     let device = device(&Tree::new().cpus(&[[(1_804_800, 381); 4].as_slice(), &[(2_208_000, 1024); 4]].concat()), None);
     assert_eq!((device.threads(), device.cpus(4)), (4, vec![4, 5, 6, 7]));
+}
+
+#[test]
+fn a_little_more_turbo_makes_no_cluster() {
+    let device = device(&Tree::new().cpus(&[[(5_500_000, 0); 6].as_slice(), &[(5_700_000, 0); 2]].concat()), None);
+    assert_eq!((device.threads(), device.cpus(4)), (8, vec![]));
 }
 
 #[test]

@@ -337,4 +337,4 @@ pub(crate) mod reuse;
 pub(crate) mod speculate;
 mod start;
 
-pub use start::Engine;
+pub use start::{Engine, Sink};

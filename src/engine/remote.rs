@@ -42,8 +42,6 @@ pub(super) enum RemoteError {
     Language { url: String, reason: String },
     #[error("`{url}` broke off: {reason}")]
     Broken { url: String, reason: String },
-    #[error("a server has no part in this: {0}")]
-    Unsupported(&'static str),
 }
 
 impl Advise for RemoteError {
@@ -58,7 +56,6 @@ impl Advise for RemoteError {
                 "the address ends before `/chat/completions`, with or without `/v1`".into()
             }
             Self::Status { .. } | Self::Broken { .. } => "the server's own log may say more".into(),
-            Self::Unsupported(_) => return None,
         })
     }
 }

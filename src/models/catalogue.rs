@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn the_kv_cache_of_the_mission_s_models_is_what_was_measured() {
         let catalogue = shipped();
-        let at_4096 = |name: &str| catalogue.find(name).unwrap().kv_bytes_per_token().unwrap() * 4096 >> 20;
+        let at_4096 = |name: &str| (catalogue.find(name).unwrap().kv_bytes_per_token().unwrap() * 4096) >> 20;
         assert_eq!(at_4096("deepseek-coder-1.3b-instruct"), 768);
         assert_eq!(at_4096("qwen2.5-coder-1.5b-instruct"), 112);
     }

@@ -1,5 +1,5 @@
 //! One file from a hub, into `NAME.part`: resumed where it stopped, checked for length and SHA-256, never mixed from two
-//! contents. It gives the part no final name; who asked does that (see [`super::pull`]).
+//! contents. It gives the part no final name; who asked does that (see [`mod@super::pull`]).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -284,10 +284,10 @@ impl Part {
             options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
         }
         let file = options.open(&path).map_err(fail)?;
-        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(PullError::Locked(job.what.clone())),
-            // A file system without locks is no reason not to download.
-            Ok(()) | Err(_) => {}
+        // A file system without locks is no reason not to download.
+        let lock = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+        if lock == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(PullError::Locked(job.what.clone()));
         }
         let length = file.metadata().map_err(fail)?.len();
         let identity =

@@ -9,7 +9,7 @@
 //! | [`net`], [`dns`] | the HTTP client, its certificates and its name resolution |
 //! | [`hub`] | one request to a hub: who is asked, who gets the token, what the answer says |
 //! | [`download`] | one file, resumed and checked |
-//! | [`pull`] | a model or a whole checkpoint folder, from the hub into the store |
+//! | [`mod@pull`] | a model or a whole checkpoint folder, from the hub into the store |
 //!
 //! What this room refuses to do: load a model, read more of a GGUF than its first bytes, or trust a name or a length
 //! that came from outside.

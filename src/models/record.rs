@@ -96,6 +96,17 @@ pub enum Verdict {
     },
 }
 
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Good => write!(f, "as recorded"),
+            Self::Missing => write!(f, "gone"),
+            Self::Size { want, got } => write!(f, "{got} bytes instead of {want}"),
+            Self::Hash { want, got } => write!(f, "SHA-256 `{got}` instead of `{want}`"),
+        }
+    }
+}
+
 /// Compares one file with its record. `None`: cancelled.
 ///
 /// # Errors

@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::catalogue::Catalogue;
 use super::names::{NameError, Source, confine, nearest, printable};
-use super::record::{self, FileRecord, NotGguf, Record, Verdict};
+use super::record::{self, FileRecord, Record, Verdict};
 use crate::engine::Cancel;
-use crate::error::Advise;
+
+mod error;
+
+pub use error::StoreError;
+pub(super) use error::io_hint;
 
 /// Kept free on the disk beyond what a file takes, in bytes: journals are written there too.
 pub const MARGIN: u64 = 32 << 20;
@@ -56,121 +60,6 @@ pub struct Partial {
     pub source: Option<String>,
 }
 
-/// The store cannot do it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file system says no.
-    #[error("cannot {what} `{}`", path.display())]
-    Io {
-        /// What was tried.
-        what: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A name that is not allowed.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// Nobody knows the name.
-    #[error("no model is called `{name}`")]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// Names near it.
-        near: Vec<String>,
-    },
-    /// The name is known and the file is not here.
-    #[error("`{name}` is not in the store")]
-    NotHere {
-        /// What was asked for.
-        name: String,
-        /// What to pull; `None`: no file to pull is known.
-        pull: Option<String>,
-    },
-    /// A path that leads nowhere.
-    #[error("there is no file `{}`", .0.display())]
-    NoFile(PathBuf),
-    /// The file is no model.
-    #[error("`{}` is not a GGUF model: {source}", path.display())]
-    NotGguf {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: NotGguf,
-    },
-    /// Another model has this name.
-    #[error("the store already has another `{0}`")]
-    Taken(String),
-    /// The disk is too full.
-    #[error("`{name}` needs {} and {} is free", size(*need), size(*free))]
-    Space {
-        /// The model.
-        name: String,
-        /// Bytes it takes, with a margin.
-        need: u64,
-        /// Bytes there are.
-        free: u64,
-    },
-    /// Nothing to compare with.
-    #[error("nothing was recorded of `{0}`")]
-    Unrecorded(String),
-    /// Stopped by the person.
-    #[error("stopped")]
-    Cancelled,
-}
-
-fn size(bytes: u64) -> String {
-    crate::budget::bytes(bytes)
-}
-
-/// What helps against an error of the file system.
-pub(super) fn io_hint(error: &io::Error) -> Option<String> {
-    Some(match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "set `ZORD_HOME` to a folder you can write to, or change the permissions of this one".into()
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "make room: `zord models list` shows what is there, `zord models remove NAME` takes it away".into()
-        }
-        _ => return None,
-    })
-}
-
-impl Advise for StoreError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Io { source, .. } => io_hint(source),
-            Self::Name(error) => error.hint(),
-            Self::Unknown { near, .. } if near.is_empty() => {
-                Some("`zord models list` shows what there is; a path or `hf:owner/repo/file` works too".into())
-            }
-            Self::Unknown { near, .. } => Some(format!(
-                "did you mean {}",
-                near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
-            )),
-            Self::NotHere { pull: Some(pull), .. } => Some(format!("get it with `zord models pull {pull}`")),
-            Self::NotHere { pull: None, .. } => {
-                Some("no ready file of it is known; find a GGUF of it and pull that as `hf:owner/repo/file`".into())
-            }
-            Self::NoFile(_) => Some("give the path of a GGUF file, or a name from `zord models list`".into()),
-            Self::NotGguf { .. } => {
-                Some("download the file again, or convert a checkpoint with `zord-quantize convert`".into())
-            }
-            Self::Taken(name) => {
-                Some(format!("take the old one away with `zord models remove {name}`, or rename the new file"))
-            }
-            Self::Space { .. } => Some(
-                "make room: `zord models list` shows what is there, `zord models remove NAME` takes it away".into(),
-            ),
-            Self::Unrecorded(name) => {
-                Some(format!("`zord models remove {name}` and pull or add it again to have a checksum recorded"))
-            }
-            Self::Cancelled => None,
-        }
-    }
-}
-
 /// Wraps an error of the file system with what was tried.
 fn failed<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
     move |source| StoreError::Io { what, path: path.to_owned(), source }
@@ -209,7 +98,7 @@ impl Store {
     /// A folder that cannot be read.
     pub fn list(&self) -> Result<Vec<Stored>, StoreError> {
         let mut models: Vec<Stored> = self.names()?.iter().filter_map(|name| self.look(name)).collect();
-        models.sort_by(|a, b| a.name.to_lowercase().cmp(&b.name.to_lowercase()));
+        models.sort_by_key(|stored| stored.name.to_lowercase());
         Ok(models)
     }
 

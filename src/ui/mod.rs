@@ -1,7 +1,168 @@
-//! Draws the state; changes nothing.
+//! Draws the state; changes nothing. What it keeps are layouts, which can be made again at any time.
 
+mod areas;
+pub mod bench;
 pub mod highlight;
+mod input;
 pub mod markdown;
+mod message;
+mod overlay;
+mod pane;
 pub mod sanitise;
+mod status;
+#[cfg(test)]
+mod tests;
 pub mod theme;
 pub mod wrap;
+
+use std::cell::RefCell;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use crate::app::App;
+use crate::app::model::State;
+use crate::app::msg::{Level, Move, Scrolled};
+use crate::app::overlay::Overlay;
+use areas::Areas;
+use highlight::Highlighter;
+use theme::{Ability, Theme};
+
+/// What drawing keeps from frame to frame.
+pub struct View {
+    ability: Ability,
+    highlighter: Highlighter,
+    cache: RefCell<pane::Cache>,
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("ability", &self.ability).finish_non_exhaustive()
+    }
+}
+
+impl View {
+    /// For a terminal of this ability.
+    pub fn new(ability: Ability, highlighter: Highlighter) -> Self {
+        Self { ability, highlighter, cache: pane::cache() }
+    }
+
+    fn theme(&self, app: &App) -> Theme {
+        Theme::new(app.settings.theme, self.ability)
+    }
+
+    /// Draws the state. The terminal's cursor is put where the person types, or hidden.
+    pub fn render(&self, app: &App, frame: &mut Frame<'_>) {
+        let area = frame.area();
+        if let Some(position) = self.draw(app, area, frame.buffer_mut()) {
+            frame.set_cursor_position(position);
+        }
+    }
+
+    /// Draws into a buffer; gives the cursor's place.
+    pub fn draw(&self, app: &App, area: Rect, screen: &mut Buffer) -> Option<Position> {
+        if area.is_empty() {
+            return None;
+        }
+        let theme = self.theme(app);
+        let areas = Areas::new(app, area);
+        let rows = pane::Rows::new(app, self, &theme, areas.chat.width);
+        if app.path.is_empty() {
+            greeting(app, areas.chat, &theme, screen);
+        } else if rows.draw(areas.chat, screen) {
+            below(app, areas.chat, &theme, screen);
+        }
+        notices(app, areas.notices, &theme, screen);
+        waiting(app, areas.waiting, &theme, screen);
+        if !areas.rule.is_empty() {
+            input::rule(app, areas.rule, &theme, screen);
+        }
+        let cursor = input::input(app, areas.input, &theme, screen);
+        if !areas.status.is_empty() {
+            status::status(app, areas.status, &theme, screen);
+        }
+        overlay::draw(app, self, areas.chat, &theme, screen).unwrap_or(cursor)
+    }
+
+    /// Where a movement leads: in the page that is open, else in the chat.
+    pub fn moved(&self, app: &App, by: Move) -> Scrolled {
+        let area = Rect { x: 0, y: 0, width: app.size.0, height: app.size.1 };
+        let theme = self.theme(app);
+        let areas = Areas::new(app, area);
+        if let Some(Overlay::Page(page)) = &app.overlay {
+            return Scrolled::Page(overlay::page_moved(page, self, areas.chat, &theme, by));
+        }
+        let rows = pane::Rows::new(app, self, &theme, areas.chat.width);
+        Scrolled::Chat(rows.moved(by, usize::from(areas.chat.height)))
+    }
+}
+
+/// An empty conversation.
+fn greeting(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
+    let model = match &app.model.state {
+        State::Absent => "There is no model yet: /model gets one.".to_owned(),
+        State::Loading(_) => "The model is loading; you can write already.".to_owned(),
+        State::Ready(facts) => format!("{} tokens of context, all on this device.", facts.n_ctx),
+        State::Failed(trouble) => sanitise::line(&trouble.message).into_owned(),
+    };
+    let key = |name: &'static str| Span::styled(name, theme.accent);
+    let lines = [
+        Line::styled("Zord Coder", theme.heading[0]),
+        Line::styled(model, theme.dim),
+        Line::default(),
+        Line::from(vec![key("Enter"), Span::raw(" sends, "), key("\\ Enter"), Span::raw(" begins a new line")]),
+        Line::from(vec![key("@"), Span::raw(" shows it a file, "), key("/"), Span::raw(" lists the commands")]),
+        Line::from(vec![key("/help start"), Span::raw(" for the first ten minutes")]),
+    ];
+    for (n, line) in (0u16..).zip(lines) {
+        let inner =
+            Rect { x: area.x + u16::from(area.width > 20), ..areas::row(area, n + u16::from(area.height > 12)) };
+        line.render(inner.intersection(area), screen);
+    }
+}
+
+/// A mark that there is more below.
+fn below(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
+    let text = if app.unread { " ↓ new text " } else { " ↓ " };
+    let width = u16::try_from(sanitise::width(text)).unwrap_or(0).min(area.width);
+    let mark = Rect { x: area.right() - width, y: area.bottom().saturating_sub(1), width, height: area.height.min(1) };
+    Line::styled(text, theme.selection).render(mark, screen);
+}
+
+fn notices(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
+    let mut lines = Vec::new();
+    for notice in app.notices.iter() {
+        let (sign, style) = match notice.level {
+            Level::Info => ("· ", theme.dim),
+            Level::Warning => ("! ", theme.warning),
+            Level::Error => ("✗ ", theme.error),
+        };
+        let text = sanitise::line(&notice.text);
+        let rows = crate::text::wrap::rows(&text, usize::from(area.width.saturating_sub(2)));
+        for (n, row) in rows.iter().enumerate() {
+            let sign = if n == 0 { sign } else { "  " };
+            lines.push(Line::styled(format!("{sign}{}", text[row.start..row.end].trim_end()), style));
+        }
+    }
+    // the newest are the ones to see
+    let skip = lines.len().saturating_sub(usize::from(area.height));
+    for (n, line) in (0u16..).zip(lines.into_iter().skip(skip)) {
+        line.render(areas::row(area, n), screen);
+    }
+}
+
+/// The message that waits.
+fn waiting(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
+    if let Some(outgoing) = &app.outgoing {
+        let why = match outgoing {
+            crate::app::compose::Outgoing::Reading(_) => "reading files",
+            crate::app::compose::Outgoing::Waiting(_) => "waits · Esc takes it back",
+        };
+        let room = usize::from(area.width).saturating_sub(sanitise::width(why) + 7);
+        let text = input::cut(&sanitise::line(&outgoing.draft().text), room);
+        Line::styled(format!("❯ “{text}” {why}"), theme.dim).render(areas::row(area, 0), screen);
+    }
+}

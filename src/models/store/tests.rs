@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Advise;
 
 fn gguf(fill: u8, length: usize) -> Vec<u8> {
     let mut bytes = b"GGUF\x03\0\0\0".to_vec();

@@ -1,0 +1,62 @@
+//! Which rows belong to what. On a small screen things go in this order: notices, the rule over the input, the status
+//! line; the input stays to the last.
+
+use ratatui::layout::Rect;
+
+use crate::app::App;
+use crate::text::wrap;
+
+/// Most rows of notices.
+const NOTICES: u16 = 4;
+
+/// Where things are drawn. Any of them may be empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Areas {
+    pub(crate) chat: Rect,
+    pub(crate) notices: Rect,
+    pub(crate) waiting: Rect,
+    pub(crate) rule: Rect,
+    pub(crate) input: Rect,
+    pub(crate) status: Rect,
+}
+
+impl Areas {
+    /// For a screen of this size.
+    pub(crate) fn new(app: &App, area: Rect) -> Self {
+        let height = area.height;
+        let input_rows = wrap::rows(app.composer.buffer.text(), app.input_width()).len();
+        let most = (height / 3).max(1);
+        let input = u16::try_from(input_rows).unwrap_or(most).clamp(1, most).min(height);
+        let status = u16::from(height >= 3);
+        let rule = u16::from(height >= 6);
+        let waiting = u16::from(app.outgoing.is_some() && height >= 8);
+        let chrome = input + status + rule + waiting;
+        let wanted = app.notices.iter().map(|notice| notice_rows(&notice.text, area.width)).sum::<u16>();
+        let notices = wanted.min(NOTICES).min(height.saturating_sub(chrome + 3));
+        let chat = height.saturating_sub(chrome + notices);
+        let mut y = area.y;
+        let mut next = |rows: u16| {
+            let found = Rect { x: area.x, y, width: area.width, height: rows };
+            y += rows;
+            found
+        };
+        Self {
+            chat: next(chat),
+            notices: next(notices),
+            waiting: next(waiting),
+            rule: next(rule),
+            input: next(input),
+            status: next(status),
+        }
+    }
+}
+
+fn notice_rows(text: &str, width: u16) -> u16 {
+    let text = super::sanitise::line(text);
+    u16::try_from(wrap::rows(&text, usize::from(width.saturating_sub(2))).len()).unwrap_or(NOTICES)
+}
+
+/// One row of an area; nothing if it has fewer.
+pub(crate) fn row(area: Rect, n: u16) -> Rect {
+    if n < area.height { Rect { y: area.y + n, height: 1, ..area } } else { Rect { height: 0, ..area } }
+}

@@ -1,0 +1,118 @@
+//! How long a frame takes: what `zord bench --ui` prints.
+
+use std::time::{Duration, Instant};
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::View;
+use super::highlight::Highlighter;
+use super::theme::{Ability, Depth, Ground};
+use crate::app::msg::{Move, Msg, Scrolled};
+use crate::app::{App, Settings, Setup};
+use crate::chat::Role;
+use crate::chat::journal::{Entry, SessionId};
+use crate::chat::tree::{Conversation, NodeId};
+use crate::engine::Stop;
+
+/// What was measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Frames {
+    /// Messages in the conversation.
+    pub messages: u32,
+    /// The first frame after opening it, nothing laid out before.
+    pub first: Duration,
+    /// The median of frames while scrolling through all of it by pages and rows.
+    pub median: Duration,
+    /// The slowest of them.
+    pub worst: Duration,
+    /// How many were drawn.
+    pub frames: usize,
+}
+
+const ANSWER: &str = "The function folds the *list* from the left; `acc` starts at **zero**.\n\n1. first the head\n2. then \
+                      the rest\n\n```rust\nfn sum(list: &[i64]) -> i64 {\n    let mut acc = 0;\n    for n in list {\n        \
+                      acc += n; // may overflow\n    }\n    acc\n}\n```\n\n| case | result |\n|---|--:|\n| empty | 0 |\n| \
+                      中文 | 3 |\n\nA closing paragraph that is long enough to be wrapped on a phone as well as on a wide \
+                      screen.\n";
+
+/// A conversation of so many messages, questions and answers in turn.
+pub(crate) fn conversation(messages: u32) -> Conversation {
+    let id = SessionId::new(1_700_000_000_000, 7);
+    let mut conversation = Conversation::new(id, "model", 1_700_000_000);
+    for n in 0..messages {
+        let asks = n % 2 == 0;
+        let entry = Entry::Node {
+            id: NodeId(conversation.next_id().0),
+            parent: conversation.head(),
+            role: if asks { Role::User } else { Role::Assistant },
+            text: if asks { format!("Question {n}: what does this do?") } else { ANSWER.to_owned() },
+            attachments: Vec::new(),
+            at: 1_700_000_000,
+        };
+        let id = conversation.next_id();
+        // entries made here are in order; one that were not would only make the conversation shorter
+        let _ = conversation.apply(&entry);
+        if !asks {
+            let _ = conversation.apply(&Entry::End { id, stop: Some(Stop::End), stats: None });
+        }
+    }
+    conversation
+}
+
+/// Opens a conversation of so many messages on a screen of this size and scrolls through all of it, up by pages and down
+/// by rows, drawing each step.
+pub fn frames(messages: u32, columns: u16, rows: u16) -> Frames {
+    let setup = Setup {
+        conversation: conversation(messages),
+        model: Some("model".into()),
+        lora: Vec::new(),
+        settings: Settings::default(),
+        history: Vec::new(),
+        notices: Vec::new(),
+        size: (columns, rows),
+    };
+    let mut app = App::new(setup);
+    let view = View::new(Ability { ground: Ground::Dark, depth: Depth::True }, Highlighter::off());
+    let area = Rect::new(0, 0, columns, rows);
+    let mut draw = |app: &App| {
+        let mut screen = Buffer::empty(area);
+        let begin = Instant::now();
+        view.draw(app, area, &mut screen);
+        begin.elapsed()
+    };
+    let first = draw(&app);
+    let mut times = Vec::new();
+    let mut before = None;
+    for by in std::iter::repeat_n(Move::Pages(-1), 100_000) {
+        let begin = Instant::now();
+        let to = view.moved(&app, by);
+        app.update(Msg::Scrolled(to));
+        times.push(begin.elapsed() + draw(&app));
+        if before == Some(to) {
+            break;
+        }
+        before = Some(to);
+    }
+    for _ in 0..2_000 {
+        let begin = Instant::now();
+        let to: Scrolled = view.moved(&app, Move::Rows(1));
+        app.update(Msg::Scrolled(to));
+        times.push(begin.elapsed() + draw(&app));
+    }
+    times.sort_unstable();
+    let worst = times.last().copied().unwrap_or_default();
+    Frames { messages, first, median: times[times.len() / 2], worst, frames: times.len() }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_long_conversation_is_scrolled_and_the_times_printed() {
+        for (columns, rows) in [(80, 24), (45, 30)] {
+            let found = super::frames(2_000, columns, rows);
+            println!("{columns}x{rows}: {found:?}");
+            assert!(found.frames > 2_000, "it was not scrolled");
+        }
+    }
+}
