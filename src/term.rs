@@ -1,1 +1,150 @@
-//! To be written: term.
+//! The terminal: taken over at the start, given back whatever happens. Giving back is done once, from wherever it is
+//! needed first: the end of the program, a suspension, or a panic.
+//!
+//! What it refuses to do: draw, read keys, or start where there is no terminal.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once};
+
+use crossterm::cursor::Show;
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
+};
+use crossterm::{execute, queue};
+use ratatui::backend::CrosstermBackend;
+use ratatui::{Frame, Terminal};
+
+use crate::error::Report;
+
+/// Whether the terminal is ours now.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+/// What other threads said when they panicked; printed when the terminal is given back for good.
+static LAST_WORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static HOOK: Once = Once::new();
+
+/// The screen while it is ours.
+pub struct Screen {
+    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    mouse: bool,
+}
+
+impl Screen {
+    /// Takes the terminal over.
+    ///
+    /// # Errors
+    /// Standard input or output is no terminal, or it cannot be set up.
+    pub fn take() -> Result<Self, Report> {
+        if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+            return Err(Report::usage("the terminal interface needs a terminal on standard input and output")
+                .hint("in scripts and pipes use `zord chat`"));
+        }
+        let failed = |error: io::Error| Report::failed(format!("cannot set up the terminal: {error}"));
+        HOOK.call_once(restore_on_panic);
+        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout()));
+        enter(false).inspect_err(|_| give_back()).map_err(failed)?;
+        let terminal = Terminal::new(backend).inspect_err(|_| give_back()).map_err(failed)?;
+        Ok(Self { terminal, mouse: false })
+    }
+
+    /// Columns and rows; zero where the terminal does not say.
+    pub fn size(&self) -> (u16, u16) {
+        self.terminal.size().map_or((0, 0), |size| (size.width, size.height))
+    }
+
+    /// Draws a frame; what changed is written in one go.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.terminal.draw(render)?;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
+    }
+
+    /// Forgets what is on the screen, so that the next frame is drawn whole.
+    pub fn redraw(&mut self) {
+        // the next frame shows it if this failed
+        let _ = self.terminal.clear();
+    }
+
+    /// Takes the mouse, or leaves it to the terminal.
+    pub fn mouse(&mut self, ours: bool) {
+        self.mouse = ours;
+        let _ =
+            if ours { execute!(io::stdout(), EnableMouseCapture) } else { execute!(io::stdout(), DisableMouseCapture) };
+    }
+
+    /// Writes what is not for the screen: a sequence that the terminal acts on.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn tell(&mut self, sequence: &str) -> io::Result<()> {
+        let backend = self.terminal.backend_mut();
+        backend.write_all(sequence.as_bytes())?;
+        Write::flush(backend)
+    }
+
+    /// Gives the terminal back for the time that `away` takes, then takes it again.
+    pub fn lend(&mut self, away: impl FnOnce()) {
+        give_back();
+        away();
+        self.again();
+    }
+
+    /// Sets the terminal up again after someone else had it.
+    pub fn again(&mut self) {
+        // without a terminal there is nobody to tell; the next draw fails and the program ends
+        let _ = enter(self.mouse);
+        self.redraw();
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        give_back();
+        for words in LAST_WORDS.lock().map(|mut words| std::mem::take(&mut *words)).unwrap_or_default() {
+            eprintln!("{words}");
+        }
+    }
+}
+
+fn enter(mouse: bool) -> io::Result<()> {
+    TAKEN.store(true, Ordering::SeqCst);
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
+    if mouse { execute!(io::stdout(), EnableMouseCapture) } else { Ok(()) }
+}
+
+/// Gives the terminal back if it is ours. Errors are of no use to anyone here.
+pub fn give_back() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let _ = execute!(
+            io::stdout(),
+            EndSynchronizedUpdate,
+            DisableMouseCapture,
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            Show
+        );
+        let _ = disable_raw_mode();
+    }
+}
+
+/// A panic of the main thread gives the terminal back before it is reported. Another thread's does not end the program:
+/// its words are kept for later, since printed now they would shred the screen.
+fn restore_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic: &PanicHookInfo<'_>| {
+        let on_main = std::thread::current().name() == Some("main");
+        if on_main || !TAKEN.load(Ordering::SeqCst) {
+            give_back();
+            report(panic);
+        } else if let Ok(mut words) = LAST_WORDS.lock() {
+            words.push(panic.to_string());
+        }
+    }));
+}

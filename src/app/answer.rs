@@ -196,7 +196,7 @@ impl App {
     }
 
     /// Puts what was written since the last time into the journal. The conversation has it already.
-    fn flush(&mut self, out: &mut Out) {
+    pub(crate) fn flush(&mut self, out: &mut Out) {
         let now = self.clock;
         if let Some(answer) = &mut self.answer
             && !answer.unsaved.is_empty()

@@ -266,6 +266,15 @@ impl App {
         }
     }
 
+    /// The program is ended from outside: what was written since the last flush is wanted in the journal. The answer
+    /// stays open, as after a kill, so that the next start offers to go on.
+    pub fn hang_up(&mut self, now: u64) -> Out {
+        let mut out = Vec::new();
+        self.clock = now;
+        self.flush(&mut out);
+        out
+    }
+
     /// Leaves: at once, or when the answer has ended and the cache is written.
     pub(crate) fn leave(&mut self, out: &mut Out) {
         if self.leaving {

@@ -1,4 +1,408 @@
-//! The loop: terminal events, engine events and finished I/O come in through one channel, effects go out.
+//! The loop of the terminal interface: terminal events, engine events and finished I/O come in through one bounded
+//! channel, `app` thinks, what it wants is carried out, and a frame is drawn when something changed: at most thirty a
+//! second, none while idle.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | [`start`] | what it begins with |
+//! | [`services`] | questions to the rooms that know models and memory |
+//! | `effects` | carrying out what is wanted |
+//! | `engine` | the engine in use, and the change to another |
+//! | `journal` | writing conversations, on a thread of its own |
+//! | `files`, `history`, `clipboard` | what their names say |
 
+mod clipboard;
+mod effects;
+mod engine;
+mod files;
+mod history;
+mod journal;
 pub mod services;
 pub mod start;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossterm::event::{Event as TerminalEvent, EventStream, MouseEventKind};
+use futures_util::StreamExt;
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use crate::app::msg::{Effect, Level, Msg, SessionMsg};
+use crate::app::{App, Settings, Setup};
+use crate::chat::journal::SessionId;
+use crate::chat::store::{Store, Writer};
+use crate::chat::tree::Conversation;
+use crate::error::Report;
+use crate::term::Screen;
+use crate::ui::View;
+use crate::ui::highlight::Highlighter;
+use crate::ui::theme::Ability;
+use journal::Journal;
+use start::{Prepared, Start};
+
+/// What waits in the channel at most; a faster engine waits for the screen.
+const CHANNEL: usize = 256;
+/// Between two frames.
+const FRAME: Duration = Duration::from_millis(33);
+/// Between two looks at the memory, while an answer is written and while idle.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+/// How long the last entries may take to reach the disk at the end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What comes in besides the terminal's events.
+pub(crate) enum Told {
+    /// For `app`.
+    Msg(Msg),
+    /// From the engine with this number.
+    Engine(u64, crate::engine::Event),
+    /// The thread of the engine with this number is at its end.
+    EngineGone(u64),
+    /// The engine with this number can be started.
+    Prepared(u64, Result<Box<Prepared>, Report>),
+    /// A conversation and the way to write it.
+    Opened(Box<Conversation>, Box<Writer>, Option<String>),
+    /// More can be drawn than before.
+    Drawable,
+}
+
+/// Runs the terminal interface until the person leaves.
+///
+/// # Errors
+/// There is no terminal, or it went away.
+pub async fn tui(start: Start) -> Result<(), Report> {
+    let screen = Screen::take()?;
+    let mut desk = Desk::new(start, screen);
+    let outcome = desk.run().await;
+    desk.close().await;
+    outcome
+}
+
+/// Everything the loop holds.
+struct Desk {
+    app: App,
+    view: View,
+    screen: Screen,
+    start: Start,
+    store: Store,
+    post: Sender<Told>,
+    inbox: Receiver<Told>,
+    keys: Option<EventStream>,
+    journal: Journal,
+    engine: engine::Slot,
+    memory: Option<services::Memory>,
+    looked: Option<Instant>,
+    pull: Option<crate::engine::Cancel>,
+    history: std::path::PathBuf,
+    drawn: Option<Instant>,
+    dirty: bool,
+    quit: bool,
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Desk {
+    fn new(start: Start, screen: Screen) -> Self {
+        let (post, inbox) = mpsc::channel(CHANNEL);
+        let store = Store::at(start.paths.sessions());
+        let now = now_ms();
+        let name = start.model.clone().unwrap_or_default();
+        let mut notices = start.notices.clone();
+        let (conversation, writer) = match store.create(&name, now) {
+            Ok((conversation, writer)) => (conversation, Some(writer)),
+            Err(error) => {
+                notices.push(format!("this conversation is not kept: {error}"));
+                (Conversation::new(SessionId::new(now, 0), &name, now / 1000), None)
+            }
+        };
+        let history = history::file(&start.paths, &start.folder);
+        let preset = crate::app::command::PRESETS.iter().find(|(name, _)| *name == start.preset);
+        let settings = Settings {
+            preset: preset.unwrap_or(&crate::app::command::PRESETS[0]).0,
+            overflow: start.overflow,
+            theme: start.theme,
+            mouse: start.mouse,
+            thinking: start.thinking,
+            system: start.system.clone(),
+        };
+        let app = App::new(Setup {
+            conversation,
+            model: start.model.clone(),
+            lora: start.lora.clone(),
+            settings,
+            history: history::load(&history),
+            notices,
+            size: screen.size(),
+        });
+        let wake = post.clone();
+        let highlighter = Highlighter::new(move || {
+            // a full channel means that a frame is due anyway
+            let _ = wake.try_send(Told::Drawable);
+        });
+        let tell = post.clone();
+        let journal = Journal::start(writer, move |trouble| {
+            let _ = tell.blocking_send(Told::Msg(Msg::Session(SessionMsg::Failed(trouble))));
+        });
+        let view = View::new(Ability::from_env(|name| std::env::var(name).ok()), highlighter);
+        Self {
+            app,
+            view,
+            screen,
+            store,
+            journal,
+            engine: engine::Slot::new(post.clone()),
+            post,
+            inbox,
+            keys: None,
+            memory: None,
+            looked: None,
+            pull: None,
+            history,
+            drawn: None,
+            dirty: true,
+            quit: false,
+            start,
+        }
+    }
+
+    async fn run(&mut self) -> Result<(), Report> {
+        let mut signals = Signals::new()?;
+        self.app.update(Msg::Now(now_ms()));
+        self.draw()?;
+        // everything that takes time comes behind the first frame
+        self.keys = Some(EventStream::new());
+        let wanted = self.app.begin();
+        self.carry_out(wanted);
+        self.open_or_offer();
+        while !self.quit {
+            let deadline = self.deadline();
+            let keys = &mut self.keys;
+            let event = async {
+                match keys {
+                    Some(keys) => keys.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                number = signals.next() => self.on_signal(number),
+                event = event => match event {
+                    Some(Ok(event)) => self.on_terminal(event),
+                    Some(Err(_)) | None => return Err(Report::failed("the terminal went away")),
+                },
+                told = self.inbox.recv() => {
+                    if let Some(told) = told {
+                        self.take_in(told);
+                    }
+                }
+                () = sleep_until(deadline) => self.on_time(),
+            }
+            self.drain();
+            if self.dirty && self.drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME) {
+                self.draw()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what else is there, so that one frame shows all of it.
+    fn drain(&mut self) {
+        for _ in 0..CHANNEL {
+            match self.inbox.try_recv() {
+                Ok(told) => self.take_in(told),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn draw(&mut self) -> Result<(), Report> {
+        self.dirty = false;
+        self.drawn = Some(Instant::now());
+        let (app, view) = (&self.app, &self.view);
+        self.screen.draw(|frame| view.render(app, frame)).map_err(|_| Report::failed("the terminal went away"))
+    }
+
+    /// When something is due though nothing comes in.
+    fn deadline(&self) -> Option<Instant> {
+        let frame = self.dirty.then(|| self.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME));
+        let app = self.app.wakes_at().map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now_ms())));
+        let look = self.looked.map(|looked| looked + self.look_every());
+        [frame, app, look].into_iter().flatten().min()
+    }
+
+    fn look_every(&self) -> Duration {
+        if self.app.answer.is_some() { LOOKS.0 } else { LOOKS.1 }
+    }
+
+    fn on_time(&mut self) {
+        if self.looked.is_some_and(|looked| looked.elapsed() >= self.look_every()) {
+            self.look();
+        }
+        if self.app.wakes_at().is_some_and(|at| at <= now_ms()) {
+            self.dirty = true;
+            let wanted = self.app.update(Msg::Now(now_ms()));
+            self.carry_out(wanted);
+        }
+    }
+
+    /// Looks at the memory; what has not changed visibly is not drawn again.
+    fn look(&mut self) {
+        self.looked = Some(Instant::now());
+        let Some(memory) = &mut self.memory else { return };
+        let (gauge, short) = memory.look();
+        let before = self.app.gauge;
+        if before.is_none_or(|before| before.used >> 20 != gauge.used >> 20 || before.budget != gauge.budget) {
+            self.tell(Msg::Memory(gauge));
+        }
+        if short {
+            self.tell(Msg::Pressure);
+        }
+    }
+
+    fn tell(&mut self, msg: Msg) {
+        self.dirty = true;
+        let mut wanted = self.app.update(Msg::Now(now_ms()));
+        wanted.extend(self.app.update(msg));
+        self.carry_out(wanted);
+    }
+
+    fn on_terminal(&mut self, event: TerminalEvent) {
+        match event {
+            TerminalEvent::Key(key) => self.tell(Msg::Key(key)),
+            TerminalEvent::Paste(text) => self.tell(Msg::Paste(text)),
+            TerminalEvent::Resize(columns, rows) => self.tell(Msg::Resize(columns, rows)),
+            TerminalEvent::Mouse(mouse) => match mouse.kind {
+                MouseEventKind::ScrollUp => self.tell(Msg::Wheel(-3)),
+                MouseEventKind::ScrollDown => self.tell(Msg::Wheel(3)),
+                _ => {}
+            },
+            TerminalEvent::FocusGained | TerminalEvent::FocusLost => {}
+        }
+    }
+
+    fn on_signal(&mut self, number: i32) {
+        match number {
+            SIGTSTP => self.carry_out(vec![Effect::Suspend]),
+            SIGCONT => {
+                self.screen.again();
+                let (columns, rows) = self.screen.size();
+                self.tell(Msg::Resize(columns, rows));
+            }
+            // the journal is finished and the terminal given back on the way out
+            _ => self.quit = true,
+        }
+    }
+
+    fn take_in(&mut self, told: Told) {
+        match told {
+            Told::Msg(msg) => self.tell(msg),
+            Told::Engine(number, event) => {
+                if self.engine.is_current(number) {
+                    self.engine.note(&event);
+                    self.note_plan(&event);
+                    self.tell(Msg::Engine(event));
+                }
+            }
+            Told::EngineGone(number) => {
+                if self.engine.is_current(number) {
+                    self.tell(Msg::EngineGone);
+                }
+            }
+            Told::Prepared(number, prepared) => self.start_engine(number, prepared),
+            Told::Opened(conversation, writer, notice) => {
+                self.journal.switch(*writer);
+                self.tell(Msg::Session(SessionMsg::Opened { conversation, notice }));
+            }
+            Told::Drawable => self.dirty = true,
+        }
+    }
+
+    /// A loaded model has a budget; from now on the memory is watched.
+    fn note_plan(&mut self, event: &crate::engine::Event) {
+        if let crate::engine::Event::Loaded(facts) = event {
+            self.memory = Some(services::Memory::new(facts.plan.as_ref().map_or(0, |plan| plan.budget)));
+            self.look();
+        }
+    }
+
+    /// The session that was asked for, or one that was cut off.
+    fn open_or_offer(&mut self) {
+        if let Some(id) = self.start.resume.take() {
+            self.carry_out(vec![Effect::OpenSession(id)]);
+            return;
+        }
+        let (store, unclean) = (self.store.clone(), self.start.unclean);
+        self.background(move || {
+            let newest = store.list().ok()?.into_iter().next()?;
+            (unclean || newest.interrupted).then_some(Msg::Session(SessionMsg::Offer(newest)))
+        });
+    }
+
+    /// Does something that blocks, elsewhere; what it gives comes back as a message.
+    fn background(&self, work: impl FnOnce() -> Option<Msg> + Send + 'static) {
+        let post = self.post.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Some(msg) = work() {
+                let _ = post.blocking_send(Told::Msg(msg));
+            }
+        });
+    }
+
+    /// The end: what runs is stopped, what was said is on disk, the terminal is given back.
+    async fn close(self) {
+        let Self { mut app, journal, engine, screen, inbox, pull, .. } = self;
+        if let Some(pull) = pull {
+            pull.cancel();
+        }
+        // what was written since the last flush
+        for effect in app.hang_up(now_ms()) {
+            match effect {
+                Effect::Journal(entry) => journal.write(entry),
+                Effect::Sync => journal.sync(),
+                _ => {}
+            }
+        }
+        // senders must not wait for a reader that is gone
+        drop(inbox);
+        drop(screen);
+        journal.finish(PATIENCE);
+        engine.stop().await;
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals that matter to someone who holds a terminal.
+struct Signals(Vec<(i32, Signal)>);
+
+impl Signals {
+    fn new() -> Result<Self, Report> {
+        let one = |number: i32| Some((number, signal(SignalKind::from_raw(number)).ok()?));
+        let all: Vec<_> = [SIGTERM, SIGHUP, SIGINT, SIGTSTP, SIGCONT].into_iter().filter_map(one).collect();
+        if all.is_empty() { Err(Report::failed("cannot listen for signals")) } else { Ok(Self(all)) }
+    }
+
+    async fn next(&mut self) -> i32 {
+        let waits = self.0.iter_mut().map(|(number, signal)| {
+            Box::pin(async move {
+                signal.recv().await;
+                *number
+            })
+        });
+        futures_util::future::select_all(waits).await.0
+    }
+}
+
+/// Tells the person something from where only a channel is at hand.
+pub(crate) fn notice(level: Level, text: impl Into<String>) -> Told {
+    Told::Msg(Msg::Notice(level, text.into()))
+}

@@ -1,68 +1,132 @@
-//! The narrow doors to other rooms that the terminal interface needs and that are not built yet on this branch. Each
-//! body marked `CONNECT` is replaced by a call; until then it answers with an error that the person sees.
+//! The narrow doors to the rooms that know models and memory: each function is one question of the terminal interface's,
+//! put into their words.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use crate::app::msg::{Gauge, Offer};
-use crate::engine::{Facts, Sampling};
+use crate::budget::bytes;
+use crate::budget::probe::Probe;
+use crate::budget::watch::{self, Action, Thresholds, Watch};
+use crate::engine::{Cancel, Sampling, presets};
 use crate::error::Report;
+use crate::models::{self, Catalogue, Entry, Hub, Request, Store};
 use crate::paths::Paths;
 
-/// How far a download is: bytes so far, and in all where known.
-pub type Progress = Box<dyn FnMut(u64, Option<u64>) + Send>;
-
-/// The models in the store and those of the catalogue, the ones for this device first. May block.
+/// The models in the store, then those of the catalogue that could be fetched: what fits first, the best first. Reads the
+/// store's folder; may block.
 ///
 /// # Errors
-/// When the store cannot be read.
-pub fn offers(_paths: &Paths) -> Result<Vec<Offer>, Report> {
-    // CONNECT: models (catalogue, store) and budget (what fits)
-    Err(Report::failed("the catalogue is not connected").hint("start with `zord --model FILE`"))
+/// The store cannot be read.
+pub fn offers(paths: &Paths) -> Result<Vec<Offer>, Report> {
+    let catalogue = Catalogue::builtin();
+    let free = Probe::new().memory().available;
+    let stored = Store::new(paths.models()).list()?;
+    let advised = catalogue.recommend(free).map(|entry| entry.name.as_str());
+    let mut offers: Vec<Offer> = stored
+        .iter()
+        .filter(|model| model.kind == models::store::Kind::Gguf)
+        .map(|model| {
+            let entry = catalogue.by_file(&model.name).or_else(|| catalogue.find(&model.name));
+            Offer {
+                name: model.name.clone(),
+                about: entry.map_or_else(|| "a file of yours".to_owned(), about),
+                bytes: model.size,
+                installed: true,
+                // the plan decides, from the file itself, when it is loaded
+                fits: Ok(()),
+                recommended: false,
+            }
+        })
+        .collect();
+    let known =
+        |entry: &Entry| stored.iter().any(|model| entry.is_called(&model.name) || entry_file(entry) == model.name);
+    let mut rest: Vec<&Entry> = catalogue.models.iter().filter(|entry| entry.gguf.is_some() && !known(entry)).collect();
+    rest.sort_by_key(|entry| (entry.min_free > free, std::cmp::Reverse(entry.rank)));
+    offers.extend(rest.into_iter().map(|entry| Offer {
+        name: entry.name.clone(),
+        about: about(entry),
+        bytes: entry.gguf.as_ref().map_or(0, |gguf| gguf.size),
+        installed: false,
+        fits: fits(entry.min_free, free),
+        recommended: stored.is_empty() && advised == Some(entry.name.as_str()),
+    }));
+    Ok(offers)
 }
 
-/// Downloads a model of the catalogue (or `hf:owner/repo/file`) into the store and gives its name. Runs on the terminal's
-/// runtime; `cancel` is looked at between chunks.
+fn entry_file(entry: &Entry) -> &str {
+    entry.gguf.as_ref().map_or("", |gguf| gguf.file.as_str())
+}
+
+fn about(entry: &Entry) -> String {
+    let note = entry.note.as_deref().map(|note| format!(" · {note}")).unwrap_or_default();
+    format!("{} · {}{note}", entry.title, entry.licence)
+}
+
+fn fits(need: u64, free: u64) -> Result<(), String> {
+    if need <= free { Ok(()) } else { Err(format!("it wants {} of free memory, {} are", bytes(need), bytes(free))) }
+}
+
+/// Downloads a model of the catalogue (or `hf:owner/repo/file`) into the store and gives its name there. `cancel` is
+/// looked at between chunks; what came is kept, and a later call goes on from there. Blocks until it is done.
 ///
 /// # Errors
-/// Whatever the download meets; when cancelled the part that came is kept for later.
-pub async fn pull(_paths: &Paths, name: &str, _cancel: Arc<AtomicBool>, _progress: Progress) -> Result<String, Report> {
-    // CONNECT: models::pull
-    Err(Report::failed(format!("`{name}` cannot be downloaded from here"))
-        .hint(format!("leave with /quit and run `zord models pull {name}`")))
+/// Whatever the download meets.
+pub fn pull(
+    paths: &Paths,
+    endpoint: Option<&str>,
+    name: &str,
+    cancel: &Cancel,
+    progress: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<String, Report> {
+    let request = Request::named(name, Hub::from_environment(endpoint)?, Store::new(paths.models()))?;
+    let client = models::net::client(None).map_err(models::PullError::from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Report::failed(format!("cannot start the download: {error}")))?;
+    let mut step = |step: models::Progress<'_>| progress(step.done, step.total);
+    Ok(runtime.block_on(models::pull(&client, &request, &mut step, cancel))?.name)
 }
 
-/// Verifies a GGUF file, links or copies it into the store and gives its name. May block.
+/// Checks a GGUF file, links or copies it into the store and gives its name there. May take as long as reading all of it.
 ///
 /// # Errors
-/// When the file is no model or the store cannot be written.
-pub fn add(_paths: &Paths, file: &Path) -> Result<String, Report> {
-    // CONNECT: models::add
-    Ok(file.display().to_string())
+/// The file is no model, or the store cannot be written.
+pub fn add(paths: &Paths, file: &Path, cancel: &Cancel) -> Result<String, Report> {
+    Ok(Store::new(paths.models()).add(file, &mut |_| {}, cancel)?.name)
 }
 
-/// A preset's values for a model.
-pub fn sampling(_preset: &str, _facts: Option<&Facts>) -> Sampling {
-    // CONNECT: engine::presets
-    Sampling::default()
+/// A preset's values for a model, by its name or its file's; an unknown preset is `auto`.
+pub fn sampling(preset: &str, model: &str, seed: u32) -> Sampling {
+    let catalogue = Catalogue::builtin();
+    let entry = catalogue.find(model).or_else(|| catalogue.by_file(model));
+    let preset = presets::parse(preset).unwrap_or(models::catalogue::Preset::Auto);
+    Sampling { seed, ..presets::sampling(preset, entry) }
 }
 
-/// The memory in use now, and its budget; `None` where it cannot be read. Takes well under a millisecond.
-pub fn gauge(budget: u64) -> Option<Gauge> {
-    // CONNECT: budget::watch
-    let status = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = status.split_whitespace().nth(1)?.parse().ok()?;
-    Some(Gauge { used: pages * rustix::param::page_size() as u64, budget })
+/// The memory in use, looked at from time to time.
+#[derive(Debug)]
+pub struct Memory {
+    probe: Probe,
+    watch: Watch,
+    budget: u64,
+    thresholds: Thresholds,
 }
 
-/// Whether memory is so short that something must be given back now.
-pub fn pressed() -> bool {
-    // CONNECT: budget::watch
-    false
-}
+impl Memory {
+    /// For a plan's budget in bytes; 0 while there is no plan.
+    pub fn new(budget: u64) -> Self {
+        let probe = Probe::new();
+        let facts = probe.memory();
+        let total = facts.cgroup.map_or(facts.total, |limit| limit.min(facts.total));
+        let thresholds = Thresholds::for_machine(total, if budget > 0 { budget } else { u64::MAX });
+        Self { probe, watch: Watch::default(), budget, thresholds }
+    }
 
-/// The last run ended (or this one is about to end) in good order.
-pub fn ended_well(_paths: &Paths) {
-    // CONNECT: whoever writes the note of unclean ends
+    /// One look: the gauge, and whether the chat's cache must be given back now. About ten small files are read.
+    pub fn look(&mut self) -> (Gauge, bool) {
+        let reading = self.probe.reading();
+        let (watch, actions) = watch::decide(self.watch, &reading, &self.thresholds);
+        self.watch = watch;
+        let budget = if self.budget > 0 { self.budget } else { reading.available + reading.resident.total };
+        (Gauge { used: reading.resident.total, budget }, actions.contains(&Action::FreeChat))
+    }
 }

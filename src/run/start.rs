@@ -57,4 +57,10 @@ pub struct Start {
     pub lora: Vec<(PathBuf, f32)>,
     /// The system prompt for new conversations.
     pub system: Option<String>,
+    /// The longest answer in tokens.
+    pub max_tokens: Option<u32>,
+    /// Texts that end an answer.
+    pub stop: Vec<String>,
+    /// The hub to download from; `None`: the environment's, or the public one.
+    pub endpoint: Option<String>,
 }

@@ -75,7 +75,7 @@ pub fn frames(messages: u32, columns: u16, rows: u16) -> Frames {
     let mut app = App::new(setup);
     let view = View::new(Ability { ground: Ground::Dark, depth: Depth::True }, Highlighter::off());
     let area = Rect::new(0, 0, columns, rows);
-    let mut draw = |app: &App| {
+    let draw = |app: &App| {
         let mut screen = Buffer::empty(area);
         let begin = Instant::now();
         view.draw(app, area, &mut screen);

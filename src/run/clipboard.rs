@@ -1,0 +1,75 @@
+//! The clipboard: Termux's own command where it is installed, else a sequence (OSC 52) that the terminal acts on.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// Bytes of base64 that terminals take; longer sequences are dropped or, worse, printed.
+const LONGEST: usize = 74_000;
+/// How long Termux's command may take: without its app it hangs.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Termux's command, if it is there.
+pub(super) fn termux() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join("termux-clipboard-set")).find(|file| file.is_file())
+}
+
+/// Hands a text to Termux's command; `false` if that did not work.
+pub(super) async fn hand_over(command: PathBuf, text: String) -> bool {
+    let work = async {
+        let mut child = Command::new(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .ok()?;
+        child.stdin.take()?.write_all(text.as_bytes()).await.ok()?;
+        child.wait().await.ok().filter(std::process::ExitStatus::success)
+    };
+    tokio::time::timeout(PATIENCE, work).await.ok().flatten().is_some()
+}
+
+/// The sequence for a text; `None` if it is too long for terminals.
+pub(super) fn sequence(text: &str) -> Option<String> {
+    let encoded = base64(text.as_bytes());
+    (encoded.len() <= LONGEST).then(|| format!("\u{1b}]52;c;{encoded}\u{7}"))
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let number = three.iter().fold(0u32, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for n in 0..4 {
+            let letter = LETTERS[(number >> (18 - 6 * n) & 63) as usize];
+            out.push(if n <= three.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
+        for (plain, encoded) in pairs {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+        assert_eq!(base64("中".as_bytes()), "5Lit");
+    }
+
+    #[test]
+    fn what_terminals_would_choke_on_is_not_sent() {
+        assert!(sequence(&"x".repeat(50_000)).is_some());
+        assert!(sequence(&"x".repeat(60_000)).is_none());
+    }
+}

@@ -1,0 +1,264 @@
+//! Carrying out what `app` wants. What blocks is done elsewhere and answers through the channel.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Desk, Told, clipboard, files, history, notice, now_ms, services};
+use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
+use crate::chat::journal::SessionId;
+use crate::engine::{Cancel, ChatRequest, JobId, Work};
+use crate::error::Report;
+
+/// Characters of a title in the name of an exported file.
+const TITLE: usize = 40;
+
+impl Desk {
+    pub(super) fn carry_out(&mut self, wanted: Vec<Effect>) {
+        for effect in wanted {
+            match effect {
+                Effect::StartEngine(load) => self.prepare_engine(load),
+                Effect::Ask(ask) => self.ask(ask),
+                Effect::Cancel(job) => self.engine.cancel(job),
+                Effect::SaveCache(job, id) => self.snapshot(job, &id, Work::Save),
+                Effect::RestoreCache(job, id) => self.snapshot(job, &id, Work::Restore),
+                Effect::ReleaseCache(job) => self.engine.submit(job, Work::Release),
+                Effect::Journal(entry) => self.journal.write(entry),
+                Effect::Sync => self.journal.sync(),
+                Effect::Scroll(by) => {
+                    let scrolled = self.view.moved(&self.app, by);
+                    self.tell(Msg::Scrolled(scrolled));
+                }
+                Effect::NewSession => self.new_session(),
+                Effect::OpenSession(id) => self.open_session(id),
+                Effect::ListSessions => {
+                    let store = self.store.clone();
+                    self.session(move || Ok(SessionMsg::Listed(store.list()?)));
+                }
+                Effect::SearchSessions(query) => {
+                    let store = self.store.clone();
+                    self.session(move || Ok(SessionMsg::Found { hits: store.search(&query)?, query }));
+                }
+                Effect::Export { markdown, title, file } => {
+                    let folder = self.start.folder.clone();
+                    self.session(move || export(&folder, &markdown, &title, file).map(SessionMsg::Exported));
+                }
+                Effect::Copy { text, what } => self.copy(text, what),
+                Effect::ListFiles => {
+                    let folder = self.start.folder.clone();
+                    self.background(move || {
+                        let (names, more) = files::list(&folder);
+                        Some(Msg::Files(FilesMsg::Listed { names: Arc::new(names), more }))
+                    });
+                }
+                Effect::ReadFiles(reading) => {
+                    let folder = self.start.folder.clone();
+                    self.background(move || {
+                        let files::Files { attachments, notices, unmatched } = files::read(&folder, &reading);
+                        Some(Msg::Files(FilesMsg::Read { attachments, notices, unmatched }))
+                    });
+                }
+                Effect::ListModels => {
+                    let paths = self.start.paths.clone();
+                    self.models(move || services::offers(&paths).map(ModelsMsg::Offered));
+                }
+                Effect::Pull(name) => self.pull(name),
+                Effect::CancelPull => {
+                    if let Some(pull) = &self.pull {
+                        pull.cancel();
+                    }
+                }
+                Effect::AddModel(file) => {
+                    let (paths, file) = (self.start.paths.clone(), self.start.folder.join(file));
+                    self.models(move || services::add(&paths, &file, &Cancel::new()).map(ModelsMsg::Added));
+                }
+                Effect::Remember(text) => {
+                    let file = self.history.clone();
+                    // an unwritable history is not worth a word
+                    self.background(move || history::append(&file, &text).err().and(None));
+                }
+                Effect::Mouse(ours) => self.screen.mouse(ours),
+                Effect::Redraw => self.screen.redraw(),
+                Effect::Suspend => self.suspend(),
+                Effect::Quit => self.quit = true,
+            }
+        }
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        let seed = now_ms() as u32 ^ (ask.job.0 as u32).rotate_left(16);
+        let request = ChatRequest {
+            turns: ask.turns,
+            sampling: services::sampling(ask.preset, &self.app.model.name, seed),
+            max_tokens: self.start.max_tokens,
+            stop: self.start.stop.clone(),
+            overflow: ask.overflow,
+            ..ChatRequest::default()
+        };
+        self.looked.get_or_insert_with(std::time::Instant::now);
+        self.engine.submit(ask.job, Work::Chat(request));
+    }
+
+    fn snapshot(&mut self, job: JobId, id: &SessionId, work: fn(PathBuf) -> Work) {
+        let path = self.store.snapshot_path(id);
+        self.engine.submit(job, work(path));
+    }
+
+    fn session(&self, work: impl FnOnce() -> Result<SessionMsg, Report> + Send + 'static) {
+        self.background(move || Some(Msg::Session(work().unwrap_or_else(|report| SessionMsg::Failed(report.into())))));
+    }
+
+    fn models(&self, work: impl FnOnce() -> Result<ModelsMsg, Report> + Send + 'static) {
+        self.background(move || Some(Msg::Models(work().unwrap_or_else(|report| ModelsMsg::Failed(report.into())))));
+    }
+
+    fn new_session(&mut self) {
+        match self.store.create(&self.app.model.name, now_ms()) {
+            Ok((conversation, writer)) => {
+                self.journal.switch(writer);
+                self.tell(Msg::Session(SessionMsg::Opened { conversation: Box::new(conversation), notice: None }));
+            }
+            Err(error) => self.tell(Msg::Session(SessionMsg::Failed(Report::from(error).into()))),
+        }
+    }
+
+    fn open_session(&mut self, id: SessionId) {
+        let (store, post) = (self.store.clone(), self.post.clone());
+        tokio::task::spawn_blocking(move || {
+            let told = match store.open(&id) {
+                Ok((conversation, writer, notice)) => {
+                    Told::Opened(Box::new(conversation), Box::new(writer), notice.text())
+                }
+                Err(error) => Told::Msg(Msg::Session(SessionMsg::Failed(Report::from(error).into()))),
+            };
+            let _ = post.blocking_send(told);
+        });
+    }
+
+    fn copy(&mut self, text: String, what: String) {
+        let lines = text.lines().count();
+        let done =
+            notice(Level::Info, format!("copied {what} ({lines} {})", if lines == 1 { "line" } else { "lines" }));
+        if let Some(command) = clipboard::termux() {
+            let post = self.post.clone();
+            tokio::spawn(async move {
+                let answer = if clipboard::hand_over(command, text).await {
+                    done
+                } else {
+                    notice(Level::Error, "`termux-clipboard-set` does not answer: is the app Termux:API installed?")
+                };
+                let _ = post.send(answer).await;
+            });
+            return;
+        }
+        match clipboard::sequence(&text).map(|sequence| self.screen.tell(&sequence)) {
+            Some(Ok(())) => {
+                let _ = self.post.try_send(done);
+            }
+            Some(Err(_)) => {}
+            None => self.hint(Level::Warning, format!("{what} is too long for the terminal's clipboard; `/export` it")),
+        }
+    }
+
+    fn pull(&mut self, name: String) {
+        let cancel = Cancel::new();
+        self.pull = Some(cancel.clone());
+        let (paths, post, endpoint) = (self.start.paths.clone(), self.post.clone(), self.start.endpoint.clone());
+        // on a thread of its own: checking what came means reading all of it, and the end of the program need not wait
+        let work = move || {
+            let mut told = std::time::Instant::now();
+            let mut progress = |done: u64, total: Option<u64>| {
+                if told.elapsed() >= super::FRAME * 4 {
+                    told = std::time::Instant::now();
+                    // the next step tells more
+                    let step = ModelsMsg::Progress { name: name.clone(), done, total };
+                    let _ = post.try_send(Told::Msg(Msg::Models(step)));
+                }
+            };
+            let answer = match services::pull(&paths, endpoint.as_deref(), &name, &cancel, &mut progress) {
+                Ok(name) => ModelsMsg::Added(name),
+                Err(_) if cancel.is_cancelled() => ModelsMsg::Cancelled,
+                Err(report) => ModelsMsg::Failed(report.into()),
+            };
+            let _ = post.blocking_send(Told::Msg(Msg::Models(answer)));
+        };
+        if let Err(error) = std::thread::Builder::new().name("pull".into()).spawn(work) {
+            self.hint(Level::Error, format!("cannot start the download: {error}"));
+        }
+    }
+
+    /// Stops until the shell continues us. The key reader goes first: it must not eat what is meant for the shell.
+    fn suspend(&mut self) {
+        self.keys = None;
+        self.screen.lend(|| {
+            let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
+        });
+        self.keys = Some(crossterm::event::EventStream::new());
+        let (columns, rows) = self.screen.size();
+        self.tell(Msg::Resize(columns, rows));
+    }
+}
+
+/// Writes a new file; an existing one is never overwritten. Without a name the title gives one, numbered if need be.
+fn export(folder: &Path, markdown: &str, title: &str, file: Option<PathBuf>) -> Result<PathBuf, Report> {
+    let named = file.is_some();
+    let base = file.map_or_else(|| folder.join(format!("{}.md", file_stem(title))), |file| folder.join(file));
+    for n in 1..1000 {
+        let path = if n == 1 { base.clone() } else { numbered(&base, n) };
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(mut target) => {
+                let written = target.write_all(markdown.as_bytes()).and_then(|()| target.sync_all());
+                written.map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))?;
+                return Ok(path);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && !named => {}
+            Err(error) => return Err(Report::failed(format!("cannot write `{}`: {error}", path.display()))),
+        }
+    }
+    Err(Report::failed(format!("`{}` and a thousand like it exist", base.display())))
+}
+
+fn numbered(base: &Path, n: usize) -> PathBuf {
+    let stem = base.file_stem().unwrap_or_default().to_string_lossy();
+    base.with_file_name(format!("{stem}-{n}.md"))
+}
+
+/// A title as a file's name: letters and digits of any script, joined by single hyphens.
+fn file_stem(title: &str) -> String {
+    let mut stem = String::new();
+    for c in title.chars() {
+        if c.is_alphanumeric() {
+            stem.extend(c.to_lowercase());
+        } else if !stem.is_empty() && !stem.ends_with('-') {
+            stem.push('-');
+        }
+        if stem.chars().count() >= TITLE {
+            break;
+        }
+    }
+    let stem = stem.trim_end_matches('-');
+    if stem.is_empty() { "conversation".into() } else { stem.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_become_harmless_file_names() {
+        assert_eq!(file_stem("What does `../../etc/passwd` do?"), "what-does-etc-passwd-do");
+        assert_eq!(file_stem("解释 this"), "解释-this");
+        assert_eq!(file_stem("?!"), "conversation");
+    }
+
+    #[test]
+    fn exports_never_overwrite() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = export(folder.path(), "a", "title", None).unwrap();
+        let second = export(folder.path(), "b", "title", None).unwrap();
+        assert_eq!((first.file_name(), second.file_name()), (Some("title.md".as_ref()), Some("title-2.md".as_ref())));
+        assert!(export(folder.path(), "c", "", Some("title.md".into())).is_err());
+        assert_eq!(std::fs::read_to_string(first).unwrap(), "a");
+    }
+}

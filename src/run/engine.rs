@@ -1,0 +1,127 @@
+//! The engine in use: one at a time, each with a number, so that late words of an earlier one are known as such.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender;
+
+use super::start::Prepared;
+use super::{Desk, Told, notice};
+use crate::app::msg::{Level, Load, Msg};
+use crate::engine::{Cancel, Engine, Event, Job, JobId, Work};
+use crate::error::Report;
+
+/// How long the end of the program waits for the engine's.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// The engine and its jobs.
+pub(super) struct Slot {
+    engine: Option<Engine>,
+    number: u64,
+    jobs: HashMap<JobId, Cancel>,
+    post: Sender<Told>,
+}
+
+/// Tells when the engine's thread is at its end, however it came to it.
+struct Gone(Sender<Told>, u64);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let _ = self.0.blocking_send(Told::EngineGone(self.1));
+    }
+}
+
+impl Slot {
+    pub(super) fn new(post: Sender<Told>) -> Self {
+        Self { engine: None, number: 0, jobs: HashMap::new(), post }
+    }
+
+    pub(super) fn is_current(&self, number: u64) -> bool {
+        self.number == number
+    }
+
+    /// Jobs that ended need no flag any more.
+    pub(super) fn note(&mut self, event: &Event) {
+        if let Event::Done { job, .. } | Event::Failed { job, .. } = event {
+            self.jobs.remove(job);
+        }
+    }
+
+    /// Queues a job; a dead engine answers by its last event.
+    pub(super) fn submit(&mut self, id: JobId, work: Work) {
+        let cancel = Cancel::new();
+        let job = Job { id, cancel: cancel.clone(), work };
+        let taken = self.engine.as_ref().is_some_and(|engine| engine.submit(job));
+        if taken {
+            self.jobs.insert(id, cancel);
+        } else {
+            let gone = Event::Failed { job: id, message: "the engine is not running".into(), hint: None };
+            let _ = self.post.try_send(Told::Engine(self.number, gone));
+        }
+    }
+
+    pub(super) fn cancel(&self, id: JobId) {
+        if let Some(cancel) = self.jobs.get(&id) {
+            cancel.cancel();
+        }
+    }
+
+    /// Takes the engine out, its jobs stopped; what it still says is of an earlier number.
+    fn take(&mut self) -> Option<Engine> {
+        self.number += 1;
+        for (_, cancel) in self.jobs.drain() {
+            cancel.cancel();
+        }
+        self.engine.take()
+    }
+
+    /// Ends it with the program.
+    pub(super) async fn stop(mut self) {
+        if let Some(engine) = self.take() {
+            let end = tokio::task::spawn_blocking(move || engine.stop());
+            let _ = tokio::time::timeout(PATIENCE, end).await;
+        }
+    }
+}
+
+impl Desk {
+    /// Ends the engine in use, if any, and prepares another; its memory must be free before the new plan is made.
+    pub(super) fn prepare_engine(&mut self, load: Load) {
+        let before = self.engine.take();
+        let number = self.engine.number;
+        let (prepare, post) = (self.start.prepare.clone(), self.post.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Some(engine) = before {
+                engine.stop();
+            }
+            let _ = post.blocking_send(Told::Prepared(number, prepare(&load).map(Box::new)));
+        });
+    }
+
+    pub(super) fn start_engine(&mut self, number: u64, prepared: Result<Box<Prepared>, Report>) {
+        if !self.engine.is_current(number) {
+            return;
+        }
+        let failed = |report: Report| Msg::Engine(Event::LoadFailed { message: report.message, hint: report.hint });
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(report) => return self.tell(failed(report)),
+        };
+        let gone = Gone(self.post.clone(), number);
+        let sink = Box::new(move |event| {
+            let _ = gone.0.blocking_send(Told::Engine(gone.1, event));
+        });
+        match Engine::start(prepared.spec, sink) {
+            Ok(engine) => {
+                self.engine.engine = Some(engine);
+                self.tell(Msg::Loading { name: prepared.name, plan: prepared.plan.map(Box::new) });
+            }
+            Err(error) => self.tell(failed(Report::failed(format!("cannot start the engine: {error}")))),
+        }
+    }
+
+    /// Tells something through the channel, where waiting for it is not possible.
+    pub(super) fn hint(&self, level: Level, text: impl Into<String>) {
+        let _ = self.post.try_send(notice(level, text));
+    }
+}

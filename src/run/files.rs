@@ -1,0 +1,266 @@
+//! Files for a message: listing the folder, and reading what was named within a budget of tokens.
+//!
+//! The list stays inside the folder and follows no links. What a person types out may lie anywhere; only regular files
+//! are opened, so that neither a pipe nor a device can hold the program up.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use globset::GlobBuilder;
+use ignore::WalkBuilder;
+
+use crate::app::msg::Reading;
+use crate::budget::bytes;
+use crate::chat::tree::Attachment;
+use crate::text::clean;
+
+/// Names listed at most.
+const LISTED: usize = 20_000;
+/// Files read for one message at most.
+const READ: usize = 64;
+/// Bytes of code or prose to a token, about.
+const BYTES_PER_TOKEN: f64 = 3.5;
+/// Bytes of one file, whatever the budget says.
+const LONGEST: u64 = 4 << 20;
+
+/// The files and folders below a folder, without what ignore files leave out; and whether there were too many.
+pub(super) fn list(folder: &Path) -> (Vec<String>, bool) {
+    let mut names = Vec::new();
+    for entry in walk(folder) {
+        let Some(kind) = entry.file_type() else { continue };
+        let Ok(path) = entry.path().strip_prefix(folder) else { continue };
+        let Some(name) = path.to_str().filter(|name| !name.is_empty() && !name.chars().any(char::is_control)) else {
+            continue;
+        };
+        let mark = if kind.is_dir() { "/" } else { "" };
+        if kind.is_file() || kind.is_dir() {
+            names.push(format!("{}{mark}", name.replace(std::path::MAIN_SEPARATOR, "/")));
+        }
+        if names.len() >= LISTED {
+            return (names, true);
+        }
+    }
+    (names, false)
+}
+
+fn walk(folder: &Path) -> impl Iterator<Item = ignore::DirEntry> {
+    let mut builder = WalkBuilder::new(folder);
+    builder.follow_links(false).require_git(false).sort_by_file_name(std::cmp::Ord::cmp);
+    builder.build().filter_map(Result::ok)
+}
+
+/// What came of reading.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Files {
+    pub(super) attachments: Vec<Attachment>,
+    pub(super) notices: Vec<String>,
+    pub(super) unmatched: Vec<String>,
+}
+
+/// Reads what the patterns name. Each file gets a fair share of the budget; small ones leave theirs to the others.
+pub(super) fn read(folder: &Path, reading: &Reading) -> Files {
+    let mut out = Files::default();
+    let mut found: Vec<(String, PathBuf, u64)> = Vec::new();
+    let mut too_many = false;
+    for pattern in &reading.patterns {
+        let paths = matching(folder, pattern);
+        if paths.is_empty() {
+            out.unmatched.push(pattern.clone());
+        }
+        for path in paths {
+            let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            if found.iter().any(|(_, known, _)| *known == path) {
+                continue;
+            }
+            if found.len() >= READ {
+                too_many = true;
+                break;
+            }
+            found.push((shown(folder, &path), path, size));
+        }
+    }
+    if too_many {
+        out.notices.push(format!("only the first {READ} files were read"));
+    }
+    let mut left = (f64::from(reading.tokens) * BYTES_PER_TOKEN) as u64;
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by_key(|n| found[*n].2);
+    let mut read: Vec<Option<Attachment>> = vec![None; found.len()];
+    for (done, n) in order.into_iter().enumerate() {
+        let (name, path, size) = &found[n];
+        let share = left / (found.len() - done) as u64;
+        match text_of(path, share.min(LONGEST)) {
+            Ok((text, lines)) => {
+                left -= (text.len() as u64).min(left);
+                if let Some(lines) = lines {
+                    let kept = bytes(text.len() as u64);
+                    out.notices.push(format!("`{name}` was cut: the first {lines} lines, {kept} of {}", bytes(*size)));
+                }
+                read[n] = Some(Attachment { name: name.clone(), text });
+            }
+            Err(why) => out.notices.push(format!("`{name}` was left out: {why}")),
+        }
+    }
+    out.attachments = read.into_iter().flatten().collect();
+    out
+}
+
+/// A path as the model and the person read it: relative where it is inside the folder.
+fn shown(folder: &Path, path: &Path) -> String {
+    clean::one_line(&path.strip_prefix(folder).unwrap_or(path).display().to_string())
+}
+
+/// The text of a file in at most `room` bytes, cut at a line's end; the number of lines if it was cut.
+fn text_of(path: &Path, room: u64) -> Result<(String, Option<usize>), String> {
+    let refuse = |error: std::io::Error| error.to_string();
+    if !fs::metadata(path).map_err(refuse)?.is_file() {
+        return Err("it is no regular file".into());
+    }
+    let mut head = Vec::new();
+    File::open(path).map_err(refuse)?.take(room.saturating_add(1)).read_to_end(&mut head).map_err(refuse)?;
+    let cut = head.len() as u64 > room;
+    if cut {
+        head.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+    }
+    if head.contains(&0) {
+        return Err("it is not text".into());
+    }
+    let text = match String::from_utf8(head) {
+        Ok(text) => text,
+        // a character cut in half at the very end is our doing
+        Err(error) if cut && error.utf8_error().error_len().is_none() => {
+            let valid = error.utf8_error().valid_up_to();
+            String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned()
+        }
+        Err(_) => return Err("it is not text (UTF-8)".into()),
+    };
+    if !cut {
+        return Ok((text, None));
+    }
+    let end = text.rfind('\n').map_or(0, |at| at + 1);
+    if end == 0 {
+        return Err("no line of it fits the context".into());
+    }
+    let text = text[..end].to_owned();
+    let lines = text.lines().count();
+    Ok((text, Some(lines)))
+}
+
+/// The files that a pattern names: a file, what is below a folder, or what a glob matches.
+fn matching(folder: &Path, pattern: &str) -> Vec<PathBuf> {
+    let typed = match (pattern.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => folder.join(pattern),
+    };
+    let typed = tidy(&typed);
+    match fs::metadata(&typed) {
+        Ok(found) if found.is_file() => return vec![typed],
+        Ok(found) if found.is_dir() => return files_below(&typed).take(READ + 1).collect(),
+        _ => {}
+    }
+    let is_glob = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
+    let base: PathBuf = typed.components().take_while(|part| !is_glob(part)).collect();
+    let rest: PathBuf = typed.components().skip_while(|part| !is_glob(part)).collect();
+    let glob = rest.to_str().and_then(|rest| GlobBuilder::new(rest).literal_separator(true).build().ok());
+    let Some(glob) = glob.filter(|_| rest.components().next().is_some()).map(|glob| glob.compile_matcher()) else {
+        return Vec::new();
+    };
+    let below = files_below(&base).filter(|path| path.strip_prefix(&base).is_ok_and(|path| glob.is_match(path)));
+    below.take(READ + 1).collect()
+}
+
+fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = walk(folder).filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
+    files.map(ignore::DirEntry::into_path)
+}
+
+/// Without `.` and `..`, as far as that can be done without asking the disk.
+fn tidy(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        };
+        put(".gitignore", b"target/\n");
+        put("src/main.rs", b"fn main() {}\n");
+        put("src/ui/mod.rs", b"mod a;\nmod b;\n");
+        put("target/junk.rs", b"junk");
+        put("logo.png", b"\x89PNG\0\0");
+        put("latin.txt", b"caf\xe9\n");
+        put("long.txt", "0123456789\n".repeat(1000).as_bytes());
+        folder
+    }
+
+    fn reading(patterns: &[&str], tokens: u32) -> Reading {
+        Reading { patterns: patterns.iter().map(|text| (*text).to_owned()).collect(), tokens }
+    }
+
+    fn names(files: &Files) -> Vec<&str> {
+        files.attachments.iter().map(|file| file.name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_list_stays_inside_and_heeds_ignore_files() {
+        let folder = folder();
+        std::os::unix::fs::symlink("/etc", folder.path().join("etc")).unwrap();
+        let (names, more) = list(folder.path());
+        assert_eq!(names, ["latin.txt", "logo.png", "long.txt", "src/", "src/main.rs", "src/ui/", "src/ui/mod.rs"]);
+        assert!(!more);
+    }
+
+    #[test]
+    fn files_folders_and_globs_are_read_once() {
+        let folder = folder();
+        let found = read(folder.path(), &reading(&["src/**/*.rs", "src", "./src/main.rs", "nothing.rs"], 4000));
+        assert_eq!(names(&found), ["src/main.rs", "src/ui/mod.rs"]);
+        assert_eq!(found.unmatched, ["nothing.rs"]);
+        assert_eq!(names(&read(folder.path(), &reading(&["src/*.rs"], 4000))), ["src/main.rs"]);
+    }
+
+    #[test]
+    fn what_is_not_text_is_refused_with_a_word() {
+        let folder = folder();
+        let found = read(folder.path(), &reading(&["logo.png", "latin.txt", "/dev/zero"], 4000));
+        assert!(found.attachments.is_empty());
+        assert_eq!(found.notices.len(), 2, "{:?}", found.notices);
+        assert_eq!(found.unmatched, ["/dev/zero"]);
+    }
+
+    #[test]
+    fn a_long_file_is_cut_at_a_line_and_leaves_room_for_small_ones() {
+        let folder = folder();
+        let found = read(folder.path(), &reading(&["long.txt", "src/main.rs"], 100));
+        assert_eq!(names(&found), ["long.txt", "src/main.rs"]);
+        assert!(found.attachments[0].text.ends_with("9\n") && found.attachments[0].text.len() <= 350);
+        assert_eq!(found.attachments[1].text, "fn main() {}\n");
+        assert!(found.notices[0].contains("the first"), "{:?}", found.notices);
+        assert!(read(folder.path(), &reading(&["long.txt"], 1)).attachments.is_empty());
+    }
+
+    #[test]
+    fn paths_elsewhere_are_read_when_typed() {
+        let folder = folder();
+        let found = read(&folder.path().join("src/ui"), &reading(&["../main.rs"], 1000));
+        assert_eq!(found.attachments[0].text, "fn main() {}\n");
+    }
+}
