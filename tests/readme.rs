@@ -58,7 +58,7 @@ fn every_command_of_the_readme_runs() {
         let code = output.status.code();
         if offline {
             assert_eq!(code, Some(1), "`{command}`: {said}");
-            assert!(said.contains("cannot") && said.contains("127.0.0.1"), "`{command}`: {said}");
+            assert!(said.contains("cannot"), "`{command}`: {said}");
         } else if command.contains("export last") {
             assert!(said.contains("there is no conversation"), "`{command}`: {said}");
         } else {

@@ -41,6 +41,8 @@ pub struct Answer {
     /// When the first piece came.
     began_at: u64,
     pieces: u32,
+    /// Tokens of the prompt evaluated for it.
+    read: u32,
     unsaved: String,
     saved_at: u64,
     /// What came before it is known whether the model writes `<think>` itself.
@@ -59,9 +61,9 @@ impl Answer {
         (self.pieces > 4 && ms > 200).then(|| f64::from(self.pieces - 1) * 1000.0 / ms as f64)
     }
 
-    /// Tokens written so far, about.
-    pub fn written(&self) -> u32 {
-        self.pieces
+    /// Tokens it has put into the context so far, about: what was read for it and what is written.
+    pub fn tokens(&self) -> u32 {
+        self.read.saturating_add(self.pieces)
     }
 }
 
@@ -92,6 +94,7 @@ impl App {
             stopping: false,
             began_at: 0,
             pieces: 0,
+            read: 0,
             unsaved: String::new(),
             saved_at: self.clock,
             held: self.model.thinks().then(String::new),
@@ -135,6 +138,7 @@ impl App {
                     && answer.phase != Phase::Writing
                 {
                     answer.phase = Phase::Reading(done, total);
+                    answer.read = done;
                 }
             }
             Event::Piece { job, text } if Some(job) == current => self.on_piece(&text, out),

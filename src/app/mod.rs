@@ -87,6 +87,8 @@ pub struct Setup {
     pub history: Vec<String>,
     /// Told on the first screen.
     pub notices: Vec<String>,
+    /// What stands in the input.
+    pub input: String,
     /// Columns and rows.
     pub size: (u16, u16),
 }
@@ -167,6 +169,7 @@ impl App {
             next_job: 0,
         };
         app.blocks.follow(&app.conversation, &app.path);
+        app.composer.buffer.insert(&setup.input);
         for text in setup.notices {
             app.notices.add(Level::Warning, text, 0);
         }

@@ -1,1 +1,519 @@
-//! x
+//! What `update` does, without any I/O: a state, messages, effects.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use proptest::prelude::*;
+
+use super::msg::*;
+use super::overlay::Overlay;
+use super::*;
+use crate::chat::Role;
+use crate::chat::journal::SessionId;
+use crate::chat::store::Summary;
+use crate::chat::tree::Attachment;
+use crate::engine::{Event, Facts, JobId, Outcome, Stats, Stop};
+
+/// A fresh start with a chosen model that is not loaded yet.
+pub(crate) fn fresh(size: (u16, u16)) -> App {
+    let id = SessionId::new(1_700_000_000_000, 1);
+    App::new(Setup {
+        conversation: Conversation::new(id, "tiny", 1_700_000_000),
+        model: Some("tiny".into()),
+        lora: Vec::new(),
+        settings: Settings::default(),
+        history: Vec::new(),
+        notices: Vec::new(),
+        input: String::new(),
+        size,
+    })
+}
+
+pub(crate) fn facts() -> Facts {
+    let plan = crate::budget::Plan { n_ctx: 4096, budget: 1 << 30, ..Default::default() };
+    Facts { name: "tiny".into(), n_ctx: 4096, n_ctx_train: 8192, plan: Some(plan), ..Facts::default() }
+}
+
+/// The same with the model loaded.
+pub(crate) fn ready(size: (u16, u16)) -> App {
+    let mut app = fresh(size);
+    app.update(Msg::Now(1_700_000_000_000));
+    app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    app
+}
+
+pub(crate) fn press(app: &mut App, code: KeyCode, modifiers: KeyModifiers) -> Vec<Effect> {
+    app.update(Msg::Key(KeyEvent::new(code, modifiers)))
+}
+
+pub(crate) fn key(app: &mut App, code: KeyCode) -> Vec<Effect> {
+    press(app, code, KeyModifiers::NONE)
+}
+
+pub(crate) fn type_in(app: &mut App, text: &str) {
+    for c in text.chars() {
+        key(app, KeyCode::Char(c));
+    }
+}
+
+/// Types a message and sends it.
+pub(crate) fn say(app: &mut App, text: &str) -> Vec<Effect> {
+    app.update(Msg::Paste(text.into()));
+    key(app, KeyCode::Enter)
+}
+
+pub(crate) fn piece(app: &mut App, text: &str) -> Vec<Effect> {
+    let job = app.answer.as_ref().expect("an answer is being written").job;
+    app.update(Msg::Engine(Event::Piece { job, text: text.into() }))
+}
+
+pub(crate) fn done(app: &mut App, stop: Stop) -> Vec<Effect> {
+    let job = app.answer.as_ref().expect("an answer is being written").job;
+    let stats = Stats { decode_tps: 18.3, context_tokens: 300, ..Stats::default() };
+    app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Generated { text: String::new(), stop, stats } }))
+}
+
+/// A question and its whole answer.
+pub(crate) fn exchange(app: &mut App, question: &str, answer: &str) {
+    say(app, question);
+    piece(app, answer);
+    done(app, Stop::End);
+}
+
+fn asked(effects: &[Effect]) -> Option<&Ask> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Ask(ask) => Some(ask),
+        _ => None,
+    })
+}
+
+fn written(effects: &[Effect]) -> Vec<&Entry> {
+    let entry = |effect| match effect {
+        &Effect::Journal(ref entry) => Some(entry),
+        _ => None,
+    };
+    effects.iter().filter_map(entry).collect()
+}
+
+fn told(app: &App) -> String {
+    app.notices.iter().map(|notice| notice.text.clone()).collect::<Vec<_>>().join(" | ")
+}
+
+const SIZE: (u16, u16) = (80, 24);
+
+#[test]
+fn enter_writes_the_question_before_it_asks() {
+    let mut app = ready(SIZE);
+    let effects = say(&mut app, "why?");
+    let entries = written(&effects);
+    assert!(matches!(entries[0], Entry::Node { role: Role::User, text, .. } if text == "why?"));
+    assert!(matches!(entries[1], Entry::Node { role: Role::Assistant, text, .. } if text.is_empty()));
+    assert_eq!(asked(&effects).unwrap().turns.last().unwrap().content, "why?");
+    let at = |wanted: fn(&Effect) -> bool| effects.iter().position(wanted).unwrap();
+    assert!(at(|effect| *effect == Effect::Sync) < at(|effect| matches!(effect, Effect::Ask(_))));
+    assert!(app.composer.buffer.is_empty());
+}
+
+#[test]
+fn the_journal_gets_what_was_written_within_a_second() {
+    let mut app = ready(SIZE);
+    say(&mut app, "why?");
+    let start = app.clock;
+    assert!(written(&piece(&mut app, "one ")).is_empty());
+    app.update(Msg::Now(start + 300));
+    assert!(written(&piece(&mut app, "two ")).is_empty());
+    assert!(app.wakes_at().unwrap() <= start + 1000);
+    let effects = app.update(Msg::Now(start + 800));
+    assert!(matches!(written(&effects)[..], [Entry::Append { text, .. }] if text == "one two "));
+    assert!(effects.contains(&Effect::Sync));
+    piece(&mut app, "three");
+    let effects = done(&mut app, Stop::End);
+    assert!(matches!(written(&effects)[..], [Entry::Append { text, .. }, Entry::End { .. }] if text == "three"));
+    assert_eq!(app.conversation.node(app.path[1]).unwrap().text, "one two three");
+}
+
+#[test]
+fn the_journal_alone_gives_the_same_conversation() {
+    let mut app = ready(SIZE);
+    let mut entries = vec![Entry::session(app.conversation.id().clone(), 1_700_000_000, "tiny")];
+    let mut keep = |effects: Vec<Effect>| {
+        entries.extend(effects.into_iter().filter_map(|effect| match effect {
+            Effect::Journal(entry) => Some(entry),
+            _ => None,
+        }));
+    };
+    keep(say(&mut app, "one"));
+    keep(piece(&mut app, "1"));
+    keep(done(&mut app, Stop::End));
+    app.command("regenerate", "", &mut Vec::new());
+    let mut out = Vec::new();
+    app.stop_answer(&mut out);
+    let mut app = ready(SIZE);
+    let _ = Conversation::from_entries(&entries).map(|conversation| app.conversation = conversation).unwrap();
+    assert_eq!(app.conversation.turns().len(), 2);
+    assert_eq!(app.conversation.turns()[1].content, "1");
+}
+
+#[test]
+fn late_pieces_of_a_dead_job_are_dropped() {
+    let mut app = ready(SIZE);
+    say(&mut app, "why?");
+    let job = app.answer.as_ref().unwrap().job;
+    done(&mut app, Stop::Cancelled);
+    app.update(Msg::Engine(Event::Piece { job, text: "ghost".into() }));
+    assert_eq!(app.conversation.node(app.path[1]).unwrap().text, "");
+    app.update(Msg::Engine(Event::Piece { job: JobId(999), text: "ghost".into() }));
+}
+
+#[test]
+fn escape_stops_and_what_came_stays() {
+    let mut app = ready(SIZE);
+    say(&mut app, "why?");
+    piece(&mut app, "because");
+    let job = app.answer.as_ref().unwrap().job;
+    assert_eq!(key(&mut app, KeyCode::Esc), [Effect::Cancel(job)]);
+    assert_eq!(key(&mut app, KeyCode::Esc), []);
+    done(&mut app, Stop::Cancelled);
+    let node = app.conversation.node(app.path[1]).unwrap();
+    assert_eq!((node.text.as_str(), node.stop), ("because", Some(Stop::Cancelled)));
+}
+
+#[test]
+fn the_second_interrupt_leaves_and_another_key_disarms_it() {
+    let mut app = ready(SIZE);
+    type_in(&mut app, "half a thought");
+    let ctrl_c = |app: &mut App| press(app, KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert_eq!(ctrl_c(&mut app), []);
+    assert!(app.composer.buffer.is_empty());
+    key(&mut app, KeyCode::Up);
+    assert_eq!(app.composer.buffer.text(), "half a thought", "it was kept");
+    assert_eq!(ctrl_c(&mut app), []);
+    assert!(ctrl_c(&mut app).contains(&Effect::Quit));
+}
+
+#[test]
+fn a_message_sent_meanwhile_waits_and_can_be_taken_back() {
+    let mut app = ready(SIZE);
+    say(&mut app, "one");
+    assert!(asked(&say(&mut app, "two")).is_none());
+    say(&mut app, "three");
+    assert!(told(&app).contains("waits already"));
+    assert_eq!(app.composer.buffer.text(), "three", "what is refused stays in the input");
+    key(&mut app, KeyCode::Esc);
+    assert_eq!(app.composer.buffer.text(), "two\nthree");
+    app.composer.buffer.take();
+    say(&mut app, "four");
+    let effects = done(&mut app, Stop::End);
+    assert_eq!(asked(&effects).unwrap().turns.last().unwrap().content, "four");
+}
+
+#[test]
+fn a_message_waits_for_the_model_and_comes_back_if_it_fails() {
+    let mut app = fresh(SIZE);
+    assert!(asked(&say(&mut app, "hello")).is_none());
+    let effects = app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    assert!(asked(&effects).is_some());
+    let mut app = fresh(SIZE);
+    say(&mut app, "hello");
+    app.update(Msg::Engine(Event::LoadFailed { message: "it is broken".into(), hint: None }));
+    assert_eq!(app.composer.buffer.text(), "hello");
+    assert!(told(&app).contains("it is broken"));
+}
+
+#[test]
+fn an_engine_that_dies_ends_the_answer_and_keeps_the_text() {
+    let mut app = ready(SIZE);
+    say(&mut app, "why?");
+    piece(&mut app, "be");
+    let effects = app.update(Msg::EngineGone);
+    assert!(matches!(written(&effects)[..], [Entry::Append { .. }, Entry::End { stop: None, .. }]));
+    assert!(app.answer.is_none() && !app.model.is_ready());
+}
+
+#[test]
+fn a_backslash_at_the_end_begins_a_new_line() {
+    let mut app = ready(SIZE);
+    type_in(&mut app, "a\\");
+    assert_eq!(key(&mut app, KeyCode::Enter), []);
+    press(&mut app, KeyCode::Enter, KeyModifiers::ALT);
+    press(&mut app, KeyCode::Char('j'), KeyModifiers::CONTROL);
+    assert_eq!(app.composer.buffer.text(), "a\n\n\n");
+}
+
+#[test]
+fn regenerating_makes_a_sibling_and_branches_are_walked() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "why?", "first");
+    assert!(asked(&press(&mut app, KeyCode::Char('r'), KeyModifiers::ALT)).is_some());
+    piece(&mut app, "second");
+    done(&mut app, Stop::End);
+    assert_eq!(app.conversation.siblings(app.path[1]).0.len(), 2);
+    let effects = press(&mut app, KeyCode::Char(','), KeyModifiers::ALT);
+    assert!(matches!(written(&effects)[..], [Entry::Head { .. }]));
+    assert_eq!(app.conversation.node(app.path[1]).unwrap().text, "first");
+    press(&mut app, KeyCode::Char(','), KeyModifiers::ALT);
+    assert_eq!(app.conversation.node(app.path[1]).unwrap().text, "second");
+}
+
+#[test]
+fn editing_a_message_makes_a_branch_beside_it() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "one", "1");
+    exchange(&mut app, "two", "2");
+    app.command("edit", "1", &mut Vec::new());
+    assert_eq!(app.composer.buffer.text(), "one");
+    let effects = say(&mut app, "!");
+    assert_eq!(asked(&effects).unwrap().turns.len(), 1);
+    assert_eq!(app.conversation.node(app.path[0]).unwrap().text, "one!");
+    assert_eq!(app.conversation.siblings(app.path[0]).0.len(), 2);
+    assert_eq!(app.conversation.len(), 6, "nothing was thrown away");
+}
+
+#[test]
+fn code_blocks_are_numbered_through_the_branch_and_copied_by_number() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "a", "```rust\nfn a() {}\n```\ntext\n```\nb\n```");
+    exchange(&mut app, "c", "<think>\n```\nno\n```\n</think>\n```py\nc = 1\n```");
+    let mut out = Vec::new();
+    app.command("copy", "3", &mut out);
+    assert_eq!(out, [Effect::Copy { text: "c = 1\n".into(), what: "code block 3".into() }]);
+    out.clear();
+    app.command("copy", "", &mut out);
+    assert!(matches!(&out[..], [Effect::Copy { text, .. }] if text == "```py\nc = 1\n```"));
+    app.command("copy", "9", &mut out);
+    assert!(told(&app).contains("no code block 9"));
+}
+
+#[test]
+fn files_are_read_before_the_message_is_sent() {
+    let mut app = ready(SIZE);
+    let effects = say(&mut app, "explain @src/a.rs and @Override");
+    let Some(Effect::ReadFiles(reading)) = effects.iter().find(|effect| matches!(effect, Effect::ReadFiles(_))) else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(reading.patterns, ["src/a.rs", "Override"]);
+    assert!(reading.tokens > 2000 && reading.tokens < 4096);
+    let attachments = vec![Attachment { name: "src/a.rs".into(), text: "fn a() {}".into() }];
+    let read = FilesMsg::Read { attachments, notices: vec!["cut".into()], unmatched: vec!["Override".into()] };
+    let effects = app.update(Msg::Files(read));
+    assert!(asked(&effects).unwrap().turns[0].content.contains("fn a() {}"));
+    assert_eq!(told(&app), "cut", "a decorator is not a missing file");
+}
+
+#[test]
+fn the_cut_is_kept_in_the_conversation_and_holds_for_the_next_turn() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "one", "1");
+    exchange(&mut app, "two", "2");
+    say(&mut app, "three");
+    let job = app.answer.as_ref().unwrap().job;
+    let effects = app.update(Msg::Engine(Event::Cut { job, turns: 2, trimmed_lines: 0, summary: None }));
+    let [Entry::Cut { first_kept, .. }] = written(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(*first_kept, app.path[2]);
+    piece(&mut app, "3");
+    done(&mut app, Stop::End);
+    let effects = say(&mut app, "four");
+    assert_eq!(asked(&effects).unwrap().turns[0].content, "two");
+}
+
+#[test]
+fn thinking_opened_by_the_template_is_marked_in_the_text() {
+    let mut app = ready(SIZE);
+    app.update(Msg::Engine(Event::Loaded(Box::new(Facts { thinks: true, ..facts() }))));
+    say(&mut app, "why?");
+    piece(&mut app, "hm</think>because");
+    done(&mut app, Stop::End);
+    assert_eq!(app.conversation.node(app.path[1]).unwrap().text, "<think>\nhm</think>because");
+    say(&mut app, "and?");
+    piece(&mut app, "<th");
+    piece(&mut app, "ink>x</think>so");
+    done(&mut app, Stop::End);
+    assert_eq!(app.conversation.node(app.path[3]).unwrap().text, "<think>x</think>so");
+}
+
+#[test]
+fn scrolled_away_new_text_is_marked_and_not_followed() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "one", "1");
+    say(&mut app, "two");
+    assert_eq!(app.scroll, Scroll::Follow);
+    app.update(Msg::Scrolled(Scrolled::Chat(Scroll::At(app.path[0], 0))));
+    piece(&mut app, "2");
+    assert!(app.unread && app.scroll == Scroll::At(app.path[0], 0));
+    assert_eq!(key(&mut app, KeyCode::End), [Effect::Scroll(Move::Bottom)]);
+    app.update(Msg::Scrolled(Scrolled::Chat(Scroll::Follow)));
+    assert!(!app.unread);
+}
+
+#[test]
+fn the_palette_completes_and_runs() {
+    let mut app = ready(SIZE);
+    type_in(&mut app, "/the");
+    let Some(Overlay::Palette(palette)) = &app.overlay else { panic!() };
+    assert_eq!(palette.commands[0].name, "theme");
+    key(&mut app, KeyCode::Tab);
+    assert_eq!(app.composer.buffer.text(), "/theme ");
+    type_in(&mut app, "light");
+    assert!(app.overlay.is_none());
+    key(&mut app, KeyCode::Enter);
+    assert_eq!(app.settings.theme, look::Choice::Light);
+    type_in(&mut app, "/quit");
+    assert!(key(&mut app, KeyCode::Enter).contains(&Effect::Quit));
+}
+
+#[test]
+fn an_unknown_command_is_answered_and_not_sent() {
+    let mut app = ready(SIZE);
+    assert!(asked(&say(&mut app, "/modle")).is_none());
+    assert!(told(&app).contains("/modle"));
+    assert!(asked(&say(&mut app, "/usr/bin/env fails")).is_some());
+}
+
+#[test]
+fn the_picker_puts_a_mention_into_the_input() {
+    let mut app = ready(SIZE);
+    type_in(&mut app, "see ");
+    assert_eq!(key(&mut app, KeyCode::Char('@')), [Effect::ListFiles]);
+    let names = std::sync::Arc::new(vec!["src/main.rs".to_owned(), "my notes.md".to_owned()]);
+    app.update(Msg::Files(FilesMsg::Listed { names, more: false }));
+    type_in(&mut app, "note");
+    key(&mut app, KeyCode::Enter);
+    assert_eq!(app.composer.buffer.text(), "see @\"my notes.md\" ");
+    assert!(app.overlay.is_none());
+}
+
+#[test]
+fn history_comes_back_at_the_edges_only() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "first", "1");
+    app.update(Msg::Paste("a\nb".into()));
+    key(&mut app, KeyCode::Up);
+    assert_eq!(app.composer.buffer.text(), "a\nb", "the cursor only went up");
+    key(&mut app, KeyCode::Up);
+    assert_eq!(app.composer.buffer.text(), "first");
+    key(&mut app, KeyCode::Down);
+    assert_eq!(app.composer.buffer.text(), "a\nb");
+}
+
+pub(crate) fn summary(n: u32, title: &str, interrupted: bool) -> Summary {
+    let id = SessionId::new(1_690_000_000_000 + u64::from(n), n);
+    Summary { id, title: title.into(), model: "tiny".into(), updated: 1_699_990_000, messages: 4, interrupted }
+}
+
+#[test]
+fn a_cut_off_conversation_is_offered_and_typing_goes_past_it() {
+    let offer = || Msg::Session(SessionMsg::Offer(summary(1, "old", true)));
+    let mut app = ready(SIZE);
+    app.update(offer());
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(1, "old", true).id)]);
+    let mut app = ready(SIZE);
+    app.update(offer());
+    type_in(&mut app, "hello");
+    assert!(app.overlay.is_none() && app.composer.buffer.text() == "hello");
+    app.update(offer());
+    assert!(app.overlay.is_none(), "not while someone writes");
+}
+
+#[test]
+fn sessions_are_found_by_what_was_said_and_late_answers_are_ignored() {
+    let mut app = ready(SIZE);
+    let effects = press(&mut app, KeyCode::Char('s'), KeyModifiers::ALT);
+    assert_eq!(effects, [Effect::ListSessions]);
+    app.update(Msg::Session(SessionMsg::Listed(vec![summary(1, "alpha", false), summary(2, "beta", false)])));
+    type_in(&mut app, "b");
+    assert_eq!(key(&mut app, KeyCode::Char('e')), [Effect::SearchSessions("be".into())]);
+    app.update(Msg::Session(SessionMsg::Found { query: "b".into(), hits: Vec::new() }));
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(2, "beta", false).id)]);
+}
+
+#[test]
+fn without_a_model_the_first_screen_lists_fetches_and_loads_one() {
+    let mut app = fresh(SIZE);
+    app.model = Model::new(None, Vec::new());
+    assert_eq!(app.begin(), [Effect::ListModels]);
+    let offer = Offer {
+        name: "coder".into(),
+        about: "small".into(),
+        bytes: 1 << 29,
+        installed: false,
+        fits: Ok(()),
+        recommended: true,
+    };
+    let large = Offer { name: "large".into(), fits: Err("too much".into()), recommended: false, ..offer.clone() };
+    app.update(Msg::Models(ModelsMsg::Offered(vec![large, offer])));
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::Pull("coder".into())]);
+    app.update(Msg::Models(ModelsMsg::Progress { name: "coder".into(), done: 10, total: Some(20) }));
+    assert_eq!(key(&mut app, KeyCode::Esc), [Effect::CancelPull]);
+    app.update(Msg::Models(ModelsMsg::Cancelled));
+    key(&mut app, KeyCode::Up);
+    assert_eq!(key(&mut app, KeyCode::Enter), [], "what does not fit is not fetched");
+    assert!(told(&app).contains("too much"));
+    key(&mut app, KeyCode::End);
+    key(&mut app, KeyCode::Enter);
+    app.update(Msg::Paste("/models/a.gguf\n".into()));
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::AddModel("/models/a.gguf".into())]);
+    let effects = app.update(Msg::Models(ModelsMsg::Added("a".into())));
+    assert_eq!(effects, [Effect::StartEngine(Load { model: Some("a".into()), lora: Vec::new() })]);
+}
+
+#[test]
+fn leaving_waits_for_the_answer_to_stop_and_the_cache_to_be_written() {
+    let mut app = ready(SIZE);
+    say(&mut app, "why?");
+    let mut out = Vec::new();
+    app.command("quit", "", &mut out);
+    assert!(matches!(out[..], [Effect::Cancel(_)]));
+    assert!(app.update(Msg::Now(app.clock + 10)).is_empty());
+    assert!(done(&mut app, Stop::Cancelled).contains(&Effect::Quit));
+}
+
+#[test]
+fn memory_pressure_saves_the_cache_before_it_is_given_up() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "why?", "because");
+    let effects = app.update(Msg::Pressure);
+    let [Effect::SaveCache(job, _)] = effects[..] else { panic!("{effects:?}") };
+    let effects = app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Saved(300) }));
+    let [Effect::ReleaseCache(job)] = effects[..] else { panic!("{effects:?}") };
+    app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Released }));
+    let effects = say(&mut app, "and?");
+    let place = |wanted: fn(&Effect) -> bool| effects.iter().position(wanted).unwrap();
+    assert!(place(|e| matches!(e, Effect::RestoreCache(..))) < place(|e| matches!(e, Effect::Ask(_))));
+}
+
+#[test]
+fn an_idle_program_asks_for_no_wakeups() {
+    let mut app = ready(SIZE);
+    assert_eq!(app.wakes_at(), None);
+    exchange(&mut app, "why?", "because");
+    assert_eq!(app.wakes_at(), None, "300 tokens are not worth a snapshot by themselves");
+}
+
+#[test]
+fn another_model_is_refused_while_an_answer_runs() {
+    let mut app = ready(SIZE);
+    say(&mut app, "why?");
+    let mut out = Vec::new();
+    app.command("model", "other", &mut out);
+    assert_eq!(out, []);
+    done(&mut app, Stop::End);
+    app.command("model", "other", &mut out);
+    assert!(matches!(&out[..], [.., Effect::StartEngine(Load { model: Some(name), .. })] if name == "other"));
+}
+
+/// Any key that a terminal may send.
+pub(crate) fn any_key() -> impl Strategy<Value = KeyEvent> {
+    let code = prop_oneof![
+        8 => prop_oneof![Just('/'), Just('@'), Just('\\'), Just(' '), Just('y'), Just('中'), Just('\u{301}'), any::<char>()]
+            .prop_map(KeyCode::Char),
+        6 => proptest::sample::select(vec![
+            KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down, KeyCode::Left,
+            KeyCode::Right, KeyCode::Home, KeyCode::End, KeyCode::PageUp, KeyCode::PageDown, KeyCode::Backspace,
+            KeyCode::Delete, KeyCode::F(1), KeyCode::Null,
+        ]),
+        2 => proptest::sample::select("abcdefhjklnoprstuwyz,.".chars().map(KeyCode::Char).collect::<Vec<_>>()),
+    ];
+    let modifiers = prop_oneof![
+        6 => Just(KeyModifiers::NONE), 1 => Just(KeyModifiers::ALT), 2 => Just(KeyModifiers::CONTROL),
+        1 => Just(KeyModifiers::SHIFT),
+    ];
+    (code, modifiers).prop_map(|(code, modifiers)| KeyEvent::new(code, modifiers))
+}

@@ -1,8 +1,123 @@
 //! `zord` without a command: the terminal interface.
-use super::Scene;
-use crate::error::{ExitCode, Report};
-use std::path::PathBuf;
 
-pub(super) fn run(_scene: Scene, _path: Option<PathBuf>) -> Result<ExitCode, Report> {
-    Err(Report::failed("the terminal interface is not connected yet"))
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{EngineOptions, Scene, prepare};
+use crate::app::look::Choice;
+use crate::app::mentions;
+use crate::app::msg::Load;
+use crate::budget::watch::Marker;
+use crate::config::Thinking;
+use crate::engine::Spec;
+use crate::error::{ExitCode, Report};
+use crate::run::start::{Prepare, Prepared, Start};
+
+pub(super) fn run(scene: Scene, path: Option<PathBuf>) -> Result<ExitCode, Report> {
+    let (folder, input) = place(path.as_deref())?;
+    // without a place for markers an unclean end goes unnoticed, and that is all
+    let (marker, unclean) = Marker::set(&scene.paths.cache.join("running"))
+        .map_or((None, false), |(marker, unclean)| (Some(marker), unclean));
+    let outcome = start(scene, folder, input, unclean);
+    if let Some(marker) = marker {
+        marker.clear();
+    }
+    outcome.map(|()| ExitCode::Done)
+}
+
+/// The folder to open, and what to begin the input with.
+fn place(path: Option<&Path>) -> Result<(PathBuf, String), Report> {
+    let here =
+        std::env::current_dir().map_err(|error| Report::failed(format!("there is no current folder: {error}")))?;
+    let Some(path) = path else { return Ok((here, String::new())) };
+    if path.is_dir() {
+        return Ok((here.join(path), String::new()));
+    }
+    let text = path.to_string_lossy();
+    let file = match text.rsplit_once(':') {
+        Some((file, line)) if !path.exists() && line.parse::<u32>().is_ok() => PathBuf::from(file),
+        _ => path.to_owned(),
+    };
+    if !file.is_file() {
+        return Err(Report::failed(format!("`{}` is not there", path.display()))
+            .hint("`zord` takes a folder or a file; to ask something right away use `zord chat`"));
+    }
+    Ok((here, mentions::written(&file.to_string_lossy())))
+}
+
+fn start(scene: Scene, folder: PathBuf, input: String, unclean: bool) -> Result<(), Report> {
+    let Scene { paths, config, engine: options } = scene;
+    let remote = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()));
+    let model = remote.or_else(|| prepare::chosen(&options, &config, &paths));
+    let mut notices = Vec::new();
+    if unclean {
+        notices.push("the last run was ended from outside; memory is planned more carefully this time".to_owned());
+    }
+    let lora = if options.lora.is_empty() {
+        config.lora.iter().map(|lora| (lora.path.clone(), lora.scale)).collect()
+    } else {
+        options.lora.clone()
+    };
+    let theme = Choice::parse(&config.ui.theme).unwrap_or_default();
+    let (chat, overflow, ui) = (config.chat.clone(), config.context.overflow, config.ui.clone());
+    let endpoint = config.models.endpoint.clone();
+    let prepare: Prepare = {
+        let paths = paths.clone();
+        Arc::new(move |load: &Load| {
+            let mut options = EngineOptions { lora: load.lora.clone(), ..options.clone() };
+            if let Some(model) = &load.model {
+                options.model = Some(model.clone());
+                options.remote = None;
+            }
+            let config = crate::config::Config { lora: Vec::new(), ..config.clone() };
+            let ready = prepare::ready(&options, &config, &paths, unclean)?;
+            let plan = match &ready.spec {
+                Spec::Local(spec) => Some(spec.plan.clone()),
+                Spec::Remote(_) => None,
+            };
+            Ok(Prepared { name: ready.name, spec: ready.spec, plan })
+        })
+    };
+    let start = Start {
+        paths,
+        folder,
+        prepare,
+        model,
+        resume: None,
+        unclean,
+        notices,
+        input,
+        preset: chat.preset,
+        overflow,
+        theme,
+        mouse: ui.mouse,
+        thinking: ui.thinking == Thinking::Show,
+        lora,
+        system: chat.system,
+        max_tokens: chat.max_tokens,
+        stop: chat.stop,
+        endpoint,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(crate::run::tui(start));
+    // nobody waits for a search or a listing that is still under way
+    runtime.shutdown_background();
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_becomes_a_mention_and_a_missing_one_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.rs");
+        std::fs::write(&file, "").unwrap();
+        let with_line = format!("{}:12", file.display());
+        assert_eq!(place(Some(Path::new(&with_line))).unwrap().1, format!("@{} ", file.display()));
+        assert_eq!(place(Some(folder.path())).unwrap(), (folder.path().to_owned(), String::new()));
+        assert!(place(Some(&folder.path().join("b.rs"))).is_err());
+    }
 }

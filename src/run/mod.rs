@@ -136,6 +136,7 @@ impl Desk {
             settings,
             history: history::load(&history),
             notices,
+            input: start.input.clone(),
             size: screen.size(),
         });
         let wake = post.clone();

@@ -43,6 +43,8 @@ pub struct Start {
     pub unclean: bool,
     /// Told on the first screen, a line each.
     pub notices: Vec<String>,
+    /// What stands in the input.
+    pub input: String,
     /// `auto`, `greedy`, `precise`, `balanced` or `explore`.
     pub preset: String,
     /// What to do when the context is full.

@@ -21,7 +21,8 @@ pub fn cells(grapheme: &str) -> usize {
     match grapheme {
         "\t" => TAB,
         "\n" | "\r\n" => 0,
-        other => other.width(),
+        // terminals disagree about joined emoji and variation selectors; the screen draws the parts
+        other => other.split(['\u{200D}', '\u{FE0E}', '\u{FE0F}']).map(UnicodeWidthStr::width).sum(),
     }
 }
 

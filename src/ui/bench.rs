@@ -70,6 +70,7 @@ pub fn frames(messages: u32, columns: u16, rows: u16) -> Frames {
         settings: Settings::default(),
         history: Vec::new(),
         notices: Vec::new(),
+        input: String::new(),
         size: (columns, rows),
     };
     let mut app = App::new(setup);

@@ -22,14 +22,15 @@ pub(crate) fn rule(app: &App, area: Rect, theme: &Theme, screen: &mut Screen) {
         Some(id) => {
             let user = |id| app.conversation.node(id).is_some_and(|node| node.role == Role::User);
             let n = app.path.iter().filter(|known| **known <= id && user(**known)).count();
-            format!(" writing message {n} anew · Esc leaves it ")
+            format!("writing message {n} anew · Esc leaves it")
         }
         None if app.conversation.is_empty() => String::new(),
-        None => format!(" {} ", sanitise::line(&app.conversation.title())),
+        None => sanitise::line(&app.conversation.title()).into_owned(),
     };
     let style = if app.composer.editing.is_some() { theme.warning } else { theme.dim };
-    let room = usize::from(area.width).saturating_sub(3);
+    let room = usize::from(area.width).saturating_sub(5);
     let label = cut(&label, room.min(48));
+    let label = if label.is_empty() { label } else { format!(" {label} ") };
     let rest = usize::from(area.width).saturating_sub(2 + sanitise::width(&label));
     Line::from(vec![
         Span::styled("──", theme.border),

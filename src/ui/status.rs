@@ -117,12 +117,8 @@ fn size(n: u64) -> String {
 
 /// Tokens in the context, those of the running answer included.
 fn context_used(app: &App) -> u32 {
-    let written = app.answer.as_ref().map_or(0, |answer| answer.written());
-    let prompt = match app.answer.as_ref().map(|answer| answer.phase) {
-        Some(crate::app::answer::Phase::Reading(done, _)) => done,
-        _ => 0,
-    };
-    (app.cache.tokens().max(prompt) + written).min(app.model.n_ctx())
+    let answer = app.answer.as_ref().map_or(0, |answer| answer.tokens());
+    app.cache.tokens().saturating_add(answer).min(app.model.n_ctx())
 }
 
 fn rate(app: &App) -> Option<f64> {

@@ -1,1 +1,304 @@
-//! x
+//! Screens, cell by cell, at the sizes that matter: a terminal, a phone upright, and next to nothing. The expected ones
+//! lie in `screens/`; `ZORD_SCREENS=write` writes them anew, to be looked at before they are committed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyModifiers};
+use proptest::prelude::*;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::layout::Position;
+
+use super::View;
+use super::highlight::Highlighter;
+use super::theme::{Ability, Depth, Ground};
+use crate::app::App;
+use crate::app::msg::*;
+use crate::app::tests::*;
+use crate::engine::{Event, Stop};
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (45, 30), (2, 2)];
+
+fn view() -> View {
+    View::new(Ability { ground: Ground::Dark, depth: Depth::None }, Highlighter::off())
+}
+
+/// Draws and gives the screen as text, with the cursor's place in the last line.
+fn screen(app: &App, view: &View) -> (String, Option<Position>) {
+    let (columns, rows) = app.size;
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    let mut place = None;
+    terminal
+        .draw(|frame| {
+            place = view.draw(app, frame.area(), frame.buffer_mut());
+        })
+        .unwrap();
+    let buffer = terminal.backend().buffer();
+    let mut text = String::new();
+    for y in 0..rows {
+        let mut row = String::new();
+        let mut x = 0;
+        while x < columns {
+            let symbol = buffer[(x, y)].symbol();
+            row.push_str(symbol);
+            x += u16::try_from(super::sanitise::width(symbol).max(1)).unwrap();
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    (text, place)
+}
+
+fn check(name: &str, make: impl Fn((u16, u16)) -> App) {
+    for (columns, rows) in SIZES {
+        let app = make((columns, rows));
+        let (mut found, place) = screen(&app, &view());
+        found += &place.map_or("cursor hidden\n".into(), |at| format!("cursor {},{}\n", at.x, at.y));
+        let file =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("src/ui/screens/{name}-{columns}x{rows}.txt"));
+        if std::env::var_os("ZORD_SCREENS").is_some() {
+            std::fs::write(&file, &found).unwrap();
+        }
+        let wanted = std::fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(found, wanted, "{}", file.display());
+    }
+}
+
+fn with_gauge(size: (u16, u16)) -> App {
+    let mut app = ready(size);
+    app.update(Msg::Memory(Gauge { used: 212 << 20, budget: 1 << 30 }));
+    app
+}
+
+#[test]
+fn an_empty_chat() {
+    check("empty", with_gauge);
+}
+
+#[test]
+fn the_first_start() {
+    check("first", |size| {
+        let mut app = fresh(size);
+        app.model = crate::app::model::Model::default();
+        app.begin();
+        let offer = Offer {
+            name: "qwen2.5-coder-1.5b-instruct".into(),
+            about: "Qwen2.5-Coder 1.5B Instruct · Apache-2.0 · writes and explains code".into(),
+            bytes: 1_117_320_736,
+            installed: false,
+            fits: Ok(()),
+            recommended: true,
+        };
+        let large = Offer {
+            name: "deepseek-coder-6.7b".into(),
+            fits: Err("it wants 5.0 GiB of free memory, 2.1 GiB are".into()),
+            recommended: false,
+            ..offer.clone()
+        };
+        app.update(Msg::Models(ModelsMsg::Offered(vec![offer, large])));
+        app.update(Msg::Key(KeyCode::Enter.into()));
+        app.update(Msg::Models(ModelsMsg::Progress { name: "q".into(), done: 300 << 20, total: Some(1_117_320_736) }));
+        app
+    });
+}
+
+#[test]
+fn an_answer_being_written_with_code_and_a_table() {
+    check("streaming", |size| {
+        let mut app = with_gauge(size);
+        say(&mut app, "How do I sum a list in Rust?\nKeep it short.");
+        piece(&mut app, "Use **iterators**:\n\n```rust\nlet sum: i64 = list.iter().sum();\n```\n\n");
+        piece(&mut app, "| case | sum |\n|---|--:|\n| empty | 0 |\n| 1, 2 | 3 |\n\n```py\nsum(li");
+        app.update(Msg::Paste("and in".into()));
+        app
+    });
+}
+
+#[test]
+fn thinking_folded_and_not() {
+    let think = |size| {
+        let mut app = with_gauge(size);
+        exchange(&mut app, "Why?", "<think>\nThe person asks why. I should say because.\n</think>\n\nBecause.");
+        app
+    };
+    check("folded", think);
+    check("unfolded", |size| {
+        let mut app = think(size);
+        press(&mut app, KeyCode::Char('t'), KeyModifiers::ALT);
+        app
+    });
+}
+
+#[test]
+fn the_palette() {
+    check("palette", |size| {
+        let mut app = with_gauge(size);
+        exchange(&mut app, "Why?", "Because.");
+        type_in(&mut app, "/m");
+        app
+    });
+}
+
+#[test]
+fn the_file_picker() {
+    check("files", |size| {
+        let mut app = with_gauge(size);
+        type_in(&mut app, "explain @ma");
+        let names = ["src/main.rs", "a/very/long/path/that/does/not/fit/a/phone/at/all/main.rs", "b\u{1b}[31m/ma"];
+        let names = Arc::new(names.map(String::from).to_vec());
+        app.update(Msg::Files(FilesMsg::Listed { names, more: false }));
+        app
+    });
+}
+
+#[test]
+fn the_conversations() {
+    check("sessions", |size| {
+        let mut app = with_gauge(size);
+        press(&mut app, KeyCode::Char('s'), KeyModifiers::ALT);
+        let all = vec![
+            summary(1, "How do I parse JSON with a borrowed string in Rust?", false),
+            summary(2, "解释这段代码", true),
+        ];
+        app.update(Msg::Session(SessionMsg::Listed(all)));
+        app
+    });
+}
+
+#[test]
+fn help_and_a_guide() {
+    let help = |size| {
+        let mut app = with_gauge(size);
+        press(&mut app, KeyCode::Char('h'), KeyModifiers::ALT);
+        app
+    };
+    check("help", help);
+    check("guide", |size| {
+        let mut app = help(size);
+        app.update(Msg::Key(KeyCode::Enter.into()));
+        app
+    });
+}
+
+#[test]
+fn wide_and_combining_characters() {
+    check("cjk", |size| {
+        let mut app = with_gauge(size);
+        exchange(
+            &mut app,
+            "请解释一下这个函数是做什么的,以及为什么它需要一个可变引用作为参数?",
+            "它把**列表**里的数相加。\n\n- 第一步:取头\n- é, ก็, 한국어\n\n```rust\nlet 和 = 1;\n```",
+        );
+        app.update(Msg::Paste("那么,如果列表是空的呢?这个函数会返回什么值,为什么它不会失败呢?".into()));
+        app
+    });
+}
+
+#[test]
+fn the_offer_to_go_on() {
+    check("resume", |size| {
+        let mut app = with_gauge(size);
+        app.update(Msg::Session(SessionMsg::Offer(summary(1, "How do I sum a list?", true))));
+        app
+    });
+}
+
+#[test]
+fn branches_cuts_notices_and_what_waits() {
+    check("marks", |size| {
+        let mut app = with_gauge(size);
+        exchange(&mut app, "one", "1");
+        exchange(&mut app, "two", "2");
+        press(&mut app, KeyCode::Char('r'), KeyModifiers::ALT);
+        let job = app.answer.as_ref().unwrap().job;
+        app.update(Msg::Engine(Event::Cut { job, turns: 2, trimmed_lines: 0, summary: Some("s".into()) }));
+        app.update(Msg::Engine(Event::Prefill { job, done: 128, total: 512 }));
+        say(&mut app, "three, which waits");
+        app.update(Msg::Notice(Level::Error, "the disk is full · free some of it".into()));
+        app
+    });
+}
+
+#[test]
+fn what_a_model_writes_cannot_leave_its_place() {
+    let mut app = ready((45, 12));
+    exchange(&mut app, "x\u{1b}[2Jy", "a\u{1b}]0;title\u{7}b\u{1b}[31m\u{202e}c\n\n```\u{1b}[0m\n\u{9b}31m\rcode\n```");
+    let (text, _) = screen(&app, &view());
+    assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
+}
+
+#[test]
+fn the_pane_and_the_numbers_of_copying_agree() {
+    let text = "<think>\n```\nx\n```\n</think>\n- a\n  ```rust\n  fn a() {}\n  ```\n\n> ~~~\n> q\n> ~~~\n\n    indented\n\n1. b\n\n       deep\n\n```py\nopen";
+    let blocks = crate::app::blocks::of(text);
+    let said = crate::chat::thinking::strip(text);
+    let theme = super::theme::Theme::plain(Ground::Dark);
+    let drawn = super::markdown::layout(&said, 60, &theme, super::markdown::Options::default()).blocks;
+    let pair = |lang: &str, text: &str| (lang.to_owned(), text.to_owned());
+    let ours: Vec<_> = blocks.iter().map(|block| pair(&block.lang, block.text.trim_end())).collect();
+    let theirs: Vec<_> = drawn.iter().map(|block| pair(&block.lang, block.text.trim_end())).collect();
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn scrolling_up_and_down_comes_back_to_the_end() {
+    let mut app = ready((45, 30));
+    for n in 0..12 {
+        exchange(&mut app, &format!("question {n}"), "a paragraph\n\nanother\n\n- a list\n- of things");
+    }
+    let view = view();
+    let (end, _) = screen(&app, &view);
+    for _ in 0..3 {
+        app.update(Msg::Scrolled(view.moved(&app, Move::Pages(-1))));
+    }
+    let (up, _) = screen(&app, &view);
+    assert_ne!(up, end);
+    app.update(Msg::Scrolled(view.moved(&app, Move::Top)));
+    let (top, _) = screen(&app, &view);
+    assert!(top.starts_with("❯ question 0"), "{top}");
+    for _ in 0..200 {
+        app.update(Msg::Scrolled(view.moved(&app, Move::Rows(1))));
+    }
+    assert_eq!(screen(&app, &view).0, end);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Keys, sizes, pastes and pieces in any order: nothing panics, the cursor stays inside, the size is what it is.
+    #[test]
+    fn no_sequence_of_keys_breaks_the_screen(
+        keys in proptest::collection::vec(any_key(), 0..60),
+        sizes in proptest::collection::vec((0u16..50, 0u16..30), 1..4),
+        paste in "\\PC{0,40}",
+    ) {
+        let mut app = ready(sizes[0]);
+        let view = view();
+        exchange(&mut app, "q", "```rust\nfn a() {}\n```\n| a | b |\n|---|---|\n| 1 | 2 |");
+        for (n, key) in keys.into_iter().enumerate() {
+            let mut effects = app.update(Msg::Key(key));
+            if n % 7 == 0 {
+                effects.extend(app.update(Msg::Paste(paste.clone())));
+            }
+            if n % 11 == 0 {
+                let (columns, rows) = sizes[n % sizes.len()];
+                effects.extend(app.update(Msg::Resize(columns, rows)));
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Scroll(by) => { app.update(Msg::Scrolled(view.moved(&app, by))); }
+                    Effect::Ask(_) => { piece(&mut app, "text "); if n % 2 == 0 { done(&mut app, Stop::End); } }
+                    Effect::ListSessions => { app.update(Msg::Session(SessionMsg::Listed(vec![summary(1, "t", true)]))); }
+                    Effect::ListModels => { app.update(Msg::Models(ModelsMsg::Offered(Vec::new()))); }
+                    _ => {}
+                }
+            }
+            let area = ratatui::layout::Rect::new(0, 0, app.size.0, app.size.1);
+            let mut buffer = ratatui::buffer::Buffer::empty(area);
+            if let Some(at) = view.draw(&app, area, &mut buffer) {
+                prop_assert!(area.contains(at), "{at:?} in {area:?}");
+            }
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! Real models for the tests, and an engine to ask.
-#![allow(dead_code, reason = "each test program uses its own part of this")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, sync_channel};
