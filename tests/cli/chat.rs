@@ -8,7 +8,7 @@ use zord::chat::{Message, Role};
 use zord::engine::{ChatRequest, Stop};
 
 use crate::program::{DONE, Ran, Zord, has_keys, lines, pieces};
-use crate::real::{self, Asked, plan};
+use crate::real::{self, Asked, one_thread};
 
 const SUM: &str = "What is 2+2?";
 /// Far from any honest latency, and from the time that the whole answer would take.
@@ -23,7 +23,7 @@ fn turns(turns: &[(Role, &str)], max_tokens: Option<u32>) -> ChatRequest {
 fn the_program_prints_what_the_engine_answers() {
     let Some(model) = real::smollm2() else { return };
     let zord = Zord::with(&model);
-    let mut engine = Asked::local(model, plan(1024));
+    let mut engine = Asked::local(model, one_thread());
     let (text, _, stats) = engine.chat(turns(&[(Role::User, SUM)], None));
     let polite = turns(&[(Role::System, "You are a pirate."), (Role::User, SUM)], Some(24));
     let (pirate, ..) = engine.chat(polite);

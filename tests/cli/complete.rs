@@ -4,7 +4,7 @@ use serde_json::json;
 use zord::engine::{CompleteRequest, Sampling, Work};
 
 use crate::program::{Zord, has_keys};
-use crate::real::{self, Asked, plan};
+use crate::real::{self, Asked, one_thread};
 
 const KEYS: [&str; 7] = ["text", "alternatives", "prefilled_tokens", "generated_tokens", "cached", "ms", "method"];
 const PREFIX: &str = "def is_even(n):\n    return n %";
@@ -20,7 +20,7 @@ fn a_place_in_a_file_and_the_same_on_stdin_are_continued_alike() {
         stop: vec!["\n\n".into()],
         ignore_end: false,
     };
-    let mut engine = Asked::local(model, plan(1024));
+    let mut engine = Asked::local(model, one_thread());
     let (want, ..) = real::generated(engine.work(Work::Complete(request)).1);
     engine.stop();
 

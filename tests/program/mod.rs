@@ -55,7 +55,9 @@ impl Zord {
     pub fn with(model: &Path) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let zord = Self { _turn: Some(turn), ..Self::new() };
-        let text = format!("model = '{}'\n[context]\nsize = 1024\n[chat]\npreset = 'greedy'\n", model.display());
+        // One thread: spinning against other programs of the same machine takes far longer than computing.
+        let text = "[context]\nsize = 1024\n[threads]\ncount = 1\npin = false\n[chat]\npreset = 'greedy'\n";
+        let text = format!("model = '{}'\n{text}", model.display());
         zord.write("config.toml", text);
         zord
     }
