@@ -14,7 +14,7 @@ use super::start::Sink;
 use super::{
     Cancel, ChatRequest, CompleteRequest, Event, Facts, Job, Outcome, RemoteSpec, Sampling, Stats, Stop, Work,
 };
-use crate::chat::compact;
+use crate::chat::compact::{self, Fit};
 use crate::error::{Advise, chain};
 use crate::models::net;
 
@@ -137,7 +137,7 @@ impl Server {
             Work::Chat(request) if request.raw => {
                 let prompt = request.turns.last().map(|turn| turn.content.clone()).unwrap_or_default();
                 let body = json!({"prompt": prompt});
-                self.generate(job, "completions", body, request, sink).await
+                self.generate(job, "completions", body, request, None, sink).await
             }
             Work::Chat(request) => self.chat(job, request, sink).await,
             Work::Complete(CompleteRequest { prefix, sampling, max_tokens, stop, .. }) => {
@@ -147,7 +147,7 @@ impl Server {
                     stop: stop.clone(),
                     ..ChatRequest::default()
                 };
-                self.generate(job, "completions", json!({"prompt": prefix}), &request, sink).await
+                self.generate(job, "completions", json!({"prompt": prefix}), &request, None, sink).await
             }
             // A server tells no token counts of its own in this interface; four bytes a token is near for code.
             Work::Count(text) => Ok(Outcome::Counted(text.len().div_ceil(4) as u32)),
@@ -161,30 +161,35 @@ impl Server {
     async fn chat(&self, job: &Job, request: &ChatRequest, sink: &mut Sink) -> Result<Outcome, RemoteError> {
         let size = |turns: &[crate::chat::Message]| turns.iter().map(|turn| turn.content.len() + 16).sum::<usize>();
         let mut turns = request.turns.clone();
-        let mut dropped = 0;
+        let mut room = size(&turns);
+        let mut cut = None;
         loop {
-            let error = match self.generate(job, "chat/completions", json!({"messages": turns}), request, sink).await {
+            let body = json!({"messages": turns});
+            let error = match self.generate(job, "chat/completions", body, request, cut.take(), sink).await {
                 Err(error) if too_long(&error) => error,
                 done => return done,
             };
-            let Ok(fit) = compact::fit(&turns, size(&turns) * 2 / 3, |turns| Ok::<_, ()>(size(turns))) else {
+            room = room * 2 / 3;
+            let Ok(fit) = compact::fit(&request.turns, room, |turns| Ok::<_, ()>(size(turns))) else {
                 return Err(error);
             };
-            if fit.turns == turns || size(&fit.turns) < 64 {
+            if room < 64 || size(&fit.turns) < 64 {
                 return Err(error);
             }
-            dropped += fit.dropped;
-            sink(Event::Cut { job: job.id, turns: dropped, trimmed_lines: fit.trimmed_lines, summary: None });
+            let Fit { dropped, trimmed_lines, .. } = fit;
+            cut = Some(Event::Cut { job: job.id, turns: dropped, trimmed_lines, summary: None });
             turns = fit.turns;
         }
     }
 
+    /// One request; `cut` is told when the server takes it, before its first piece.
     async fn generate(
         &self,
         job: &Job,
         path: &str,
         mut body: Value,
         request: &ChatRequest,
+        mut cut: Option<Event>,
         sink: &mut Sink,
     ) -> Result<Outcome, RemoteError> {
         let mut answer = Answer::new(request, Instant::now());
@@ -199,9 +204,13 @@ impl Server {
         }
         put_sampling(&mut body, &request.sampling);
         let post = self.client.post(format!("{}/{path}", self.base)).json(&body);
-        let mut tell = |text| sink(Event::Piece { job: job.id, text });
+        let mut tell = |text| {
+            cut.take().into_iter().for_each(&mut *sink);
+            sink(Event::Piece { job: job.id, text });
+        };
         let stop = self.stream(&job.cancel, post, &mut answer, &mut tell).await?;
         answer.rest(tell);
+        cut.into_iter().for_each(sink);
         Ok(answer.outcome(stop))
     }
 
@@ -227,7 +236,8 @@ impl Server {
                     }
                 };
             };
-            for part in lines.push(&chunk).map_err(|reason| self.language(&reason))? {
+            for part in lines.push(&chunk) {
+                let part = part.map_err(|reason| self.language(&reason))?;
                 if answer
                     .take(part, &mut *tell)
                     .map_err(|reason| RemoteError::Broken { url: self.base.clone(), reason })?
