@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws a terminal's content as a PNG, for the README.
 
-usage: tmux capture-pane -e -p -t TARGET | screenshot.py OUT.png [--columns N] [--light]
+usage: tmux capture-pane -e -p -N -t TARGET | screenshot.py OUT.png [--columns N] [--light]
 
 Reads lines with colours (SGR sequences) on stdin. Needs Pillow and DejaVu Sans Mono; a font for Chinese characters is
 used where there is one (Debian: fonts-dejavu-core fonts-wqy-zenhei, python3-pil).

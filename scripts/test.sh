@@ -32,7 +32,7 @@ skip() {
   say "── $1: SKIPPED, $2"
 }
 
-documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --document-private-items --quiet; }
+documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --quiet; }
 
 # clippy FEATURE FLAGS…: always --release, so that llama.cpp is built once
 clippy() { cargo clippy --release --locked --all-targets --quiet "$@" -- -D warnings; }

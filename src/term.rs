@@ -67,8 +67,9 @@ impl Screen {
 
     /// Forgets what is on the screen, so that the next frame is drawn whole.
     pub fn redraw(&mut self) {
-        // the next frame shows it if this failed
-        let _ = self.terminal.clear();
+        // not `clear`: it asks the terminal where the cursor is, and waits for an answer that the key reader may eat
+        let (width, height) = self.size();
+        let _ = self.terminal.resize(ratatui::layout::Rect { x: 0, y: 0, width, height });
     }
 
     /// Takes the mouse, or leaves it to the terminal.

@@ -40,24 +40,24 @@ pub const COMMANDS: &[Command] = &[
     command("help", "[GUIDE]", "keys, commands, guides", program::help),
     command("new", "", "begin a new conversation", chat::new),
     command("stop", "", "stop the answer", chat::stop),
-    command("regenerate", "", "answer once more, beside this one", chat::regenerate),
-    command("edit", "[N]", "write a message anew, as a branch", chat::edit),
+    command("regenerate", "", "answer once more, as a branch", chat::regenerate),
+    command("edit", "[N]", "write a message anew", chat::edit),
     command("branch", "[next|prev]", "walk between branches", chat::branch),
-    command("copy", "[N|all]", "copy code block N, or the answer", chat::copy),
-    command("attach", "FILE", "put a file or folder into the message", chat::attach),
+    command("copy", "[N|all]", "copy the answer, or block N", chat::copy),
+    command("attach", "FILE", "show it a file or a folder", chat::attach),
     command("model", "[NAME]", "choose the model, or get one", program::model),
-    command("preset", "[NAME]", "how freely the model chooses words", program::preset),
-    command("sessions", "[WORDS]", "earlier conversations; find, go on", chat::sessions),
-    command("export", "[FILE]", "write the conversation as Markdown", chat::export),
-    command("system", "[TEXT|off]", "what the model is told beforehand", chat::system),
+    command("preset", "[NAME]", "how freely it chooses words", program::preset),
+    command("sessions", "[WORDS]", "find and open conversations", chat::sessions),
+    command("export", "[FILE]", "write a Markdown file", chat::export),
+    command("system", "[TEXT|off]", "what the model is told first", chat::system),
     command("title", "TEXT", "name the conversation", chat::title),
     command("lora", "[FILE [SCALE]|off]", "adapters over the model", program::lora),
     command("context", "[drop|summarise]", "what happens when it is full", program::context),
     command("plan", "", "what memory is used for", program::plan),
     command("thinking", "", "unfold or fold thinking", program::thinking),
     command("theme", "[NAME]", "auto, dark, light, plain", program::theme),
-    command("mouse", "", "let the wheel scroll, or a tap type", program::mouse),
-    command("quit", "", "leave; the conversation is kept", program::quit),
+    command("mouse", "", "wheel scrolls, or tap types", program::mouse),
+    command("quit", "", "leave; all is kept", program::quit),
 ];
 
 /// Other names for commands.
@@ -98,7 +98,9 @@ pub fn matching(typed: &str) -> Vec<&'static Command> {
     let typed = typed.to_lowercase();
     let starts = |command: &&Command| command.name.starts_with(&typed);
     let alias = |command: &&Command| ALIASES.iter().any(|(a, real)| *real == command.name && a.starts_with(&typed));
-    let contains = |command: &&Command| command.name.contains(&typed) || command.about.to_lowercase().contains(&typed);
+    // a letter or two would find half of the words there are
+    let told = |command: &&Command| typed.len() > 2 && command.about.to_lowercase().contains(&typed);
+    let contains = |command: &&Command| (typed.len() > 1 && command.name.contains(&typed)) || told(command);
     let mut found: Vec<&'static Command> = COMMANDS.iter().filter(starts).collect();
     let mut also = |wanted: &dyn Fn(&&Command) -> bool| {
         for command in COMMANDS.iter().filter(wanted) {
@@ -142,7 +144,7 @@ mod tests {
     fn names_are_unique_and_fit_a_phone() {
         for (n, one) in COMMANDS.iter().enumerate() {
             assert!(COMMANDS[..n].iter().all(|other| other.name != one.name), "{one:?}");
-            assert!(one.name.len() <= 10 && one.about.len() <= 38, "{one:?} does not fit 45 columns");
+            assert!(one.name.len() <= 10 && one.about.len() <= 31, "{one:?} does not fit 45 columns");
         }
         assert!(ALIASES.iter().all(|(alias, real)| find(alias).is_some_and(|command| command.name == *real)));
     }

@@ -59,9 +59,9 @@ pub(crate) fn branch(app: &mut App, args: &str, out: &mut Out) {
 /// Without an argument the last answer; `all`: choose among all blocks; a number: that block.
 pub(crate) fn copy(app: &mut App, args: &str, out: &mut Out) {
     let answers: Vec<_> = app.path.iter().filter_map(|id| app.conversation.node(*id)).collect();
-    let answers = answers.into_iter().filter(|node| node.role == Role::Assistant && !node.text.is_empty());
+    let mut answers = answers.into_iter().filter(|node| node.role == Role::Assistant && !node.text.is_empty());
     if args.is_empty() || args == "answer" {
-        match answers.last() {
+        match answers.next_back() {
             Some(node) => out.push(Effect::Copy {
                 text: clean::pasted(thinking::strip(&node.text).trim()),
                 what: "the last answer".into(),

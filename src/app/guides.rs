@@ -41,19 +41,19 @@ const GUIDES: &[Guide] = &[
     Guide {
         name: "conversations",
         title: "Conversations",
-        about: "branches, sessions, what is kept",
+        about: "branches, what is kept",
         text: Text::File(include_str!("../../assets/guides/conversations.md")),
     },
     Guide {
         name: "models",
         title: "Models",
-        about: "choosing, getting, presets, memory",
+        about: "choosing, memory, presets",
         text: Text::File(include_str!("../../assets/guides/models.md")),
     },
     Guide {
         name: "memory",
         title: "Memory",
-        about: "the plan, the budget, when it gets short",
+        about: "plan, budget, when it is short",
         text: Text::File(include_str!("../../assets/guides/memory.md")),
     },
     Guide {
@@ -65,13 +65,13 @@ const GUIDES: &[Guide] = &[
     Guide {
         name: "remote",
         title: "A model elsewhere",
-        about: "a server at home, or any other",
+        about: "a server at home",
         text: Text::File(include_str!("../../assets/guides/remote.md")),
     },
     Guide {
         name: "phone",
         title: "On a phone",
-        about: "Termux: keyboard, clipboard, staying alive",
+        about: "keyboard, clipboard, Termux",
         text: Text::File(include_str!("../../assets/guides/phone.md")),
     },
 ];
@@ -126,6 +126,7 @@ mod tests {
     fn every_guide_begins_with_its_title_and_can_be_found() {
         for guide in all() {
             assert!(guide.text().starts_with("# "), "{}", guide.name);
+            assert!(guide.title.len() + guide.about.len() + 3 <= 45, "{} does not fit a phone", guide.name);
             assert_eq!(find(guide.name).map(|found| found.name), Some(guide.name));
         }
         assert_eq!(find("conv").map(|found| found.name), Some("conversations"));

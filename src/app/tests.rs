@@ -1,10 +1,11 @@
 //! What `update` does, without any I/O: a state, messages, effects.
 
+mod overlays;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;
 
 use super::msg::*;
-use super::overlay::Overlay;
 use super::*;
 use crate::chat::Role;
 use crate::chat::journal::SessionId;
@@ -86,11 +87,13 @@ fn asked(effects: &[Effect]) -> Option<&Ask> {
 }
 
 fn written(effects: &[Effect]) -> Vec<&Entry> {
-    let entry = |effect| match effect {
-        &Effect::Journal(ref entry) => Some(entry),
-        _ => None,
-    };
-    effects.iter().filter_map(entry).collect()
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Journal(entry) => Some(entry),
+            _ => None,
+        })
+        .collect()
 }
 
 fn told(app: &App) -> String {
@@ -134,22 +137,16 @@ fn the_journal_gets_what_was_written_within_a_second() {
 fn the_journal_alone_gives_the_same_conversation() {
     let mut app = ready(SIZE);
     let mut entries = vec![Entry::session(app.conversation.id().clone(), 1_700_000_000, "tiny")];
-    let mut keep = |effects: Vec<Effect>| {
-        entries.extend(effects.into_iter().filter_map(|effect| match effect {
-            Effect::Journal(entry) => Some(entry),
-            _ => None,
-        }));
-    };
-    keep(say(&mut app, "one"));
-    keep(piece(&mut app, "1"));
-    keep(done(&mut app, Stop::End));
-    app.command("regenerate", "", &mut Vec::new());
-    let mut out = Vec::new();
-    app.stop_answer(&mut out);
-    let mut app = ready(SIZE);
-    let _ = Conversation::from_entries(&entries).map(|conversation| app.conversation = conversation).unwrap();
-    assert_eq!(app.conversation.turns().len(), 2);
-    assert_eq!(app.conversation.turns()[1].content, "1");
+    let mut effects = say(&mut app, "one");
+    effects.extend(piece(&mut app, "1"));
+    effects.extend(done(&mut app, Stop::End));
+    effects.extend(press(&mut app, KeyCode::Char('r'), KeyModifiers::ALT));
+    effects.extend(piece(&mut app, "uno"));
+    effects.extend(done(&mut app, Stop::Cancelled));
+    entries.extend(written(&effects).into_iter().cloned());
+    let read = Conversation::from_entries(&entries).unwrap();
+    assert_eq!(read.path(), app.path);
+    assert_eq!(read.nodes(), app.conversation.nodes());
 }
 
 #[test]
@@ -343,160 +340,9 @@ fn scrolled_away_new_text_is_marked_and_not_followed() {
     assert!(!app.unread);
 }
 
-#[test]
-fn the_palette_completes_and_runs() {
-    let mut app = ready(SIZE);
-    type_in(&mut app, "/the");
-    let Some(Overlay::Palette(palette)) = &app.overlay else { panic!() };
-    assert_eq!(palette.commands[0].name, "theme");
-    key(&mut app, KeyCode::Tab);
-    assert_eq!(app.composer.buffer.text(), "/theme ");
-    type_in(&mut app, "light");
-    assert!(app.overlay.is_none());
-    key(&mut app, KeyCode::Enter);
-    assert_eq!(app.settings.theme, look::Choice::Light);
-    type_in(&mut app, "/quit");
-    assert!(key(&mut app, KeyCode::Enter).contains(&Effect::Quit));
-}
-
-#[test]
-fn an_unknown_command_is_answered_and_not_sent() {
-    let mut app = ready(SIZE);
-    assert!(asked(&say(&mut app, "/modle")).is_none());
-    assert!(told(&app).contains("/modle"));
-    assert!(asked(&say(&mut app, "/usr/bin/env fails")).is_some());
-}
-
-#[test]
-fn the_picker_puts_a_mention_into_the_input() {
-    let mut app = ready(SIZE);
-    type_in(&mut app, "see ");
-    assert_eq!(key(&mut app, KeyCode::Char('@')), [Effect::ListFiles]);
-    let names = std::sync::Arc::new(vec!["src/main.rs".to_owned(), "my notes.md".to_owned()]);
-    app.update(Msg::Files(FilesMsg::Listed { names, more: false }));
-    type_in(&mut app, "note");
-    key(&mut app, KeyCode::Enter);
-    assert_eq!(app.composer.buffer.text(), "see @\"my notes.md\" ");
-    assert!(app.overlay.is_none());
-}
-
-#[test]
-fn history_comes_back_at_the_edges_only() {
-    let mut app = ready(SIZE);
-    exchange(&mut app, "first", "1");
-    app.update(Msg::Paste("a\nb".into()));
-    key(&mut app, KeyCode::Up);
-    assert_eq!(app.composer.buffer.text(), "a\nb", "the cursor only went up");
-    key(&mut app, KeyCode::Up);
-    assert_eq!(app.composer.buffer.text(), "first");
-    key(&mut app, KeyCode::Down);
-    assert_eq!(app.composer.buffer.text(), "a\nb");
-}
-
 pub(crate) fn summary(n: u32, title: &str, interrupted: bool) -> Summary {
     let id = SessionId::new(1_690_000_000_000 + u64::from(n), n);
     Summary { id, title: title.into(), model: "tiny".into(), updated: 1_699_990_000, messages: 4, interrupted }
-}
-
-#[test]
-fn a_cut_off_conversation_is_offered_and_typing_goes_past_it() {
-    let offer = || Msg::Session(SessionMsg::Offer(summary(1, "old", true)));
-    let mut app = ready(SIZE);
-    app.update(offer());
-    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(1, "old", true).id)]);
-    let mut app = ready(SIZE);
-    app.update(offer());
-    type_in(&mut app, "hello");
-    assert!(app.overlay.is_none() && app.composer.buffer.text() == "hello");
-    app.update(offer());
-    assert!(app.overlay.is_none(), "not while someone writes");
-}
-
-#[test]
-fn sessions_are_found_by_what_was_said_and_late_answers_are_ignored() {
-    let mut app = ready(SIZE);
-    let effects = press(&mut app, KeyCode::Char('s'), KeyModifiers::ALT);
-    assert_eq!(effects, [Effect::ListSessions]);
-    app.update(Msg::Session(SessionMsg::Listed(vec![summary(1, "alpha", false), summary(2, "beta", false)])));
-    type_in(&mut app, "b");
-    assert_eq!(key(&mut app, KeyCode::Char('e')), [Effect::SearchSessions("be".into())]);
-    app.update(Msg::Session(SessionMsg::Found { query: "b".into(), hits: Vec::new() }));
-    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(2, "beta", false).id)]);
-}
-
-#[test]
-fn without_a_model_the_first_screen_lists_fetches_and_loads_one() {
-    let mut app = fresh(SIZE);
-    app.model = Model::new(None, Vec::new());
-    assert_eq!(app.begin(), [Effect::ListModels]);
-    let offer = Offer {
-        name: "coder".into(),
-        about: "small".into(),
-        bytes: 1 << 29,
-        installed: false,
-        fits: Ok(()),
-        recommended: true,
-    };
-    let large = Offer { name: "large".into(), fits: Err("too much".into()), recommended: false, ..offer.clone() };
-    app.update(Msg::Models(ModelsMsg::Offered(vec![large, offer])));
-    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::Pull("coder".into())]);
-    app.update(Msg::Models(ModelsMsg::Progress { name: "coder".into(), done: 10, total: Some(20) }));
-    assert_eq!(key(&mut app, KeyCode::Esc), [Effect::CancelPull]);
-    app.update(Msg::Models(ModelsMsg::Cancelled));
-    key(&mut app, KeyCode::Up);
-    assert_eq!(key(&mut app, KeyCode::Enter), [], "what does not fit is not fetched");
-    assert!(told(&app).contains("too much"));
-    key(&mut app, KeyCode::End);
-    key(&mut app, KeyCode::Enter);
-    app.update(Msg::Paste("/models/a.gguf\n".into()));
-    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::AddModel("/models/a.gguf".into())]);
-    let effects = app.update(Msg::Models(ModelsMsg::Added("a".into())));
-    assert_eq!(effects, [Effect::StartEngine(Load { model: Some("a".into()), lora: Vec::new() })]);
-}
-
-#[test]
-fn leaving_waits_for_the_answer_to_stop_and_the_cache_to_be_written() {
-    let mut app = ready(SIZE);
-    say(&mut app, "why?");
-    let mut out = Vec::new();
-    app.command("quit", "", &mut out);
-    assert!(matches!(out[..], [Effect::Cancel(_)]));
-    assert!(app.update(Msg::Now(app.clock + 10)).is_empty());
-    assert!(done(&mut app, Stop::Cancelled).contains(&Effect::Quit));
-}
-
-#[test]
-fn memory_pressure_saves_the_cache_before_it_is_given_up() {
-    let mut app = ready(SIZE);
-    exchange(&mut app, "why?", "because");
-    let effects = app.update(Msg::Pressure);
-    let [Effect::SaveCache(job, _)] = effects[..] else { panic!("{effects:?}") };
-    let effects = app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Saved(300) }));
-    let [Effect::ReleaseCache(job)] = effects[..] else { panic!("{effects:?}") };
-    app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Released }));
-    let effects = say(&mut app, "and?");
-    let place = |wanted: fn(&Effect) -> bool| effects.iter().position(wanted).unwrap();
-    assert!(place(|e| matches!(e, Effect::RestoreCache(..))) < place(|e| matches!(e, Effect::Ask(_))));
-}
-
-#[test]
-fn an_idle_program_asks_for_no_wakeups() {
-    let mut app = ready(SIZE);
-    assert_eq!(app.wakes_at(), None);
-    exchange(&mut app, "why?", "because");
-    assert_eq!(app.wakes_at(), None, "300 tokens are not worth a snapshot by themselves");
-}
-
-#[test]
-fn another_model_is_refused_while_an_answer_runs() {
-    let mut app = ready(SIZE);
-    say(&mut app, "why?");
-    let mut out = Vec::new();
-    app.command("model", "other", &mut out);
-    assert_eq!(out, []);
-    done(&mut app, Stop::End);
-    app.command("model", "other", &mut out);
-    assert!(matches!(&out[..], [.., Effect::StartEngine(Load { model: Some(name), .. })] if name == "other"));
 }
 
 /// Any key that a terminal may send.

@@ -57,6 +57,8 @@ pub struct Policy {
     pub flash: Option<bool>,
     /// Sequences in the context (1: chat only).
     pub n_seq: u32,
+    /// Whether the engine may draft tokens and verify them, which takes more rows of logits.
+    pub speculate: bool,
     /// The last run ended uncleanly: plan lower.
     pub careful: bool,
 }

@@ -8,8 +8,9 @@ use super::{KvType, Plan};
 use crate::device::Features;
 use crate::weights::gguf::GgmlType;
 
-/// Rows of logits that are kept at most: a draft of fifteen tokens is verified in one batch (`n_outputs_max`).
-pub const OUTPUT_ROWS: u64 = 16;
+/// Rows of logits that are kept while a draft of fifteen tokens is verified in one batch. The engine allows as many
+/// (`n_outputs_max`) without drafting too, and then touches one.
+const DRAFT_ROWS: u64 = 16;
 
 const MIB: u64 = 1 << 20;
 /// Pages of the program's own file and its libraries that are touched, in bytes.
@@ -42,6 +43,8 @@ pub struct Choice {
     pub n_ubatch: u32,
     /// Sequences.
     pub n_seq: u32,
+    /// Tokens may be drafted.
+    pub speculate: bool,
     /// Threads.
     pub threads: u32,
     /// Flash attention.
@@ -142,8 +145,8 @@ fn compute_bytes(shape: &Shape, choice: &Choice) -> u64 {
     let feed_forward = batch * 4 * (3 * hidden + 4 * embedding + 72);
     let attention = batch * 4 * (4 * embedding + 2 * queries + 2 * kv);
     let scores = if choice.flash { 0 } else { batch * 4 * u64::from(shape.heads) * cells };
-    // The logits reuse what the layers left (one row for the chat, `OUTPUT_ROWS` when a draft is verified).
-    let logits = OUTPUT_ROWS * 4 * (shape.vocabulary + 2 * embedding);
+    // The logits reuse what the layers left.
+    let logits = output_rows(choice) * 4 * (shape.vocabulary + 2 * embedding);
     mask + feed_forward.max(attention + scores).max(logits) + work_bytes(shape, choice)
 }
 
@@ -165,6 +168,12 @@ fn work_bytes(shape: &Shape, choice: &Choice) -> u64 {
     product.max(attention)
 }
 
+/// Rows of logits that are used at once (`llama_context::output_reserve` makes room for what a batch asks).
+fn output_rows(choice: &Choice) -> u64 {
+    let most = u64::from(choice.n_ubatch);
+    if choice.speculate { DRAFT_ROWS.min(most) } else { 1 }.max(choice.n_seq.into())
+}
+
 fn vocabulary_bytes(shape: &Shape) -> u64 {
     // Texts of up to fifteen bytes live inside their strings; what is longer is a small part.
     shape.vocabulary * TOKEN_BYTES + shape.vocabulary_bytes + shape.merges * MERGE_BYTES + shape.merge_bytes
@@ -172,8 +181,7 @@ fn vocabulary_bytes(shape: &Shape) -> u64 {
 
 /// Context bookkeeping: the output buffer (`llama_context::output_reserve`), a list of all token ids, cells, the graph.
 fn bookkeeping(shape: &Shape, choice: &Choice) -> u64 {
-    let rows = OUTPUT_ROWS.max(choice.n_seq.into());
-    rows * shape.vocabulary * 4
+    output_rows(choice) * shape.vocabulary * 4
         + shape.vocabulary * 4
         + u64::from(choice.n_ctx) * CELL_BYTES
         + shape.matrices.len() as u64 * GRAPH_BYTES

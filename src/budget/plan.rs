@@ -128,6 +128,7 @@ impl Ladder<'_> {
                 kv_type: if quantized { kv_type } else { KvType::F16 },
                 n_ubatch: policy.n_ubatch.unwrap_or(n_ubatch).clamp(1, n_ctx),
                 n_seq: policy.n_seq.max(1),
+                speculate: policy.speculate,
                 threads: policy.threads.unwrap_or(self.processor.threads).max(1),
                 flash,
                 repack: repack && !policy.careful,

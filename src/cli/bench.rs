@@ -46,7 +46,10 @@ pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
     let mut engine = scene.engine.clone();
     let wanted = args.prompt_tokens + args.gen_tokens;
     engine.ctx = Some(engine.ctx.unwrap_or(0).max(wanted.next_multiple_of(256)));
-    let ready = prepare::ready(&engine, &scene.config, &scene.paths, false)?;
+    // Decoding is measured without drafts, so nothing is planned for them.
+    let mut config = scene.config.clone();
+    config.chat.speculate = false;
+    let ready = prepare::ready(&engine, &config, &scene.paths, false)?;
     let measured = match (&ready.spec, args.tune) {
         (Spec::Local(spec), true) => tune(scene, args, spec)?,
         (_, true) => return Err(Report::usage("a server tunes itself")),

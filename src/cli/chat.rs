@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::stream::Session;
 use super::{Scene, output, prepare};
+use crate::budget::probe::Probe;
 use crate::chat::{Message, Role};
 use crate::engine::{ChatRequest, Event, Outcome, Sampling, Stats, Stop, Work, presets};
 use crate::error::{ExitCode, Report};
@@ -216,5 +217,6 @@ fn done(text: &str, stop: Stop, stats: &Stats) -> serde_json::Value {
     value["type"] = json!("done");
     value["text"] = json!(text);
     value["stop"] = json!(stop);
+    value["peak_rss"] = json!(Probe::new().resident().peak);
     value
 }

@@ -21,7 +21,7 @@ pub(crate) fn print(text: &str) -> Result<(), Report> {
 /// Prints one JSON document, indented.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`fn@print`].
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Report> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Report::failed(error.to_string()))?;
     print(&(text + "\n"))

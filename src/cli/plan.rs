@@ -37,29 +37,114 @@ pub(super) fn run(scene: &Scene, args: &PlanArgs) -> Result<ExitCode, Report> {
         return Ok(ExitCode::Done);
     }
     output::print(&match planned {
-        Ok(plan) => format!("{}\n{}", found.name, table(&plan)),
+        Ok(plan) => page(&found.name, &plan),
         Err(refusal) => refused(&found.name, &refusal),
     })?;
     Ok(ExitCode::Done)
 }
 
-/// A plan as people read it; the TUI's `/plan` shows the same.
-pub(crate) fn table(plan: &Plan) -> String {
-    let row = |name: &str, value: String, note: &str| vec![format!("  {name}"), value, note.to_owned()];
-    let copied = if plan.weights_copied > 0 { "rearranged for speed, in memory of our own" } else { "" };
-    let mut rows = vec![
-        row("weights", bytes(plan.weights), "mapped from the file; the system may take its pages back"),
-        row("  copied", bytes(plan.weights_copied), copied),
-        row("KV cache", bytes(plan.kv), &format!("{} tokens in {}", plan.n_ctx, plan.kv_type.name())),
-        row("compute", bytes(plan.compute), &format!("{} tokens at once", plan.n_ubatch)),
-        row("program", bytes(plan.program), ""),
-        row("total", bytes(plan.total), &format!("of a budget of {}", bytes(plan.budget))),
-        row("threads", plan.threads.to_string(), ""),
+/// Columns a page keeps to: a phone upright.
+const WIDTH: usize = 45;
+
+/// A plan as people read it.
+fn page(name: &str, plan: &Plan) -> String {
+    let rows = [
+        ("weights", plan.weights, "mapped file".to_owned()),
+        ("copied", plan.weights_copied, "weights, rearranged".to_owned()),
+        ("KV cache", plan.kv, format!("{} tokens, {}", plan.n_ctx, plan.kv_type.name())),
+        ("compute", plan.compute, format!("{} tokens at once", plan.n_ubatch)),
+        ("program", plan.program, String::new()),
+        ("total", plan.total, format!("of {}", bytes(plan.budget))),
     ];
-    rows.retain(|row| row[0] != "    copied" || plan.weights_copied > 0);
-    format!("{}  {}\n", output::table(&rows), plan.reason)
+    let rows = rows.into_iter().filter(|row| row.1 > 0);
+    let rows: Vec<_> =
+        rows.map(|(what, size, note)| vec![format!("  {what}"), format!("{:>9}", bytes(size)), note]).collect();
+    let kept = plan.total - plan.weights;
+    let threads = if plan.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", plan.threads) };
+    let notes = [
+        format!("{threads}; {}.", plan.reason),
+        format!("When memory is short, the system may drop pages of the mapped file; {} stay.", bytes(kept)),
+    ];
+    let notes = notes.map(|note| wrapped(&note, WIDTH - 2).join("\n  "));
+    format!("{name} fits\n\n{}\n  {}\n\n  {}\n", output::table(&rows), notes[0], notes[1])
 }
 
 fn refused(name: &str, refusal: &Refusal) -> String {
-    format!("{name} does not fit: {refusal}\n\nhint: {}\n", refusal.hint)
+    let lines = |text: String| wrapped(&text, WIDTH).join("\n");
+    format!("{name} does not fit\n\n{}\n\n{}\n", lines(format!("{refusal}.")), lines(format!("hint: {}", refusal.hint)))
+}
+
+/// Lines of at most `width` columns, broken at spaces; a longer word stands alone. What stands in backticks is to be
+/// typed, and stays on one line where it can.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    use unicode_width::UnicodeWidthStr;
+    let mut words: Vec<String> = Vec::new();
+    let mut open = false;
+    for word in text.split(' ') {
+        match words.last_mut().filter(|_| open) {
+            Some(last) => *last = format!("{last} {word}"),
+            None => words.push(word.to_owned()),
+        }
+        open ^= word.matches('`').count() % 2 == 1;
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut().filter(|line| line.width() + 1 + word.width() <= width) {
+            Some(line) => *line = format!("{line} {word}"),
+            None => lines.push(word),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+    use crate::budget::KvType;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn a_plan_is_read_on_a_phone() {
+        let plan = Plan {
+            n_ctx: 40_960,
+            kv_type: KvType::Q8_0,
+            n_ubatch: 512,
+            threads: 4,
+            weights: 935 * MIB,
+            weights_copied: 596 * MIB,
+            kv: 3570 * MIB,
+            compute: 70 * MIB,
+            program: 61 * MIB,
+            total: 5232 * MIB,
+            budget: 6000 * MIB,
+            reason: "the model was trained for 40960 tokens; a q8_0 cache saves memory".into(),
+            ..Plan::default()
+        };
+        let page = page("qwen3-zero-coder-reasoning-0.8b", &plan);
+        assert!(page.lines().all(|line| line.width() <= WIDTH), "{page}");
+        for line in [
+            "  weights   935.0 MiB  mapped file",
+            "  copied    596.0 MiB  weights, rearranged",
+            "  KV cache    3.5 GiB  40960 tokens, q8_0",
+            "  compute    70.0 MiB  512 tokens at once",
+            "  program    61.0 MiB",
+            "  total       5.1 GiB  of 5.9 GiB",
+            "  4 threads; the model was trained for 40960",
+        ] {
+            assert!(page.lines().any(|is| is == line), "{line} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_what_is_typed_together() {
+        let hint = "`--kv-type q4_0` would fit; so would a context of 39424 tokens: `--ctx 39424`".to_owned();
+        let page = refused("a", &Refusal { need: 4298 * MIB, have: 3584 * MIB, hint });
+        assert!(page.lines().all(|line| line.width() <= WIDTH), "{page}");
+        assert!(page.contains("the model needs 4.2 GiB and the budget is 3.5\nGiB."), "{page}");
+        assert!(page.contains("`--kv-type q4_0`") && page.contains("`--ctx 39424`"), "{page}");
+        assert_eq!(wrapped("", 5), [""]);
+    }
 }

@@ -85,6 +85,7 @@ pub fn policy(options: &EngineOptions, config: &Config, tuned: &Tuned) -> Policy
         threads: options.threads.or(config.threads.count).or(tuned.threads),
         flash: config.threads.flash.or(tuned.flash),
         n_seq: 1,
+        speculate: config.chat.speculate,
         careful: false,
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn run(scene: Scene, path: Option<PathBuf>) -> Result<ExitCode, Repor
     if let Some(marker) = marker {
         marker.clear();
     }
-    outcome.map(|()| ExitCode::Done)
+    outcome
 }
 
 /// The folder to open, and what to begin the input with.
@@ -45,7 +45,7 @@ fn place(path: Option<&Path>) -> Result<(PathBuf, String), Report> {
     Ok((here, mentions::written(&file.to_string_lossy())))
 }
 
-fn start(scene: Scene, folder: PathBuf, input: String, unclean: bool) -> Result<(), Report> {
+fn start(scene: Scene, folder: PathBuf, input: String, unclean: bool) -> Result<ExitCode, Report> {
     let Scene { paths, config, engine: options } = scene;
     let remote = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()));
     let model = remote.or_else(|| prepare::chosen(&options, &config, &paths));

@@ -1,4 +1,11 @@
 //! Which processors there are and how fast: sysfs, the affinity mask, siblings on one core.
+//!
+//! "The fastest cluster" is taken loosely. Taken by the letter it is a single prime core on most phones since 2019
+//! (1 + 3 + 4, 1 + 4 + 3), and one core is slower than it and three big ones together: every operation of a model is
+//! split evenly, so four threads that wait for the slowest of them still do 4 × 0.8 of the prime core's work. What must
+//! stay out are the little cores, at a third of the speed and less, for which the others would wait. So a cluster counts
+//! as fast from 60 % of the best capacity or, where the kernel tells none, 80 % of the best frequency: big cores lie
+//! at 0.7 and more, little ones at 0.4 and less of the capacity, and of the frequency at 0.8 and 0.75.
 
 use std::collections::BTreeMap;
 use std::path::Path;

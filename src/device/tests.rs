@@ -39,6 +39,25 @@ fn the_same_without_capacities() {
     assert_eq!((device.threads(), device.cpus(4)), (4, vec![7, 3, 4, 5]));
 }
 
+/// Processors by number as their makers publish them: how many at which frequency in MHz, and what must come of it.
+const PHONES: [(&str, &[(usize, u64)], &[usize]); 6] = [
+    ("Snapdragon 8 Gen 2", &[(3, 2016), (4, 2803), (1, 3187)], &[7, 3, 4, 5]),
+    ("Snapdragon 8 Elite", &[(6, 3533), (2, 4320)], &[6, 7, 0, 1]),
+    ("Snapdragon 778G", &[(4, 1804), (3, 2208), (1, 2400)], &[7, 4, 5, 6]),
+    ("Tensor G3", &[(4, 1704), (4, 2367), (1, 2914)], &[8, 4, 5, 6]),
+    ("Dimensity 9300", &[(4, 2000), (3, 2850), (1, 3250)], &[7, 4, 5, 6]),
+    ("Exynos 9810", &[(4, 1794), (4, 2704)], &[4, 5, 6, 7]),
+];
+
+#[test]
+fn phones_of_the_last_years_use_four_threads_and_no_little_core() {
+    for (name, layout, expected) in PHONES {
+        let cpus: Vec<(u64, u64)> = layout.iter().flat_map(|&(count, mhz)| vec![(mhz * 1000, 0); count]).collect();
+        let device = device(&Tree::new().cpus(&cpus), None);
+        assert_eq!((device.threads(), device.cpus(4).as_slice()), (4, expected), "{name}");
+    }
+}
+
 #[test]
 fn two_fast_and_six_nearly_as_fast_give_four() {
     // Snapdragon 8 Elite: no slow processors, and not all alike.

@@ -316,8 +316,8 @@ impl Answer {
     /// Takes one message of the stream; `true` when it was the last.
     fn take(&mut self, part: Part, mut tell: impl FnMut(String)) -> Result<bool, String> {
         match part {
-            Part::End => return Ok(true),
-            Part::Error(text) => return Err(text),
+            Part::End => Ok(true),
+            Part::Error(text) => Err(text),
             Part::Message(message) => {
                 let choice = &message["choices"][0];
                 let delta = &choice["delta"];

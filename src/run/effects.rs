@@ -9,7 +9,7 @@ use super::{Desk, Told, clipboard, files, history, notice, now_ms, services};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
 use crate::chat::journal::SessionId;
 use crate::engine::{Cancel, ChatRequest, JobId, Work};
-use crate::error::Report;
+use crate::error::{ExitCode, Report};
 
 /// Characters of a title in the name of an exported file.
 const TITLE: usize = 40;
@@ -81,7 +81,7 @@ impl Desk {
                 Effect::Mouse(ours) => self.screen.mouse(ours),
                 Effect::Redraw => self.screen.redraw(),
                 Effect::Suspend => self.suspend(),
-                Effect::Quit => self.quit = true,
+                Effect::Quit => self.quit = Some(ExitCode::Done),
             }
         }
     }

@@ -9,6 +9,7 @@
 //! | `effects` | carrying out what is wanted |
 //! | `engine` | the engine in use, and the change to another |
 //! | `journal` | writing conversations, on a thread of its own |
+//! | `signals` | those that matter to someone who holds a terminal |
 //! | `files`, `history`, `clipboard` | what their names say |
 
 mod clipboard;
@@ -18,14 +19,14 @@ mod files;
 mod history;
 mod journal;
 pub mod services;
+mod signals;
 pub mod start;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossterm::event::{Event as TerminalEvent, EventStream, MouseEventKind};
 use futures_util::StreamExt;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use signal_hook::consts::{SIGCONT, SIGTSTP};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::app::msg::{Effect, Level, Msg, SessionMsg};
@@ -33,12 +34,13 @@ use crate::app::{App, Settings, Setup};
 use crate::chat::journal::SessionId;
 use crate::chat::store::{Store, Writer};
 use crate::chat::tree::Conversation;
-use crate::error::Report;
+use crate::error::{ExitCode, Report};
 use crate::term::Screen;
 use crate::ui::View;
 use crate::ui::highlight::Highlighter;
 use crate::ui::theme::Ability;
 use journal::Journal;
+use signals::Signals;
 use start::{Prepared, Start};
 
 /// What waits in the channel at most; a faster engine waits for the screen.
@@ -66,16 +68,17 @@ pub(crate) enum Told {
     Drawable,
 }
 
-/// Runs the terminal interface until the person leaves.
+/// Runs the terminal interface until the person leaves, or a signal ends it.
 ///
 /// # Errors
 /// There is no terminal, or it went away.
-pub async fn tui(start: Start) -> Result<(), Report> {
+pub async fn tui(start: Start) -> Result<ExitCode, Report> {
     let screen = Screen::take()?;
     let mut desk = Desk::new(start, screen);
     let outcome = desk.run().await;
+    let code = desk.quit.unwrap_or(ExitCode::Done);
     desk.close().await;
-    outcome
+    outcome.map(|()| code)
 }
 
 /// Everything the loop holds.
@@ -96,7 +99,7 @@ struct Desk {
     history: std::path::PathBuf,
     drawn: Option<Instant>,
     dirty: bool,
-    quit: bool,
+    quit: Option<ExitCode>,
 }
 
 /// Milliseconds since 1970.
@@ -165,7 +168,7 @@ impl Desk {
             history,
             drawn: None,
             dirty: true,
-            quit: false,
+            quit: None,
             start,
         }
     }
@@ -179,7 +182,7 @@ impl Desk {
         let wanted = self.app.begin();
         self.carry_out(wanted);
         self.open_or_offer();
-        while !self.quit {
+        while self.quit.is_none() {
             let deadline = self.deadline();
             let keys = &mut self.keys;
             let event = async {
@@ -294,7 +297,7 @@ impl Desk {
                 self.tell(Msg::Resize(columns, rows));
             }
             // the journal is finished and the terminal given back on the way out
-            _ => self.quit = true,
+            _ => self.quit = Some(ExitCode::Interrupted),
         }
     }
 
@@ -379,27 +382,6 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The signals that matter to someone who holds a terminal.
-struct Signals(Vec<(i32, Signal)>);
-
-impl Signals {
-    fn new() -> Result<Self, Report> {
-        let one = |number: i32| Some((number, signal(SignalKind::from_raw(number)).ok()?));
-        let all: Vec<_> = [SIGTERM, SIGHUP, SIGINT, SIGTSTP, SIGCONT].into_iter().filter_map(one).collect();
-        if all.is_empty() { Err(Report::failed("cannot listen for signals")) } else { Ok(Self(all)) }
-    }
-
-    async fn next(&mut self) -> i32 {
-        let waits = self.0.iter_mut().map(|(number, signal)| {
-            Box::pin(async move {
-                signal.recv().await;
-                *number
-            })
-        });
-        futures_util::future::select_all(waits).await.0
     }
 }
 

@@ -36,6 +36,11 @@ fn breaks_after(grapheme: &str) -> bool {
     grapheme == " " || grapheme == "\t" || (cells(grapheme) == 2 && !grapheme.is_ascii())
 }
 
+/// Whether a row should not begin with this grapheme: closing marks stay with what they close.
+fn closes(grapheme: &str) -> bool {
+    grapheme.chars().next().is_some_and(|c| ",.;:!?)]}，。；：！？）】」』、…”’".contains(c))
+}
+
 /// The rows of a text, at least one. Words move to the next row whole if they fit there; blanks that do not fit hang past
 /// the edge, where [`place`] keeps the cursor at `width`. A width of zero counts as one.
 pub fn rows(text: &str, width: usize) -> Vec<Row> {
@@ -55,9 +60,13 @@ fn wrap_line(text: &str, line: usize, end: usize, width: usize, rows: &mut Vec<R
     let mut used = 0;
     // (offset behind the break, cells up to there)
     let mut chance: Option<(usize, usize)> = None;
+    let mut before: Option<(usize, usize)> = None;
     for (offset, grapheme) in text[line..end].grapheme_indices(true) {
         let at = line + offset;
         let size = cells(grapheme);
+        if closes(grapheme) && !text[..at].ends_with([' ', '\t']) && chance.is_some_and(|(behind, _)| behind == at) {
+            chance = before;
+        }
         while used + size > width && at > start && grapheme != " " {
             match chance.take().filter(|(behind, _)| *behind > start) {
                 Some((behind, before)) => {
@@ -74,6 +83,7 @@ fn wrap_line(text: &str, line: usize, end: usize, width: usize, rows: &mut Vec<R
         }
         used += size;
         if breaks_after(grapheme) {
+            before = chance;
             chance = Some((at + grapheme.len(), used));
         }
     }
@@ -123,6 +133,7 @@ mod tests {
     fn wide_characters_are_not_cut_in_half() {
         assert_eq!(shown("中文字", 5), ["中文", "字"]);
         assert_eq!(shown("中文字", 1), ["中", "文", "字"]);
+        assert_eq!(shown("中文字,中", 6), ["中文", "字,中"]);
         assert_eq!(shown("中é\t", 4), ["中", "é", "\t"]);
         assert_eq!(shown("e\u{301}e\u{301}e\u{301}", 2), ["e\u{301}e\u{301}", "e\u{301}"]);
     }

@@ -3,6 +3,7 @@
 //! Prints a Markdown table; each figure is the median of the rounds, each ratio the median of the ratios within a round,
 //! so that a machine that changes its speed midway changes neither much. Nothing here can fail for being slow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark stops where it cannot go on")]
+#![allow(missing_docs, unreachable_pub, reason = "nobody uses this from outside")]
 
 #[path = "chat/peer.rs"]
 mod peer;

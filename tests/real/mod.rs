@@ -1,5 +1,6 @@
 //! Real models for the tests, and an engine to ask.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test must be able to fail, in its helpers too")]
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, sync_channel};

@@ -1,7 +1,7 @@
 //! The way out when nothing fits: a shorter context, a smaller quantization, or a smaller model.
 
 use super::{CONTEXT_STEP, Ladder};
-use crate::budget::{Refusal, bytes};
+use crate::budget::{KvType, Policy, Refusal, bytes};
 
 /// Quantizations people publish, with the bits they take for a parameter in models of the mission's size
 /// (llama.cpp's `tools/quantize/README.md`, and the Qwen2.5-Coder-1.5B files).
@@ -15,7 +15,16 @@ pub(super) fn refusal(ladder: &Ladder<'_>) -> Refusal {
     let asked = ladder.policy.n_ctx.map_or(SHORTEST, |n_ctx| ladder.padded(n_ctx));
     let smallest = |n_ctx| ladder.smallest(n_ctx).map_or(u64::MAX, |plan| plan.total);
     let need = smallest(asked);
-    let hint = shorter(ladder, asked)
+    let hint = match (smaller_cache(ladder, asked), shorter(ladder, asked)) {
+        (Some(kv_type), Some(n_ctx)) => Some(format!(
+            "`--kv-type {}` would fit; so would a context of {n_ctx} tokens: `--ctx {n_ctx}`",
+            kv_type.name()
+        )),
+        (Some(kv_type), None) => Some(format!("`--kv-type {}` would fit", kv_type.name())),
+        (None, Some(n_ctx)) => Some(format!("a context of {n_ctx} tokens would fit: `--ctx {n_ctx}`")),
+        (None, None) => None,
+    };
+    let hint = hint
         .or_else(|| released(ladder, asked))
         .or_else(|| smaller(ladder, smallest(ladder.padded(SHORTEST))))
         .unwrap_or_else(|| {
@@ -25,7 +34,7 @@ pub(super) fn refusal(ladder: &Ladder<'_>) -> Refusal {
 }
 
 /// The longest context that would fit with everything else as asked.
-fn shorter(ladder: &Ladder<'_>, asked: u32) -> Option<String> {
+fn shorter(ladder: &Ladder<'_>, asked: u32) -> Option<u32> {
     let fits = |steps: u32| ladder.fitting(steps * CONTEXT_STEP, ladder.budget).is_some();
     let (mut low, mut high) = (SHORTEST / CONTEXT_STEP, asked / CONTEXT_STEP);
     if low >= high || !fits(low) {
@@ -35,15 +44,31 @@ fn shorter(ladder: &Ladder<'_>, asked: u32) -> Option<String> {
         let middle = low.midpoint(high);
         if fits(middle) { low = middle } else { high = middle }
     }
-    Some(format!("a context of {} tokens would fit: `--ctx {}`", low * CONTEXT_STEP, low * CONTEXT_STEP))
+    Some(low * CONTEXT_STEP)
 }
 
-/// It would fit if the settings a person fixed were left to the plan.
+/// The widest of the smaller caches that would fit, where a person fixed a type.
+fn smaller_cache(ladder: &Ladder<'_>, asked: u32) -> Option<KvType> {
+    let fixed = ladder.policy.kv_type?;
+    let smaller: &[KvType] = match fixed {
+        KvType::F16 => &[KvType::Q8_0, KvType::Q4_0],
+        KvType::Q8_0 => &[KvType::Q4_0],
+        KvType::Q4_0 => &[],
+    };
+    smaller.iter().copied().find(|&kv_type| {
+        let policy = Policy { kv_type: Some(kv_type), ..ladder.policy.clone() };
+        let plan = Ladder { policy: &policy, ..*ladder }.fitting(asked, ladder.budget);
+        plan.is_some_and(|plan| plan.kv_type == kv_type)
+    })
+}
+
+/// It would fit if batch and flash attention were left to the plan. Both come from the configuration or from tuning,
+/// over which the configuration goes.
 fn released(ladder: &Ladder<'_>, asked: u32) -> Option<String> {
-    let policy = crate::budget::Policy { kv_type: None, n_ubatch: None, flash: None, ..ladder.policy.clone() };
-    let free = Ladder { policy: &policy, ..*ladder };
-    let plan = free.fitting(asked, ladder.budget)?;
-    Some(format!("a {} cache and a batch of {} would fit", plan.kv_type.name(), plan.n_ubatch))
+    let policy = Policy { n_ubatch: None, flash: None, ..ladder.policy.clone() };
+    let plan = Ladder { policy: &policy, ..*ladder }.fitting(asked, ladder.budget)?;
+    let (n_ubatch, flash) = (plan.n_ubatch, plan.flash);
+    Some(format!("`ubatch = {n_ubatch}` and `flash = {flash}` under `[threads]` in the configuration would fit"))
 }
 
 /// A quantization of the same model, or a smaller model.

@@ -52,10 +52,70 @@ fn forty_two_layers_at_forty_thousand_tokens() {
     let cache = 42 * 2 * 1024 / 32 * 34 * 40_960;
     let refusal = *plan(&shape, &machine(8 * GIB), &policy, &processor()).unwrap_err();
     assert!(refusal.have == MOST && refusal.need > cache && refusal.need < cache + GIB, "{refusal:?}");
-    assert!(refusal.hint.contains("tokens would fit: `--ctx 3"), "{}", refusal.hint);
+    assert!(
+        refusal.hint.contains("`--kv-type q4_0` would fit") && refusal.hint.contains("`--ctx 3"),
+        "{}",
+        refusal.hint
+    );
+    // What is hinted is then planned.
+    let smaller = Policy { kv_type: Some(KvType::Q4_0), ..policy.clone() };
+    let smaller = plan(&shape, &machine(8 * GIB), &smaller, &processor()).unwrap();
+    assert_eq!((smaller.n_ctx, smaller.kv_type, smaller.kv), (40_960, KvType::Q4_0, cache / 34 * 18));
+    let n_ctx = hinted_context(&refusal.hint);
+    let shorter = Policy { n_ctx: Some(n_ctx), ..policy.clone() };
+    let shorter = plan(&shape, &machine(8 * GIB), &shorter, &processor()).unwrap();
+    assert_eq!((shorter.n_ctx, shorter.kv_type), (n_ctx, KvType::Q8_0));
     let plan = plan(&shape, &machine(8 * GIB), &Policy { budget: Some(5 * GIB), ..policy }, &processor()).unwrap();
     assert_eq!((plan.n_ctx, plan.kv_type, plan.kv), (40_960, KvType::Q8_0, cache));
     assert!(plan.total <= 5 * GIB);
+}
+
+/// The number behind `--ctx` in a hint.
+fn hinted_context(hint: &str) -> u32 {
+    hint.rsplit("--ctx ").next().unwrap().trim_end_matches('`').parse().unwrap()
+}
+
+/// What llama.cpp lays out for a llama-like model, summed from the paper's shapes rather than from the header.
+struct ByHand {
+    /// Bytes of all matrices and norms.
+    weights: u64,
+    /// Bytes a token of context takes in the cache.
+    cell: u64,
+    /// Bytes of the feed-forward activations of 512 tokens with the quantized input of its last product: less than that
+    /// no compute buffer can be.
+    least_compute: u64,
+}
+
+#[test]
+fn the_missions_shapes_are_what_arithmetic_gives() {
+    // Q4_K takes 144 bytes for 256 numbers, Q5_K 176, Q6_K 210; norms and biases 4 for one.
+    let (q4, q5, q6) = (|n: u64| n / 256 * 144, |n: u64| n / 256 * 176, |n: u64| n / 256 * 210);
+    // Of 28 layers 3 + 4 at the ends and 7 between have `attn_v` and `ffn_down` in Q6_K; of 42 it is 5 + 6 + 10.
+    let qwen = {
+        let (ffn, attention, v) = (1536 * 8960, 1536 * 1536, 1536 * 256);
+        let common = q4(2 * ffn + 2 * attention + v) + 4 * (2 * 1536 + 1536 + 256 + 256);
+        let weights = 28 * common + 14 * (q4(ffn + v) + q6(ffn + v)) + q6(151_936 * 1536) + 4 * 1536;
+        let least_compute = 512 * (4 * (3 * 8960) + 8960 / 32 * 34);
+        (QWEN_CODER_1_5B.shape(), ByHand { weights, cell: 28 * 2 * 2 * 128 * 2, least_compute })
+    };
+    let zero = {
+        let (ffn, queries, kv) = (1024 * 3072, 1024 * 2048, 1024 * 1024);
+        let common = q5(2 * ffn + 2 * queries + kv) + 4 * (2 * 1024 + 2 * 128);
+        let weights = 42 * common + 21 * (q5(ffn + kv) + q6(ffn + kv)) + q6(151_936 * 1024) + 4 * 1024;
+        let least_compute = 512 * (4 * (3 * 3072) + 3072 / 32 * 34);
+        (QWEN3_ZERO_CODER_0_8B.shape(), ByHand { weights, cell: 42 * 2 * 8 * 128 / 32 * 34, least_compute })
+    };
+    for ((shape, by_hand), n_ctx, kv_type) in [(qwen, 4096, KvType::F16), (zero, 40_960, KvType::Q8_0)] {
+        let policy = Policy { n_ctx: Some(n_ctx), kv_type: Some(kv_type), n_ubatch: Some(512), ..within(8 * GIB) };
+        let plan = plan(&shape, &machine(8 * GIB), &policy, &processor()).unwrap();
+        assert_eq!(plan.kv, by_hand.cell * u64::from(n_ctx), "{}", shape.name);
+        // Tensors are padded to 32 bytes, and nothing else is in the data.
+        assert!((by_hand.weights..by_hand.weights + 32 * 464).contains(&plan.weights), "{}: {plan:?}", shape.name);
+        // Above the activations stand the mask (2 bytes for a cell and token), the residual stream and scratch.
+        let mask = u64::from(n_ctx) * 512 * 2;
+        let least = by_hand.least_compute + mask;
+        assert!(plan.compute > least && plan.compute < least + 24 * MIB, "{}: {least} {plan:?}", shape.name);
+    }
 }
 
 #[test]
@@ -86,7 +146,13 @@ const MEASURED: [(u32, KvType, u64); 6] = [
 fn the_prediction_is_within_five_percent_of_what_was_measured() {
     let shape = SMOLLM2_135M.shape();
     for (n_ctx, kv_type, kib) in MEASURED {
-        let policy = Policy { n_ctx: Some(n_ctx), kv_type: Some(kv_type), n_ubatch: Some(512), ..Policy::default() };
+        let policy = Policy {
+            n_ctx: Some(n_ctx),
+            kv_type: Some(kv_type),
+            n_ubatch: Some(512),
+            speculate: true,
+            ..Policy::default()
+        };
         let plan = plan(&shape, &machine(16 * GIB), &policy, &processor()).unwrap();
         let off = plan.total as f64 / (kib << 10) as f64 - 1.0;
         println!("{n_ctx} {}: {} KiB planned, {kib} measured, {:+.1} %", kv_type.name(), plan.total >> 10, off * 100.0);
@@ -166,7 +232,7 @@ fn a_refusal_names_a_context_that_fits() {
     let policy = Policy { n_ctx: Some(16_384), ..within(1400 * MIB) };
     let refusal = *plan(&shape, &machine(GIB), &policy, &processor()).unwrap_err();
     assert!(refusal.need > refusal.have);
-    let tokens: u32 = refusal.hint.rsplit("--ctx ").next().unwrap().trim_end_matches('`').parse().unwrap();
+    let tokens = hinted_context(&refusal.hint);
     let shorter = Policy { n_ctx: Some(tokens), ..policy.clone() };
     assert!(plan(&shape, &machine(GIB), &shorter, &processor()).is_ok(), "{}", refusal.hint);
     let longer = Policy { n_ctx: Some(tokens + 256), ..policy };
@@ -179,7 +245,7 @@ fn a_refusal_names_a_quantization_or_a_smaller_model() {
     let at = |mib| plan(&shape, &machine(GIB), &within(mib * MIB), &processor()).unwrap_err();
     let refusal = at(950);
     assert_eq!(refusal.hint, "a `Q3_K_M` file of this model (about 754.5 MiB) would fit");
-    assert!(refusal.to_string().starts_with("the model needs 1022.8 MiB and the budget"), "{refusal}");
+    assert!(refusal.to_string().starts_with("the model needs 1012.7 MiB and the budget"), "{refusal}");
     assert!(at(400).hint.contains("0.5 billion parameters in `Q4_K_M`"), "{}", at(400).hint);
     assert!(at(20).hint.contains("--budget"));
 }
@@ -187,9 +253,11 @@ fn a_refusal_names_a_quantization_or_a_smaller_model() {
 #[test]
 fn settings_that_are_in_the_way_are_named() {
     let shape = DEEPSEEK_CODER_1_3B.shape();
-    let policy = Policy { n_ctx: Some(512), n_ubatch: Some(4096), flash: Some(false), ..within(1000 * MIB) };
-    let fixed = plan(&shape, &machine(GIB), &policy, &processor());
-    assert!(fixed.is_ok() || fixed.unwrap_err().hint.contains("cache"));
+    let policy = Policy { n_ctx: Some(512), n_ubatch: Some(512), flash: Some(false), ..within(940 * MIB) };
+    let refusal = plan(&shape, &machine(GIB), &policy, &processor()).unwrap_err();
+    assert!(refusal.hint.starts_with("`ubatch = ") && refusal.hint.contains("`flash = true`"), "{refusal:?}");
+    let released = Policy { n_ubatch: None, flash: None, ..policy };
+    assert!(plan(&shape, &machine(GIB), &released, &processor()).is_ok());
 }
 
 proptest! {

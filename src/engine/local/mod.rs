@@ -1,6 +1,6 @@
 //! A GGUF model in this process: the thread that owns model and context, one job after the other.
 //!
-//! [`run`] is the thread. `context` is the only part that calls llama.cpp with raw pointers; `words` turns text into
+//! `run` is the thread. `context` is the only part that calls llama.cpp with raw pointers; `words` turns text into
 //! tokens, `prompt` chooses what is sent, `generate` evaluates and decodes, `choose` picks tokens, `snapshot` keeps KV
 //! caches on disk.
 

@@ -78,7 +78,7 @@ pub(super) fn write(file: &Path, fits: &Fingerprint, write: impl FnOnce(&Path) -
         data.sync_all()?;
         let note = Note { fits: fits.clone(), bytes: data.metadata()?.len(), sha256: checksum(data)? };
         fs::rename(&part, file)?;
-        crate::atomic::write(&note_path(file), serde_json::to_string(&note)?.as_bytes())
+        crate::atomic::write(note_path(file), serde_json::to_string(&note)?.as_bytes())
     })();
     if done.is_err() {
         let _ = fs::remove_file(&part);

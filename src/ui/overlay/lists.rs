@@ -11,7 +11,7 @@ use crate::ui::input::{cut, field};
 use crate::ui::sanitise;
 
 /// Cells of a command's name in the palette.
-const NAME: usize = 12;
+const NAME: usize = 10;
 
 /// Rows that a popup wants.
 pub(super) fn popup_rows(overlay: &Overlay) -> usize {
@@ -50,7 +50,7 @@ pub(super) fn palette(palette: &Palette, area: Rect, canvas: &mut Canvas<'_>) {
     let body = canvas.title(area, "commands", "Enter · Tab · Esc");
     rows(palette.commands.len(), palette.list.selected, body, canvas, |canvas, n, at, selected| {
         let command = palette.commands[at];
-        let name = format!("{}/{:<NAME$}", sign(selected), command.name);
+        let name = format!("{}/{:<NAME$} ", sign(selected), command.name);
         let room = usize::from(body.width).saturating_sub(name.len());
         let wide = room > 60 && !command.args.is_empty();
         let about = if wide { format!("{}  {}", command.about, command.args) } else { command.about.to_owned() };
@@ -199,7 +199,7 @@ pub(super) fn resume(app: &App, resume: &Resume, area: Rect, canvas: &mut Canvas
         Span::styled("  Enter", canvas.theme.accent),
         Span::raw(" goes on · "),
         Span::styled("Esc", canvas.theme.accent),
-        Span::raw(", or just type: begin anew"),
+        Span::raw(" or typing begins anew"),
     ]);
     canvas.line(body, 4, keys);
 }

@@ -36,7 +36,8 @@ impl Canvas<'_> {
     /// A text on the left, another at the right end; the left one is cut.
     pub(crate) fn pair(&mut self, area: Rect, n: u16, left: (&str, Style), right: (&str, Style)) {
         let width = usize::from(area.width);
-        let right_text = cut(right.0, width / 2);
+        let room = width.saturating_sub(sanitise::width(left.0) + 1).max(width / 2);
+        let right_text = cut(right.0, room);
         let right_width = sanitise::width(&right_text);
         let left_text = cut(left.0, width.saturating_sub(right_width + usize::from(right_width > 0)));
         let gap = width.saturating_sub(sanitise::width(&left_text) + right_width);
@@ -49,11 +50,9 @@ impl Canvas<'_> {
     pub(crate) fn title(&mut self, area: Rect, title: &str, keys: &str) -> Rect {
         let width = usize::from(area.width);
         let title = cut(&format!("── {title} "), width);
-        let keys = if width > sanitise::width(&title) + sanitise::width(keys) + 4 {
-            format!(" {keys} ─")
-        } else {
-            String::new()
-        };
+        let fits = |keys: &&str| width > sanitise::width(&title) + sanitise::width(keys) + 4;
+        let keys = [keys, "Esc"].into_iter().filter(|keys| !keys.is_empty()).find(fits);
+        let keys = keys.map(|keys| format!(" {keys} ─")).unwrap_or_default();
         let fill = width.saturating_sub(sanitise::width(&title) + sanitise::width(&keys));
         let spans = vec![
             Span::styled(title, self.theme.focus),

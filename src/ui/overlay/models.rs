@@ -51,21 +51,23 @@ fn welcome(body: Rect, canvas: &mut Canvas<'_>) -> Rect {
     Rect { y: body.y + taken, height: body.height - taken, ..body }
 }
 
-/// Two rows for each model, and one for a file.
+/// A few rows for each model, and one for a file.
 fn entries(models: &Models, area: Rect, canvas: &mut Canvas<'_>) {
     let len = models.len();
     let selected = models.list.selected.min(len - 1);
-    let shown = usize::from(area.height / 2).max(1);
+    // on a phone what is said of a model takes two rows
+    let per: u16 = if area.width < 60 { 3 } else { 2 };
+    let shown = usize::from(area.height / per).max(1);
     let first = window(selected, len, shown);
     for (n, at) in (first..len.min(first + shown)).enumerate() {
-        let y = u16::try_from(n * 2).unwrap_or(u16::MAX);
+        let y = u16::try_from(n).unwrap_or(u16::MAX).saturating_mul(per);
         let sign = if at == selected { "› " } else { "  " };
         match models.offers().get(at) {
             Some(offer) => {
                 let (state, style): (&str, Style) = match (&offer.fits, offer.installed) {
                     (Err(_), _) => ("too large", canvas.theme.error),
                     (Ok(()), true) => ("here", canvas.theme.ok),
-                    (Ok(()), false) if offer.recommended => ("to fetch · advised", canvas.theme.warning),
+                    (Ok(()), false) if offer.recommended => ("advised", canvas.theme.warning),
                     (Ok(()), false) => ("to fetch", canvas.theme.dim),
                 };
                 let name = format!("{sign}{}", sanitise::line(&offer.name));
@@ -74,8 +76,14 @@ fn entries(models: &Models, area: Rect, canvas: &mut Canvas<'_>) {
                     Ok(()) => &offer.about,
                     Err(why) => why,
                 };
-                let about = cut(&sanitise::line(about), usize::from(area.width).saturating_sub(4));
-                canvas.line(area, y + 1, Line::styled(format!("    {about}"), canvas.theme.dim));
+                let about = sanitise::line(about);
+                let rows = wrap::rows(&about, usize::from(area.width).saturating_sub(4));
+                for (n, row) in (1..per).zip(rows) {
+                    let last = n + 1 == per;
+                    let text = if last { &about[row.start..] } else { &about[row.start..row.end] };
+                    let text = cut(text.trim_end(), usize::from(area.width).saturating_sub(4));
+                    canvas.line(area, y.saturating_add(n), Line::styled(format!("    {text}"), canvas.theme.dim));
+                }
             }
             None => {
                 canvas.line(area, y, Line::styled(format!("{sign}a GGUF file on this device…"), canvas.theme.strong))

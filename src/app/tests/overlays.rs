@@ -1,0 +1,155 @@
+//! What lies over the chat, what memory and leaving ask for.
+
+use super::*;
+use crate::app::overlay::Overlay;
+
+#[test]
+fn the_palette_completes_and_runs() {
+    let mut app = ready(SIZE);
+    type_in(&mut app, "/the");
+    let Some(Overlay::Palette(palette)) = &app.overlay else { panic!() };
+    assert_eq!(palette.commands[0].name, "theme");
+    key(&mut app, KeyCode::Tab);
+    assert_eq!(app.composer.buffer.text(), "/theme ");
+    type_in(&mut app, "light");
+    assert!(app.overlay.is_none());
+    key(&mut app, KeyCode::Enter);
+    assert_eq!(app.settings.theme, look::Choice::Light);
+    type_in(&mut app, "/quit");
+    assert!(key(&mut app, KeyCode::Enter).contains(&Effect::Quit));
+}
+
+#[test]
+fn an_unknown_command_is_answered_and_not_sent() {
+    let mut app = ready(SIZE);
+    assert!(asked(&say(&mut app, "/modle")).is_none());
+    assert!(told(&app).contains("/modle"));
+    assert!(asked(&say(&mut app, "/usr/bin/env fails")).is_some());
+}
+
+#[test]
+fn the_picker_puts_a_mention_into_the_input() {
+    let mut app = ready(SIZE);
+    type_in(&mut app, "see ");
+    assert_eq!(key(&mut app, KeyCode::Char('@')), [Effect::ListFiles]);
+    let names = std::sync::Arc::new(vec!["src/main.rs".to_owned(), "my notes.md".to_owned()]);
+    app.update(Msg::Files(FilesMsg::Listed { names, more: false }));
+    type_in(&mut app, "note");
+    key(&mut app, KeyCode::Enter);
+    assert_eq!(app.composer.buffer.text(), "see @\"my notes.md\" ");
+    assert!(app.overlay.is_none());
+}
+
+#[test]
+fn history_comes_back_at_the_edges_only() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "first", "1");
+    app.update(Msg::Paste("a\nb".into()));
+    key(&mut app, KeyCode::Up);
+    assert_eq!(app.composer.buffer.text(), "a\nb", "the cursor only went up");
+    key(&mut app, KeyCode::Up);
+    assert_eq!(app.composer.buffer.text(), "first");
+    key(&mut app, KeyCode::Down);
+    assert_eq!(app.composer.buffer.text(), "a\nb");
+}
+
+#[test]
+fn a_cut_off_conversation_is_offered_and_typing_goes_past_it() {
+    let offer = || Msg::Session(SessionMsg::Offer(summary(1, "old", true)));
+    let mut app = ready(SIZE);
+    app.update(offer());
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(1, "old", true).id)]);
+    let mut app = ready(SIZE);
+    app.update(offer());
+    type_in(&mut app, "hello");
+    assert!(app.overlay.is_none() && app.composer.buffer.text() == "hello");
+    app.update(offer());
+    assert!(app.overlay.is_none(), "not while someone writes");
+}
+
+#[test]
+fn sessions_are_found_by_what_was_said_and_late_answers_are_ignored() {
+    let mut app = ready(SIZE);
+    let effects = press(&mut app, KeyCode::Char('s'), KeyModifiers::ALT);
+    assert_eq!(effects, [Effect::ListSessions]);
+    app.update(Msg::Session(SessionMsg::Listed(vec![summary(1, "alpha", false), summary(2, "beta", false)])));
+    type_in(&mut app, "b");
+    assert_eq!(key(&mut app, KeyCode::Char('e')), [Effect::SearchSessions("be".into())]);
+    app.update(Msg::Session(SessionMsg::Found { query: "b".into(), hits: Vec::new() }));
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(2, "beta", false).id)]);
+}
+
+#[test]
+fn without_a_model_the_first_screen_lists_fetches_and_loads_one() {
+    let mut app = fresh(SIZE);
+    app.model = Model::new(None, Vec::new());
+    assert_eq!(app.begin(), [Effect::ListModels]);
+    let offer = Offer {
+        name: "coder".into(),
+        about: "small".into(),
+        bytes: 1 << 29,
+        installed: false,
+        fits: Ok(()),
+        recommended: true,
+    };
+    let large = Offer { name: "large".into(), fits: Err("too much".into()), recommended: false, ..offer.clone() };
+    app.update(Msg::Models(ModelsMsg::Offered(vec![large, offer])));
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::Pull("coder".into())]);
+    app.update(Msg::Models(ModelsMsg::Progress { name: "coder".into(), done: 10, total: Some(20) }));
+    assert_eq!(key(&mut app, KeyCode::Esc), [Effect::CancelPull]);
+    app.update(Msg::Models(ModelsMsg::Cancelled));
+    key(&mut app, KeyCode::Up);
+    assert_eq!(key(&mut app, KeyCode::Enter), [], "what does not fit is not fetched");
+    assert!(told(&app).contains("too much"));
+    key(&mut app, KeyCode::End);
+    key(&mut app, KeyCode::Enter);
+    app.update(Msg::Paste("/models/a.gguf\n".into()));
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::AddModel("/models/a.gguf".into())]);
+    let effects = app.update(Msg::Models(ModelsMsg::Added("a".into())));
+    assert_eq!(effects, [Effect::StartEngine(Load { model: Some("a".into()), lora: Vec::new() })]);
+}
+
+#[test]
+fn leaving_waits_for_the_answer_to_stop_and_the_cache_to_be_written() {
+    let mut app = ready(SIZE);
+    say(&mut app, "why?");
+    let mut out = Vec::new();
+    app.command("quit", "", &mut out);
+    assert!(matches!(out[..], [Effect::Cancel(_)]));
+    assert!(app.update(Msg::Now(app.clock + 10)).is_empty());
+    assert!(done(&mut app, Stop::Cancelled).contains(&Effect::Quit));
+}
+
+#[test]
+fn memory_pressure_saves_the_cache_before_it_is_given_up() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "why?", "because");
+    let effects = app.update(Msg::Pressure);
+    let [Effect::SaveCache(job, _)] = effects[..] else { panic!("{effects:?}") };
+    let effects = app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Saved(300) }));
+    let [Effect::ReleaseCache(job)] = effects[..] else { panic!("{effects:?}") };
+    app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Released }));
+    let effects = say(&mut app, "and?");
+    let place = |wanted: fn(&Effect) -> bool| effects.iter().position(wanted).unwrap();
+    assert!(place(|e| matches!(e, Effect::RestoreCache(..))) < place(|e| matches!(e, Effect::Ask(_))));
+}
+
+#[test]
+fn an_idle_program_asks_for_no_wakeups() {
+    let mut app = ready(SIZE);
+    assert_eq!(app.wakes_at(), None);
+    exchange(&mut app, "why?", "because");
+    assert_eq!(app.wakes_at(), None, "300 tokens are not worth a snapshot by themselves");
+}
+
+#[test]
+fn another_model_is_refused_while_an_answer_runs() {
+    let mut app = ready(SIZE);
+    say(&mut app, "why?");
+    let mut out = Vec::new();
+    app.command("model", "other", &mut out);
+    assert_eq!(out, []);
+    done(&mut app, Stop::End);
+    app.command("model", "other", &mut out);
+    assert!(matches!(&out[..], [.., Effect::StartEngine(Load { model: Some(name), .. })] if name == "other"));
+}

@@ -1,0 +1,166 @@
+//! The program behind a real pseudo-terminal, and what a person would see there.
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+
+/// A terminal with `zord` in it.
+pub struct Screen {
+    pub parser: vt100::Parser,
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    output: Receiver<Vec<u8>>,
+    /// Everything that was written, as it came.
+    pub raw: Vec<u8>,
+    pub started: Instant,
+    /// From the start of the process to the first bytes that show text.
+    pub first_frame: Option<Duration>,
+}
+
+/// How long anything may take before a test gives up; honest waits are far shorter.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl Screen {
+    /// Starts `zord` in `folder` with everything it keeps below `home`.
+    pub fn open(home: &Path, folder: &Path, arguments: &[&str], columns: u16, rows: u16) -> Self {
+        let pair = native_pty_system().openpty(size(columns, rows)).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zord"));
+        command.args(arguments);
+        command.cwd(folder);
+        command.env("ZORD_HOME", home);
+        command.env("TERM", "xterm-256color");
+        command.env("COLORTERM", "truecolor");
+        command.env_remove("NO_COLOR");
+        let started = Instant::now();
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (sender, output) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 1 << 16];
+            while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..n].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            parser: vt100::Parser::new(at_least_one(rows), at_least_one(columns), 0),
+            child,
+            keys: pair.master.take_writer().unwrap(),
+            master: pair.master,
+            output,
+            raw: Vec::new(),
+            started,
+            first_frame: None,
+        }
+    }
+
+    /// Takes in what was written until `wait` has passed without anything new or the output ended; `false` at the end.
+    fn take_in(&mut self, wait: Duration) -> bool {
+        match self.output.recv_timeout(wait) {
+            Ok(bytes) => {
+                self.parser.process(&bytes);
+                self.raw.extend(bytes);
+                if self.first_frame.is_none() && !self.text().trim().is_empty() {
+                    self.first_frame = Some(self.started.elapsed());
+                }
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => true,
+            Err(RecvTimeoutError::Disconnected) => false,
+        }
+    }
+
+    /// What is seen.
+    pub fn text(&self) -> String {
+        self.parser.screen().contents()
+    }
+
+    /// Waits until what is seen satisfies `seen`.
+    pub fn wait(&mut self, what: &str, seen: impl Fn(&str) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !seen(&self.text()) {
+            let open = self.take_in(Duration::from_millis(20));
+            assert!(open && Instant::now() < until, "waiting for {what}; the screen is:\n{}", self.text());
+        }
+    }
+
+    pub fn wait_for(&mut self, text: &str) {
+        self.wait(text, |screen| screen.contains(text));
+    }
+
+    /// Follows the output for a while.
+    pub fn watch(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            if !self.take_in(left) {
+                break;
+            }
+        }
+    }
+
+    /// Waits until nothing was written for `quiet`.
+    pub fn settle(&mut self, quiet: Duration) {
+        let until = Instant::now() + PATIENCE;
+        let mut seen = usize::MAX;
+        while seen != self.raw.len() {
+            assert!(Instant::now() < until, "it never stops writing:\n{}", self.text());
+            seen = self.raw.len();
+            self.watch(quiet);
+        }
+    }
+
+    pub fn keys(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        self.master.resize(size(columns, rows)).unwrap();
+        self.parser.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.child.process_id().unwrap().cast_signed()
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.pid()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the end of the process and takes in its last words.
+    pub fn end(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        while self.take_in(Duration::from_millis(50)) {
+            if self.child.try_wait().unwrap().is_some() {
+                self.watch(Duration::from_millis(100));
+                break;
+            }
+            assert!(Instant::now() < until, "it does not end:\n{}", self.text());
+        }
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn size(columns: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+}
+
+/// A parser has no screen without cells.
+fn at_least_one(n: u16) -> std::num::NonZero<u16> {
+    std::num::NonZero::new(n).unwrap_or(std::num::NonZero::<u16>::MIN)
+}

@@ -1,0 +1,183 @@
+//! The terminal interface in a real terminal with a real model: what is seen, what survives, what is left behind.
+#![cfg(feature = "engine")]
+
+mod real;
+mod screen;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use screen::Screen;
+use serde_json::Value;
+
+const READY: &str = "ask · / commands";
+
+fn zord(home: &Path, arguments: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_zord")).env("ZORD_HOME", home).args(arguments).output().unwrap()
+}
+
+/// A home with the model in its store.
+fn home() -> Option<tempfile::TempDir> {
+    let model = real::smollm2()?;
+    let home = tempfile::tempdir().unwrap();
+    let added = zord(home.path(), &["models", "add", model.to_str().unwrap()]);
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    // Greedy, so that every run says the same.
+    std::fs::write(home.path().join("config.toml"), "[chat]\npreset = \"greedy\"\n").unwrap();
+    Some(home)
+}
+
+fn open(home: &Path) -> Screen {
+    Screen::open(home, home, &[], 80, 24)
+}
+
+fn last_session(home: &Path) -> Value {
+    let shown = zord(home, &["sessions", "show", "last", "--json"]);
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    serde_json::from_slice(&shown.stdout).unwrap()
+}
+
+/// Text without what drawing and Markdown may change.
+fn bare(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// What of the answer to `question` is seen, from the line after the question to the rule over the input.
+fn seen_answer(screen: &str, question: &str) -> String {
+    let after = screen.split_once(question).map_or(screen, |(_, after)| after);
+    after.lines().skip(1).take_while(|line| !line.starts_with("──")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_question_is_answered_and_the_terminal_given_back() {
+    let Some(home) = home() else { return };
+    let mut screen = open(home.path());
+    screen.wait_for(READY);
+    screen.keys("What is 2+2?\r");
+    screen.wait_for("classic math problem is 4.");
+    screen.wait_for("tok/s");
+    screen.keys("/quit\r");
+    assert!(screen.end().success());
+    let raw = String::from_utf8_lossy(&screen.raw).into_owned();
+    assert!(raw.contains("\x1b[?1049h") && raw.trim_end().contains("\x1b[?1049l"), "the alternate screen is left");
+    assert!(raw.rfind("\x1b[?25h") > raw.rfind("\x1b[?25l"), "the cursor is shown again");
+    assert!(raw.rfind("\x1b[?2004l") > raw.rfind("\x1b[?2004h"), "bracketed paste is off again");
+    let session = last_session(home.path());
+    assert_eq!(session["turns"][0]["text"], "What is 2+2?");
+    assert_eq!(session["turns"][1]["stop"], "end");
+}
+
+#[test]
+fn signals_give_the_terminal_back_and_lose_nothing() {
+    let Some(home) = home() else { return };
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut screen = open(home.path());
+        screen.wait_for(READY);
+        screen.keys("Count from one to two hundred in words.\r");
+        screen.wait("an answer", |text| bare(&seen_answer(text, "in words.")).len() > 40);
+        let seen = bare(&seen_answer(&screen.text(), "in words."));
+        screen.signal(signal);
+        screen.end();
+        let raw = String::from_utf8_lossy(&screen.raw).into_owned();
+        assert!(raw.contains("\x1b[?1049l"));
+        let text = bare(last_session(home.path())["turns"][1]["text"].as_str().unwrap());
+        assert!(text.starts_with(&seen[..seen.len().min(400)]), "{seen}\n--\n{text}");
+    }
+}
+
+#[test]
+fn escape_stops_an_answer_and_what_came_stays() {
+    let Some(home) = home() else { return };
+    let mut screen = open(home.path());
+    screen.wait_for(READY);
+    screen.keys("Count from one to two hundred in words.\r");
+    screen.wait("an answer", |text| bare(&seen_answer(text, "in words.")).len() > 20);
+    screen.keys("\x1b");
+    screen.wait_for(READY);
+    screen.keys("/quit\r");
+    screen.end();
+    assert_eq!(last_session(home.path())["turns"][1]["stop"], "cancelled");
+}
+
+#[test]
+fn nothing_is_written_while_idle_and_any_size_is_survived() {
+    let Some(home) = home() else { return };
+    let mut screen = open(home.path());
+    screen.wait_for(READY);
+    screen.settle(Duration::from_millis(1500));
+    for (columns, rows) in [(1, 1), (2, 2), (0, 0), (45, 30), (200, 3), (80, 24)] {
+        screen.resize(columns, rows);
+        screen.settle(Duration::from_millis(150));
+    }
+    screen.wait_for(READY);
+    screen.keys("\x1b[200~pasted\r\ntext \x1b]0;evil\x07中文\x1b[201~");
+    screen.wait_for("pasted");
+    screen.wait_for("中文");
+    screen.keys("\x03\x03\x03");
+    screen.end();
+}
+
+#[test]
+fn suspended_and_resumed_it_draws_itself_again() {
+    let Some(home) = home() else { return };
+    let mut screen = open(home.path());
+    screen.wait_for(READY);
+    screen.keys("half a thought");
+    screen.wait_for("half a thought");
+    let before = screen.raw.len();
+    screen.keys("\x1a");
+    screen.wait("the terminal given back", |_| true);
+    screen.settle(Duration::from_millis(300));
+    assert!(String::from_utf8_lossy(&screen.raw[before..]).contains("\x1b[?1049l"), "left while stopped");
+    screen.signal(Signal::CONT);
+    screen.settle(Duration::from_millis(300));
+    screen.wait_for("half a thought");
+    screen.keys("\x03\x03\x03");
+    screen.end();
+}
+
+/// A linear congruential generator, so that the moments are the same in every run.
+struct Moments(u64);
+
+impl Moments {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
+#[test]
+fn killed_at_any_moment_at_most_the_last_second_is_lost() {
+    let Some(home) = home() else { return };
+    let question = "Count from one to two hundred in words.";
+    let mut moments = Moments(20_261_121);
+    for kill in 0..50 {
+        let mut screen = open(home.path());
+        if kill > 0 {
+            // The newest conversation is offered; this test wants a new one.
+            screen.wait_for("go on");
+            screen.keys("\x1b");
+        }
+        screen.wait_for(READY);
+        screen.keys(&format!("{question}\r"));
+        screen.wait("the question", |text| text.contains("Esc stops"));
+        screen.watch(Duration::from_millis(moments.next(1200)));
+        let seen = bare(&seen_answer(&screen.text(), question));
+        // What is seen now must be safe a second later.
+        screen.watch(Duration::from_millis(1000));
+        screen.signal(Signal::KILL);
+        screen.end();
+        let session = last_session(home.path());
+        assert_eq!(session["turns"][0]["text"], question, "kill {kill}");
+        let text = bare(session["turns"][1]["text"].as_str().unwrap_or_default());
+        assert!(text.starts_with(&seen), "kill {kill}: seen\n{seen}\nkept\n{text}");
+    }
+    let mut screen = open(home.path());
+    screen.wait_for("go on");
+    screen.keys("\r");
+    screen.wait_for(question);
+    screen.keys("\x03\x03\x03");
+    screen.end();
+}
