@@ -119,7 +119,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     let text = text.trim().trim_start_matches("error: ");
     // Quotes come in pairs; where they do not, a value has one in it.
-    let text = if text.matches('\'').count() % 2 == 0 { text.replace('\'', "`") } else { text.to_owned() };
+    let text = if text.matches('\'').count().is_multiple_of(2) { text.replace('\'', "`") } else { text.to_owned() };
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
     eprintln!("error: {}\n\nhint: {}", message.trim(), advice(rest));
     ExitCode::Usage
