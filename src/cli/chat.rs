@@ -75,7 +75,7 @@ pub(super) fn run(scene: &Scene, args: ChatArgs) -> Result<ExitCode, Report> {
     };
     let mut session = Session::start(ready.spec)?;
     let mut out = Output { json: args.json, ends_line: true };
-    let outcome = session.work(Work::Chat(request), |event| out.take(event))?;
+    let outcome = session.work(Work::Chat(request), |event| out.take(event)).inspect_err(|_| out.break_off())?;
     let interrupted = session.interrupted();
     let code = out.finish(outcome, interrupted)?;
     session.stop();
@@ -90,7 +90,7 @@ fn question(args: &ChatArgs) -> Result<String, Report> {
     }
     let prompt = args.prompt.as_deref().filter(|prompt| *prompt != "-");
     let piped = !args.no_stdin && (!std::io::stdin().is_terminal() || args.prompt.as_deref() == Some("-"));
-    let input = if piped { text(std::io::stdin().lock(), "stdin")? } else { String::new() };
+    let input = if piped { text(bytes(std::io::stdin().lock(), "stdin")?, "stdin") } else { String::new() };
     match (prompt, input.trim().is_empty()) {
         (None, true) if parts.is_empty() => {
             return Err(
@@ -112,15 +112,16 @@ fn attachment(file: &std::path::Path) -> Result<String, Report> {
     if open.metadata().is_ok_and(|data| data.is_dir()) {
         return Err(Report::failed(format!("`{name}` is a folder")).hint("attach files, each with its own `--attach`"));
     }
-    let text = text(open, &name.to_string())?;
-    if text.contains('\0') {
-        return Err(Report::failed(format!("`{name}` is no text")));
+    let bytes = bytes(open, &format!("`{name}`"))?;
+    if bytes.contains(&0) {
+        return Err(Report::failed(format!("`{name}` is no text")).hint("only text can be attached"));
     }
+    let text = text(bytes, &format!("`{name}`"));
     Ok(format!("`{name}`:\n```\n{}\n```\n", text.trim_end()))
 }
 
-/// Bytes that are no UTF-8 are replaced, and said so.
-fn text(input: impl Read, name: &str) -> Result<String, Report> {
+/// All bytes up to the limit, else the last ones.
+fn bytes(input: impl Read, name: &str) -> Result<Vec<u8>, Report> {
     let mut bytes = Vec::new();
     let read = input.take(LARGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| Report::failed(format!("cannot read {name}: {error}")))?;
@@ -128,10 +129,15 @@ fn text(input: impl Read, name: &str) -> Result<String, Report> {
         output::note(format_args!("notice: only the last {} of {name} are looked at", crate::budget::bytes(LARGEST)));
         bytes.drain(..bytes.len() - LARGEST as usize);
     }
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| {
+    Ok(bytes)
+}
+
+/// Bytes that are no UTF-8 are replaced, and said so.
+fn text(bytes: Vec<u8>, name: &str) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| {
         output::note(format_args!("notice: {name} is not all UTF-8; what is not was replaced"));
         String::from_utf8_lossy(error.as_bytes()).into_owned()
-    }))
+    })
 }
 
 fn random() -> u32 {
@@ -168,6 +174,13 @@ impl Output {
                 true
             }
             _ => true,
+        }
+    }
+
+    /// What was said so far gets its line's end, so that the error stands on a line of its own.
+    fn break_off(&self) {
+        if !self.json && !self.ends_line {
+            self.write("\n");
         }
     }
 

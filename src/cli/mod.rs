@@ -118,9 +118,18 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
     let text = error.render().to_string();
     let text = text.trim().trim_start_matches("error: ");
-    let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
-    eprintln!("error: {}\n\nhint: {}", message.trim(), rest.trim().replace('\n', "\n      "));
+    // Quotes come in pairs; where they do not, a value has one in it.
+    let text = if text.matches('\'').count().is_multiple_of(2) { text.replace('\'', "`") } else { text.to_owned() };
+    let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    eprintln!("error: {}\n\nhint: {}", message.trim(), advice(rest));
     ExitCode::Usage
+}
+
+/// The parser's advice, a line each, in this program's words.
+fn advice(text: &str) -> String {
+    let text = text.replace("For more information, try `--help`.", "`--help` says more");
+    let lines = text.lines().map(|line| line.trim().trim_start_matches("tip: ")).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n      ")
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Report> {

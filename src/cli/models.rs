@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::{Scene, output, progress};
 use crate::budget::bytes;
 use crate::budget::probe::Probe;
+use crate::budget::shape::Shape;
 use crate::error::{ExitCode, Report};
 use crate::models::{Catalogue, Hub, Request, Store, net, pull, record, store};
+use crate::weights::gguf::Header;
 
 #[derive(Args, Debug)]
 pub(super) struct ModelsArgs {
@@ -61,6 +63,10 @@ pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, Report> {
         Action::List { json } => list(&store, json),
         Action::Pull { name } => fetch(scene, store, name),
         Action::Add { file } => {
+            if file.is_file() {
+                // What could not be loaded later is told now, before a hundred megabytes are read.
+                Shape::from_header(&Header::read(&file)?)?;
+            }
             let cancel = progress::cancel_on_signals()?;
             let total = std::fs::metadata(&file).ok().map(|data| data.len());
             let mut bar = progress::Bar::new("adding");
@@ -173,7 +179,7 @@ fn show(scene: &Scene, store: &Store, name: &str, as_json: bool) -> Result<ExitC
         found => found.ok(),
     };
     let file = stored.as_ref().map(|stored| stored.path.clone()).or_else(|| store.resolve(name).ok());
-    let header = file.as_deref().filter(|file| file.is_file()).map(crate::weights::gguf::Header::read).transpose()?;
+    let header = file.as_deref().filter(|file| file.is_file()).map(Header::read).transpose()?;
     let mut facts: Vec<(&str, Value)> = Vec::new();
     if let Some(entry) = entry {
         facts.extend([
@@ -196,7 +202,7 @@ fn show(scene: &Scene, store: &Store, name: &str, as_json: bool) -> Result<ExitC
     if let Some(header) = &header {
         let keys = ["general.architecture", "general.name", "general.license"];
         facts.extend(keys.iter().filter_map(|key| header.str(key).map(|value| (*key, json!(value)))));
-        let shape = crate::budget::shape::Shape::from_header(header)?;
+        let shape = Shape::from_header(header)?;
         let kinds: Vec<String> =
             shape.by_kind().iter().map(|(kind, size)| format!("{kind:?} {}", bytes(*size))).collect();
         facts.extend([("tensors", json!(header.tensors.len())), ("types", json!(kinds.join(", ")))]);

@@ -1,10 +1,14 @@
 //! Runs one job on a fresh engine and hands its events on, with Ctrl-C and a dropped pipe as cancellation.
 
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use crate::engine::{Cancel, Engine, Event, Facts, Job, JobId, Outcome, Spec, Work};
 use crate::error::{ExitCode, Report};
+
+/// How often the signals' flag is looked at while a model loads.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// An engine that works for a command, one job at a time.
 pub(super) struct Session {
@@ -33,16 +37,17 @@ impl Session {
         let engine = Engine::start(spec, Box::new(move |event| drop(sender.send(event))))
             .map_err(|error| Report::failed(format!("cannot start a thread: {error}")))?;
         loop {
-            match events.recv() {
+            match events.recv_timeout(GLANCE) {
+                // A server that does not answer sends no events either.
+                _ if cancel.is_cancelled() => {
+                    return Err(Report { message: "interrupted".into(), hint: None, code: ExitCode::Interrupted });
+                }
                 Ok(Event::Loaded(facts)) => return Ok(Self { engine, events, cancel, facts: *facts, jobs: 0 }),
                 Ok(Event::LoadFailed { message, hint }) => {
                     return Err(Report { message, hint, code: ExitCode::Failed });
                 }
-                Ok(_) if cancel.is_cancelled() => {
-                    return Err(Report { message: "interrupted".into(), hint: None, code: ExitCode::Interrupted });
-                }
-                Ok(_) => {}
-                Err(_) => return Err(Report::failed("the engine ended while loading")),
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(Report::failed("the engine ended while loading")),
             }
         }
     }

@@ -14,7 +14,7 @@ use super::start::Sink;
 use super::{
     Cancel, ChatRequest, CompleteRequest, Event, Facts, Job, Outcome, RemoteSpec, Sampling, Stats, Stop, Work,
 };
-use crate::chat::compact;
+use crate::chat::compact::{self, Fit};
 use crate::error::{Advise, chain};
 use crate::models::net;
 
@@ -26,6 +26,8 @@ use stream::{Lines, Part};
 const POLL: Duration = Duration::from_millis(20);
 /// How long a server may take to list its models.
 const GREETING: Duration = Duration::from_secs(20);
+/// A list of models or an error page is read up to here, in bytes.
+const LARGEST_ANSWER: usize = 4 << 20;
 /// An error page is quoted up to here.
 const QUOTE: usize = 300;
 
@@ -99,15 +101,16 @@ impl Server {
     async fn connect(spec: RemoteSpec) -> Result<(Self, Facts), RemoteError> {
         let started = Instant::now();
         let base = base(&spec.url)?;
-        let client = net::client(None)
+        let address = reqwest::Url::parse(&base).map_err(|_| RemoteError::Url { url: spec.url.clone() })?;
+        let client = net::client_to(&address, None)
             .map_err(|error| RemoteError::Unreachable { url: spec.url.clone(), reason: chain(&error) })?;
         let mut server = Self { client, base, model: spec.model.clone().unwrap_or_default(), key: spec.key };
         let url = format!("{}/models", server.base);
-        let answer = tokio::time::timeout(GREETING, server.sent(server.client.get(&url)))
+        let list = async { server.whole(server.sent(server.client.get(&url)).await?).await };
+        let list = tokio::time::timeout(GREETING, list)
             .await
             .map_err(|_| RemoteError::Unreachable { url: url.clone(), reason: "no answer".into() })??;
-        let list = answer.text().await.map_err(|error| server.broken(&error))?;
-        let list: Value = serde_json::from_str(&list).map_err(|error| server.language(&error.to_string()))?;
+        let list: Value = serde_json::from_slice(&list).map_err(|error| server.language(&error.to_string()))?;
         let models = list["data"].as_array().ok_or_else(|| server.language("no list of models"))?;
         let found = match &spec.model {
             Some(name) => models.iter().find(|model| model["id"] == name.as_str()),
@@ -134,7 +137,7 @@ impl Server {
             Work::Chat(request) if request.raw => {
                 let prompt = request.turns.last().map(|turn| turn.content.clone()).unwrap_or_default();
                 let body = json!({"prompt": prompt});
-                self.generate(job, "completions", body, request, sink).await
+                self.generate(job, "completions", body, request, None, sink).await
             }
             Work::Chat(request) => self.chat(job, request, sink).await,
             Work::Complete(CompleteRequest { prefix, sampling, max_tokens, stop, .. }) => {
@@ -144,7 +147,7 @@ impl Server {
                     stop: stop.clone(),
                     ..ChatRequest::default()
                 };
-                self.generate(job, "completions", json!({"prompt": prefix}), &request, sink).await
+                self.generate(job, "completions", json!({"prompt": prefix}), &request, None, sink).await
             }
             // A server tells no token counts of its own in this interface; four bytes a token is near for code.
             Work::Count(text) => Ok(Outcome::Counted(text.len().div_ceil(4) as u32)),
@@ -158,33 +161,38 @@ impl Server {
     async fn chat(&self, job: &Job, request: &ChatRequest, sink: &mut Sink) -> Result<Outcome, RemoteError> {
         let size = |turns: &[crate::chat::Message]| turns.iter().map(|turn| turn.content.len() + 16).sum::<usize>();
         let mut turns = request.turns.clone();
-        let mut dropped = 0;
+        let mut room = size(&turns);
+        let mut cut = None;
         loop {
-            let error = match self.generate(job, "chat/completions", json!({"messages": turns}), request, sink).await {
+            let body = json!({"messages": turns});
+            let error = match self.generate(job, "chat/completions", body, request, cut.take(), sink).await {
                 Err(error) if too_long(&error) => error,
                 done => return done,
             };
-            let Ok(fit) = compact::fit(&turns, size(&turns) * 2 / 3, |turns| Ok::<_, ()>(size(turns))) else {
+            room = room * 2 / 3;
+            let Ok(fit) = compact::fit(&request.turns, room, |turns| Ok::<_, ()>(size(turns))) else {
                 return Err(error);
             };
-            if fit.turns == turns || size(&fit.turns) < 64 {
+            if room < 64 || size(&fit.turns) < 64 {
                 return Err(error);
             }
-            dropped += fit.dropped;
-            sink(Event::Cut { job: job.id, turns: dropped, trimmed_lines: fit.trimmed_lines, summary: None });
+            let Fit { dropped, trimmed_lines, .. } = fit;
+            cut = Some(Event::Cut { job: job.id, turns: dropped, trimmed_lines, summary: None });
             turns = fit.turns;
         }
     }
 
+    /// One request; `cut` is told when the server takes it, before its first piece.
     async fn generate(
         &self,
         job: &Job,
         path: &str,
         mut body: Value,
         request: &ChatRequest,
+        mut cut: Option<Event>,
         sink: &mut Sink,
     ) -> Result<Outcome, RemoteError> {
-        let started = Instant::now();
+        let mut answer = Answer::new(request, Instant::now());
         body["model"] = json!(self.model);
         body["stream"] = json!(true);
         body["stream_options"] = json!({"include_usage": true});
@@ -196,29 +204,45 @@ impl Server {
         }
         put_sampling(&mut body, &request.sampling);
         let post = self.client.post(format!("{}/{path}", self.base)).json(&body);
-        let mut answer = Answer::new(request, started);
-        let Some(response) = unless(&job.cancel, self.sent(post)).await.transpose()? else {
-            return Ok(answer.outcome(Stop::Cancelled));
+        let mut tell = |text| {
+            cut.take().into_iter().for_each(&mut *sink);
+            sink(Event::Piece { job: job.id, text });
         };
+        let stop = self.stream(&job.cancel, post, &mut answer, &mut tell).await?;
+        answer.rest(tell);
+        cut.into_iter().for_each(sink);
+        Ok(answer.outcome(stop))
+    }
+
+    /// Sends and reads until something ends it; says what.
+    async fn stream(
+        &self,
+        cancel: &Cancel,
+        post: reqwest::RequestBuilder,
+        answer: &mut Answer,
+        tell: &mut impl FnMut(String),
+    ) -> Result<Stop, RemoteError> {
+        let Some(response) = unless(cancel, self.sent(post)).await.transpose()? else { return Ok(Stop::Cancelled) };
         let mut bytes = response.bytes_stream();
         let mut lines = Lines::default();
         loop {
-            let Some(next) = unless(&job.cancel, bytes.next()).await else {
-                // Dropping the response closes the connection, and the server stops.
-                return Ok(answer.outcome(Stop::Cancelled));
-            };
+            // Dropping the response closes the connection, and the server stops.
+            let Some(next) = unless(cancel, bytes.next()).await else { return Ok(Stop::Cancelled) };
             let Some(chunk) = next.transpose().map_err(|error| self.broken(&error))? else {
                 return match answer.ended {
-                    Some(stop) => Ok(answer.outcome(stop)),
+                    Some(stop) => Ok(stop),
                     None => {
                         Err(RemoteError::Broken { url: self.base.clone(), reason: "the stream ended early".into() })
                     }
                 };
             };
-            for part in lines.push(&chunk).map_err(|reason| self.language(&reason))? {
-                if answer.take(part, |text| sink(Event::Piece { job: job.id, text })).map_err(|e| self.language(&e))? {
-                    let stop = answer.ended.unwrap_or(Stop::End);
-                    return Ok(answer.outcome(stop));
+            for part in lines.push(&chunk) {
+                let part = part.map_err(|reason| self.language(&reason))?;
+                if answer
+                    .take(part, &mut *tell)
+                    .map_err(|reason| RemoteError::Broken { url: self.base.clone(), reason })?
+                {
+                    return Ok(answer.ended.unwrap_or(Stop::End));
                 }
             }
         }
@@ -236,11 +260,24 @@ impl Server {
             return Ok(response);
         }
         let status = response.status().as_u16();
-        let text = response.text().await.unwrap_or_default();
+        let text = self.whole(response).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
         let told = serde_json::from_str::<Value>(&text).ok();
         let told = told.as_ref().and_then(|told| told["error"]["message"].as_str().or(told["error"].as_str()));
         let text = told.unwrap_or(&text).chars().filter(|c| !c.is_control()).take(QUOTE).collect();
         Err(RemoteError::Status { url: self.base.clone(), status, text })
+    }
+
+    /// The body of an answer that is no stream.
+    async fn whole(&self, mut response: reqwest::Response) -> Result<Vec<u8>, RemoteError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(self.language("an answer has no end"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
     }
 
     fn language(&self, reason: &str) -> RemoteError {
@@ -321,6 +358,15 @@ impl Answer {
         }
     }
 
+    /// What was held back because it could have become a stop text.
+    fn rest(&mut self, mut tell: impl FnMut(String)) {
+        let rest = self.pieces.finish();
+        if !rest.is_empty() {
+            self.text.push_str(&rest);
+            tell(rest);
+        }
+    }
+
     fn count(&mut self, message: &Value) {
         let tokens = |key: &str| message["usage"][key].as_u64().map(|n| n as u32);
         if let Some(prompt) = tokens("prompt_tokens") {
@@ -341,8 +387,6 @@ impl Answer {
     }
 
     fn outcome(mut self, stop: Stop) -> Outcome {
-        let rest = self.pieces.finish();
-        self.text.push_str(&rest);
         if let Some(first) = self.first {
             self.stats.first_token_ms = (first - self.started).as_secs_f64() * 1e3;
             let seconds = first.elapsed().as_secs_f64();

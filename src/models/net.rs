@@ -10,7 +10,8 @@
 //! `/etc/hosts`, then asks the servers in Termux's `$PREFIX/etc/resolv.conf`, else 1.1.1.1 and 8.8.8.8. Everywhere else
 //! the system's resolver decides, and a name it does not know is not shown to anyone else. See [`super::dns`].
 //!
-//! **Proxies.** `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` count. Redirects are never followed here: who
+//! **Proxies.** `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` count, but never for a server on this device (see
+//! [`client_to`]): a proxy has another idea of `127.0.0.1`. Redirects are never followed here: who
 //! asks decides who may get its token (see [`super::hub`]).
 
 use std::fs;
@@ -63,8 +64,29 @@ impl Advise for NetError {
 /// # Errors
 /// What [`NetError`] lists.
 pub fn client(silence: Option<Duration>) -> Result<reqwest::Client, NetError> {
-    let extra = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
-    client_with(silence, extra.as_deref())
+    client_with(silence, extra_roots().as_deref())
+}
+
+/// Like [`client`] for talking to one server: when that is on this device, proxies are left out.
+///
+/// # Errors
+/// What [`NetError`] lists.
+pub fn client_to(url: &reqwest::Url, silence: Option<Duration>) -> Result<reqwest::Client, NetError> {
+    if !is_here(url) {
+        return client(silence);
+    }
+    Ok(builder(silence, extra_roots().as_deref())?.no_proxy().build()?)
+}
+
+/// Whether a server is on this device.
+fn is_here(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let named = host == "localhost" || host.ends_with(".localhost");
+    named || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn extra_roots() -> Option<PathBuf> {
+    std::env::var_os("SSL_CERT_FILE").map(PathBuf::from).filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Like [`client`], with the file of additional roots named by the caller instead of the environment.
@@ -72,6 +94,10 @@ pub fn client(silence: Option<Duration>) -> Result<reqwest::Client, NetError> {
 /// # Errors
 /// What [`NetError`] lists.
 pub fn client_with(silence: Option<Duration>, extra_roots: Option<&Path>) -> Result<reqwest::Client, NetError> {
+    Ok(builder(silence, extra_roots)?.build()?)
+}
+
+fn builder(silence: Option<Duration>, extra_roots: Option<&Path>) -> Result<reqwest::ClientBuilder, NetError> {
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls(extra_roots)?)
         .dns_resolver(super::dns::shared())
@@ -81,7 +107,7 @@ pub fn client_with(silence: Option<Duration>, extra_roots: Option<&Path>) -> Res
     if let Some(silence) = silence {
         builder = builder.read_timeout(silence);
     }
-    Ok(builder.build()?)
+    Ok(builder)
 }
 
 /// TLS by rustls and ring with the built-in roots and those in the file. No process-wide provider is installed.
@@ -192,6 +218,19 @@ mod tests {
         fs::write(&file, "nothing here").unwrap();
         assert!(matches!(client_with(None, Some(&file)), Err(NetError::Roots { .. })));
         assert!(matches!(client_with(None, Some(&folder.path().join("none"))), Err(NetError::Roots { .. })));
+    }
+
+    #[test]
+    fn servers_on_this_device_are_told_from_others() {
+        let here = |url: &str| is_here(&reqwest::Url::parse(url).unwrap());
+        for url in
+            ["http://127.0.0.1:8080", "http://127.9.9.9/v1", "http://[::1]:1", "http://LocalHost", "http://a.localhost"]
+        {
+            assert!(here(url), "{url}");
+        }
+        for url in ["http://10.0.0.1", "http://localhost.example", "http://127.0.0.1.example", "https://hub.example"] {
+            assert!(!here(url), "{url}");
+        }
     }
 
     #[test]

@@ -45,6 +45,11 @@ pub fn plan(n_ctx: u32) -> Plan {
     }
 }
 
+/// A plan as the program makes it for the homes of the tests.
+pub fn one_thread() -> Plan {
+    Plan { threads: 1, ..plan(1024) }
+}
+
 /// What to start for a file and a plan.
 pub fn local(model: PathBuf, plan: Plan) -> LocalSpec {
     LocalSpec { model, plan, lora: Vec::new(), speculate: false, cpus: Vec::new() }

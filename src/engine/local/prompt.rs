@@ -53,6 +53,9 @@ impl Worker {
             let (turns, trimmed_lines) = (fit.dropped, fit.trimmed_lines);
             sink(Event::Cut { job: job.id, turns, trimmed_lines, summary });
         }
+        if let Some(turn) = fit.turns.last() {
+            tracing::trace!(turns = fit.turns.len(), "asked: {}", turn.content);
+        }
         let tokens = if request.raw { self.raw(&fit.turns) } else { self.render(&fit.turns)? };
         match tokens.len() {
             0 => Err(EngineError::Empty),

@@ -23,23 +23,20 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The messages that became whole.
-    ///
-    /// # Errors
-    /// A line without end, or data that is no JSON.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Part>, String> {
+    /// The messages that became whole, in order; an error (a line without end, or data that is no JSON) is the last.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<Part, String>> {
         self.held.extend_from_slice(bytes);
         let mut parts = Vec::new();
         let mut from = 0;
         while let Some(len) = self.held[from..].iter().position(|&byte| byte == b'\n') {
-            parts.extend(part(&self.held[from..from + len])?);
+            parts.extend(part(&self.held[from..from + len]).transpose());
             from += len + 1;
         }
         self.held.drain(..from);
         if self.held.len() > LONGEST_LINE {
-            return Err("a line of the stream has no end".into());
+            parts.push(Err("a line of the stream has no end".into()));
         }
-        Ok(parts)
+        parts
     }
 }
 
@@ -63,26 +60,31 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn whole(parts: Vec<Result<Part, String>>) -> Result<Vec<Part>, String> {
+        parts.into_iter().collect()
+    }
+
     #[test]
     fn messages_come_whole_however_the_bytes_are_cut() {
         let stream = b": hello\r\n\r\ndata: {\"a\":\"\xc3\xa9\"}\n\ndata:[DONE]\n";
         for cut in 0..stream.len() {
             let mut lines = Lines::default();
-            let mut parts = lines.push(&stream[..cut]).unwrap();
-            parts.extend(lines.push(&stream[cut..]).unwrap());
+            let mut parts = whole(lines.push(&stream[..cut])).unwrap();
+            parts.extend(whole(lines.push(&stream[cut..])).unwrap());
             assert_eq!(parts, [Part::Message(json!({"a": "é"})), Part::End], "cut at {cut}");
         }
     }
 
     #[test]
     fn an_error_in_the_stream_is_told() {
-        let parts = Lines::default().push(b"data: {\"error\":{\"message\":\"too hot\"}}\nerror: gone\n").unwrap();
+        let parts =
+            whole(Lines::default().push(b"data: {\"error\":{\"message\":\"too hot\"}}\nerror: gone\n")).unwrap();
         assert_eq!(parts, [Part::Error("too hot".into()), Part::Error("gone".into())]);
     }
 
     #[test]
     fn nonsense_and_endless_lines_are_refused() {
-        assert!(Lines::default().push(b"data: {nope\n").is_err());
-        assert!(Lines::default().push(&vec![b'x'; LONGEST_LINE + 1]).is_err());
+        assert!(whole(Lines::default().push(b"data: {nope\n")).is_err());
+        assert!(whole(Lines::default().push(&vec![b'x'; LONGEST_LINE + 1])).is_err());
     }
 }

@@ -84,6 +84,9 @@ pub(in crate::models) fn io_hint(error: &io::Error) -> Option<String> {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "make room: `zord models list` shows what is there, `zord models remove NAME` takes it away".into()
         }
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "a file lies where a folder should be: move it away, or set `ZORD_HOME` to another place".into()
+        }
         _ => return None,
     })
 }
