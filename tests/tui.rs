@@ -52,8 +52,8 @@ fn bare(text: &str) -> String {
 fn seen_answer(screen: &str, question: &str) -> String {
     let after = screen.split_once(question).map_or(screen, |(_, after)| after);
     let lines = after.lines().skip(1).take_while(|line| !line.starts_with("──"));
-    // While the prompt is evaluated the place of the answer says so.
-    lines.filter(|line| !line.contains("reading ")).collect::<Vec<_>>().join("\n")
+    // Until the answer begins, its place says what is done meanwhile.
+    lines.filter(|line| !line.contains("reading ") && !line.contains("waiting")).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
