@@ -1,5 +1,6 @@
 //! `--remote`: against llama.cpp's own server, and against servers that misbehave.
 #![cfg(feature = "engine")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test must be able to fail, in its helpers too")]
 
 mod program;
 mod real;

@@ -19,7 +19,7 @@ fn a_plan_tells_what_a_model_takes_or_lacks() {
     let sum: u64 = ["weights", "kv", "compute", "program"].iter().map(|key| plan[key].as_u64().unwrap()).sum();
     assert!(sum <= plan["total"].as_u64().unwrap(), "{plan}");
     let text = zord.run(["plan"]).silent();
-    for word in ["smollm2-135m-instruct", "weights", "KV cache", "1024 tokens in f16", "compute", "total", "threads"] {
+    for word in ["smollm2-135m-instruct", "weights", "KV cache", "1024 tokens, f16", "compute", "total", "1 thread"] {
         assert!(text.contains(word), "`{word}` is not in {text}");
     }
 

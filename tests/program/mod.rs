@@ -1,5 +1,6 @@
 //! The real `zord` program in a home of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test must be able to fail, in its helpers too")]
 
 use std::ffi::OsStr;
 use std::io::Write;
