@@ -77,7 +77,8 @@ fn stop_texts_and_limits_end_an_answer() {
     let (text, stop, _) = engine.chat(ChatRequest { stop: vec!["math".into()], ..user("What is 2+2?", 64) });
     assert_eq!(stop, Stop::Text);
     assert!(text.ends_with("classic "), "{text}");
-    let (_, stop, stats) = engine.chat(user("Count to one hundred in words.", 5));
+    let endless = ChatRequest { ignore_end: true, ..user("Count to one hundred in words.", 5) };
+    let (_, stop, stats) = engine.chat(endless);
     assert_eq!((stop, stats.generated_tokens), (Stop::Length, 5));
     engine.stop();
 }
@@ -225,7 +226,8 @@ fn what_is_dropped_is_summarised_where_asked() {
     real::generated(outcome);
     let summary =
         events.iter().find_map(|event| if let Event::Cut { summary, .. } = event { summary.clone() } else { None });
-    assert!(summary.is_some_and(|text| text.len() > 20));
+    let summary = summary.expect("the turns that went are summed up");
+    assert!(summary.len() > 20, "{summary}");
     engine.stop();
 }
 

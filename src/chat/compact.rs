@@ -103,6 +103,23 @@ fn ceil(text: &str, at: usize) -> usize {
     (at..=text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len())
 }
 
+/// Questions named in an outline, the newest ones.
+const OUTLINE: usize = 8;
+/// Characters of each.
+const OUTLINE_LINE: usize = 80;
+
+/// What was asked, a line each: the summary of somebody who did not read the answers.
+pub fn outline(turns: &[Message]) -> String {
+    let asked = turns.iter().rev().filter(|turn| turn.role == Role::User).take(OUTLINE);
+    let mut lines: Vec<String> = asked
+        .filter_map(|turn| turn.content.lines().rev().find(|line| !line.trim().is_empty()))
+        .map(|line| format!("- {}", line.trim().chars().take(OUTLINE_LINE).collect::<String>()))
+        .collect();
+    lines.push("Asked before:".to_owned());
+    lines.reverse();
+    lines.join("\n")
+}
+
 /// The system message with a summary of what was left out.
 pub fn with_summary(system: Option<&str>, summary: Option<&str>) -> Option<String> {
     match (system, summary) {
@@ -171,6 +188,16 @@ mod tests {
         let (text, lines) = shorten(&"é".repeat(1000), 101);
         assert_eq!(lines, 1);
         assert!(text.len() < 150);
+    }
+
+    #[test]
+    fn an_outline_has_the_last_line_of_each_question_in_order() {
+        let turns = [
+            Message::new(Role::User, "```\ncode\n```\nWhat is this?"),
+            Message::new(Role::Assistant, "Code."),
+            Message::new(Role::User, "x".repeat(200)),
+        ];
+        assert_eq!(outline(&turns), format!("Asked before:\n- What is this?\n- {}", "x".repeat(80)));
     }
 
     #[test]

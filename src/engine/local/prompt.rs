@@ -100,7 +100,10 @@ impl Worker {
         let written =
             self.generate(&silent, &quiet, Prompt { tokens, turns: Vec::new(), dropped: 0 }, &mut no_pieces)?;
         sink(Event::Prefill { job: job.id, done: 0, total: 0 });
-        Ok(Some(crate::chat::thinking::strip(&written.text).trim().to_owned()).filter(|text| !text.is_empty()))
+        let summary = crate::chat::thinking::strip(&written.text).trim().to_owned();
+        // A small model may have nothing to say; what was asked is then better than nothing.
+        let dropped = &request.turns[system..system + fit.dropped];
+        Ok(Some(if summary.is_empty() { compact::outline(dropped) } else { summary }))
     }
 }
 
