@@ -210,7 +210,7 @@ fn what_is_dropped_is_summarised_where_asked() {
     let Some(model) = real::smollm2() else { return };
     let mut engine = Asked::local(model, plan(512));
     let mut turns = Vec::new();
-    for round in 0..8 {
+    for round in 0..14 {
         turns.push(Message::new(
             Role::User,
             format!("Question {round}: what is a river, and why does it flow to the sea?"),
