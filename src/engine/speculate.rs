@@ -41,7 +41,7 @@ impl Speculator {
         let mut this = Self {
             text: Vec::with_capacity(prompt.len() + 256),
             places: HashMap::with_capacity(prompt.len()),
-            acceptance: [0.25, 0.5, 0.7, 0.85].map(Acceptance::expecting),
+            acceptance: [0.3, 0.6, 0.82, 0.93].map(Acceptance::expecting),
         };
         for &token in prompt {
             this.push(token);
@@ -186,7 +186,7 @@ impl Costs {
         let Some(plain) = self.estimate(1) else { return 0 };
         if (2..=self.widest).all(|w| self.measured[w] == 0.0) {
             // Nothing wider was measured: a strong match is worth one short trial.
-            return if matched >= 6 { most.min(4) } else { 0 };
+            return if matched >= 6 { most.min(7) } else { 0 };
         }
         let (mut best, mut best_gain) = (0, LEAST_GAIN);
         let (mut tokens, mut chance) = (1.0, 1.0);

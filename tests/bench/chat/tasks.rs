@@ -46,10 +46,53 @@ fn code(functions: usize) -> String {
     format!("```python\n{}```", (1..=functions).map(one).collect::<String>())
 }
 
-/// An edit as a larger model would answer it: the question, and the beginning of an answer that copies the file with
-/// small changes. A model of 135 M parameters cannot edit, but it can copy, which costs the same.
+/// A file as people edit it.
+const FILE: &str = r#"import json
+import os
+
+
+def read_settings(path):
+    if not os.path.exists(path):
+        return {}
+    with open(path) as handle:
+        return json.load(handle)
+
+
+def word_counts(text):
+    counts = {}
+    for word in text.lower().split():
+        counts[word] = counts.get(word, 0) + 1
+    return counts
+
+
+def chunks(items, size):
+    for start in range(0, len(items), size):
+        yield items[start:start + size]
+
+
+class Stack:
+    def __init__(self):
+        self.items = []
+
+    def push(self, item):
+        self.items.append(item)
+
+    def pop(self):
+        if not self.items:
+            raise IndexError("pop from an empty stack")
+        return self.items.pop()
+"#;
+
+/// An edit as people ask for it: one argument renamed, the whole file written again. A model of 135 M parameters needs
+/// the first lines, with the change made, put into its mouth; what follows it writes by itself.
 fn edit() -> ChatRequest {
-    user(&format!("{}\n\nRepeat this code exactly.", code(6)))
+    let (first, _) = FILE.split_once("def word_counts").unwrap();
+    let text = format!(
+        "<|im_start|>user\n```python\n{FILE}```\nRename the argument `path` of `read_settings` to `file_name`. \
+         Write the whole file.<|im_end|>\n<|im_start|>assistant\n```python\n{}",
+        first.replace("path", "file_name")
+    );
+    ChatRequest { raw: true, ..user(&text) }
 }
 
 fn engine(model: &Path, threads: u32, n_ctx: u32, speculate: bool) -> Asked {
@@ -161,7 +204,7 @@ fn resuming(model: &Path, threads: u32) -> Row {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("chat.kv");
     let mut engine = engine(model, threads, 8192, false);
-    let request = ChatRequest { max_tokens: Some(1), ..user(&code(44)) };
+    let request = ChatRequest { max_tokens: Some(1), ..user(&code(66)) };
     let (_, _, stats) = engine.chat(request.clone());
     assert!(matches!(engine.work(Work::Save(file.clone())).1, Ok(Outcome::Saved(1..))));
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
