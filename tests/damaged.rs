@@ -1,4 +1,5 @@
 //! The real model with a few bytes of its header changed: an answer or a refusal, never the end of the process.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it cannot go on")]
 #![cfg(feature = "engine")]
 
 mod real;

@@ -1,4 +1,5 @@
 //! What the real program takes against what it planned, and that it lives where memory is scarce.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it cannot go on")]
 #![cfg(feature = "engine")]
 
 mod real;

@@ -1,4 +1,5 @@
 //! Every command in the README is run, in an empty home, as a person would type it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it cannot go on")]
 #![cfg(feature = "engine")]
 
 mod real;

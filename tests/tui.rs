@@ -1,4 +1,5 @@
 //! The terminal interface in a real terminal with a real model: what is seen, what survives, what is left behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it cannot go on")]
 #![cfg(feature = "engine")]
 
 mod real;

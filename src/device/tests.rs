@@ -40,7 +40,10 @@ fn the_same_without_capacities() {
 }
 
 /// Processors by number as their makers publish them: how many at which frequency in MHz, and what must come of it.
-const PHONES: [(&str, &[(usize, u64)], &[usize]); 6] = [
+/// A name, its clusters (processors and their kHz), and the processors to be used.
+type Phone = (&'static str, &'static [(usize, u64)], &'static [usize]);
+
+const PHONES: [Phone; 6] = [
     ("Snapdragon 8 Gen 2", &[(3, 2016), (4, 2803), (1, 3187)], &[7, 3, 4, 5]),
     ("Snapdragon 8 Elite", &[(6, 3533), (2, 4320)], &[6, 7, 0, 1]),
     ("Snapdragon 778G", &[(4, 1804), (3, 2208), (1, 2400)], &[7, 4, 5, 6]),

@@ -1,4 +1,5 @@
 //! The program behind a real pseudo-terminal, and what a person would see there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it cannot go on")]
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
 
 use std::io::{Read, Write};
