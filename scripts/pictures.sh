@@ -30,7 +30,7 @@ picture() {
   local name=$1 columns=$2 rows=$3
   tmux_here -f /dev/null new-session -d -s zord -x "$columns" -y "$rows" \
     "env COLORTERM=truecolor LANG=C.UTF-8 '$ZORD'"
-  wait_for "ctx 0/" yes
+  wait_for "0/8.1k" yes
   tmux_here send-keys -t zord -l "$QUESTION"
   tmux_here send-keys -t zord Enter
   wait_for "Esc stops" yes

@@ -39,10 +39,10 @@ fn the_same_without_capacities() {
     assert_eq!((device.threads(), device.cpus(4)), (4, vec![7, 3, 4, 5]));
 }
 
-/// Processors by number as their makers publish them: how many at which frequency in MHz, and what must come of it.
-/// A name, its clusters (processors and their kHz), and the processors to be used.
+/// A name, its clusters (how many processors at how many MHz), and the processors to be used.
 type Phone = (&'static str, &'static [(usize, u64)], &'static [usize]);
 
+/// Processors by number as their makers publish them.
 const PHONES: [Phone; 6] = [
     ("Snapdragon 8 Gen 2", &[(3, 2016), (4, 2803), (1, 3187)], &[7, 3, 4, 5]),
     ("Snapdragon 8 Elite", &[(6, 3533), (2, 4320)], &[6, 7, 0, 1]),

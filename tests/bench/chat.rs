@@ -54,12 +54,17 @@ fn main() {
     if peer.is_none() {
         eprintln!("SKIPPED: the peers' columns; ZORD_PEERS names no folder with llama.cpp's tools");
     }
-    let mut rows = rates(&model, threads, peer.as_ref(), "");
-    if let Some(gemma) = real::gemma3() {
-        let peer = Peer::find(&gemma);
-        rows.extend(rates(&gemma, threads, peer.as_ref(), "Gemma-3-270M Q4_K_M: "));
-    }
-    rows.extend(tasks::all(&model, threads, peer.as_ref()));
+    let rows = if std::env::args().any(|argument| argument == "speculation") {
+        tasks::speculations(&model, threads)
+    } else {
+        let mut rows = rates(&model, threads, peer.as_ref(), "");
+        if let Some(gemma) = real::gemma3() {
+            let peer = Peer::find(&gemma);
+            rows.extend(rates(&gemma, threads, peer.as_ref(), "Gemma-3-270M Q4_K_M: "));
+        }
+        rows.extend(tasks::all(&model, threads, peer.as_ref()));
+        rows
+    };
     println!("{} threads, {}\n", threads, machine());
     println!("| | zord | llama.cpp | ratio |\n|---|---|---|---|");
     for row in rows {

@@ -16,20 +16,18 @@ pub fn all(model: &Path, threads: u32, peer: Option<&Peer>) -> Vec<Row> {
     let mut rows = vec![first_token(model, threads, peer), warm_first_token(model, threads, peer)];
     rows.extend(cancelling(model, threads));
     rows.push(resuming(model, threads));
-    rows.push(speculation(model, threads, "speculation, an edit of a file", &edit()));
-    rows.push(speculation(
-        model,
-        threads,
-        "speculation, prose",
-        &user("Write a long story about a lighthouse keeper."),
-    ));
-    rows.push(speculation(
-        model,
-        threads,
-        "speculation, an explanation of code",
-        &user(&format!("{}\nExplain this code.", code(6))),
-    ));
+    rows.extend(speculations(model, threads));
     rows
+}
+
+pub fn speculations(model: &Path, threads: u32) -> Vec<Row> {
+    let prose = user("Write a long story about a lighthouse keeper.");
+    let explanation = user(&format!("{}\nExplain this code.", code(6)));
+    vec![
+        speculation(model, threads, "speculation, an edit of a file", &edit()),
+        speculation(model, threads, "speculation, prose", &prose),
+        speculation(model, threads, "speculation, an explanation of code", &explanation),
+    ]
 }
 
 fn user(text: &str) -> ChatRequest {
@@ -92,7 +90,8 @@ fn edit() -> ChatRequest {
          Write the whole file.<|im_end|>\n<|im_start|>assistant\n```python\n{}",
         first.replace("path", "file_name")
     );
-    ChatRequest { raw: true, ..user(&text) }
+    // The answer ends with the file.
+    ChatRequest { raw: true, stop: vec!["```".into()], ..user(&text) }
 }
 
 fn engine(model: &Path, threads: u32, n_ctx: u32, speculate: bool) -> Asked {
