@@ -197,6 +197,14 @@ fn tune(scene: &Scene, args: &BenchArgs, spec: &LocalSpec) -> Result<Measured, R
         Tuned { threads: Some(spec.plan.threads), n_ubatch: Some(spec.plan.n_ubatch), flash: Some(spec.plan.flash) };
     let kept = prepare::keep_tuned(&scene.paths, &found, &tuned)?;
     output::note(format_args!("kept in `{}`", kept.display()));
+    let own = &scene.config.threads;
+    for (said, key) in
+        [(own.count.is_some(), "count"), (own.ubatch.is_some(), "ubatch"), (own.flash.is_some(), "flash")]
+    {
+        if said {
+            output::note(format_args!("the configuration's `threads.{key}` goes before what was measured"));
+        }
+    }
     Ok(measured)
 }
 

@@ -54,6 +54,8 @@ fn doctor_speaks_of_the_device_with_and_without_a_model() {
 fn bench_measures_and_tuning_is_kept_for_later_plans() {
     let Some(model) = real::smollm2() else { return };
     let zord = Zord::with(&model);
+    // What the configuration says of threads goes before what was measured, so it says nothing here.
+    zord.write("config.toml", format!("model = '{}'\n[context]\nsize = 1024\n", model.display()));
     let short = ["bench", "--json", "--runs", "1", "--prompt-tokens", "32", "--gen-tokens", "8"];
     let measured = zord.run(short).json();
     has_keys(&measured, &["model", "threads", "load_ms", "first_token_ms", "prefill_tps", "decode_tps", "peak_rss"]);
@@ -74,4 +76,9 @@ fn bench_measures_and_tuning_is_kept_for_later_plans() {
     // A file that is no longer understood is as good as none.
     std::fs::write(&kept, "threads = 'many'\n").unwrap();
     assert_eq!(zord.run(["plan", "--json"]).json()["fits"], true);
+    // A setting of the person's own stays in force, and they are told.
+    zord.write("config.toml", format!("model = '{}'\n[context]\nsize = 1024\n[threads]\ncount = 1\n", model.display()));
+    let tuned = zord.run(short.into_iter().chain(["--tune"]));
+    assert!(tuned.err.contains("`threads.count`"), "{}", tuned.err);
+    assert_eq!(zord.run(["plan", "--json"]).json()["threads"], 1);
 }
