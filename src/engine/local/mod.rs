@@ -242,3 +242,6 @@ fn keep_waiting(inbox: &Receiver<Job>, waiting: &mut VecDeque<Job>) -> bool {
 fn file_name(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests;

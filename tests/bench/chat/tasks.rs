@@ -82,7 +82,8 @@ class Stack:
 "#;
 
 /// An edit as people ask for it: one argument renamed, the whole file written again. A model of 135 M parameters needs
-/// the first lines, with the change made, put into its mouth; what follows it writes by itself.
+/// the first lines, with the change made, put into its mouth; what follows, to the last line of the file, it writes by
+/// itself.
 fn edit() -> ChatRequest {
     let (first, _) = FILE.split_once("def word_counts").unwrap();
     let text = format!(
@@ -90,8 +91,9 @@ fn edit() -> ChatRequest {
          Write the whole file.<|im_end|>\n<|im_start|>assistant\n```python\n{}",
         first.replace("path", "file_name")
     );
-    // The answer ends with the file.
-    ChatRequest { raw: true, stop: vec!["```".into()], ..user(&text) }
+    // The answer ends with the file, whatever this model would add.
+    let last = FILE.lines().next_back().unwrap().to_owned();
+    ChatRequest { raw: true, stop: vec![last, "```".into()], ..user(&text) }
 }
 
 fn engine(model: &Path, threads: u32, n_ctx: u32, speculate: bool) -> Asked {
