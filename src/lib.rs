@@ -1,11 +1,12 @@
 //! Zord Coder: a coding assistant in a terminal, with the model on the device.
 //!
-//! The rooms, and which way they may look (`bin → cli, run → {ui, engine, app} → {text, chat, budget}`):
+//! The rooms, and which way they may look (`bin → cli, run → {ui, engine, app} → {text, fim, chat, budget}`):
 //!
 //! | room | what it is for |
 //! |---|---|
 //! | [`app`] | what the program thinks: state and `update(Msg) -> Vec<Effect>`; pure |
 //! | [`text`] | what is edited; pure |
+//! | [`fim`] | completing code: what to ask for, what to keep, what to show; pure but for its cache |
 //! | [`chat`] | conversation tree, journal, templates, thinking, what stays when the context is full |
 //! | [`budget`] | what fits in memory: the plan (pure) and the probe of the machine |
 //! | [`engine`] | who talks to llama.cpp, or to a server: one thread, a job in, events out |
@@ -24,6 +25,7 @@ pub mod config;
 pub mod device;
 pub mod engine;
 pub mod error;
+pub mod fim;
 pub mod models;
 pub mod paths;
 pub mod run;

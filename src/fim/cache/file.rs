@@ -1,0 +1,123 @@
+//! The cache on disk: one file of JSON lines, the newest place first, rewritten as a whole. Whatever is wrong with it,
+//! it is as if it were not there.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ALTERNATIVES, Cache, DELETED, Entry, MOST};
+use crate::error::Advise;
+
+/// Bytes of the file.
+const LARGEST: usize = 512 << 10;
+/// Bytes of a suggestion.
+const LONGEST: usize = 8 << 10;
+/// Of the file's layout and of how places are hashed.
+const VERSION: u32 = 1;
+
+/// Why the cache was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// The file system said so.
+    #[error("cannot write the suggestions to `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+}
+
+impl Advise for CacheError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Write { .. } => Some("is the disk full? suggestions work without it".into()),
+        }
+    }
+}
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    suggestions: u32,
+    places: usize,
+}
+
+impl Cache {
+    /// What an earlier run left. Empty when there is nothing, or nothing to be trusted.
+    pub fn load(file: &Path) -> Self {
+        read(file).and_then(|text| parse(&text)).unwrap_or_default()
+    }
+
+    /// Writes the newest places, as many as the file may hold. Does nothing when there is nothing new.
+    ///
+    /// # Errors
+    /// The folder cannot be made or the file not written; the old one then stays.
+    pub fn save(&mut self, file: &Path) -> Result<(), CacheError> {
+        if !self.dirty {
+            return Ok(());
+        }
+        let failed = |source| CacheError::Write { path: file.to_owned(), source };
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        crate::atomic::write(file, self.spelt()).map_err(failed)?;
+        self.dirty = false;
+        Ok(())
+    }
+
+    fn spelt(&self) -> String {
+        let mut entries: Vec<&Entry> = self.entries.values().collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
+        let mut places = 0;
+        let mut body = String::new();
+        for line in entries.iter().filter_map(|entry| serde_json::to_string(entry).ok()) {
+            // Some room is left for the first line.
+            if body.len() + line.len() + 128 > LARGEST {
+                break;
+            }
+            body.push_str(&line);
+            body.push('\n');
+            places += 1;
+        }
+        let head = serde_json::to_string(&Head { suggestions: VERSION, places }).unwrap_or_default();
+        format!("{head}\n{body}")
+    }
+}
+
+fn read(file: &Path) -> Option<String> {
+    // A pipe or a device in its place could block.
+    if !fs::metadata(file).ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    File::open(file).ok()?.take(LARGEST as u64 + 1).read_to_string(&mut text).ok()?;
+    (text.len() <= LARGEST).then_some(text)
+}
+
+fn parse(text: &str) -> Option<Cache> {
+    let (head, body) = text.split_once('\n')?;
+    let head: Head = serde_json::from_str(head).ok()?;
+    if head.suggestions != VERSION || head.places > MOST || body.lines().count() != head.places {
+        return None;
+    }
+    let entries: Option<Vec<Entry>> = body.lines().map(|line| serde_json::from_str(line).ok()).collect();
+    let entries = entries?;
+    if !entries.iter().all(is_sound) {
+        return None;
+    }
+    let mut cache = Cache::new();
+    entries.into_iter().rev().for_each(|entry| cache.insert(entry));
+    Some(cache)
+}
+
+fn is_sound(entry: &Entry) -> bool {
+    let text = |text: &str| text.len() <= LONGEST && !text.replace("\r\n", "\n").chars().any(super::trim::is_harmful);
+    entry.list.len() <= ALTERNATIVES
+        && entry.back.len() <= DELETED
+        && entry.list.iter().all(|one| text(&one.text) && one.score.is_finite())
+        && entry.back.iter().all(|(_, before)| before.chars().count() <= DELETED && text(before))
+}

@@ -1,0 +1,271 @@
+//! Which brackets and quotes are open, character by character. Good enough to know where a statement ends; no parser,
+//! and wrong where only a parser can be right (a regular expression in JavaScript, a `case` pattern in Bash).
+
+use super::language::Language;
+
+/// Brackets deeper than this are not told apart; no code that a person reads has them.
+const DEEPEST: usize = 256;
+
+/// Reads code from a known or a fresh state.
+#[derive(Clone, Debug)]
+pub(super) struct Scan {
+    language: Language,
+    open: Vec<char>,
+    /// The least that was open since [`Scan::mark`].
+    lowest: usize,
+    inside: Inside,
+    before: char,
+    /// The quote that was open at [`Scan::mark`] was closed since.
+    left_text: bool,
+    marked_text: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inside {
+    Code,
+    LineComment,
+    BlockComment,
+    /// One or two of the same quote, which may become three.
+    Opening(char, u8),
+    Text(char),
+    /// Between triple quotes, after this many of the closing ones.
+    Long(char, u8),
+    /// After `'` in Rust: a lifetime or a character.
+    Tick(u8),
+}
+
+impl Scan {
+    pub(super) fn new(language: Language) -> Self {
+        Self {
+            language,
+            open: Vec::new(),
+            lowest: 0,
+            inside: Inside::Code,
+            before: '\n',
+            left_text: false,
+            marked_text: false,
+        }
+    }
+
+    /// From here on [`Scan::depth`] and [`Scan::below`] are counted.
+    pub(super) fn mark(&mut self) {
+        self.settle();
+        self.lowest = self.open.len();
+        self.left_text = false;
+        self.marked_text = self.in_text();
+    }
+
+    /// How many brackets are open that were opened after the mark.
+    pub(super) fn depth(&self) -> usize {
+        self.open.len().saturating_sub(self.lowest)
+    }
+
+    /// How many brackets were closed that had been open at the mark, given how many were open there.
+    pub(super) fn below(&self, at_mark: usize) -> usize {
+        at_mark.saturating_sub(self.lowest)
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Inside quotes, where brackets and ends of lines mean nothing.
+    pub(super) fn in_text(&self) -> bool {
+        matches!(self.inside, Inside::Text(_) | Inside::Long(..) | Inside::Opening(_, 1))
+    }
+
+    /// The quotes open at the mark were closed since.
+    pub(super) fn left_text(&self) -> bool {
+        self.left_text
+    }
+
+    /// Inside quotes that may hold ends of lines.
+    pub(super) fn in_long_text(&self) -> bool {
+        match self.inside {
+            Inside::Long(..) | Inside::BlockComment => true,
+            Inside::Text(mark) => self.spans_lines(mark),
+            _ => false,
+        }
+    }
+
+    pub(super) fn push(&mut self, c: char) {
+        match self.inside {
+            Inside::Code => self.code(c),
+            Inside::LineComment if c == '\n' => self.inside = Inside::Code,
+            Inside::BlockComment if c == '/' && self.before == '*' => self.inside = Inside::Code,
+            Inside::LineComment | Inside::BlockComment => {}
+            Inside::Opening(mark, count) => self.opening(mark, count, c),
+            Inside::Text(mark) => self.text(mark, c),
+            Inside::Long(mark, count) => self.long(mark, count, c),
+            Inside::Tick(count) => self.tick(count, c),
+        }
+        // A backslash that is itself escaped escapes nothing.
+        self.before = if c == '\\' && self.before == '\\' { ' ' } else { c };
+    }
+
+    /// An empty pair of quotes at the end of the text so far is whole.
+    fn settle(&mut self) {
+        match self.inside {
+            Inside::Opening(mark, 1) => self.inside = Inside::Text(mark),
+            Inside::Opening(..) => self.inside = Inside::Code,
+            _ => {}
+        }
+    }
+
+    fn code(&mut self, c: char) {
+        let slashes = self.language.comment() == "//";
+        match c {
+            '(' => self.enter(')'),
+            '[' => self.enter(']'),
+            '{' => self.enter('}'),
+            ')' | ']' | '}' => self.leave(c),
+            '#' if !slashes && (self.language == Language::Python || self.before.is_whitespace()) => {
+                self.inside = Inside::LineComment;
+            }
+            '/' if slashes && self.before == '/' => self.inside = Inside::LineComment,
+            '*' if slashes && self.before == '/' => self.inside = Inside::BlockComment,
+            '"' if self.language == Language::Python => self.inside = Inside::Opening(c, 1),
+            '\'' if self.language == Language::Python => self.inside = Inside::Opening(c, 1),
+            '"' if self.before != '\\' => self.inside = Inside::Text(c),
+            '\'' if self.language == Language::Rust => self.inside = Inside::Tick(0),
+            // An apostrophe in a word or a number is no quote.
+            '\'' if self.before.is_alphanumeric() || self.before == '\\' => {}
+            '\'' => self.inside = Inside::Text(c),
+            '`' if matches!(self.language, Language::JavaScript | Language::TypeScript | Language::Go) => {
+                self.inside = Inside::Text(c);
+            }
+            _ => {}
+        }
+    }
+
+    fn opening(&mut self, mark: char, count: u8, c: char) {
+        match (c == mark, count) {
+            (true, 1) => self.inside = Inside::Opening(mark, 2),
+            (true, _) => self.inside = Inside::Long(mark, 0),
+            (false, 1) => {
+                self.inside = Inside::Text(mark);
+                self.before = mark;
+                self.text(mark, c);
+            }
+            (false, _) => {
+                self.inside = Inside::Code;
+                self.code(c);
+            }
+        }
+    }
+
+    fn text(&mut self, mark: char, c: char) {
+        let raw = mark == '`' && self.language == Language::Go;
+        if c == mark && (self.before != '\\' || raw) {
+            self.out_of_text();
+        } else if c == '\n' && !self.spans_lines(mark) && self.before != '\\' {
+            self.out_of_text();
+        }
+    }
+
+    fn long(&mut self, mark: char, count: u8, c: char) {
+        if c != mark || self.before == '\\' {
+            self.inside = Inside::Long(mark, 0);
+        } else if count == 2 {
+            self.out_of_text();
+        } else {
+            self.inside = Inside::Long(mark, count + 1);
+        }
+    }
+
+    fn tick(&mut self, count: u8, c: char) {
+        self.inside = match (count, c) {
+            (0, '\\') => Inside::Text('\''),
+            (0, c) if c == '\'' || c.is_whitespace() => Inside::Code,
+            (0, _) => Inside::Tick(1),
+            (_, '\'') => Inside::Code,
+            (_, _) => {
+                self.inside = Inside::Code;
+                return self.code(c);
+            }
+        };
+    }
+
+    fn out_of_text(&mut self) {
+        self.inside = Inside::Code;
+        self.left_text |= self.marked_text;
+    }
+
+    fn spans_lines(&self, mark: char) -> bool {
+        match self.language {
+            Language::Rust => mark == '"',
+            Language::Bash => true,
+            Language::JavaScript | Language::TypeScript | Language::Go => mark == '`',
+            Language::Python | Language::Cpp | Language::Java | Language::Other => false,
+        }
+    }
+
+    fn enter(&mut self, close: char) {
+        if self.open.len() < DEEPEST {
+            self.open.push(close);
+        }
+    }
+
+    fn leave(&mut self, c: char) {
+        // What does not match is somebody's mistake, or a `case` pattern; it closes nothing.
+        if self.open.last() == Some(&c) {
+            self.open.pop();
+            self.lowest = self.lowest.min(self.open.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(language: Language, text: &str) -> Scan {
+        let mut scan = Scan::new(language);
+        text.chars().for_each(|c| scan.push(c));
+        scan
+    }
+
+    #[test]
+    fn brackets_in_texts_and_comments_do_not_count() {
+        for (language, text, open) in [
+            (Language::Python, "f(a, [1", 2),
+            (Language::Python, "f('(', \"[\") # (", 0),
+            (Language::Python, "'''(\n'' (''' (", 1),
+            (Language::Python, "'' ( \"\"", 1),
+            (Language::Python, r"'\'(' (", 1),
+            (Language::Python, r"'\\' (", 1),
+            (Language::Python, "'un(\n(", 1),
+            (Language::Rust, "fn f<'a>(x: &'a str) { '{'", 1),
+            (Language::Rust, r"'\'' '\\' (", 1),
+            (Language::Rust, "\"(\n(\" // (\n [", 1),
+            (Language::JavaScript, "`(\n${x}` ( /* ( */", 1),
+            (Language::Go, "`\\` (", 1),
+            (Language::Cpp, "1'000 (", 1),
+            (Language::Bash, "echo $# ( # (", 1),
+            (Language::Other, "don't (", 1),
+        ] {
+            assert_eq!(read(language, text).open(), open, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_closed_from_before_the_mark_is_counted() {
+        let mut scan = read(Language::Python, "f(g(");
+        let at_mark = scan.open();
+        scan.mark();
+        for (c, depth, below) in [('(', 1, 0), (')', 0, 0), (')', 0, 1), ('[', 1, 1)] {
+            scan.push(c);
+            assert_eq!((scan.depth(), scan.below(at_mark)), (depth, below), "{c}");
+        }
+    }
+
+    #[test]
+    fn leaving_the_text_at_the_mark_is_noticed() {
+        let mut scan = read(Language::Python, "x = \"a");
+        scan.mark();
+        assert!(scan.in_text() && !scan.left_text());
+        scan.push('"');
+        assert!(!scan.in_text() && scan.left_text());
+        assert!(read(Language::Python, "\"\"\" a\n").in_long_text());
+    }
+}

@@ -1,0 +1,253 @@
+//! Makes a suggestion out of what a model wrote: without what follows the cursor anyway, without blanks that nobody
+//! asked for; or refuses it.
+
+use super::language::indent;
+use super::scan::Scan;
+use super::{Language, Site};
+
+/// Bytes of a suggestion.
+const LONGEST: usize = 8 << 10;
+
+/// The text to show and insert at the cursor, or `None` where there is nothing worth showing. Where all the text of
+/// the cursor's line is right of the cursor and `candidate` is a whole line, the suggestion ends with a line end and
+/// the line's own indentation.
+pub fn finish(candidate: &str, site: &Site) -> Option<String> {
+    let mut text = candidate.replace("\r\n", "\n");
+    if text.len() > LONGEST || text.chars().any(is_harmful) {
+        return None;
+    }
+    let alone = site.line_before().trim().is_empty();
+    if alone {
+        text = without_blank_lines(&text, site.line_before()).to_owned();
+    }
+    let whole_line = site.is_before_line() && text.ends_with('\n');
+    let joins = !site.line_after().is_empty() && !whole_line;
+    if joins {
+        text.truncate(without_overlap(&text, site).len());
+    }
+    text.truncate(without_lines_below(&text, site).len());
+    if !joins || site.line_after().starts_with(char::is_whitespace) || text.trim().is_empty() {
+        text.truncate(text.trim_end().len());
+    }
+    if text.trim().is_empty() || repeats_neighbours(&text, site, whole_line) {
+        return None;
+    }
+    if whole_line {
+        text.push('\n');
+        text.push_str(site.line_before());
+    }
+    if site.prefix.contains("\r\n") || site.suffix.contains("\r\n") {
+        text = text.replace('\n', "\r\n");
+    }
+    Some(text)
+}
+
+/// Characters that would do something to a terminal or to the reading order, or that stand for broken bytes.
+pub(super) fn is_harmful(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t'))
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffd}')
+        || matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}')
+}
+
+pub(super) fn is_closer(c: char) -> bool {
+    matches!(c, '}' | ')' | ']' | ';' | ',')
+}
+
+/// Blank lines at the beginning are left out; the indentation that already stands before the cursor is not repeated.
+fn without_blank_lines<'a>(text: &'a str, before: &str) -> &'a str {
+    let lead = text.len() - text.trim_start().len();
+    match text[..lead].rfind('\n') {
+        Some(end) => {
+            let line = &text[end + 1..];
+            line.strip_prefix(before).unwrap_or(line)
+        }
+        None => text,
+    }
+}
+
+/// Without an end that repeats what stands right of the cursor: all of that, or brackets and quotes that the text
+/// closes although they were opened before it.
+fn without_overlap<'a>(text: &'a str, site: &Site) -> &'a str {
+    let after = site.line_after().trim_end();
+    let blank = after.len() - after.trim_start().len();
+    if after.trim_start().is_empty() {
+        return text;
+    }
+    let mine = text.trim_end_matches([' ', '\t', '\n']);
+    // A word or more: it is the same code.
+    if after.chars().filter(|c| c.is_alphanumeric()).count() >= 2 {
+        for rest in [after, &after[blank..]] {
+            if let Some(kept) = mine.strip_suffix(rest) {
+                return kept;
+            }
+        }
+    }
+    let ends = after.char_indices().map(|(at, c)| at + c.len_utf8());
+    let head = ends.take_while(|end| after[blank..*end.max(&blank)].chars().all(is_end)).filter(|end| *end > blank);
+    for end in head.collect::<Vec<_>>().into_iter().rev() {
+        for rest in [&after[..end], &after[blank..end]] {
+            if let Some(kept) = mine.strip_suffix(rest)
+                && closes_from_before(mine, kept, site)
+            {
+                return kept;
+            }
+        }
+    }
+    text
+}
+
+fn is_end(c: char) -> bool {
+    is_closer(c) || matches!(c, '"' | '\'' | '`' | ':' | '>')
+}
+
+/// The end of `text` beyond `kept` closes what was open at the cursor.
+fn closes_from_before(text: &str, kept: &str, site: &Site) -> bool {
+    let before = site.scan();
+    let run = |text: &str| {
+        let mut scan = before.clone();
+        scan.mark();
+        text.chars().for_each(|c| scan.push(c));
+        scan
+    };
+    let closed = |scan: &Scan| scan.below(before.open());
+    let (whole, part) = (run(text), run(kept));
+    closed(&whole) > closed(&part) || (whole.left_text() && !part.left_text())
+}
+
+/// Without lines at the end that are the first lines below the cursor.
+fn without_lines_below<'a>(text: &'a str, site: &Site) -> &'a str {
+    let below: Vec<_> = site.lines_below().take(16).collect();
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    // The longest overlap first: it begins at the earliest line.
+    for end in ends {
+        let lines: Vec<&str> = text[end + 1..].lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        let same = !lines.is_empty() && lines.len() <= below.len() && lines.iter().zip(&below).all(|(a, b)| *a == b.trim_end());
+        let closers = lines.iter().all(|line| line.trim().chars().all(is_closer));
+        if same && (!closers || closes_from_before(text, &text[..end], site)) {
+            return &text[..end];
+        }
+    }
+    text
+}
+
+/// The suggestion says again what the nearest lines above or below say.
+fn repeats_neighbours(text: &str, site: &Site, whole_line: bool) -> bool {
+    let first = format!("{}{text}", site.line_before());
+    let mine: Vec<&str> = first.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).collect();
+    if mine.iter().all(|line| line.trim().chars().all(is_closer)) {
+        return false;
+    }
+    // A part of a line that stays a part cannot repeat a line.
+    if !site.line_after().trim().is_empty() && !whole_line {
+        return false;
+    }
+    let mut above: Vec<&str> = site.lines_above().take(mine.len()).map(str::trim_end).collect();
+    above.reverse();
+    let below: Vec<_> = site.lines_below().take(mine.len()).collect();
+    let said_above = mine == above && !is_row(&mine, site.tongue());
+    said_above || (mine.len() == below.len() && mine.iter().zip(&below).all(|(a, b)| same_line(a, b)))
+}
+
+/// One short item of a list, which may well come twice.
+fn is_row(lines: &[&str], language: Language) -> bool {
+    matches!(lines, [line] if line.trim().len() < 6 && line.ends_with(',') && !language.is_comment(line.trim()))
+}
+
+fn same_line(a: &str, b: &str) -> bool {
+    indent(a) == indent(b) && a.trim() == b.trim()
+}
+
+/// At most so many bytes from the beginning, whole characters.
+pub(super) fn head(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// At most so many bytes from the end, whole characters.
+pub(super) fn tail(text: &str, bytes: usize) -> &str {
+    let mut from = text.len().saturating_sub(bytes);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    &text[from..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn py(before: &str, after: &str, candidate: &str) -> Option<String> {
+        finish(candidate, &Site::new(Some("a.py"), None, before, after))
+    }
+
+    #[test]
+    fn what_follows_the_cursor_is_not_written_twice() {
+        for (before, after, candidate, want) in [
+            ("f(", ")", "x)", Some("x")),
+            ("f(", ")", "g(x)", Some("g(x)")),
+            ("f(", "):", "g(x)):", Some("g(x)")),
+            ("if f(", "):", "x)", Some("x")),
+            ("a = [", "]", "1, 2]  ", Some("1, 2")),
+            ("s = \"a", "\"", "bc\"", Some("bc")),
+            ("s = ", "", "\"bc\"", Some("\"bc\"")),
+            ("x = ", "foo(y)", "1 + foo(y)", Some("1 + ")),
+            ("x = ", " + y", "z  ", Some("z")),
+            ("x = ", "y", "z + ", Some("z + ")),
+            ("x = f(", "", "a)", Some("a)")),
+        ] {
+            assert_eq!(py(before, after, candidate).as_deref(), want, "{before}|{after} {candidate}");
+        }
+    }
+
+    #[test]
+    fn lines_below_the_cursor_are_not_written_twice() {
+        let below = "\n    return a\n";
+        assert_eq!(py("def f():\n    ", below, "a = 1\n    return a").as_deref(), Some("a = 1"));
+        assert_eq!(py("def f():\n    ", below, "return a"), None);
+        let rust = |candidate: &str| finish(candidate, &Site::new(Some("a.rs"), None, "fn f() {\n    ", "\n}\n"));
+        assert_eq!(rust("g();\n}").as_deref(), Some("g();"));
+        assert_eq!(rust("if a {\n        g();\n    }").as_deref(), Some("if a {\n        g();\n    }"));
+    }
+
+    #[test]
+    fn a_whole_line_goes_before_the_line_of_the_cursor() {
+        assert_eq!(py("def f():\n", "    return a\n", "    a = 1\n").as_deref(), Some("    a = 1\n"));
+        assert_eq!(py("def f():\n    ", "return a\n", "a = 1\n").as_deref(), Some("a = 1\n    "));
+        assert_eq!(py("def f():\n    ", "return a\n", "return a\n"), None);
+    }
+
+    #[test]
+    fn nothing_echoes_and_nothing_harmful_is_shown() {
+        for candidate in ["", "  \n\n", "a = \u{1b}[31m1", "a = \u{202e}1", "a\u{0}", "\u{fffd}", "a\u{10fffd}b"] {
+            assert_eq!(py("x\n", "", candidate), None, "{candidate:?}");
+        }
+        assert_eq!(py("i += 1\n", "", "i += 1"), None);
+        assert_eq!(py("    0,\n", "", "    0,").as_deref(), Some("    0,"));
+        assert_eq!(py("x\n", "", &"a".repeat(LONGEST + 1)), None);
+        let brackets = Site::new(Some("a.rs"), None, "a {\n b {\n c\n }\n", "");
+        assert_eq!(finish(" }", &brackets).as_deref(), Some(" }"));
+    }
+
+    #[test]
+    fn blank_lines_go_and_line_ends_are_the_file_s() {
+        assert_eq!(py("a = 1\n", "", "\n\nb = 2\n\n").as_deref(), Some("b = 2"));
+        assert_eq!(py("if a:\n    ", "", "\n    b = 2").as_deref(), Some("b = 2"));
+        assert_eq!(py("def f():", "", "\n    return 1\n").as_deref(), Some("\n    return 1"));
+        assert_eq!(py("a = 1\r\n", "", "if b:\n    c\n").as_deref(), Some("if b:\r\n    c"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_candidate_is_taken_or_refused(
+            before in "[a-z(\\[{\"' :\n]{0,40}", after in "[a-z)\\]}\"' :\n]{0,40}", candidate in "\\PC{0,20}[a-z()\"':, \n]{0,40}",
+        ) {
+            if let Some(text) = py(&before, &after, &candidate) {
+                proptest::prop_assert!(!text.trim().is_empty());
+                proptest::prop_assert!(!text.chars().any(is_harmful));
+            }
+        }
+    }
+}
