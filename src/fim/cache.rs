@@ -126,7 +126,9 @@ impl Cache {
     fn insert(&mut self, mut entry: Entry) {
         self.remove(entry.key);
         while self.entries.len() >= MOST {
-            let Some(oldest) = self.entries.values().min_by_key(|entry| entry.used).map(|entry| entry.key) else { break };
+            let Some(oldest) = self.entries.values().min_by_key(|entry| entry.used).map(|entry| entry.key) else {
+                break;
+            };
             self.remove(oldest);
         }
         self.tick += 1;

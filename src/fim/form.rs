@@ -190,9 +190,8 @@ impl Form {
 
 /// The family whose tokens are the ones the metadata names; else the three in the usual order.
 fn by_ids(ids: &FimIds, three: [i32; 3], token: &dyn Fn(&str) -> Option<i32>) -> Option<Layout> {
-    let same = |one: &&Spelling| {
-        [one.pre, one.suf, one.mid].iter().zip(three).all(|(text, id)| token(text) == Some(id))
-    };
+    let same =
+        |one: &&Spelling| [one.pre, one.suf, one.mid].iter().zip(three).all(|(text, id)| token(text) == Some(id));
     if let Some(layout) = SPELLINGS.iter().find(same).and_then(|spelling| named(spelling, token)) {
         return Some(layout);
     }
@@ -234,8 +233,7 @@ fn named(spelling: &Spelling, token: &dyn Fn(&str) -> Option<i32>) -> Option<Lay
 
 /// The tokens of a repository's layout, where the vocabulary has the very ones that family was trained with.
 fn files(token: &dyn Fn(&str) -> Option<i32>, star: bool) -> Option<layout::Files> {
-    let (repository, separator) =
-        if star { ("<repo_name>", "<file_sep>") } else { ("<|repo_name|>", "<|file_sep|>") };
+    let (repository, separator) = if star { ("<repo_name>", "<file_sep>") } else { ("<|repo_name|>", "<|file_sep|>") };
     Some(layout::Files { repository: Some(token(repository)?), separator: token(separator)?, star })
 }
 

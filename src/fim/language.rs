@@ -88,7 +88,9 @@ impl Language {
         let bracket = line.ends_with(['{', '(', '[']);
         match self {
             Self::Python => bracket || line.ends_with(':'),
-            Self::Bash => bracket || matches!(line.rsplit([' ', '\t', ';']).next(), Some("then" | "do" | "else" | "in")),
+            Self::Bash => {
+                bracket || matches!(line.rsplit([' ', '\t', ';']).next(), Some("then" | "do" | "else" | "in"))
+            }
             Self::Cpp | Self::Java => bracket || (line.ends_with(':') && !line.ends_with("::")),
             Self::Go => bracket || line.ends_with(':'),
             Self::JavaScript | Self::TypeScript => bracket || line.ends_with("=>") || line.ends_with(':'),

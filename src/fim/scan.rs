@@ -74,6 +74,10 @@ impl Scan {
         matches!(self.inside, Inside::Text(_) | Inside::Long(..) | Inside::Opening(_, 1))
     }
 
+    pub(super) fn in_comment(&self) -> bool {
+        matches!(self.inside, Inside::LineComment)
+    }
+
     /// The quotes open at the mark were closed since.
     pub(super) fn left_text(&self) -> bool {
         self.left_text

@@ -232,7 +232,8 @@ impl Watch {
         self.blanks += 1;
         if self.count == 0 {
             // Below a line that is whole, the first line end only finishes it.
-            let finishes = !self.shape.before.trim().is_empty() && self.text.trim_matches([' ', '\t', '\r', '\n']).is_empty();
+            let finishes =
+                !self.shape.before.trim().is_empty() && self.text.trim_matches([' ', '\t', '\r', '\n']).is_empty();
             let begun = self.shape.before_opens() && self.mode == Mode::Block;
             let most = if finishes && !begun { 0 } else { LEADING };
             if finishes && begun && self.floor.is_none() {
@@ -255,7 +256,10 @@ impl Watch {
         }
         // A block that this line opens and nothing below fills.
         let columns = indent(line);
-        if shape.language.opens(line) && shape.indent_below.is_none_or(|below| below <= columns) && !shape.closed_below(line) {
+        if shape.language.opens(line)
+            && shape.indent_below.is_none_or(|below| below <= columns)
+            && !shape.closed_below(line)
+        {
             self.mode = Mode::Block;
             self.set_floor(columns, self.scan.depth() == 0);
             self.opened = true;
@@ -307,7 +311,10 @@ impl Watch {
 
     /// After this line nothing of the block can come.
     fn ends_block(&self, line: &str, columns: usize, floor: usize) -> bool {
-        columns <= floor && self.scan.depth() == 0 && self.shape.language.leaves(line) && !self.shape.language.opens(line)
+        columns <= floor
+            && self.scan.depth() == 0
+            && self.shape.language.leaves(line)
+            && !self.shape.language.opens(line)
     }
 }
 
@@ -327,7 +334,8 @@ impl Shape {
             opener,
             below,
         };
-        shape.unclosed = shape.opener.as_ref().is_some_and(|opener| !shape.closed_below(opener) && !shape.must_be_deeper());
+        shape.unclosed =
+            shape.opener.as_ref().is_some_and(|opener| !shape.closed_below(opener) && !shape.must_be_deeper());
         shape
     }
 
@@ -352,7 +360,8 @@ impl Shape {
         let Some(below) = &self.below else { return false };
         let text = below.trim_start();
         let closer = text.starts_with(['}', ')', ']'])
-            || (self.language == Language::Bash && ["fi", "done", "esac", "else", "elif"].iter().any(|word| text.starts_with(word)));
+            || (self.language == Language::Bash
+                && ["fi", "done", "esac", "else", "elif"].iter().any(|word| text.starts_with(word)));
         closer && indent(below) == indent(line)
     }
 

@@ -121,7 +121,9 @@ fn without_lines_below<'a>(text: &'a str, site: &Site) -> &'a str {
     // The longest overlap first: it begins at the earliest line.
     for end in ends {
         let lines: Vec<&str> = text[end + 1..].lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-        let same = !lines.is_empty() && lines.len() <= below.len() && lines.iter().zip(&below).all(|(a, b)| *a == b.trim_end());
+        let same = !lines.is_empty()
+            && lines.len() <= below.len()
+            && lines.iter().zip(&below).all(|(a, b)| *a == b.trim_end());
         let closers = lines.iter().all(|line| line.trim().chars().all(is_closer));
         if same && (!closers || closes_from_before(text, &text[..end], site)) {
             return &text[..end];

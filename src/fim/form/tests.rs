@@ -1,7 +1,7 @@
 use super::*;
+use crate::fim::Site;
 use crate::fim::prompt::{Budget, Part, Prompt, build};
 use crate::fim::ring::Chunk;
-use crate::fim::Site;
 
 /// A vocabulary that has just these control tokens; ids count from 100.
 fn vocabulary<'a>(tokens: &'a [&'a str]) -> impl Fn(&str) -> Option<i32> + 'a {
@@ -12,7 +12,9 @@ fn vocabulary<'a>(tokens: &'a [&'a str]) -> impl Fn(&str) -> Option<i32> + 'a {
 fn spelt(prompt: &Prompt, tokens: &[&str]) -> String {
     let spell = |part: &Part| match part {
         Part::Text(text) => text.clone(),
-        Part::Control(id) => tokens[(*id - 100) as usize].replacen('▁', if tokens[0].starts_with('▁') { " " } else { "▁" }, 1),
+        Part::Control(id) => {
+            tokens[(*id - 100) as usize].replacen('▁', if tokens[0].starts_with('▁') { " " } else { "▁" }, 1)
+        }
     };
     prompt.parts.iter().map(spell).collect()
 }
@@ -66,10 +68,7 @@ fn other_files_stand_where_the_family_learnt_to_see_them() {
     let here = site(Some("R"), Some("p1"));
     let chunks = [Chunk { path: "p0".into(), text: "c0\n".into() }];
     for (tokens, want) in [
-        (
-            &QWEN[..],
-            "<|repo_name|>R\n<|file_sep|>p0\nc0\n<|file_sep|>p1\n<|fim_prefix|>P<|fim_suffix|>S<|fim_middle|>",
-        ),
+        (&QWEN[..], "<|repo_name|>R\n<|file_sep|>p0\nc0\n<|file_sep|>p1\n<|fim_prefix|>P<|fim_suffix|>S<|fim_middle|>"),
         (&DEEPSEEK, "<｜fim▁begin｜>#p0\nc0\n\n#p1\nP<｜fim▁hole｜>S<｜fim▁end｜>"),
         (&STAR, "<repo_name>R<file_sep>p0\nc0\n<file_sep><fim_prefix>p1\nP<fim_suffix>S<fim_middle>"),
         (&LLAMA, " <PRE> # p0\nc0\n\n# p1\nP <SUF>S <MID>"),

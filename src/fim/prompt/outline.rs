@@ -81,7 +81,8 @@ fn is_import(line: &str, language: Language) -> bool {
 
 fn is_declaration(line: &str, language: Language) -> bool {
     let mut text = line.trim_start();
-    for word in ["export ", "default ", "pub ", "pub(crate) ", "pub(super) ", "async ", "unsafe ", "static ", "public "] {
+    for word in ["export ", "default ", "pub ", "pub(crate) ", "pub(super) ", "async ", "unsafe ", "static ", "public "]
+    {
         text = text.strip_prefix(word).unwrap_or(text);
     }
     let starts = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
@@ -122,7 +123,8 @@ mod tests {
     #[test]
     fn imports_and_heads_stay_and_bodies_become_dots() {
         let text = "import os\nfrom a import b\n\nX = 1\n\nclass A:\n    def f(self):\n        return 1\n\n    def g(self):\n        pass\n";
-        let want = "import os\nfrom a import b\n# ...\nclass A:\n    def f(self):\n    # ...\n    def g(self):\n# ...\n";
+        let want =
+            "import os\nfrom a import b\n# ...\nclass A:\n    def f(self):\n    # ...\n    def g(self):\n# ...\n";
         assert_eq!(all(text, Language::Python), want);
         assert_eq!(all("x = 1\n", Language::Python), "");
     }

@@ -45,7 +45,12 @@ fn an_empty_block_is_filled_to_its_end() {
             ("def f(x):", "\n\ny = 1\n", "\n    a = x\n    return a\n\n\ndef g", "\n    a = x\n    return a"),
             ("def f(x", "\n\ny = 1\n", "):\n    a = x\n    return a\n    b\n", "):\n    a = x\n    return a"),
             ("if x:\n", "\nz\n", "    a()\nb()\n", "    a()"),
-            ("def f():\n", "", "    for x in y:\n        if x:\n            return x\n    z()\n\n", "    for x in y:\n        if x:\n            return x\n    z()"),
+            (
+                "def f():\n",
+                "",
+                "    for x in y:\n        if x:\n            return x\n    z()\n\n",
+                "    for x in y:\n        if x:\n            return x\n    z()",
+            ),
             ("def f():\n    a = 1\n", "", "    return a\n    b\n", "    return a"),
             ("def f():\n", "\nz\n", "b = 1\n", ""),
             ("", "", "def f():\n    return 1\ndef g():\n", "def f():\n    return 1"),
@@ -62,7 +67,12 @@ fn a_line_that_opens_a_block_brings_the_block() {
     );
     check(
         "a.rs",
-        &[("fn f() {\n    a();\n    ", "\n    b()\n}\n", "if a {\n        c();\n    }\n    d();\n", "if a {\n        c();\n    }")],
+        &[(
+            "fn f() {\n    a();\n    ",
+            "\n    b()\n}\n",
+            "if a {\n        c();\n    }\n    d();\n",
+            "if a {\n        c();\n    }",
+        )],
     );
 }
 
@@ -74,11 +84,27 @@ fn brackets_end_blocks_that_nothing_below_closes() {
             ("fn f() {\n    ", "\n}\n", "a();\n    b();\n}\n\nfn", "a();\n    b();"),
             ("fn f() {\n    ", "", "a();\n    b();\n}\nfn g() {\n", "a();\n    b();\n}"),
             ("fn f() {", "\n}\n", "\n    a();\n}\n", "\n    a();"),
-            ("fn f() ", "\n\nfn g() {}\n", "{\n    a(&[\n        1,\n    ]);\n}\nfn", "{\n    a(&[\n        1,\n    ]);\n}"),
-            ("fn f() {\n    ", "\n}\n", "if a {\n        b();\n    } else {\n        c();\n    }\n}\n", "if a {\n        b();\n    } else {\n        c();\n    }"),
+            (
+                "fn f() ",
+                "\n\nfn g() {}\n",
+                "{\n    a(&[\n        1,\n    ]);\n}\nfn",
+                "{\n    a(&[\n        1,\n    ]);\n}",
+            ),
+            (
+                "fn f() {\n    ",
+                "\n}\n",
+                "if a {\n        b();\n    } else {\n        c();\n    }\n}\n",
+                "if a {\n        b();\n    } else {\n        c();\n    }",
+            ),
         ],
     );
-    check("a.sh", &[("if a; then\n    ", "", "b\n    c\nfi\nd\n", "b\n    c\nfi"), ("for x in y; do\n    ", "\ndone\n", "b\ndone\n", "b")]);
+    check(
+        "a.sh",
+        &[
+            ("if a; then\n    ", "", "b\n    c\nfi\nd\n", "b\n    c\nfi"),
+            ("for x in y; do\n    ", "\ndone\n", "b\ndone\n", "b"),
+        ],
+    );
 }
 
 #[test]
