@@ -44,6 +44,11 @@ impl Paths {
         self.data.join("models")
     }
 
+    /// Completions that were shown before.
+    pub fn suggestions(&self) -> PathBuf {
+        self.cache.join("suggestions")
+    }
+
     /// Journals and snapshots of conversations.
     pub fn sessions(&self) -> PathBuf {
         self.data.join("sessions")

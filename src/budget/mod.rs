@@ -57,6 +57,8 @@ pub struct Policy {
     pub flash: Option<bool>,
     /// Sequences in the context (1: chat only).
     pub n_seq: u32,
+    /// Cells beside the chat's, for completions; they may be fewer where memory is short.
+    pub n_infill: u32,
     /// Whether the engine may draft tokens and verify them, which takes more rows of logits.
     pub speculate: bool,
     /// The last run ended uncleanly: plan lower.
@@ -87,6 +89,8 @@ pub struct Plan {
     pub threads: u32,
     /// Sequences.
     pub n_seq: u32,
+    /// Cells beside those of `n_ctx`, for completions.
+    pub n_infill: u32,
     /// Flash attention.
     pub flash: bool,
     /// Whether llama.cpp may keep a second, rearranged copy of the weights (faster, not reclaimable).

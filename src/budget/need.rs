@@ -37,6 +37,8 @@ const TILED_SLOT: u64 = 512 << 10;
 pub struct Choice {
     /// Tokens of context, a multiple of 256.
     pub n_ctx: u32,
+    /// Cells for completions beside them, a multiple of 256.
+    pub n_infill: u32,
     /// KV cache type.
     pub kv_type: KvType,
     /// Physical batch.
@@ -72,6 +74,7 @@ pub fn plan_of(shape: &Shape, choice: &Choice, features: &Features) -> Plan {
         n_ubatch: choice.n_ubatch,
         threads: choice.threads,
         n_seq: choice.n_seq,
+        n_infill: choice.n_infill,
         flash: choice.flash,
         repack: weights_copied > 0,
         weights,
@@ -120,7 +123,12 @@ pub fn kv_bytes(shape: &Shape, choice: &Choice) -> u64 {
         }
     };
     let layer = |&heads: &u32| row(heads, shape.key_width) + row(heads, shape.value_width);
-    shape.kv_heads.iter().map(layer).sum::<u64>() * u64::from(choice.n_ctx)
+    shape.kv_heads.iter().map(layer).sum::<u64>() * cells(choice)
+}
+
+/// All cells of the cache.
+fn cells(choice: &Choice) -> u64 {
+    u64::from(choice.n_ctx) + u64::from(choice.n_infill)
 }
 
 /// Whether a quantized cache is possible: rows of keys and values are whole blocks.
@@ -134,7 +142,7 @@ pub fn kv_fits_blocks(shape: &Shape) -> bool {
 /// `ggml_gallocr` lets the layers share one buffer; its high mark is the widest moment of one layer.
 fn compute_bytes(shape: &Shape, choice: &Choice) -> u64 {
     let batch = u64::from(choice.n_ubatch.min(choice.n_ctx));
-    let cells = u64::from(choice.n_ctx);
+    let cells = cells(choice);
     let (embedding, hidden) = (u64::from(shape.embedding), u64::from(shape.feed_forward));
     let queries = u64::from(shape.heads) * u64::from(shape.key_width);
     let kv = u64::from(shape.kv_heads.iter().copied().max().unwrap_or_default()) * u64::from(shape.key_width);
@@ -163,7 +171,7 @@ fn work_bytes(shape: &Shape, choice: &Choice) -> u64 {
         threads * 4 * FLASH_TILE * (2 * key + 2 * value + 2 * FLASH_TILE)
     } else {
         // Scores are converted to f16 before they meet the values.
-        u64::from(shape.heads) * u64::from(choice.n_ctx) * batch * 2
+        u64::from(shape.heads) * cells(choice) * batch * 2
     };
     product.max(attention)
 }
@@ -183,6 +191,6 @@ fn vocabulary_bytes(shape: &Shape) -> u64 {
 fn bookkeeping(shape: &Shape, choice: &Choice) -> u64 {
     output_rows(choice) * shape.vocabulary * 4
         + shape.vocabulary * 4
-        + u64::from(choice.n_ctx) * CELL_BYTES
+        + cells(choice) * CELL_BYTES
         + shape.matrices.len() as u64 * GRAPH_BYTES
 }

@@ -125,6 +125,8 @@ impl Ladder<'_> {
             let kv_type = policy.kv_type.unwrap_or(kv_type);
             let choice = Choice {
                 n_ctx,
+                // The chat goes before: at most half as many cells again.
+                n_infill: policy.n_infill.min(n_ctx / 2) / CONTEXT_STEP * CONTEXT_STEP,
                 kv_type: if quantized { kv_type } else { KvType::F16 },
                 n_ubatch: policy.n_ubatch.unwrap_or(n_ubatch).clamp(1, n_ctx),
                 n_seq: policy.n_seq.max(1),

@@ -1,4 +1,5 @@
-//! `zord complete`: continues code at a place in a file, or what an editor sends on stdin.
+//! `zord complete`: what could stand at a place in a file, or in what an editor sends on stdin. The same path as in the
+//! editor pane, its cache on disk included.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::stream::Session;
-use super::{Scene, output, prepare};
-use crate::engine::{CompleteRequest, Outcome, Sampling, Work};
+use super::{EngineOptions, Scene, output, prepare};
+use crate::engine::{InfillRequest, Infilled, Outcome, Spec, Work};
 use crate::error::{ExitCode, Report};
+use crate::fim::Site;
+use crate::fim::cache::{self, Cache};
 
 #[derive(Args, Debug)]
 pub(super) struct CompleteArgs {
@@ -51,6 +54,8 @@ struct Place {
 
 /// A file or a request larger than this is no source code.
 const LARGEST: u64 = 64 << 20;
+/// The prompt's tokens at most.
+const PROMPT_TOKENS: u32 = 1024;
 
 pub(super) fn run(scene: &Scene, args: CompleteArgs) -> Result<ExitCode, Report> {
     let place = match (&args.file, args.line, args.col) {
@@ -60,35 +65,94 @@ pub(super) fn run(scene: &Scene, args: CompleteArgs) -> Result<ExitCode, Report>
     if place.prefix.trim().is_empty() {
         return Err(Report::failed("there is nothing before the cursor to continue"));
     }
-    tracing::debug!(path = place.path, suffix = place.suffix.len(), "plain continuation");
-    let ready = prepare::ready(&scene.engine, &scene.config, &scene.paths, false)?;
-    let mut session = Session::start(ready.spec)?;
+    let site = site(&place);
+    // As large as the prompt and what is written need, and no larger: a context costs time and memory.
+    let wanted = PROMPT_TOKENS + InfillRequest::MOST * (args.max_tokens + 32);
+    let engine = EngineOptions { ctx: scene.engine.ctx.or(Some(wanted)), ..scene.engine.clone() };
+    let ready = prepare::ready_to_fill(&engine, &scene.config, &scene.paths)?;
+    let model = fingerprint(&ready.spec);
+    let file = scene.paths.suggestions();
+    let mut known = Cache::load(&file);
     let started = Instant::now();
-    let request = CompleteRequest {
-        prefix: place.prefix,
-        sampling: Sampling::default(),
-        max_tokens: args.max_tokens,
-        // A blank line ends a piece of code; what follows it is another.
-        stop: vec!["\n\n".into()],
-        ignore_end: false,
+    let found = known.get(model, &site).filter(|found| found.len() >= args.alternatives as usize);
+    let cached = found.is_some();
+    let mut filled = match found {
+        Some(alternatives) => Infilled { alternatives, method: "cache".into(), ..Infilled::default() },
+        None => {
+            let mut session = Session::start(ready.spec)?;
+            let filled = fill(&mut session, &args, site.clone());
+            let interrupted = session.interrupted();
+            session.stop();
+            let filled = filled?;
+            if interrupted || filled.cancelled {
+                return Err(Report { message: "interrupted".into(), hint: None, code: ExitCode::Interrupted });
+            }
+            known.put(model, &site, filled.alternatives.clone());
+            if let Err(error) = known.save(&file) {
+                tracing::warn!("the suggestion is not kept: {error}");
+            }
+            filled
+        }
     };
-    let outcome = session.work(Work::Complete(request), |_| true)?;
     let ms = started.elapsed().as_secs_f64() * 1e3;
-    let interrupted = session.interrupted();
-    session.stop();
-    let Outcome::Generated { text, stats, .. } = outcome else { return Ok(ExitCode::Failed) };
-    if args.alternatives > 1 {
-        output::note("notice: a plain continuation has one alternative");
-    }
+    filled.alternatives.truncate(args.alternatives as usize);
+    let text = filled.alternatives.first().map(|best| best.text.clone()).unwrap_or_default();
     if args.json {
+        let alternatives: Vec<_> =
+            filled.alternatives.iter().map(|one| json!({"text": one.text, "score": one.score})).collect();
         output::json(&json!({
-            "text": text, "alternatives": [{"text": text, "score": 0.0}], "prefilled_tokens": stats.prefilled_tokens,
-            "generated_tokens": stats.generated_tokens, "cached": false, "ms": ms, "method": "continuation",
+            "text": text, "alternatives": alternatives, "prefilled_tokens": filled.stats.prefilled_tokens,
+            "prompt_tokens": filled.stats.prompt_tokens, "generated_tokens": filled.stats.generated_tokens,
+            "cached": cached, "ms": ms, "method": filled.method,
         }))?;
+    } else if args.alternatives > 1 {
+        for one in &filled.alternatives {
+            output::print(&format!("{:>8.2}  {:?}\n", one.score, one.text))?;
+        }
     } else {
         output::print(&(text + "\n"))?;
     }
-    Ok(if interrupted { ExitCode::Interrupted } else { ExitCode::Done })
+    Ok(ExitCode::Done)
+}
+
+fn fill(session: &mut Session, args: &CompleteArgs, site: Site) -> Result<Infilled, Report> {
+    let request = InfillRequest {
+        site,
+        chunks: Vec::new(),
+        max_tokens: args.max_tokens,
+        alternatives: args.alternatives,
+        prompt_tokens: PROMPT_TOKENS,
+    };
+    match session.work(Work::Infill(request), |_| true)? {
+        Outcome::Infilled(filled) => Ok(filled),
+        _ => Err(Report::failed("nothing was filled in")),
+    }
+}
+
+/// Whose suggestions are kept: another model, another quantization or another adapter has its own.
+fn fingerprint(spec: &Spec) -> u64 {
+    match spec {
+        Spec::Local(spec) => {
+            let size = std::fs::metadata(&spec.model).map_or(0, |file| file.len());
+            let lora = format!("{:?}", spec.lora);
+            cache::fingerprint(&[spec.model.as_os_str().as_encoded_bytes(), &size.to_le_bytes(), lora.as_bytes()])
+        }
+        Spec::Remote(spec) => {
+            let model = spec.model.as_deref().unwrap_or_default();
+            cache::fingerprint(&[spec.url.as_bytes(), model.as_bytes()])
+        }
+    }
+}
+
+/// The place with its repository, if the file is in one: the folder's name, and the path inside it.
+fn site(place: &Place) -> Site {
+    let path = place.path.as_deref().map(Path::new);
+    let whole = path.and_then(|path| std::path::absolute(path).ok());
+    let root = whole.as_deref().and_then(|whole| whole.ancestors().skip(1).find(|above| above.join(".git").exists()));
+    let inside = root.and_then(|root| whole.as_deref()?.strip_prefix(root).ok()).or(path);
+    let inside = inside.map(|inside| inside.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/"));
+    let repo = root.and_then(|root| root.file_name()).map(|name| name.to_string_lossy().into_owned());
+    Site::new(inside.as_deref(), repo.as_deref(), &place.prefix, &place.suffix)
 }
 
 /// The text before and after a line and column.

@@ -10,11 +10,16 @@ use crate::budget::shape::Shape;
 use crate::budget::{MemoryFacts, Plan, Policy, Refusal};
 use crate::config::Config;
 use crate::device::Device;
-use crate::engine::{LocalSpec, RemoteSpec, Spec};
+use crate::engine::{InfillRequest, LocalSpec, RemoteSpec, Spec};
 use crate::error::Report;
+use crate::fim::form::{Family, Known};
+use crate::models::catalogue::Fim;
 use crate::models::{Catalogue, Entry, Store};
 use crate::paths::Paths;
 use crate::weights::gguf::Header;
+
+/// Cells for completions beside a chat: a prompt of a thousand tokens and what is written after it.
+const INFILL_CELLS: u32 = 1536;
 
 /// A model that was found and understood.
 pub struct Found {
@@ -85,6 +90,7 @@ pub fn policy(options: &EngineOptions, config: &Config, tuned: &Tuned) -> Policy
         threads: options.threads.or(config.threads.count).or(tuned.threads),
         flash: config.threads.flash.or(tuned.flash),
         n_seq: 1,
+        n_infill: 0,
         speculate: config.chat.speculate,
         careful: false,
     }
@@ -113,6 +119,36 @@ pub struct Ready {
 /// # Errors
 /// No model, a bad one, one that does not fit.
 pub fn ready(options: &EngineOptions, config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Report> {
+    ready_for(options, config, paths, |policy| Policy { careful, ..policy })
+}
+
+/// As [`ready`], for completions alone: with their sequences, without drafts.
+///
+/// # Errors
+/// As there.
+pub fn ready_to_fill(options: &EngineOptions, config: &Config, paths: &Paths) -> Result<Ready, Report> {
+    ready_for(options, config, paths, |policy| Policy { n_seq: InfillRequest::SEQUENCES, speculate: false, ..policy })
+}
+
+/// As [`ready`], for a chat with completions beside it, on cells of their own.
+///
+/// # Errors
+/// As there.
+pub fn ready_for_both(options: &EngineOptions, config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Report> {
+    ready_for(options, config, paths, |policy| Policy {
+        careful,
+        n_seq: InfillRequest::SEQUENCES,
+        n_infill: INFILL_CELLS,
+        ..policy
+    })
+}
+
+fn ready_for(
+    options: &EngineOptions,
+    config: &Config,
+    paths: &Paths,
+    purpose: impl FnOnce(Policy) -> Policy,
+) -> Result<Ready, Report> {
     if let Some(url) = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()))
     {
         let key = config.remote.key_env.as_deref().and_then(|name| std::env::var(name).ok());
@@ -123,7 +159,7 @@ pub fn ready(options: &EngineOptions, config: &Config, paths: &Paths, careful: b
     let found = find(chosen(options, config, paths).as_deref(), paths)?;
     let device = Device::probe();
     let memory = Probe::new().memory();
-    let policy = Policy { careful, ..policy(options, config, &tuned(paths, &found)) };
+    let policy = purpose(policy(options, config, &tuned(paths, &found)));
     let plan = plan(&found, &policy, &memory, &device).map_err(|refusal| Report::from(*refusal))?;
     let lora = if options.lora.is_empty() {
         config.lora.iter().map(|lora| (lora.path.clone(), lora.scale)).collect()
@@ -131,8 +167,19 @@ pub fn ready(options: &EngineOptions, config: &Config, paths: &Paths, careful: b
         options.lora.clone()
     };
     let cpus = if config.threads.pin { device.cpus(plan.threads) } else { Vec::new() };
-    let spec = LocalSpec { model: found.file, plan, lora, speculate: config.chat.speculate, cpus };
+    let spec =
+        LocalSpec { model: found.file, plan, lora, speculate: config.chat.speculate, cpus, known: known(found.entry) };
     Ok(Ready { name: found.name, spec: Spec::Local(spec), entry: found.entry })
+}
+
+/// What the catalogue knows of how a model fills in.
+fn known(entry: Option<&Entry>) -> Known {
+    match entry.map(|entry| entry.fim) {
+        None => Known::Nothing,
+        Some(None) => Known::NoFim,
+        Some(Some(Fim::Qwen)) => Known::Family(Family::Qwen),
+        Some(Some(Fim::DeepSeek)) => Known::Family(Family::DeepSeek),
+    }
 }
 
 fn tuned_path(paths: &Paths, found: &Found) -> PathBuf {

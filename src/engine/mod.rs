@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Plan;
 use crate::chat::Message;
+use crate::fim::Site;
+use crate::fim::cache::Suggestion;
+use crate::fim::form::Known;
+use crate::fim::ring::Chunk;
 
 /// Names a job; late pieces of a dead job are recognised by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +61,9 @@ pub enum Work {
     Chat(ChatRequest),
     /// Continue plain text (no template, no special tokens parsed).
     Complete(CompleteRequest),
+    /// Fill in at a cursor; answered by [`Outcome::Infilled`]. Served between the tokens of an answer, on cells of its
+    /// own.
+    Infill(InfillRequest),
     /// Count the tokens of a text as the model sees it; answered by [`Outcome::Counted`].
     Count(String),
     /// Write the chat's KV cache to a file (for the session named by the caller).
@@ -64,6 +71,8 @@ pub enum Work {
     /// Read the chat's KV cache from a file; a snapshot that does not fit model, version or settings is ignored and
     /// answered by [`Outcome::Restored`] with zero tokens.
     Restore(PathBuf),
+    /// Let go of the completions' cells; the chat's stay.
+    Forget,
     /// Forget the chat's KV cache; what is given back to the system is the memory of its cells.
     Release,
 }
@@ -100,6 +109,43 @@ pub struct CompleteRequest {
     pub stop: Vec<String>,
     /// Go on after the model's end token; for measuring.
     pub ignore_end: bool,
+}
+
+/// A cursor in a file.
+#[derive(Clone, Debug)]
+pub struct InfillRequest {
+    /// What stands around it.
+    pub site: Site,
+    /// What else the model should know, oldest first.
+    pub chunks: Vec<Chunk>,
+    /// The longest completion, in tokens.
+    pub max_tokens: u32,
+    /// How many are wanted, 1 to [`InfillRequest::MOST`]; more are decoded where the model needs a choice.
+    pub alternatives: u32,
+    /// Tokens of the prompt at most; fewer when the chat leaves less room.
+    pub prompt_tokens: u32,
+}
+
+impl InfillRequest {
+    /// Candidates of one request at most.
+    pub const MOST: u32 = 8;
+    /// Sequences that a context needs for completions: the prompt's, and one a candidate.
+    pub const SEQUENCES: u32 = Self::MOST + 1;
+}
+
+/// What could stand at a cursor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Infilled {
+    /// The best first; empty when nothing is worth showing.
+    pub alternatives: Vec<Suggestion>,
+    /// The prompt's form: a family's name, or how a model without one was asked.
+    pub method: String,
+    /// Why it ended early; `None`: it did not.
+    pub cancelled: bool,
+    /// What it took; tokens of all candidates and of their scoring count as generated.
+    pub stats: Stats,
+    /// From taking up the job to the end, in milliseconds.
+    pub ms: f64,
 }
 
 /// What happens to older turns when the context is full.
@@ -203,6 +249,8 @@ pub enum Outcome {
         /// What it took.
         stats: Stats,
     },
+    /// Completions at a cursor.
+    Infilled(Infilled),
     /// Tokens of a text.
     Counted(u32),
     /// A snapshot was written: tokens in it.
@@ -315,6 +363,8 @@ pub struct LocalSpec {
     pub speculate: bool,
     /// Processors to pin the threads to; empty: not pinned.
     pub cpus: Vec<usize>,
+    /// What the catalogue says of filling in.
+    pub known: Known,
 }
 
 /// A server.

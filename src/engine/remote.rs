@@ -18,6 +18,7 @@ use crate::chat::compact::{self, Fit};
 use crate::error::{Advise, chain};
 use crate::models::net;
 
+mod fill;
 mod stream;
 
 use stream::{Lines, Part};
@@ -153,7 +154,8 @@ impl Server {
             Work::Count(text) => Ok(Outcome::Counted(text.len().div_ceil(4) as u32)),
             Work::Save(_) => Ok(Outcome::Saved(0)),
             Work::Restore(_) => Ok(Outcome::Restored(0)),
-            Work::Release => Ok(Outcome::Released),
+            Work::Infill(request) => self.infill(job, request).await,
+            Work::Release | Work::Forget => Ok(Outcome::Released),
         }
     }
 

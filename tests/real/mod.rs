@@ -10,6 +10,7 @@ use zord::budget::{KvType, Plan};
 use zord::engine::{
     Cancel, ChatRequest, Engine, Event, Facts, Job, JobId, LocalSpec, Outcome, Spec, Stats, Stop, Work,
 };
+use zord::fim::form::Known;
 
 /// A model file out of the folder that `scripts/test.sh` fills; `None`, said loudly, without it.
 pub fn model(name: &str) -> Option<PathBuf> {
@@ -52,7 +53,7 @@ pub fn one_thread() -> Plan {
 
 /// What to start for a file and a plan.
 pub fn local(model: PathBuf, plan: Plan) -> LocalSpec {
-    LocalSpec { model, plan, lora: Vec::new(), speculate: false, cpus: Vec::new() }
+    LocalSpec { model, plan, lora: Vec::new(), speculate: false, cpus: Vec::new(), known: Known::Nothing }
 }
 
 /// An engine with its events.

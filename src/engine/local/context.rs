@@ -75,6 +75,17 @@ unsafe extern "C" fn tell_progress(done: f32, data: *mut c_void) -> bool {
     progress(done)
 }
 
+/// One token to evaluate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) token: i32,
+    /// Its place in its sequence.
+    pub(super) pos: usize,
+    pub(super) seq: i32,
+    /// Whether the logits after it are wanted.
+    pub(super) output: bool,
+}
+
 /// Why an evaluation did not end well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DecodeError {
@@ -93,6 +104,7 @@ pub(super) struct Context {
     batch: sys::llama_batch,
     n_batch: usize,
     n_ctx: usize,
+    n_cells: usize,
     n_vocab: usize,
     // The context points into the model.
     model: Arc<Model>,
@@ -107,7 +119,7 @@ impl Context {
         let _ = last_words();
         // SAFETY: the defaults are plain data.
         let mut params = unsafe { sys::llama_context_default_params() };
-        params.n_ctx = plan.n_ctx;
+        params.n_ctx = plan.n_ctx + plan.n_infill;
         params.n_batch = plan.n_ubatch;
         params.n_ubatch = plan.n_ubatch;
         params.n_seq_max = plan.n_seq.max(1);
@@ -133,8 +145,9 @@ impl Context {
             pool,
             batch,
             n_batch: plan.n_ubatch as usize,
+            n_ctx: plan.n_ctx as usize,
             // SAFETY: as above.
-            n_ctx: unsafe { sys::llama_n_ctx(ptr.as_ptr()) } as usize,
+            n_cells: unsafe { sys::llama_n_ctx(ptr.as_ptr()) } as usize,
             n_vocab: usize::try_from(model.inner.n_vocab()).unwrap_or(0),
             model: Arc::clone(model),
         };
@@ -160,9 +173,14 @@ impl Context {
         }
     }
 
-    /// Cells of the context.
+    /// Cells that a chat may take.
     pub(super) fn n_ctx(&self) -> usize {
-        self.n_ctx
+        self.n_ctx.min(self.n_cells)
+    }
+
+    /// All cells.
+    pub(super) fn n_cells(&self) -> usize {
+        self.n_cells
     }
 
     /// The most tokens one evaluation takes.
@@ -180,21 +198,41 @@ impl Context {
         outputs: usize,
         cancel: &Cancel,
     ) -> Result<(), DecodeError> {
-        debug_assert!(!tokens.is_empty() && tokens.len() <= self.n_batch && outputs <= MAX_OUTPUTS);
+        let rows = tokens.iter().enumerate().map(|(i, &token)| Row {
+            token,
+            pos: from + i,
+            seq,
+            output: i + outputs >= tokens.len(),
+        });
+        let done = self.evaluate(rows, cancel);
+        if done.is_err() {
+            self.remove(seq, from, None);
+        }
+        done
+    }
+
+    /// Evaluates tokens of several sequences at once, at most [`Self::n_batch`] with at most [`MAX_OUTPUTS`] outputs.
+    /// On an error their cells are left as they are: in part written.
+    pub(super) fn evaluate(
+        &mut self,
+        rows: impl ExactSizeIterator<Item = Row>,
+        cancel: &Cancel,
+    ) -> Result<(), DecodeError> {
+        debug_assert!(rows.len() > 0);
         if cancel.is_cancelled() {
             return Err(DecodeError::Cancelled);
         }
-        for (i, &token) in tokens.iter().enumerate() {
+        self.batch.n_tokens = rows.len().min(self.n_batch) as i32;
+        for (i, row) in rows.take(self.n_batch).enumerate() {
             // SAFETY: the batch was made for `n_batch` tokens of one sequence each, and `i` is below it.
             unsafe {
-                *self.batch.token.add(i) = token;
-                *self.batch.pos.add(i) = (from + i) as i32;
+                *self.batch.token.add(i) = row.token;
+                *self.batch.pos.add(i) = row.pos as i32;
                 *self.batch.n_seq_id.add(i) = 1;
-                **self.batch.seq_id.add(i) = seq;
-                *self.batch.logits.add(i) = i8::from(i + outputs >= tokens.len());
+                **self.batch.seq_id.add(i) = row.seq;
+                *self.batch.logits.add(i) = i8::from(row.output);
             }
         }
-        self.batch.n_tokens = tokens.len() as i32;
         let flag = Arc::as_ptr(&cancel.0);
         // SAFETY: the flag outlives the call; the callback is taken away again before it can die.
         let code = unsafe {
@@ -203,14 +241,12 @@ impl Context {
             sys::llama_set_abort_callback(self.ptr.as_ptr(), None, std::ptr::null_mut());
             code
         };
-        let error = match code {
-            0 => return Ok(()),
-            1 => DecodeError::Full,
-            2 => DecodeError::Cancelled,
-            code => DecodeError::Broken(code),
-        };
-        self.remove(seq, from, None);
-        Err(error)
+        match code {
+            0 => Ok(()),
+            1 => Err(DecodeError::Full),
+            2 => Err(DecodeError::Cancelled),
+            code => Err(DecodeError::Broken(code)),
+        }
     }
 
     /// The logits of the `i`-th token of the last batch, one for each token of the vocabulary.
@@ -232,6 +268,13 @@ impl Context {
     pub(super) fn remove(&mut self, seq: i32, from: usize, to: Option<usize>) -> bool {
         // SAFETY: the memory belongs to the context.
         unsafe { sys::llama_memory_seq_rm(self.memory(), seq, from as i32, to.map_or(-1, |to| to as i32)) }
+    }
+
+    /// Lets the sequence `to` share the cells of `from` before position `before`; what it had is let go first.
+    pub(super) fn share(&mut self, from: i32, to: i32, before: usize) {
+        self.remove(to, 0, None);
+        // SAFETY: as above; sharing is always possible in a unified cache.
+        unsafe { sys::llama_memory_seq_cp(self.memory(), from, to, 0, before as i32) }
     }
 
     /// Moves the positions from `from` on down by `by`.
@@ -256,7 +299,7 @@ impl Context {
     /// Reads what `save` wrote; `None` when it does not fit. The caller has checked that the file is whole.
     pub(super) fn restore(&mut self, file: &Path, seq: i32) -> Option<Vec<i32>> {
         let name = CString::new(file.as_os_str().as_encoded_bytes()).ok()?;
-        let mut tokens = vec![0; self.n_ctx];
+        let mut tokens = vec![0; self.n_ctx()];
         let mut count = 0;
         // SAFETY: llama.cpp writes at most the capacity given.
         let read = unsafe {

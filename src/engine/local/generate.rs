@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::choose::Chooser;
 use super::context::CHAT;
 use super::prompt::Prompt;
-use super::{DecodeError, EngineError, Worker};
+use super::{DecodeError, EngineError, Queue, Worker};
 use crate::chat::compact;
 use crate::engine::pieces::Pieces;
 use crate::engine::speculate::{Draft, Speculator};
@@ -39,21 +39,30 @@ struct Run<'a> {
     generated: Vec<i32>,
     text: String,
     stats: Stats,
+    /// Completions asked for meanwhile are served between tokens, if events get through.
+    queue: Option<&'a mut Queue>,
 }
 
 impl Worker {
-    pub(super) fn chat(&mut self, job: &Job, request: &ChatRequest, sink: &mut Sink) -> Result<Outcome, EngineError> {
+    pub(super) fn chat(
+        &mut self,
+        job: &Job,
+        request: &ChatRequest,
+        queue: &mut Queue,
+        sink: &mut Sink,
+    ) -> Result<Outcome, EngineError> {
         let n_ctx = self.context()?.n_ctx();
         let wanted = request.max_tokens.map_or(n_ctx / 4, |most| most as usize);
         let room = n_ctx - wanted.clamp(1, n_ctx / 2);
         let prompt = self.prompt(job, request, room, sink)?;
-        Ok(self.generate(job, request, prompt, sink)?.into())
+        Ok(self.generate(job, request, prompt, Some(queue), sink)?.into())
     }
 
     pub(super) fn complete(
         &mut self,
         job: &Job,
         request: &CompleteRequest,
+        queue: &mut Queue,
         sink: &mut Sink,
     ) -> Result<Outcome, EngineError> {
         let n_ctx = self.context()?.n_ctx();
@@ -72,7 +81,7 @@ impl Worker {
             ignore_end: request.ignore_end,
             ..ChatRequest::default()
         };
-        Ok(self.generate(job, &request, Prompt { tokens, turns: Vec::new(), dropped: 0 }, sink)?.into())
+        Ok(self.generate(job, &request, Prompt { tokens, turns: Vec::new(), dropped: 0 }, Some(queue), sink)?.into())
     }
 
     /// Evaluates the prompt, then decodes until something ends it. The cache holds what was evaluated, also after an
@@ -82,6 +91,7 @@ impl Worker {
         job: &Job,
         request: &ChatRequest,
         prompt: Prompt,
+        queue: Option<&mut Queue>,
         sink: &mut Sink,
     ) -> Result<Written, EngineError> {
         let mut run = Run {
@@ -96,6 +106,7 @@ impl Worker {
             prompt,
             generated: Vec::new(),
             text: String::new(),
+            queue,
         };
         if !request.raw && self.template.opens_thinking() {
             // The prompt ends inside the block, so the answer would have only its end.
@@ -133,11 +144,17 @@ impl Worker {
         while at < tokens.len() {
             let done = todo - (tokens.len() - at);
             sink(Event::Prefill { job: run.job.id, done: done as u32, total: todo as u32 });
+            self.serve(run, sink)?;
+            let in_the_way = !self.filled.is_empty();
             let context = self.context()?;
             let chunk = &tokens[at..tokens.len().min(at + context.n_batch())];
             match context.decode(chunk, at, CHAT, 1, &run.job.cancel) {
                 Ok(()) => {}
                 Err(DecodeError::Cancelled) => return Ok(None),
+                Err(DecodeError::Full) if in_the_way => {
+                    self.forget_infill();
+                    continue;
+                }
                 Err(DecodeError::Full) => {
                     return Err(EngineError::TooLong { tokens: tokens.len(), n_ctx: context.n_ctx() });
                 }
@@ -180,10 +197,11 @@ impl Worker {
         Ok(plan.kept)
     }
 
-    fn broken(&mut self, code: i32) -> EngineError {
+    pub(super) fn broken(&mut self, code: i32) -> EngineError {
         // Nothing is known of the cells any more: the next job starts afresh.
         self.context = None;
         self.cached.clear();
+        self.filled.clear();
         EngineError::Decode(code)
     }
 
@@ -202,9 +220,15 @@ impl Worker {
             if run.job.cancel.is_cancelled() {
                 return Ok(Stop::Cancelled);
             }
+            self.serve(run, sink)?;
             let n_ctx = self.context()?.n_ctx();
             let room = n_ctx.saturating_sub(self.cached.len());
-            let step = if room == 0 { Err(DecodeError::Full) } else { self.step(next, room, run)? };
+            let mut step = if room == 0 { Err(DecodeError::Full) } else { self.step(next, room, run)? };
+            if room > 0 && matches!(step, Err(DecodeError::Full)) && !self.filled.is_empty() {
+                // The completions stand where the answer must go.
+                self.forget_infill();
+                step = self.step(next, room, run)?;
+            }
             match step {
                 Ok(draft) => match self.verify(&draft, run, sink)? {
                     Ok(chosen) => next = chosen,
@@ -218,6 +242,20 @@ impl Worker {
                 Err(DecodeError::Broken(code)) => return Err(self.broken(code)),
             }
         }
+    }
+
+    /// Completions that were asked for meanwhile; the chat's cells stay as they are.
+    fn serve(&mut self, run: &mut Run<'_>, sink: &mut Sink) -> Result<(), EngineError> {
+        let Some(queue) = &mut run.queue else { return Ok(()) };
+        while let Some(job) = queue.infill() {
+            let end = self.work(&job, queue, sink);
+            sink(end);
+            if self.context.is_none() {
+                // What it broke was this answer's context too.
+                return Err(EngineError::Logits);
+            }
+        }
+        Ok(())
     }
 
     /// Evaluates the chosen token with a draft behind it.

@@ -15,11 +15,13 @@ use super::start::Sink;
 use super::{Event, Facts, Job, JobId, LocalSpec, Outcome, Work};
 use crate::chat::template::{Hints, Template};
 use crate::error::{Advise, chain};
+use crate::fim::form::{FimIds, Form};
 use crate::weights::gguf::Header;
 
 mod choose;
 mod context;
 mod generate;
+mod infill;
 mod prompt;
 mod snapshot;
 mod words;
@@ -43,6 +45,8 @@ pub(super) enum EngineError {
     TooLong { tokens: usize, n_ctx: usize },
     #[error("there is nothing to answer")]
     Empty,
+    #[error("the chat takes {used} of {cells} tokens, which leaves no room for a completion")]
+    NoRoom { used: usize, cells: usize },
     #[error("the chat template failed: {0}")]
     Template(String),
     #[error("evaluation failed with code {0}")]
@@ -64,6 +68,7 @@ impl Advise for EngineError {
             Self::TooLong { .. } => "ask something shorter, attach less, or take a larger `--ctx`".into(),
             Self::Decode(_) | Self::Logits => "the model file may be damaged: `zord models verify`".into(),
             Self::Snapshot { .. } => "is the disk full?".into(),
+            Self::NoRoom { .. } => "a new conversation, or a larger `--ctx`".into(),
             Self::Empty | Self::Template(_) | Self::GivenUp => return None,
         })
     }
@@ -71,22 +76,53 @@ impl Advise for EngineError {
 
 /// The engine's thread: loads, then works until nobody can send jobs any more.
 pub(super) fn run(spec: LocalSpec, inbox: Receiver<Job>, mut sink: Sink) {
-    let mut waiting = VecDeque::new();
-    match Worker::load(spec, &inbox, &mut waiting, &mut sink) {
+    let mut queue = Queue { inbox, waiting: VecDeque::new() };
+    match Worker::load(spec, &mut queue, &mut sink) {
         Ok((mut worker, facts)) => {
             sink(Event::Loaded(Box::new(facts)));
-            while let Some(job) = waiting.pop_front().or_else(|| inbox.recv().ok()) {
-                let end = worker.work(&job, &mut sink);
+            while let Some(job) = queue.next() {
+                let end = worker.work(&job, &mut queue, &mut sink);
                 sink(end);
             }
         }
         Err(EngineError::GivenUp) => {}
         Err(error) => {
             sink(Event::LoadFailed { message: chain(&error), hint: error.hint() });
-            for job in waiting.into_iter().chain(inbox) {
+            while let Some(job) = queue.next() {
                 sink(Event::Failed { job: job.id, message: "no model is loaded".into(), hint: None });
             }
         }
+    }
+}
+
+/// Jobs in the order they came, but for completions, which do not wait for an answer to end.
+struct Queue {
+    inbox: Receiver<Job>,
+    waiting: VecDeque<Job>,
+}
+
+impl Queue {
+    /// The next job, waited for; `None` when nobody is left to send one.
+    fn next(&mut self) -> Option<Job> {
+        self.waiting.pop_front().or_else(|| self.inbox.recv().ok())
+    }
+
+    /// Puts what came in meanwhile aside; `false` when nobody is left to work for.
+    fn drain(&mut self) -> bool {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(job) => self.waiting.push_back(job),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return !self.waiting.is_empty(),
+            }
+        }
+    }
+
+    /// A completion that is asked for.
+    fn infill(&mut self) -> Option<Job> {
+        self.drain();
+        let at = self.waiting.iter().position(|job| matches!(job.work, Work::Infill(_)))?;
+        self.waiting.remove(at)
     }
 }
 
@@ -102,22 +138,20 @@ struct Worker {
     context: Option<Context>,
     /// The tokens whose cells are in the chat's sequence.
     cached: Vec<i32>,
+    /// The tokens whose cells are in the completions' sequence.
+    filled: Vec<i32>,
+    form: Form,
     costs: Costs,
 }
 
 impl Worker {
-    fn load(
-        spec: LocalSpec,
-        inbox: &Receiver<Job>,
-        waiting: &mut VecDeque<Job>,
-        sink: &mut Sink,
-    ) -> Result<(Self, Facts), EngineError> {
+    fn load(spec: LocalSpec, queue: &mut Queue, sink: &mut Sink) -> Result<(Self, Facts), EngineError> {
         let started = Instant::now();
         let failed = |reason: String| EngineError::Load { model: spec.model.display().to_string(), reason };
         let header = Header::read(&spec.model).map_err(|error| failed(chain(&error)))?;
         let mut given_up = false;
         let mut progress = |done: f32| {
-            given_up = !keep_waiting(inbox, waiting);
+            given_up = !queue.drain();
             sink(Event::Loading(done));
             !given_up
         };
@@ -142,6 +176,8 @@ impl Worker {
         if let Some(notice) = notice {
             tracing::warn!("{notice}");
         }
+        let ids = FimIds::read(&|key| header.u32(key));
+        let form = Form::choose(&ids, &|text| words.id(text), spec.known);
         let mut worker = Self {
             costs: Costs::new(MAX_OUTPUTS.min(spec.plan.n_ubatch as usize)),
             spec,
@@ -151,6 +187,8 @@ impl Worker {
             fits,
             context: None,
             cached: Vec::new(),
+            filled: Vec::new(),
+            form,
             model,
         };
         let n_ctx = worker.context()?.n_ctx() as u32;
@@ -174,21 +212,28 @@ impl Worker {
             let failed = |reason| EngineError::Context { n_ctx: plan.n_ctx, reason };
             let fresh = Context::new(&self.model, plan, &self.spec.cpus, &mut self.adapters).map_err(failed)?;
             self.cached.clear();
+            self.filled.clear();
             self.context = Some(fresh);
         }
         self.context.as_mut().ok_or(EngineError::Logits)
     }
 
-    fn work(&mut self, job: &Job, sink: &mut Sink) -> Event {
+    fn work(&mut self, job: &Job, queue: &mut Queue, sink: &mut Sink) -> Event {
         let outcome = match &job.work {
-            Work::Chat(request) => self.chat(job, request, sink),
-            Work::Complete(request) => self.complete(job, request, sink),
+            Work::Chat(request) => self.chat(job, request, queue, sink),
+            Work::Complete(request) => self.complete(job, request, queue, sink),
+            Work::Infill(request) => self.infill(job, request),
             Work::Count(text) => Ok(Outcome::Counted(self.words.tokens(text, false).len() as u32)),
             Work::Save(file) => self.save(file),
             Work::Restore(file) => self.restore(file),
+            Work::Forget => {
+                self.forget_infill();
+                Ok(Outcome::Released)
+            }
             Work::Release => {
                 self.context = None;
                 self.cached.clear();
+                self.filled.clear();
                 Ok(Outcome::Released)
             }
         };
@@ -226,17 +271,6 @@ impl Worker {
 
 fn failure(job: JobId, error: &EngineError) -> Event {
     Event::Failed { job, message: chain(error), hint: error.hint() }
-}
-
-/// Puts what came in meanwhile aside; `false` when nobody is left to load for.
-fn keep_waiting(inbox: &Receiver<Job>, waiting: &mut VecDeque<Job>) -> bool {
-    loop {
-        match inbox.try_recv() {
-            Ok(job) => waiting.push_back(job),
-            Err(TryRecvError::Empty) => return true,
-            Err(TryRecvError::Disconnected) => return !waiting.is_empty(),
-        }
-    }
 }
 
 fn file_name(path: &Path) -> String {

@@ -98,7 +98,7 @@ impl Worker {
         let mut no_pieces: Sink = Box::new(|_| ());
         let silent = Job { id: JobId(u64::MAX), cancel: job.cancel.clone(), work: crate::engine::Work::Release };
         let written =
-            self.generate(&silent, &quiet, Prompt { tokens, turns: Vec::new(), dropped: 0 }, &mut no_pieces)?;
+            self.generate(&silent, &quiet, Prompt { tokens, turns: Vec::new(), dropped: 0 }, None, &mut no_pieces)?;
         sink(Event::Prefill { job: job.id, done: 0, total: 0 });
         let summary = crate::chat::thinking::strip(&written.text).trim().to_owned();
         // A small model may have nothing to say; what was asked is then better than nothing.

@@ -7,6 +7,7 @@ use crate::budget::shape::Shape;
 use crate::budget::{Policy, Processor};
 use crate::chat::{Message, Role};
 use crate::engine::{Cancel, ChatRequest};
+use crate::fim::form::Known;
 
 /// How far the two best logits may be apart where decoding several tokens at once chooses another one than decoding
 /// one after the other. On x86 with AVX-512 the logits of SmolLM2 (Q4_1) are the same to the bit for every width, so
@@ -25,12 +26,15 @@ fn worker(speculate: bool) -> Option<Worker> {
     let policy = Policy { n_ctx: Some(1024), speculate: true, ..Policy::default() };
     let processor = Processor { threads: 1, ..crate::device::Device::probe().processor() };
     let plan = crate::budget::plan::plan(&shape, &Probe::new().memory(), &policy, &processor).unwrap();
-    let spec = LocalSpec { model, plan, lora: Vec::new(), speculate, cpus: Vec::new() };
-    let (_jobs, inbox) = std::sync::mpsc::channel();
-    let mut sink: Sink = Box::new(|_| ());
-    // The channel's other end is gone with this function, and nobody listens: loading must not be given up for that.
-    let mut waiting = VecDeque::from([Job { id: JobId(0), cancel: Cancel::new(), work: Work::Release }]);
-    Some(Worker::load(spec, &inbox, &mut waiting, &mut sink).unwrap().0)
+    let spec = LocalSpec { model, plan, lora: Vec::new(), speculate, cpus: Vec::new(), known: Known::Nothing };
+    Some(Worker::load(spec, &mut queue(), &mut (Box::new(|_| ()) as Sink)).unwrap().0)
+}
+
+/// One that nobody sends to, but not empty: else nobody would be left to load for.
+fn queue() -> Queue {
+    let (_, inbox) = std::sync::mpsc::channel();
+    let waiting = VecDeque::from([Job { id: JobId(0), cancel: Cancel::new(), work: Work::Release }]);
+    Queue { inbox, waiting }
 }
 
 /// Prompt and answer as tokens, and how many of them were drafted.
@@ -45,7 +49,9 @@ fn tokens(worker: &mut Worker, question: &str) -> (Vec<i32>, u32) {
     for width in 1..=MAX_OUTPUTS {
         worker.costs.learn(width, 1e-3);
     }
-    let Ok(Outcome::Generated { stats, .. }) = worker.chat(&job, &request, &mut (Box::new(|_| ()) as Sink)) else {
+    let Ok(Outcome::Generated { stats, .. }) =
+        worker.chat(&job, &request, &mut queue(), &mut (Box::new(|_| ()) as Sink))
+    else {
         panic!("no answer");
     };
     (worker.cached.clone(), stats.accepted_tokens)

@@ -50,6 +50,14 @@ impl Words {
         self.control.iter().any(|control| control == text) || self.tokens(text, false).len() == 1
     }
 
+    /// The token that is this text and nothing else.
+    pub(super) fn id(&self, text: &str) -> Option<i32> {
+        match self.model.view().vocab().tokenize(text.as_bytes(), false, true)[..] {
+            [token] => Some(token.0),
+            _ => None,
+        }
+    }
+
     /// What a person wrote, made harmless: control tokens spelt out in it stay text.
     pub(super) fn defuse(&self, text: &str) -> String {
         let mut out = text.replace(SPLIT, "");

@@ -1,0 +1,469 @@
+//! Filling in at a cursor: several candidates decoded side by side on one evaluated prompt, and ranked.
+//!
+//! The prompt's cells belong to the sequence [`PROMPT`] and stay from one request to the next; each candidate has a
+//! sequence that shares them and adds its own. Candidates are the likeliest texts, found best first: wherever one is
+//! decoded greedily, the tokens that nearly won are kept as places to fork, and whenever a sequence is free the
+//! likeliest fork takes it. A model without fill-in-the-middle tokens sees only what stands before the cursor, so its
+//! candidates are ranked by what they make of the text behind it: log P(candidate) + log P(suffix | candidate) is
+//! log P(candidate | prefix, suffix) up to a constant. Of the suffix only the first tokens are looked at, and they have
+//! less to say than all of it, so the first term weighs more.
+
+use std::time::Instant;
+
+use super::context::{MAX_OUTPUTS, Row};
+use super::{DecodeError, EngineError, Worker};
+use crate::engine::pieces::Pieces;
+use crate::engine::{InfillRequest, Infilled, Job, Outcome, Stats, reuse};
+use crate::fim::cache::Suggestion;
+use crate::fim::prompt::{Budget, Part, Prompt, build};
+use crate::fim::stop::{Mode, Watch};
+use crate::fim::syntax::Judge;
+use crate::fim::trim;
+
+mod odds;
+
+use odds::Odds;
+
+/// The sequence of the prompt; candidates have the ones after it.
+pub(super) const PROMPT: i32 = 1;
+
+// Chosen on 137 of the HumanEval-infilling lines with Gemma-3-270M, for the most exact answers with the fewest rows of
+// logits: on a small model with a large vocabulary a row costs as much beside others as alone.
+/// A fork less likely than this never starts.
+const LEAST_FORK: f32 = -2.5;
+/// A candidate this much less likely than a finished one is given up.
+const FAR_BEHIND: f32 = 2.0;
+/// Where the likeliest text has this much of the probability there is nothing to choose.
+const CERTAIN: f32 = -0.5;
+/// A text this much less likely than the best is not scored.
+const OUT_OF_REACH: f32 = 2.5;
+/// What log P(candidate) counts for beside log P(suffix | candidate).
+const OWN_WEIGHT: f32 = 1.5;
+/// Tokens of the suffix that are scored; more of them choose no better.
+const PROBE_TOKENS: usize = 8;
+/// Candidates among which the suffix chooses, for models that do not see it.
+const CHOICE: u32 = 4;
+/// The shortest prompt worth asking with, in tokens.
+const LEAST_PROMPT: usize = 32;
+
+/// One text being written.
+struct Candidate {
+    seq: i32,
+    tokens: Vec<i32>,
+    /// log P of each token.
+    odds: Vec<f32>,
+    pieces: Pieces,
+    watch: Watch,
+    /// Bytes it must still begin with.
+    held: Vec<u8>,
+    /// Bytes of the watched text to keep, once it is over.
+    kept: Option<usize>,
+}
+
+impl Candidate {
+    fn likelihood(&self) -> f32 {
+        self.odds.iter().sum()
+    }
+}
+
+/// A place where another token nearly won.
+#[derive(Clone, Debug)]
+struct Fork {
+    seq: i32,
+    tokens: Vec<i32>,
+    odds: Vec<f32>,
+}
+
+impl Fork {
+    fn likelihood(&self) -> f32 {
+        self.odds.iter().sum()
+    }
+}
+
+/// A text that passed all rules.
+struct Finished {
+    text: String,
+    seq: i32,
+    tokens: Vec<i32>,
+    score: f32,
+}
+
+/// One request under way.
+struct Fill<'a> {
+    job: &'a Job,
+    request: &'a InfillRequest,
+    prompt: Prompt,
+    tokens: Vec<i32>,
+    fresh: Watch,
+    /// Candidates at most.
+    most: usize,
+    candidates: Vec<Candidate>,
+    forks: Vec<Fork>,
+    stats: Stats,
+}
+
+impl Worker {
+    pub(super) fn infill(&mut self, job: &Job, request: &InfillRequest) -> Result<Outcome, EngineError> {
+        let started = Instant::now();
+        let mut fill = self.prepare(job, request)?;
+        let done = self.prompt_cells(&mut fill).and_then(|first| self.candidates(first, &mut fill, started));
+        let finished = match done {
+            Ok(()) => self.finish(&mut fill),
+            Err(error) => Err(error),
+        };
+        let mut infilled = Infilled { method: self.form.name().to_owned(), ..Infilled::default() };
+        match finished {
+            Ok(finished) => {
+                self.keep_best(&fill, &finished);
+                let finished = finished.into_iter().take(request.alternatives.max(1) as usize);
+                infilled.alternatives =
+                    finished.map(|finished| Suggestion { text: finished.text, score: finished.score }).collect();
+            }
+            Err(DecodeError::Cancelled) => infilled.cancelled = true,
+            Err(DecodeError::Full) => {
+                self.forget_infill();
+                let used = self.cached.len();
+                return Err(EngineError::NoRoom { used, cells: self.context()?.n_cells() });
+            }
+            Err(DecodeError::Broken(code)) => return Err(self.broken(code)),
+        }
+        if let Some(context) = &mut self.context {
+            for seq in 1..=fill.most as i32 {
+                context.remove(PROMPT + seq, 0, None);
+            }
+        }
+        infilled.stats = fill.stats;
+        infilled.stats.context_tokens = self.cached.len() as u32;
+        infilled.ms = started.elapsed().as_secs_f64() * 1e3;
+        Ok(Outcome::Infilled(infilled))
+    }
+
+    /// Lets go of the cells of completions.
+    pub(super) fn forget_infill(&mut self) {
+        self.filled.clear();
+        if let Some(context) = &mut self.context {
+            for seq in PROMPT..=InfillRequest::SEQUENCES as i32 {
+                context.remove(seq, 0, None);
+            }
+        }
+    }
+
+    fn prepare<'a>(&mut self, job: &'a Job, request: &'a InfillRequest) -> Result<Fill<'a>, EngineError> {
+        let (cells, used) = (self.context()?.n_cells(), self.cached.len());
+        let least = if self.form.fills() { 1 } else { CHOICE };
+        let planned = self.spec.plan.n_seq.saturating_sub(PROMPT as u32 + 1).max(1);
+        let most = request.alternatives.clamp(least, InfillRequest::MOST).min(planned) as usize;
+        let beside = most * (request.max_tokens as usize + PROBE_TOKENS);
+        let room = cells.saturating_sub(used + beside).min(request.prompt_tokens as usize);
+        if room < LEAST_PROMPT {
+            return Err(EngineError::NoRoom { used, cells });
+        }
+        let words = &self.words;
+        let mut count = |text: &str| words.tokens(text, false).len();
+        let prompt = build(&self.form, &request.site, &request.chunks, Budget::new(room), &mut count);
+        let mut tokens = words.tokens("", true);
+        for part in &prompt.parts {
+            match part {
+                Part::Text(text) => tokens.extend(words.tokens(text, false)),
+                Part::Control(token) => tokens.push(*token),
+            }
+        }
+        if tokens.is_empty() {
+            return Err(EngineError::Empty);
+        }
+        if tokens.len() + beside + used > cells {
+            return Err(EngineError::NoRoom { used, cells });
+        }
+        Ok(Fill {
+            job,
+            request,
+            stats: Stats { prompt_tokens: tokens.len() as u32, ..Stats::default() },
+            most,
+            fresh: Watch::new(&request.site, Mode::of(&request.site)),
+            prompt,
+            tokens,
+            candidates: Vec::new(),
+            forks: Vec::new(),
+        })
+    }
+
+    /// Brings the prompt into its sequence; gives the row of its last logits.
+    fn prompt_cells(&mut self, fill: &mut Fill<'_>) -> Result<usize, DecodeError> {
+        let started = Instant::now();
+        let kept = reuse::plan(&self.filled, &fill.tokens, false).kept;
+        let Ok(context) = self.context() else { return Err(DecodeError::Broken(0)) };
+        let mut at = kept;
+        if !context.remove(PROMPT, kept, None) {
+            context.remove(PROMPT, 0, None);
+            at = 0;
+        }
+        let first = at;
+        self.filled.truncate(at);
+        let mut row = 0;
+        while at < fill.tokens.len() {
+            let Ok(context) = self.context() else { return Err(DecodeError::Broken(0)) };
+            let chunk = &fill.tokens[at..fill.tokens.len().min(at + context.n_batch())];
+            context.decode(chunk, at, PROMPT, 1, &fill.job.cancel)?;
+            self.filled.extend_from_slice(chunk);
+            row = chunk.len() - 1;
+            at += chunk.len();
+        }
+        fill.stats.prefilled_tokens = (fill.tokens.len() - first) as u32;
+        let seconds = started.elapsed().as_secs_f64();
+        fill.stats.prefill_tps = if seconds > 0.0 { f64::from(fill.stats.prefilled_tokens) / seconds } else { 0.0 };
+        Ok(row)
+    }
+
+    /// Decodes until every candidate is over and no fork is worth another one.
+    fn candidates(&mut self, row: usize, fill: &mut Fill<'_>, started: Instant) -> Result<(), DecodeError> {
+        let held = fill.prompt.held.clone().into_bytes();
+        let fresh = Candidate {
+            seq: PROMPT + 1,
+            tokens: Vec::new(),
+            odds: Vec::new(),
+            pieces: Pieces::default(),
+            watch: fill.fresh.clone(),
+            held,
+            kept: None,
+        };
+        let Some(context) = &mut self.context else { return Err(DecodeError::Broken(0)) };
+        context.share(PROMPT, fresh.seq, fill.tokens.len());
+        fill.candidates.push(fresh);
+        self.extend(0, row, fill)?;
+        fill.stats.first_token_ms = started.elapsed().as_secs_f64() * 1e3;
+        let decoding = Instant::now();
+        loop {
+            prune(&mut fill.candidates);
+            self.fork(fill)?;
+            let live: Vec<usize> = (0..fill.candidates.len()).filter(|&i| fill.candidates[i].kept.is_none()).collect();
+            if live.is_empty() {
+                break;
+            }
+            let rows: Vec<Row> =
+                live.iter().filter_map(|&i| last_row(&fill.candidates[i], fill.tokens.len())).collect();
+            let Some(context) = &mut self.context else { return Err(DecodeError::Broken(0)) };
+            context.evaluate(rows.into_iter(), &fill.job.cancel)?;
+            for (row, &i) in live.iter().enumerate() {
+                self.extend(i, row, fill)?;
+            }
+        }
+        let seconds = decoding.elapsed().as_secs_f64();
+        fill.stats.decode_tps = if seconds > 0.0 { f64::from(fill.stats.generated_tokens) / seconds } else { 0.0 };
+        Ok(())
+    }
+
+    /// Adds the likeliest next token to a candidate, and remembers those that nearly won.
+    fn extend(&mut self, i: usize, row: usize, fill: &mut Fill<'_>) -> Result<(), DecodeError> {
+        let Some(logits) = self.context.as_ref().and_then(|context| context.logits(row)) else {
+            return Err(DecodeError::Broken(0));
+        };
+        let odds = Odds::new(logits);
+        let candidate = &mut fill.candidates[i];
+        let wanted = if fill.most > 1 { fill.most + 1 } else { 1 };
+        let words = &self.words;
+        let best: Vec<(f32, i32)> = if candidate.held.is_empty() {
+            odds.best(wanted)
+        } else {
+            // What was held back from the prompt must come first.
+            let fits = |token: i32| allows(&candidate.held, &words.bytes(token));
+            odds.best_where(wanted, fits)
+        };
+        let Some((&(chance, token), others)) = best.split_first() else {
+            candidate.kept = Some(candidate.watch.end(false));
+            return Ok(());
+        };
+        let so_far = candidate.likelihood();
+        for &(chance, token) in others {
+            if so_far + chance > LEAST_FORK && !self.is_end(token) {
+                let tokens = candidate.tokens.iter().copied().chain([token]).collect();
+                let odds = candidate.odds.iter().copied().chain([chance]).collect();
+                fill.forks.push(Fork { seq: candidate.seq, tokens, odds });
+            }
+        }
+        fill.stats.generated_tokens += 1;
+        self.take_infill(i, token, chance, fill);
+        Ok(())
+    }
+
+    fn is_end(&self, token: i32) -> bool {
+        self.words.ends(token) || self.form.ends().contains(&token)
+    }
+
+    /// A token becomes part of a candidate, which may end it.
+    fn take_infill(&self, i: usize, token: i32, chance: f32, fill: &mut Fill<'_>) {
+        let most = fill.request.max_tokens as usize;
+        let candidate = &mut fill.candidates[i];
+        if self.is_end(token) {
+            candidate.kept = Some(candidate.watch.end(false));
+            return;
+        }
+        candidate.tokens.push(token);
+        candidate.odds.push(chance);
+        let bytes = self.words.bytes(token);
+        let held = candidate.held.len().min(bytes.len());
+        candidate.held.drain(..held);
+        let text = candidate.pieces.push(&bytes[held..]);
+        candidate.kept = candidate.watch.push(&text);
+        if candidate.kept.is_none() && candidate.tokens.len() >= most {
+            candidate.kept = Some(candidate.watch.end(true));
+        }
+    }
+
+    /// Gives free sequences to the likeliest forks.
+    fn fork(&mut self, fill: &mut Fill<'_>) -> Result<(), DecodeError> {
+        let first = &fill.candidates[0];
+        if first.kept.is_some() && first.likelihood() > CERTAIN {
+            fill.forks.clear();
+            fill.candidates.iter_mut().filter(|one| one.kept.is_none()).for_each(|one| one.kept = Some(0));
+        }
+        while fill.candidates.len() < fill.most {
+            let best = fill.forks.iter().enumerate().max_by(|a, b| a.1.likelihood().total_cmp(&b.1.likelihood()));
+            let Some((at, _)) = best else { break };
+            let fork = fill.forks.swap_remove(at);
+            let seq = PROMPT + 1 + fill.candidates.len() as i32;
+            let Some(context) = &mut self.context else { return Err(DecodeError::Broken(0)) };
+            // The token that forks is not evaluated yet; those before it are.
+            context.share(fork.seq, seq, fill.tokens.len() + fork.tokens.len() - 1);
+            fill.candidates.push(Candidate {
+                seq,
+                tokens: Vec::new(),
+                odds: Vec::new(),
+                pieces: Pieces::default(),
+                watch: fill.fresh.clone(),
+                held: fill.prompt.held.clone().into_bytes(),
+                kept: None,
+            });
+            let i = fill.candidates.len() - 1;
+            for (&token, &chance) in fork.tokens.iter().zip(&fork.odds) {
+                self.take_infill(i, token, chance, fill);
+            }
+            fill.stats.generated_tokens += 1;
+            if fill.candidates[i].watch.text().trim().is_empty() && fill.candidates[i].kept.is_some() {
+                // An empty line is no alternative; its sequence is free again.
+                fill.candidates.pop();
+            }
+        }
+        Ok(())
+    }
+
+    /// What passes the rules, ranked.
+    fn finish(&mut self, fill: &mut Fill<'_>) -> Result<Vec<Finished>, DecodeError> {
+        let site = &fill.request.site;
+        let mut judge = Judge::new(site);
+        let mut finished: Vec<Finished> = Vec::new();
+        for candidate in &fill.candidates {
+            let kept = candidate.kept.unwrap_or(0);
+            let text = candidate.watch.text().get(..kept).unwrap_or_default();
+            let Some(text) = trim::finish(text, site).and_then(|text| judge.shorten(&text)) else { continue };
+            if finished.iter().any(|other| other.text == text) {
+                continue;
+            }
+            finished.push(Finished {
+                text,
+                seq: candidate.seq,
+                tokens: candidate.tokens.clone(),
+                score: candidate.likelihood(),
+            });
+        }
+        finished.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let best = finished.first().map_or(0.0, |best| best.score);
+        let close = finished.partition_point(|one| one.score > best - OUT_OF_REACH);
+        if close > 1 && !self.form.fills() && !fill.prompt.probe.is_empty() {
+            let (close, rest) = finished.split_at_mut(close);
+            let least = self.score(close, fill)?;
+            rest.iter_mut().for_each(|one| one.score = OWN_WEIGHT * one.score + least);
+            finished.sort_by(|a, b| b.score.total_cmp(&a.score));
+        }
+        Ok(finished)
+    }
+
+    /// Scores each text by its own likelihood and that of the suffix behind it; gives the lowest log P of a suffix.
+    fn score(&mut self, texts: &mut [Finished], fill: &mut Fill<'_>) -> Result<f32, DecodeError> {
+        let prompt = fill.tokens.len();
+        // Rows to evaluate, and for each the text and the token whose odds it gives.
+        let (mut rows, mut asked) = (Vec::new(), Vec::new());
+        for (which, one) in texts.iter_mut().enumerate() {
+            let whole = format!("{}{}", fill.prompt.held, one.text);
+            let (kept, bytes) = self.covered(&one.tokens, whole.as_bytes());
+            let candidate = fill.candidates.iter().find(|candidate| candidate.seq == one.seq);
+            one.score = OWN_WEIGHT * candidate.map_or(0.0, |candidate| candidate.odds[..kept].iter().sum());
+            // What the text has beyond whole tokens is scored together with the suffix.
+            let rest = format!("{}{}", String::from_utf8_lossy(&whole.as_bytes()[bytes..]), fill.prompt.probe);
+            let mut rest = self.words.tokens(&rest, false);
+            rest.truncate(PROBE_TOKENS);
+            // The last token before it is evaluated again: its logits are gone.
+            let from = prompt + kept - 1;
+            let before = if kept > 0 { one.tokens[kept - 1] } else { fill.tokens[prompt - 1] };
+            let Some(context) = &mut self.context else { return Err(DecodeError::Broken(0)) };
+            context.remove(one.seq, from, None);
+            let fed = std::iter::once(before).chain(rest.iter().copied());
+            for (i, (token, &target)) in fed.zip(&rest).enumerate() {
+                rows.push(Row { token, pos: from + i, seq: one.seq, output: true });
+                asked.push((which, target));
+            }
+        }
+        let mut suffixes = vec![0.0; texts.len()];
+        let Some(context) = &mut self.context else { return Err(DecodeError::Broken(0)) };
+        let most = MAX_OUTPUTS.min(context.n_batch());
+        for (rows, asked) in rows.chunks(most).zip(asked.chunks(most)) {
+            context.evaluate(rows.iter().copied(), &fill.job.cancel)?;
+            fill.stats.generated_tokens += rows.len() as u32;
+            for (row, &(which, target)) in asked.iter().enumerate() {
+                suffixes[which] += Odds::new(context.logits(row).ok_or(DecodeError::Broken(0))?).of(target);
+            }
+        }
+        texts.iter_mut().zip(&suffixes).for_each(|(one, suffix)| one.score += suffix);
+        Ok(suffixes.into_iter().fold(0.0, f32::min))
+    }
+
+    /// How many of the tokens spell the beginning of `text`, and how many bytes of it.
+    fn covered(&self, tokens: &[i32], text: &[u8]) -> (usize, usize) {
+        let mut bytes = 0;
+        for (i, &token) in tokens.iter().enumerate() {
+            let piece = self.words.bytes(token);
+            if !text[bytes..].starts_with(&piece) {
+                return (i, bytes);
+            }
+            bytes += piece.len();
+        }
+        (tokens.len(), bytes)
+    }
+
+    /// The best text's cells go to the prompt's sequence: if it is accepted, the next prompt begins with them.
+    fn keep_best(&mut self, fill: &Fill<'_>, finished: &[Finished]) {
+        let Some(best) = finished.first().filter(|_| !self.form.fills()) else { return };
+        let whole = format!("{}{}", fill.prompt.held, best.text);
+        let (kept, _) = self.covered(&best.tokens, whole.as_bytes());
+        // The last token of a text may not have been evaluated.
+        let kept = kept.saturating_sub(1);
+        if kept == 0 {
+            return;
+        }
+        if let Some(context) = &mut self.context {
+            let end = fill.tokens.len() + kept;
+            context.share(best.seq, PROMPT, end);
+            self.filled.truncate(fill.tokens.len());
+            self.filled.extend_from_slice(&best.tokens[..kept]);
+        }
+    }
+}
+
+/// Ends candidates that a finished one is far ahead of.
+fn prune(candidates: &mut [Candidate]) {
+    let best = candidates.iter().filter(|one| one.kept.is_some()).map(Candidate::likelihood).reduce(f32::max);
+    let Some(best) = best else { return };
+    for one in candidates.iter_mut().filter(|one| one.kept.is_none() && one.likelihood() < best - FAR_BEHIND) {
+        one.kept = Some(0);
+    }
+}
+
+/// The row that evaluates a candidate's last token.
+fn last_row(candidate: &Candidate, prompt: usize) -> Option<Row> {
+    let token = *candidate.tokens.last()?;
+    Some(Row { token, pos: prompt + candidate.tokens.len() - 1, seq: candidate.seq, output: true })
+}
+
+/// Whether a token's bytes agree with what must come first.
+fn allows(held: &[u8], bytes: &[u8]) -> bool {
+    !bytes.is_empty() && (held.starts_with(bytes) || bytes.starts_with(held))
+}
