@@ -159,10 +159,10 @@ impl Scan {
     }
 
     fn text(&mut self, mark: char, c: char) {
+        let escaped = self.before == '\\';
+        let ends = if c == '\n' { !self.spans_lines(mark) } else { c == mark };
         let raw = mark == '`' && self.language == Language::Go;
-        if c == mark && (self.before != '\\' || raw) {
-            self.out_of_text();
-        } else if c == '\n' && !self.spans_lines(mark) && self.before != '\\' {
+        if ends && (raw || !escaped) {
             self.out_of_text();
         }
     }
