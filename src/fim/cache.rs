@@ -191,7 +191,7 @@ impl<'a> Keys<'a> {
         let line = text.rfind('\n').map_or(0, |at| at + 1);
         let from = text[..line].rmatch_indices('\n').nth(LINES).map_or(0, |(at, _)| at + 1);
         let mut hash = self.begin.clone();
-        hash.write(text[from..line].as_bytes());
+        hash.write(&text.as_bytes()[from..line]);
         for (at, c) in text[line..].char_indices() {
             self.line.push((line + at, hash.finish()));
             hash.write(c.encode_utf8(&mut [0; 4]).as_bytes());

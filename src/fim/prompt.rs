@@ -59,7 +59,8 @@ const PROBE: usize = 400;
 /// Tokens that a form's own words may take.
 const FRAME: usize = 32;
 
-/// Makes the prompt of a site. `count` gives the tokens of a text; it is asked once a line, not for the whole.
+/// Makes the prompt of a site. `count` gives the tokens of a text; it is asked line by line, and once for the whole
+/// where there are chunks to place.
 pub fn build(
     form: &Form,
     site: &Site,
@@ -79,8 +80,10 @@ pub fn build(
         text = outline::of(&prefix[..start], language, budget.outline, count);
     }
     text.push_str(&prefix[start..]);
-    let left = left_for_chunks(budget, &[&text, suffix], count);
-    let chunks = choose(chunks, language, left, count);
+    let chunks = match chunks {
+        [] => Vec::new(),
+        some => choose(some, language, left_for_chunks(budget, &[&text, suffix], count), count),
+    };
     let content = super::form::Content {
         repo: site.repo.as_deref(),
         path: site.path.as_deref(),

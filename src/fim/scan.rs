@@ -15,6 +15,8 @@ pub(super) struct Scan {
     lowest: usize,
     inside: Inside,
     before: char,
+    /// After `r` in Rust, how many `#` followed it: what a raw text begins with.
+    raw: Option<u8>,
     /// The quote that was open at [`Scan::mark`] was closed since.
     left_text: bool,
     marked_text: bool,
@@ -32,6 +34,8 @@ enum Inside {
     Long(char, u8),
     /// After `'` in Rust: a lifetime or a character.
     Tick(u8),
+    /// Rust's raw text: how many `#` end it, and how much of that end was just read.
+    Raw(u8, u8),
 }
 
 impl Scan {
@@ -42,6 +46,7 @@ impl Scan {
             lowest: 0,
             inside: Inside::Code,
             before: '\n',
+            raw: None,
             left_text: false,
             marked_text: false,
         }
@@ -71,7 +76,7 @@ impl Scan {
 
     /// Inside quotes, where brackets and ends of lines mean nothing.
     pub(super) fn in_text(&self) -> bool {
-        matches!(self.inside, Inside::Text(_) | Inside::Long(..) | Inside::Opening(_, 1))
+        matches!(self.inside, Inside::Text(_) | Inside::Long(..) | Inside::Raw(..) | Inside::Opening(_, 1))
     }
 
     pub(super) fn in_comment(&self) -> bool {
@@ -86,7 +91,7 @@ impl Scan {
     /// Inside quotes that may hold ends of lines.
     pub(super) fn in_long_text(&self) -> bool {
         match self.inside {
-            Inside::Long(..) | Inside::BlockComment => true,
+            Inside::Long(..) | Inside::Raw(..) | Inside::BlockComment => true,
             Inside::Text(mark) => self.spans_lines(mark),
             _ => false,
         }
@@ -102,6 +107,7 @@ impl Scan {
             Inside::Text(mark) => self.text(mark, c),
             Inside::Long(mark, count) => self.long(mark, count, c),
             Inside::Tick(count) => self.tick(count, c),
+            Inside::Raw(hashes, read) => self.raw(hashes, read, c),
         }
         // A backslash that is itself escaped escapes nothing.
         self.before = if c == '\\' && self.before == '\\' { ' ' } else { c };
@@ -118,7 +124,13 @@ impl Scan {
 
     fn code(&mut self, c: char) {
         let slashes = self.language.comment() == "//";
+        let raw = self.raw.take();
         match c {
+            '"' if raw.is_some() => self.inside = Inside::Raw(raw.unwrap_or_default(), 0),
+            '#' if raw.is_some() => self.raw = raw.map(|hashes| hashes.saturating_add(1)),
+            'r' if self.language == Language::Rust && (self.before == 'b' || !self.before.is_alphanumeric()) => {
+                self.raw = Some(0);
+            }
             '(' => self.enter(')'),
             '[' => self.enter(']'),
             '{' => self.enter('}'),
@@ -159,10 +171,10 @@ impl Scan {
     }
 
     fn text(&mut self, mark: char, c: char) {
+        let escaped = self.before == '\\';
+        let ends = if c == '\n' { !self.spans_lines(mark) } else { c == mark };
         let raw = mark == '`' && self.language == Language::Go;
-        if c == mark && (self.before != '\\' || raw) {
-            self.out_of_text();
-        } else if c == '\n' && !self.spans_lines(mark) && self.before != '\\' {
+        if ends && (raw || !escaped) {
             self.out_of_text();
         }
     }
@@ -174,6 +186,18 @@ impl Scan {
             self.out_of_text();
         } else {
             self.inside = Inside::Long(mark, count + 1);
+        }
+    }
+
+    fn raw(&mut self, hashes: u8, read: u8, c: char) {
+        let read = match (read, c) {
+            (_, '"') => 1,
+            (1.., '#') => read + 1,
+            _ => 0,
+        };
+        self.inside = Inside::Raw(hashes, read);
+        if read > hashes {
+            self.out_of_text();
         }
     }
 
@@ -242,6 +266,7 @@ mod tests {
             (Language::Rust, "fn f<'a>(x: &'a str) { '{'", 1),
             (Language::Rust, r"'\'' '\\' (", 1),
             (Language::Rust, "\"(\n(\" // (\n [", 1),
+            (Language::Rust, "r#\"(\"(#\"# r\"\\\" br##\"\"#(\"## for\"(\" (", 1),
             (Language::JavaScript, "`(\n${x}` ( /* ( */", 1),
             (Language::Go, "`\\` (", 1),
             (Language::Cpp, "1'000 (", 1),

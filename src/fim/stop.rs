@@ -59,6 +59,8 @@ struct Shape {
     unclosed: bool,
     /// Brackets open at the cursor.
     open: usize,
+    /// The cursor stands between quotes.
+    in_text: bool,
 }
 
 /// One completion under way. A clone costs little; make one where candidates part.
@@ -90,10 +92,9 @@ impl Watch {
     /// Nothing written yet.
     pub fn new(site: &Site, mode: Mode) -> Self {
         let mut scan = site.scan();
-        let open = scan.open();
         scan.mark();
         Self {
-            shape: Arc::new(Shape::new(site, open)),
+            shape: Arc::new(Shape::new(site, &scan)),
             mode,
             scan,
             text: String::new(),
@@ -144,7 +145,7 @@ impl Watch {
             self.text.push(c);
             return Some(keep);
         }
-        let in_text = self.scan.in_long_text();
+        let in_text = self.in_text();
         self.text.push(c);
         self.scan.push(c);
         if c == '\n' {
@@ -164,7 +165,7 @@ impl Watch {
         }
         let columns = self.columns();
         let shape = &self.shape;
-        if self.mode == Mode::Line || self.scan.in_long_text() {
+        if self.mode == Mode::Line || self.in_text() {
             return None;
         }
         let closes = matches!(c, '}' | ')' | ']');
@@ -195,6 +196,12 @@ impl Watch {
         None
     }
 
+    /// Between quotes that the completion opened itself. Where the cursor stands in a text, or is believed to because
+    /// of something that looks like a quote, lines end as anywhere.
+    fn in_text(&self) -> bool {
+        self.scan.in_long_text() && (!self.shape.in_text || self.scan.left_text())
+    }
+
     /// How far the line being written is indented.
     fn columns(&self) -> usize {
         let own = self.text.get(self.line..).unwrap_or_default();
@@ -219,10 +226,8 @@ impl Watch {
         let before = std::mem::replace(&mut self.last, end);
         self.count += 1;
         self.blanks = 0;
-        if in_text {
-            return None;
-        }
         match self.mode {
+            Mode::Block if in_text => None,
             Mode::Line => self.line_is_enough(&line, end),
             Mode::Block => self.block_goes_on(&line, before, end),
         }
@@ -319,7 +324,7 @@ impl Watch {
 }
 
 impl Shape {
-    fn new(site: &Site, open: usize) -> Self {
+    fn new(site: &Site, scan: &Scan) -> Self {
         let opener = Self::opener(site);
         let below = site.lines_below().next().map(Cow::into_owned);
         let single = !site.line_after().trim().is_empty();
@@ -330,7 +335,8 @@ impl Shape {
             single,
             before_line: site.is_before_line(),
             unclosed: false,
-            open,
+            open: scan.open(),
+            in_text: scan.in_long_text(),
             opener,
             below,
         };

@@ -74,12 +74,14 @@ fn without_overlap<'a>(text: &'a str, site: &Site) -> &'a str {
         return text;
     }
     let mine = text.trim_end_matches([' ', '\t', '\n']);
-    // A word or more: it is the same code.
-    if after.chars().filter(|c| c.is_alphanumeric()).count() >= 2 {
-        for rest in [after, &after[blank..]] {
-            if let Some(kept) = mine.strip_suffix(rest) {
-                return kept;
-            }
+    // All of it is the same code, unless it is but an end of what the text itself began.
+    let ambiguous = |c: char| matches!(c, '}' | ')' | ']' | '"' | '\'' | '`' | '>');
+    let sure = after.chars().filter(|c| c.is_alphanumeric()).count() >= 2 || !after.contains(ambiguous);
+    for rest in [after, &after[blank..]] {
+        if let Some(kept) = mine.strip_suffix(rest)
+            && (sure || closes_from_before(mine, kept, site))
+        {
+            return kept;
         }
     }
     let ends = after.char_indices().map(|(at, c)| at + c.len_utf8());
@@ -199,6 +201,9 @@ mod tests {
             ("x = ", " + y", "z  ", Some("z")),
             ("x = ", "y", "z + ", Some("z + ")),
             ("x = f(", "", "a)", Some("a)")),
+            ("[1, ", ",", "2,", Some("2")),
+            ("for x ", ":", "in y:", Some("in y")),
+            ("['a", "s',", "bs',", Some("b")),
         ] {
             assert_eq!(py(before, after, candidate).as_deref(), want, "{before}|{after} {candidate}");
         }

@@ -143,6 +143,15 @@ fn blank_lines_inside_brackets_and_texts_end_nothing() {
 }
 
 #[test]
+fn a_quote_that_was_misread_does_not_make_lines_endless() {
+    check(
+        "a.sh",
+        &[("cat <<E\ndon't\nE\nif a; then\n    ", "", "b\n\nc\n", "b"), ("echo don't\nx=", "\ny=2\n", "1\nz=3\n", "1")],
+    );
+    check("a.py", &[("def f():\n    '''A\n    ", "\n    '''\n", "line.\n    Another.\n", "line.")]);
+}
+
+#[test]
 fn without_an_end_the_last_line_is_kept_unless_it_was_cut_off() {
     let site = Site::new(Some("a.py"), None, "def f():\n", "");
     let mut watch = Watch::new(&site, Mode::of(&site));

@@ -7,8 +7,8 @@ use tree_sitter::{InputEdit, ParseOptions, Parser, Point, Tree};
 
 use crate::fim::{Language, Site};
 
-/// Times the parser may report progress, which it does every hundred operations: some 30 ms of a phone's time.
-const MOST_STEPS: usize = 4000;
+/// Times the parser may report progress, which it does every hundred operations: ten times what 36 KiB of usual code take.
+const MOST_STEPS: usize = 1500;
 /// Errors that are told apart.
 const MOST_ERRORS: usize = 200;
 
