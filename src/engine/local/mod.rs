@@ -15,6 +15,7 @@ use super::start::Sink;
 use super::{Event, Facts, Job, JobId, LocalSpec, Outcome, Work};
 use crate::chat::template::{Hints, Template};
 use crate::error::{Advise, chain};
+use crate::weights::adapter;
 use crate::weights::gguf::Header;
 
 mod choose;
@@ -130,6 +131,7 @@ impl Worker {
         let mut adapters = Vec::new();
         for (file, scale) in &spec.lora {
             let failed = |reason| EngineError::Lora { file: file.display().to_string(), reason };
+            adapter::check_file(file, &header).map_err(failed)?;
             adapters.push(Adapter::load(&model, file, *scale).map_err(failed)?);
         }
         let fits = Fingerprint::new(&spec.model, &spec.plan, &spec.lora).map_err(|error| failed(error.to_string()))?;
