@@ -112,21 +112,22 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// For a plan's budget in bytes; 0 while there is no plan.
-    pub fn new(budget: u64) -> Self {
+    /// For a plan's budget in bytes; 0 while there is no plan. What was given back under an earlier plan is not forgotten.
+    pub fn new(budget: u64, before: Option<&Self>) -> Self {
         let probe = Probe::new();
         let facts = probe.memory();
         let total = facts.cgroup.map_or(facts.total, |limit| limit.min(facts.total));
         let thresholds = Thresholds::for_machine(total, if budget > 0 { budget } else { u64::MAX });
-        Self { probe, watch: Watch::default(), budget, thresholds }
+        let watch = before.map_or_else(Watch::default, |before| before.watch);
+        Self { probe, watch, budget, thresholds }
     }
 
-    /// One look: the gauge, and whether the chat's cache must be given back now. About ten small files are read.
-    pub fn look(&mut self) -> (Gauge, bool) {
+    /// One look: the gauge, and what must be done now, in order. About ten small files are read.
+    pub fn look(&mut self) -> (Gauge, Vec<Action>) {
         let reading = self.probe.reading();
         let (watch, actions) = watch::decide(self.watch, &reading, &self.thresholds);
         self.watch = watch;
         let budget = if self.budget > 0 { self.budget } else { reading.available + reading.resident.total };
-        (Gauge { used: reading.resident.total, budget }, actions.contains(&Action::FreeChat))
+        (Gauge { used: reading.resident.total, budget }, actions)
     }
 }

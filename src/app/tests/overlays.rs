@@ -1,4 +1,4 @@
-//! What lies over the chat, what memory and leaving ask for.
+//! What lies over the chat, what leaving and another model ask for.
 
 use super::*;
 use crate::app::overlay::Overlay;
@@ -118,20 +118,6 @@ fn leaving_waits_for_the_answer_to_stop_and_the_cache_to_be_written() {
     assert!(matches!(out[..], [Effect::Cancel(_)]));
     assert!(app.update(Msg::Now(app.clock + 10)).is_empty());
     assert!(done(&mut app, Stop::Cancelled).contains(&Effect::Quit));
-}
-
-#[test]
-fn memory_pressure_saves_the_cache_before_it_is_given_up() {
-    let mut app = ready(SIZE);
-    exchange(&mut app, "why?", "because");
-    let effects = app.update(Msg::Pressure);
-    let [Effect::SaveCache(job, _)] = effects[..] else { panic!("{effects:?}") };
-    let effects = app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Saved(300) }));
-    let [Effect::ReleaseCache(job)] = effects[..] else { panic!("{effects:?}") };
-    app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Released }));
-    let effects = say(&mut app, "and?");
-    let place = |wanted: fn(&Effect) -> bool| effects.iter().position(wanted).unwrap();
-    assert!(place(|e| matches!(e, Effect::RestoreCache(..))) < place(|e| matches!(e, Effect::Ask(_))));
 }
 
 #[test]
