@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Measures Zord Coder beside the programs people use now, in one run, and prints a Markdown table.
 #
-#   scripts/bench.sh chat     against llama.cpp's llama-bench and llama-server; a few minutes
+#   scripts/bench.sh chat              against llama.cpp's llama-bench and llama-server; a few minutes
+#   scripts/bench.sh chat speculation  only that part
+#   scripts/bench.sh chat frames       only the first frame, and frames of a long conversation
 #
 # ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
 # (made by ../shared/reference/peers.sh; without it our column stands alone). Leave the machine alone meanwhile.
@@ -31,4 +33,4 @@ if [ -x "$peers/llama/usr/bin/llama-bench" ]; then
 else
   unset ZORD_PEERS
 fi
-cargo bench --locked --quiet --bench "$1"
+cargo bench --locked --quiet --bench "$1" -- "${@:2}"

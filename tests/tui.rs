@@ -5,43 +5,16 @@
 mod real;
 mod screen;
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use screen::Screen;
-use serde_json::Value;
+use screen::{BUSY, READY, Screen, last_session, open};
 
-const READY: &str = "ask · / commands";
-/// Stands in the input while an answer is written.
-const BUSY: &str = "Esc stops";
 /// Its answer takes many seconds.
 const LONG: &str = "Write a long story about a lighthouse keeper.";
 
-fn zord(home: &Path, arguments: &[&str]) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_zord")).env("ZORD_HOME", home).args(arguments).output().unwrap()
-}
-
-/// A home with the model in its store.
 fn home() -> Option<tempfile::TempDir> {
-    let model = real::smollm2()?;
-    let home = tempfile::tempdir().unwrap();
-    let added = zord(home.path(), &["models", "add", model.to_str().unwrap()]);
-    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
-    // Greedy, so that every run says the same.
-    std::fs::write(home.path().join("config.toml"), "[chat]\npreset = \"greedy\"\n").unwrap();
-    Some(home)
-}
-
-fn open(home: &Path) -> Screen {
-    Screen::open(home, home, &[], 80, 24)
-}
-
-fn last_session(home: &Path) -> Value {
-    let shown = zord(home, &["sessions", "show", "last", "--json"]);
-    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
-    serde_json::from_slice(&shown.stdout).unwrap()
+    real::smollm2().map(|model| screen::home(&[model.as_path()], ""))
 }
 
 /// Text without what drawing and Markdown may change.
@@ -126,21 +99,54 @@ fn nothing_is_written_while_idle_and_any_size_is_survived() {
     screen.end();
 }
 
+/// What is seen, but for the line that tells the memory in use; blanks that were written are as good as none.
+fn steady(text: &str) -> String {
+    let lines: Vec<_> = text.trim_end().lines().map(str::trim_end).collect();
+    lines[..lines.len().saturating_sub(1)].join("\n")
+}
+
+/// A terminal with a model that is loaded and half a thought in the input.
+fn with_half_a_thought(home: &std::path::Path) -> Screen {
+    let mut screen = open(home);
+    screen.wait("the model", |text| text.contains(READY) && text.contains(" mem "));
+    screen.keys("half a thought");
+    screen.wait_for("half a thought");
+    screen
+}
+
 #[test]
 fn suspended_and_resumed_it_draws_itself_again() {
     let Some(home) = home() else { return };
-    let mut screen = open(home.path());
-    screen.wait_for(READY);
-    screen.keys("half a thought");
-    screen.wait_for("half a thought");
+    let mut screen = with_half_a_thought(home.path());
     let before = screen.raw.len();
+    let seen = steady(&screen.text());
     screen.keys("\x1a");
-    screen.wait("the terminal given back", |_| true);
-    screen.settle(Duration::from_millis(300));
+    screen.stopped();
     assert!(String::from_utf8_lossy(&screen.raw[before..]).contains("\x1b[?1049l"), "left while stopped");
     screen.signal(Signal::CONT);
-    screen.settle(Duration::from_millis(300));
-    screen.wait_for("half a thought");
+    screen.wait("everything again", |text| steady(text) == seen);
+    screen.settle(Duration::from_millis(150));
+    assert_eq!(steady(&screen.text()), seen, "nothing is taken away again");
+    screen.keys(" or two");
+    screen.wait_for("half a thought or two");
+    screen.keys("\x03\x03\x03");
+    screen.end();
+}
+
+#[test]
+fn stopped_from_outside_it_draws_everything_again() {
+    let Some(home) = home() else { return };
+    let mut screen = with_half_a_thought(home.path());
+    let seen = steady(&screen.text());
+    screen.signal(Signal::STOP);
+    screen.stopped();
+    // What a shell does meanwhile: another screen, its own words, lines read whole.
+    screen.parser.process(b"\x1b[?1049l\x1b[2J\x1b[?2004l$ ls\r\nnotes");
+    let before = screen.raw.len();
+    screen.signal(Signal::CONT);
+    screen.wait("everything again", |text| steady(text) == seen);
+    let again = String::from_utf8_lossy(&screen.raw[before..]).into_owned();
+    assert!(again.contains("\x1b[?1049h") && again.contains("\x1b[?2004h"), "{again:?}");
     screen.keys("\x03\x03\x03");
     screen.end();
 }

@@ -233,6 +233,7 @@ impl App {
     }
 
     fn after_answer(&mut self, out: &mut Out) {
+        self.give_cache_back_if_wanted(out);
         if !self.leaving {
             self.send_waiting(out);
         }

@@ -20,11 +20,15 @@ impl App {
 
     /// The answer to the last message once more, beside the one there is.
     pub(crate) fn regenerate(&mut self, out: &mut Out) {
-        if !self.is_free() {
+        if !self.is_free() || self.refuses() {
             return;
         }
         if !self.model.is_ready() {
             self.tell(Level::Warning, "the model is not ready yet");
+            return;
+        }
+        if self.cache.is_leaving() {
+            self.tell(Level::Warning, "the conversation's cache is being written; try again in a moment");
             return;
         }
         let role = |id: &NodeId| self.conversation.node(*id).map(|node| node.role);

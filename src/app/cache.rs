@@ -1,7 +1,8 @@
 //! The engine's KV cache of this conversation: when to write it beside the journal, when to read it back, when to give
-//! it up. A snapshot is a convenience: every failure here is silent, the next answer only takes longer to begin.
+//! it up. A snapshot is a convenience: every failure here is silent, the next answer only takes longer to begin. When
+//! memory wants it given up is `pressure`'s.
 
-use super::msg::{Effect, Level};
+use super::msg::Effect;
 use super::{App, Out};
 use crate::engine::{JobId, Outcome};
 
@@ -30,6 +31,8 @@ pub struct Cache {
     idle_since: u64,
     /// It was given back to the system.
     released: bool,
+    /// It is to be given back as soon as what runs has ended.
+    wanted: bool,
 }
 
 impl Cache {
@@ -40,6 +43,11 @@ impl Cache {
 
     pub(crate) fn is_saving(&self) -> bool {
         matches!(self.job, Some((_, Doing::Saving { .. })))
+    }
+
+    /// Whether it is on its way back to the system: what is asked meanwhile waits.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.wanted || matches!(self.job, Some((_, Doing::Saving { release: true } | Doing::Releasing)))
     }
 
     pub(crate) fn answered(&mut self, tokens: u32, now: u64) {
@@ -106,15 +114,27 @@ impl App {
         }
     }
 
-    pub(crate) fn on_pressure(&mut self, out: &mut Out) {
-        if self.answer.is_some() || self.cache.job.is_some() || self.cache.tokens == 0 || self.cache.released {
-            return;
+    /// Has the cache written and given back to the system, once nothing uses it any more; `false` when it is gone or on
+    /// its way already.
+    pub(crate) fn give_cache_back(&mut self, out: &mut Out) -> bool {
+        if self.cache.is_leaving() || (self.cache.released && self.answer.is_none() && self.cache.job.is_none()) {
+            return false;
         }
-        self.tell(Level::Warning, "memory is short: the conversation's cache goes to disk");
-        if self.cache.unsaved() > 0 {
-            self.start_saving(true, out);
-        } else {
-            self.release_cache(out);
+        let (busy, unsaved) = (self.answer.is_some(), self.cache.unsaved() > 0);
+        match &mut self.cache.job {
+            Some((_, Doing::Restoring)) => self.cache.wanted = true,
+            _ if busy => self.cache.wanted = true,
+            Some((_, doing)) => *doing = Doing::Saving { release: true },
+            None if unsaved => self.start_saving(true, out),
+            None => self.release_cache(out),
+        }
+        true
+    }
+
+    /// What used the cache has ended.
+    pub(crate) fn give_cache_back_if_wanted(&mut self, out: &mut Out) {
+        if self.answer.is_none() && self.cache.job.is_none() && std::mem::take(&mut self.cache.wanted) {
+            self.give_cache_back(out);
         }
     }
 
@@ -139,19 +159,30 @@ impl App {
                     self.cache.saved = *tokens;
                 }
             }
-            (Doing::Releasing, _) => self.cache.released = true,
-            (Doing::Saving { .. } | Doing::Restoring, _) => {}
+            (Doing::Releasing, _) => {
+                self.cache.released = true;
+                self.send_waiting(out);
+            }
+            (Doing::Saving { release: true }, _) => self.release_cache(out),
+            (Doing::Saving { release: false } | Doing::Restoring, _) => {}
         }
+        self.give_cache_back_if_wanted(out);
     }
 
     pub(crate) fn on_cache_failed(&mut self, job: JobId, out: &mut Out) {
         if let Some((_, doing)) = self.cache.job.take_if(|(known, _)| *known == job) {
             // not again and again on a full disk
             self.cache.saved = self.cache.tokens;
-            if doing == (Doing::Saving { release: true }) {
-                self.cache.saved = 0;
-                self.release_cache(out);
+            match doing {
+                Doing::Saving { release: true } => {
+                    self.cache.saved = 0;
+                    self.release_cache(out);
+                }
+                // an engine that cannot even do that has other troubles; what waits must not wait for it
+                Doing::Releasing => self.send_waiting(out),
+                Doing::Saving { release: false } | Doing::Restoring => {}
             }
+            self.give_cache_back_if_wanted(out);
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Draft {
 pub enum Outgoing {
     /// Its files are being read.
     Reading(Draft),
-    /// The model is busy or loading.
+    /// The model is busy or loading, or memory is short.
     Waiting(Draft),
 }
 
@@ -76,6 +76,9 @@ impl App {
     fn send_message(&mut self, text: String, out: &mut Out) {
         if self.outgoing.is_some() {
             self.tell(Level::Warning, "one message waits already; Esc takes it back");
+            return;
+        }
+        if self.refuses() {
             return;
         }
         match &self.model.state {
@@ -132,18 +135,21 @@ impl App {
     }
 
     fn dispatch(&mut self, draft: Draft, out: &mut Out) {
-        if self.model.is_ready() && self.answer.is_none() {
+        if self.can_ask() {
             self.commit(draft, out);
         } else {
             self.outgoing = Some(Outgoing::Waiting(draft));
         }
     }
 
+    fn can_ask(&self) -> bool {
+        self.model.is_ready() && self.answer.is_none() && !self.refusing && !self.cache.is_leaving()
+    }
+
     /// Sends what waited for the model.
     pub(crate) fn send_waiting(&mut self, out: &mut Out) {
         if let Some(Outgoing::Waiting(draft)) = &self.outgoing
-            && self.model.is_ready()
-            && self.answer.is_none()
+            && self.can_ask()
         {
             let draft = draft.clone();
             self.outgoing = None;

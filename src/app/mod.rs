@@ -25,6 +25,7 @@ pub mod model;
 pub mod msg;
 pub mod notice;
 pub mod overlay;
+mod pressure;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -130,6 +131,8 @@ pub struct App {
     pub gauge: Option<Gauge>,
     /// What is known of the engine's KV cache.
     pub cache: Cache,
+    /// Memory is nearly out: no question is taken.
+    pub refusing: bool,
     /// The next Ctrl-C leaves.
     pub leave_armed: bool,
     /// Leaving as soon as what runs has ended.
@@ -162,6 +165,7 @@ impl App {
             settings: setup.settings,
             gauge: None,
             cache: Cache::default(),
+            refusing: false,
             leave_armed: false,
             leaving: false,
             files: None,
@@ -214,7 +218,7 @@ impl App {
             }
             Msg::Models(told) => self.on_models(told, &mut out),
             Msg::Memory(gauge) => self.gauge = Some(gauge),
-            Msg::Pressure => self.on_pressure(&mut out),
+            Msg::Pressure(action) => self.on_pressure(action, &mut out),
             Msg::Notice(level, text) => self.notices.add(level, text, self.clock),
         }
         if self.leaving && self.answer.is_none() && !self.cache.is_saving() {

@@ -126,6 +126,9 @@ impl App {
         self.cache.forget();
         self.model.state = State::Failed(trouble.clone());
         self.tell_trouble(&trouble);
+        if !self.model.lora.is_empty() {
+            self.tell(Level::Info, "`/lora off` loads the model without adapters");
+        }
         if self.overlay.is_none() && self.conversation.is_empty() {
             self.open_models(true, out);
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossterm::event::KeyEvent;
 
 use crate::budget::Plan;
+use crate::budget::watch::Action;
 use crate::chat::Message;
 use crate::chat::journal::{Entry, SessionId};
 use crate::chat::store::{Hit, Summary};
@@ -69,8 +70,8 @@ pub enum Msg {
     Models(ModelsMsg),
     /// How much memory is in use.
     Memory(Gauge),
-    /// Memory is short: give something back.
-    Pressure,
+    /// Memory is short, or no longer: what to do about it, in the order decided.
+    Pressure(Action),
     /// Something to tell the person.
     Notice(Level, String),
 }

@@ -69,6 +69,7 @@ impl App {
         self.scroll = Scroll::Follow;
         self.unread = false;
         self.composer.editing = None;
+        let leaving = self.cache.is_leaving();
         self.cache.forget();
         if self.conversation.is_empty() {
             if let Some(system) = self.settings.system.clone() {
@@ -76,6 +77,9 @@ impl App {
             }
         } else if self.model.is_ready() {
             self.restore_cache(out);
+        }
+        if leaving {
+            self.give_cache_back(out);
         }
         if let Some((id, node)) = self.target.take()
             && id == *self.conversation.id()

@@ -1,6 +1,7 @@
 //! What `update` does, without any I/O: a state, messages, effects.
 
 mod overlays;
+mod pressure;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;

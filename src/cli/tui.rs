@@ -53,11 +53,14 @@ fn start(scene: Scene, folder: PathBuf, input: String, unclean: bool) -> Result<
     if unclean {
         notices.push("the last run was ended from outside; memory is planned more carefully this time".to_owned());
     }
-    let lora = if options.lora.is_empty() {
+    let lora: Vec<_> = if options.lora.is_empty() {
         config.lora.iter().map(|lora| (lora.path.clone(), lora.scale)).collect()
     } else {
         options.lora.clone()
     };
+    // the folder that is open need not be the current one
+    let here = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
+    let lora = lora.into_iter().map(|(file, scale)| (here(file), scale)).collect();
     let theme = Choice::parse(&config.ui.theme).unwrap_or_default();
     let (chat, overflow, ui) = (config.chat.clone(), config.context.overflow, config.ui.clone());
     let endpoint = config.models.endpoint.clone();

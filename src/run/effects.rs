@@ -167,14 +167,10 @@ impl Desk {
         let (paths, post, endpoint) = (self.start.paths.clone(), self.post.clone(), self.start.endpoint.clone());
         // on a thread of its own: checking what came means reading all of it, and the end of the program need not wait
         let work = move || {
-            let mut told = std::time::Instant::now();
             let mut progress = |done: u64, total: Option<u64>| {
-                if told.elapsed() >= super::FRAME * 4 {
-                    told = std::time::Instant::now();
-                    // the next step tells more
-                    let step = ModelsMsg::Progress { name: name.clone(), done, total };
-                    let _ = post.try_send(Told::Msg(Msg::Models(step)));
-                }
+                // the next step tells more
+                let step = ModelsMsg::Progress { name: name.clone(), done, total };
+                let _ = post.try_send(Told::Msg(Msg::Models(step)));
             };
             let answer = match services::pull(&paths, endpoint.as_deref(), &name, &cancel, &mut progress) {
                 Ok(name) => ModelsMsg::Added(name),

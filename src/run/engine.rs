@@ -86,7 +86,10 @@ impl Slot {
 
 impl Desk {
     /// Ends the engine in use, if any, and prepares another; its memory must be free before the new plan is made.
-    pub(super) fn prepare_engine(&mut self, load: Load) {
+    pub(super) fn prepare_engine(&mut self, mut load: Load) {
+        for (file, _) in &mut load.lora {
+            *file = self.start.folder.join(&*file);
+        }
         let before = self.engine.take();
         let number = self.engine.number;
         let (prepare, post) = (self.start.prepare.clone(), self.post.clone());

@@ -47,7 +47,7 @@ use start::{Prepared, Start};
 const CHANNEL: usize = 256;
 /// Between two frames.
 const FRAME: Duration = Duration::from_millis(33);
-/// Between two looks at the memory, while an answer is written and while idle.
+/// Between two looks at the memory: while an answer is written or none is taken, and while idle.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 /// How long the last entries may take to reach the disk at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -239,7 +239,8 @@ impl Desk {
     }
 
     fn look_every(&self) -> Duration {
-        if self.app.answer.is_some() { LOOKS.0 } else { LOOKS.1 }
+        // whoever is refused should not wait longer than need be
+        if self.app.answer.is_some() || self.app.refusing { LOOKS.0 } else { LOOKS.1 }
     }
 
     fn on_time(&mut self) {
@@ -257,13 +258,13 @@ impl Desk {
     fn look(&mut self) {
         self.looked = Some(Instant::now());
         let Some(memory) = &mut self.memory else { return };
-        let (gauge, short) = memory.look();
+        let (gauge, actions) = memory.look();
         let before = self.app.gauge;
         if before.is_none_or(|before| before.used >> 20 != gauge.used >> 20 || before.budget != gauge.budget) {
             self.tell(Msg::Memory(gauge));
         }
-        if short {
-            self.tell(Msg::Pressure);
+        for action in actions {
+            self.tell(Msg::Pressure(action));
         }
     }
 
@@ -328,7 +329,8 @@ impl Desk {
     /// A loaded model has a budget; from now on the memory is watched.
     fn note_plan(&mut self, event: &crate::engine::Event) {
         if let crate::engine::Event::Loaded(facts) = event {
-            self.memory = Some(services::Memory::new(facts.plan.as_ref().map_or(0, |plan| plan.budget)));
+            let budget = facts.plan.as_ref().map_or(0, |plan| plan.budget);
+            self.memory = Some(services::Memory::new(budget, self.memory.as_ref()));
             self.look();
         }
     }

@@ -1,7 +1,9 @@
 //! The narrow doors to the rooms that know models and memory: each function is one question of the terminal interface's,
 //! put into their words.
 
+use std::cell::Cell;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::app::msg::{Gauge, Offer};
 use crate::budget::bytes;
@@ -66,6 +68,9 @@ fn fits(need: u64, free: u64) -> Result<(), String> {
     if need <= free { Ok(()) } else { Err(format!("it wants {} of free memory, {} are", bytes(need), bytes(free))) }
 }
 
+/// How often a download tells how far it is, at most.
+const PROGRESS: Duration = Duration::from_millis(130);
+
 /// Downloads a model of the catalogue (or `hf:owner/repo/file`) into the store and gives its name there. `cancel` is
 /// looked at between chunks; what came is kept, and a later call goes on from there. Blocks until it is done.
 ///
@@ -82,8 +87,21 @@ pub fn pull(
     let client = models::net::client(None).map_err(models::PullError::from)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Report::failed(format!("cannot start the download: {error}")))?;
-    let mut step = |step: models::Progress<'_>| progress(step.done, step.total);
-    Ok(runtime.block_on(models::pull(&client, &request, &mut step, cancel))?.name)
+    let seen = Cell::new(None);
+    let pulled = runtime.block_on(async {
+        let mut step = |step: models::Progress<'_>| seen.set(Some((step.done, step.total)));
+        let mut pull = std::pin::pin!(models::pull(&client, &request, &mut step, cancel));
+        loop {
+            // by the clock and not by what comes: a line that falls silent must still show how far it got
+            tokio::select! {
+                pulled = &mut pull => break pulled,
+                () = tokio::time::sleep(PROGRESS) => if let Some((done, total)) = seen.take() {
+                    progress(done, total);
+                },
+            }
+        }
+    });
+    Ok(pulled?.name)
 }
 
 /// Checks a GGUF file, links or copies it into the store and gives its name there. May take as long as reading all of it.
@@ -112,21 +130,22 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// For a plan's budget in bytes; 0 while there is no plan.
-    pub fn new(budget: u64) -> Self {
+    /// For a plan's budget in bytes; 0 while there is no plan. What was given back under an earlier plan is not forgotten.
+    pub fn new(budget: u64, before: Option<&Self>) -> Self {
         let probe = Probe::new();
         let facts = probe.memory();
         let total = facts.cgroup.map_or(facts.total, |limit| limit.min(facts.total));
         let thresholds = Thresholds::for_machine(total, if budget > 0 { budget } else { u64::MAX });
-        Self { probe, watch: Watch::default(), budget, thresholds }
+        let watch = before.map_or_else(Watch::default, |before| before.watch);
+        Self { probe, watch, budget, thresholds }
     }
 
-    /// One look: the gauge, and whether the chat's cache must be given back now. About ten small files are read.
-    pub fn look(&mut self) -> (Gauge, bool) {
+    /// One look: the gauge, and what must be done now, in order. About ten small files are read.
+    pub fn look(&mut self) -> (Gauge, Vec<Action>) {
         let reading = self.probe.reading();
         let (watch, actions) = watch::decide(self.watch, &reading, &self.thresholds);
         self.watch = watch;
         let budget = if self.budget > 0 { self.budget } else { reading.available + reading.resident.total };
-        (Gauge { used: reading.resident.total, budget }, actions.contains(&Action::FreeChat))
+        (Gauge { used: reading.resident.total, budget }, actions)
     }
 }

@@ -3,4 +3,5 @@
 //! What is read here comes from the network or a stranger's disk, so every length is checked against the file before a
 //! byte is allocated for it. What this room refuses to do: know what a model is for; it knows files, not layers.
 
+pub mod adapter;
 pub mod gguf;

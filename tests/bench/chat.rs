@@ -5,10 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark stops where it cannot go on")]
 #![allow(missing_docs, unreachable_pub, reason = "nobody uses this from outside")]
 
+#[path = "chat/frames.rs"]
+mod frames;
 #[path = "chat/peer.rs"]
 mod peer;
 #[path = "../real/mod.rs"]
 mod real;
+#[path = "../screen/mod.rs"]
+mod screen;
 #[path = "chat/tasks.rs"]
 mod tasks;
 
@@ -54,8 +58,11 @@ fn main() {
     if peer.is_none() {
         eprintln!("SKIPPED: the peers' columns; ZORD_PEERS names no folder with llama.cpp's tools");
     }
-    let rows = if std::env::args().any(|argument| argument == "speculation") {
+    let only = |part: &str| std::env::args().any(|argument| argument == part);
+    let rows = if only("speculation") {
         tasks::speculations(&model, threads)
+    } else if only("frames") {
+        frames::all(&model)
     } else {
         let mut rows = rates(&model, threads, peer.as_ref(), "");
         if let Some(gemma) = real::gemma3() {
@@ -63,6 +70,7 @@ fn main() {
             rows.extend(rates(&gemma, threads, peer.as_ref(), "Gemma-3-270M Q4_K_M: "));
         }
         rows.extend(tasks::all(&model, threads, peer.as_ref()));
+        rows.extend(frames::all(&model));
         rows
     };
     println!("{} threads, {}\n", threads, machine());

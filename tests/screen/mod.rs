@@ -4,10 +4,67 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use serde_json::Value;
+
+/// Stands in the input of a program that waits for a question.
+pub const READY: &str = "ask · / commands";
+/// Stands in the input while an answer is written.
+pub const BUSY: &str = "Esc stops";
+
+/// Runs `zord` without a terminal.
+pub fn zord(home: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_zord")).env("ZORD_HOME", home).args(arguments).output().unwrap()
+}
+
+/// A home with models in its store, the first of them chosen; `more` goes into its configuration.
+pub fn home(models: &[&Path], more: &str) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let mut config = String::new();
+    for (n, model) in models.iter().enumerate() {
+        let added = zord(home.path(), &["models", "add", model.to_str().unwrap()]);
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+        if n == 0 && models.len() > 1 {
+            config = format!("model = '{}'\n", model.file_name().unwrap().to_str().unwrap());
+        }
+    }
+    // Greedy, so that every run says the same.
+    config.push_str("[chat]\npreset = \"greedy\"\n");
+    std::fs::write(home.path().join("config.toml"), config + more).unwrap();
+    home
+}
+
+/// A terminal of usual size with `zord` in its home folder.
+pub fn open(home: &Path) -> Screen {
+    Screen::open(home, home, &[], 80, 24)
+}
+
+/// The newest conversation.
+pub fn last_session(home: &Path) -> Value {
+    let shown = zord(home, &["sessions", "show", "last", "--json"]);
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    serde_json::from_slice(&shown.stdout).unwrap()
+}
+
+/// What the finished answers of all conversations took, as their journals say, in order.
+pub fn stats(home: &Path) -> Vec<Value> {
+    // A conversation has a file from its first message on.
+    let mut files: Vec<_> = std::fs::read_dir(home.join("sessions"))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"))
+        .collect();
+    files.sort();
+    let lines = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect::<String>();
+    // The last line may be half written.
+    let entries = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    entries.filter(|entry| entry["t"] == "end").map(|entry| entry["stats"].clone()).collect()
+}
 
 /// A terminal with `zord` in it.
 pub struct Screen {
@@ -29,9 +86,23 @@ const PATIENCE: Duration = Duration::from_secs(120);
 impl Screen {
     /// Starts `zord` in `folder` with everything it keeps below `home`.
     pub fn open(home: &Path, folder: &Path, arguments: &[&str], columns: u16, rows: u16) -> Self {
+        let program = [&[env!("CARGO_BIN_EXE_zord")], arguments].concat();
+        Self::open_program(&program, home, folder, &[], columns, rows)
+    }
+
+    /// The same for any program that becomes `zord`, with variables of its own.
+    pub fn open_program(
+        program: &[&str],
+        home: &Path,
+        folder: &Path,
+        variables: &[(&str, &str)],
+        columns: u16,
+        rows: u16,
+    ) -> Self {
         let pair = native_pty_system().openpty(size(columns, rows)).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zord"));
-        command.args(arguments);
+        let mut command = CommandBuilder::new(program[0]);
+        command.args(&program[1..]);
+        variables.iter().for_each(|(name, value)| command.env(name, value));
         command.cwd(folder);
         command.env("ZORD_HOME", home);
         command.env("TERM", "xterm-256color");
@@ -134,6 +205,21 @@ impl Screen {
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until the process is stopped, and takes in what it wrote before.
+    pub fn stopped(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        let stat = format!("/proc/{}/stat", self.pid());
+        let is_stopped = || {
+            let stat = std::fs::read_to_string(&stat).unwrap();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        };
+        while !is_stopped() {
+            assert!(Instant::now() < until, "it does not stop:\n{}", self.text());
+            self.watch(Duration::from_millis(5));
+        }
+        self.settle(Duration::from_millis(20));
     }
 
     /// Waits for the end of the process and takes in its last words.

@@ -1,4 +1,4 @@
-//! What lies over the chat, what memory and leaving ask for.
+//! What lies over the chat, what leaving and another model ask for.
 
 use super::*;
 use crate::app::overlay::Overlay;
@@ -121,20 +121,6 @@ fn leaving_waits_for_the_answer_to_stop_and_the_cache_to_be_written() {
 }
 
 #[test]
-fn memory_pressure_saves_the_cache_before_it_is_given_up() {
-    let mut app = ready(SIZE);
-    exchange(&mut app, "why?", "because");
-    let effects = app.update(Msg::Pressure);
-    let [Effect::SaveCache(job, _)] = effects[..] else { panic!("{effects:?}") };
-    let effects = app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Saved(300) }));
-    let [Effect::ReleaseCache(job)] = effects[..] else { panic!("{effects:?}") };
-    app.update(Msg::Engine(Event::Done { job, outcome: Outcome::Released }));
-    let effects = say(&mut app, "and?");
-    let place = |wanted: fn(&Effect) -> bool| effects.iter().position(wanted).unwrap();
-    assert!(place(|e| matches!(e, Effect::RestoreCache(..))) < place(|e| matches!(e, Effect::Ask(_))));
-}
-
-#[test]
 fn an_idle_program_asks_for_no_wakeups() {
     let mut app = ready(SIZE);
     assert_eq!(app.wakes_at(), None);
@@ -152,4 +138,43 @@ fn another_model_is_refused_while_an_answer_runs() {
     done(&mut app, Stop::End);
     app.command("model", "other", &mut out);
     assert!(matches!(&out[..], [.., Effect::StartEngine(Load { model: Some(name), .. })] if name == "other"));
+}
+
+#[test]
+fn adapters_are_loaded_scaled_and_taken_away() {
+    let mut app = ready(SIZE);
+    let mut lora = |args: &str| {
+        let mut out = Vec::new();
+        app.command("lora", args, &mut out);
+        let load = out.into_iter().find_map(|effect| match effect {
+            Effect::StartEngine(load) => Some(load),
+            _ => None,
+        });
+        app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+        (load.map(|load| load.lora), told(&app))
+    };
+    assert_eq!(lora("").0, None);
+    assert_eq!(lora("a b.gguf").0, Some(vec![("a b.gguf".into(), 1.0)]));
+    assert_eq!(lora("\"a b.gguf\" 0.5").0, Some(vec![("a b.gguf".into(), 0.5)]), "the same file once");
+    assert_eq!(lora("c.gguf -1").0, Some(vec![("a b.gguf".into(), 0.5), ("c.gguf".into(), -1.0)]));
+    assert!(lora("").1.contains("`a b.gguf` × 0.5, `c.gguf` × -1"));
+    assert_eq!(lora("off").0, Some(Vec::new()));
+}
+
+#[test]
+fn a_refused_adapter_is_told_with_the_way_back() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "one", "1");
+    let mut out = Vec::new();
+    app.command("lora", "wrong.gguf", &mut out);
+    let message = "cannot load the adapter `wrong.gguf`: it is no adapter".to_owned();
+    app.update(Msg::Engine(Event::LoadFailed { message, hint: None }));
+    assert!(told(&app).contains("wrong.gguf") && told(&app).contains("`/lora off`"));
+    assert!(asked(&say(&mut app, "two")).is_none());
+    assert_eq!(app.composer.buffer.text(), "two", "nothing typed is lost");
+    out.clear();
+    app.command("lora", "off", &mut out);
+    assert!(matches!(&out[..], [Effect::StartEngine(Load { lora, .. })] if lora.is_empty()));
+    app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    assert!(asked(&key(&mut app, KeyCode::Enter)).is_some());
 }

@@ -16,6 +16,7 @@ use super::{Event, Facts, Job, JobId, LocalSpec, Outcome, Work};
 use crate::chat::template::{Hints, Template};
 use crate::error::{Advise, chain};
 use crate::fim::form::{FimIds, Form};
+use crate::weights::adapter;
 use crate::weights::gguf::Header;
 
 mod choose;
@@ -164,6 +165,7 @@ impl Worker {
         let mut adapters = Vec::new();
         for (file, scale) in &spec.lora {
             let failed = |reason| EngineError::Lora { file: file.display().to_string(), reason };
+            adapter::check_file(file, &header).map_err(failed)?;
             adapters.push(Adapter::load(&model, file, *scale).map_err(failed)?);
         }
         let fits = Fingerprint::new(&spec.model, &spec.plan, &spec.lora).map_err(|error| failed(error.to_string()))?;

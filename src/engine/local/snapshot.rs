@@ -17,11 +17,12 @@ use crate::budget::Plan;
 pub(super) struct Fingerprint {
     /// This program's version; llama.cpp's state format may change with it.
     version: String,
-    /// Of the model file: size and the checksum of its first megabyte (header and vocabulary) .
+    /// Of the model file: size and the checksum of its first megabyte (header and vocabulary).
     model: String,
     n_ctx: u32,
     kv_type: String,
     flash: bool,
+    /// The same of each adapter, and its scale.
     lora: Vec<String>,
 }
 
@@ -29,24 +30,25 @@ impl Fingerprint {
     /// # Errors
     /// When the model file cannot be read.
     pub(super) fn new(model: &Path, plan: &Plan, lora: &[(PathBuf, f32)]) -> io::Result<Self> {
-        let mut file = File::open(model)?;
-        let mut head = vec![0; 1 << 20];
-        let mut len = 0;
-        while len < head.len() {
-            match file.read(&mut head[len..])? {
-                0 => break,
-                n => len += n,
-            }
-        }
+        let adapted = |(path, scale): &(PathBuf, f32)| Ok(format!("{} {scale}", identity(path)?));
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            model: format!("{}-{}", file.metadata()?.len(), hex(&Sha256::digest(&head[..len]))),
+            model: identity(model)?,
             n_ctx: plan.n_ctx,
             kv_type: format!("{:?}", plan.kv_type),
             flash: plan.flash,
-            lora: lora.iter().map(|(path, scale)| format!("{} {scale}", path.display())).collect(),
+            lora: lora.iter().map(adapted).collect::<io::Result<_>>()?,
         })
     }
+}
+
+/// Size and checksum of the first megabyte.
+fn identity(file: &Path) -> io::Result<String> {
+    let file = File::open(file)?;
+    let len = file.metadata()?.len();
+    let mut head = Vec::new();
+    file.take(1 << 20).read_to_end(&mut head)?;
+    Ok(format!("{len}-{}", hex(&Sha256::digest(&head))))
 }
 
 /// The note beside a snapshot.
@@ -153,6 +155,13 @@ mod tests {
         let (dir, file, fits) = fixture();
         let other = Fingerprint::new(&dir.path().join("model"), &Plan { n_ctx: 7, ..Plan::default() }, &[]).unwrap();
         assert!(check(&file, &other).unwrap_err().contains("another model"));
+        let lora = dir.path().join("lora");
+        fs::write(&lora, b"one").unwrap();
+        let adapted =
+            |scale| Fingerprint::new(&dir.path().join("model"), &Plan::default(), &[(lora.clone(), scale)]).unwrap();
+        let (before, weaker) = (adapted(1.0), adapted(0.5));
+        fs::write(&lora, b"two").unwrap();
+        assert!(before != fits && before != weaker && before != adapted(1.0), "the same name is not the same adapter");
         fs::write(&file, b"celLs").unwrap();
         assert!(check(&file, &fits).unwrap_err().contains("checksum"));
         fs::write(&file, b"cell").unwrap();

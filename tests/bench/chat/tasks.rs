@@ -1,4 +1,4 @@
-//! What a benchmark of rates does not show: first token, cancelling, resuming, speculation, the first frame.
+//! What a benchmark of rates does not show: first token, cancelling, resuming, speculation.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,0 +1,55 @@
+//! What to do when memory is short, in the order that `budget::watch` decides: the completions' cells, the chat's cache,
+//! new questions. An answer under way is stopped for it and keeps what was written: a program that is killed keeps less.
+
+use super::msg::{Level, Trouble};
+use super::{App, Out};
+use crate::budget::watch::Action;
+
+impl App {
+    pub(crate) fn on_pressure(&mut self, action: Action, out: &mut Out) {
+        // a server's memory is not ours, and asking it takes none
+        if !self.model.is_local() && action != Action::AllowWork {
+            return;
+        }
+        match action {
+            // the chat's engine is planned without cells for completions, so there are none to give back yet
+            Action::DropCompletions => {}
+            Action::FreeChat => self.free_chat(out),
+            Action::RefuseWork => {
+                self.refusing = true;
+                // it may have come back since it was given away
+                self.free_chat(out);
+                self.tell(Level::Warning, "memory is nearly out: no question is taken until some is free");
+            }
+            Action::AllowWork => {
+                self.refusing = false;
+                self.tell(Level::Info, "there is memory again");
+                self.send_waiting(out);
+            }
+        }
+    }
+
+    fn free_chat(&mut self, out: &mut Out) {
+        if !self.give_cache_back(out) {
+            return;
+        }
+        if self.answer.as_ref().is_some_and(|answer| !answer.stopping) {
+            self.stop_answer(out);
+            let words = "memory is short: the answer was stopped, the conversation's cache goes to disk; `/regenerate` asks again";
+            self.tell(Level::Warning, words);
+        } else {
+            self.tell(Level::Warning, "memory is short: the conversation's cache goes to disk");
+        }
+    }
+
+    /// Whether a question would be too much now; says so.
+    pub(crate) fn refuses(&mut self) -> bool {
+        if self.refusing {
+            self.tell_trouble(&Trouble {
+                message: "memory is nearly out: no question is taken until some is free".into(),
+                hint: Some("close other programs, or `/model` takes a smaller one".into()),
+            });
+        }
+        self.refusing
+    }
+}
