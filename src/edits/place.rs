@@ -72,7 +72,11 @@ pub fn named(piece: &Piece) -> Vec<Named> {
         add(name.trim_matches(['`', '"']), true);
     }
     let quoted = piece.before.split('`').skip(1).step_by(2);
-    let words = piece.before.split_whitespace().map(|word| word.trim_matches(|c: char| "`*\"'():,;.!?".contains(c)));
+    let words = piece
+        .before
+        .split_whitespace()
+        .filter(|word| !word.contains("()"))
+        .map(|word| word.trim_matches(|c: char| "`*\"'():,;.!?".contains(c)));
     let makes = ["create", "new file", "save", "add a", "called", "named"];
     let new = makes.iter().any(|word| piece.before.to_lowercase().contains(word));
     for word in quoted.chain(words).collect::<Vec<_>>().into_iter().rev() {
@@ -89,7 +93,7 @@ pub fn code<'a>(piece: &'a Piece, name: &str) -> &'a str {
 }
 
 fn says(line: &str) -> bool {
-    line.chars().filter(|c| c.is_alphanumeric()).count() >= 3
+    line.chars().filter(|c| c.is_alphanumeric()).count() >= 2
 }
 
 /// How much of a block stands in a text: the share of its lines that say something, and of the things it defines.
@@ -161,7 +165,7 @@ fn owned(lines: &[&str]) -> Vec<String> {
 
 fn merged(old: &[&str], block: &[&str]) -> Option<Vec<String>> {
     if has_gaps(block) {
-        if let Some(filled) = filled(old, block) {
+        if let Some(filled) = filled(old, block, true) {
             return Some(filled);
         }
     } else if is_whole(old, block) {
@@ -192,34 +196,80 @@ fn is_whole(old: &[&str], block: &[&str]) -> bool {
     let all = !theirs.is_empty() && theirs.iter().all(|item| has(&item));
     let share = kept(old, block);
     let loose = theirs.is_empty() && share >= WHOLE;
-    (all && share >= WHOLE / 2.0) || ((loose || share >= WHOLE) && edge(old) == edge(block))
+    let missing = theirs.iter().filter(|item| !has(item)).count();
+    (all && share >= WHOLE / 2.0)
+        || ((loose || share >= WHOLE) && missing * 3 <= theirs.len() && edge(old) == edge(block))
 }
 
-/// The block with `old`'s lines in its gaps.
-fn filled(old: &[&str], block: &[&str]) -> Option<Vec<String>> {
+/// Where a line of the block stands in `old` from `at` on: as it is, or, if it was changed, the next one that begins alike.
+fn follow(old: &[&str], at: usize, line: &str) -> Option<usize> {
+    if !says(line) {
+        return None;
+    }
+    let exact = (at..old.len()).find(|n| old[*n].trim() == line.trim());
+    let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    let near =
+        || (at..old.len().min(at + 4)).find(|n| indent(old[*n]) == indent(line) && first(old[*n]) == first(line));
+    exact.or_else(near)
+}
+
+/// The block with `old`'s lines in its gaps. In a whole file (`file`) what stands before the block's first line and behind
+/// its last one stays; in a definition the block has the last word about both.
+fn filled(old: &[&str], block: &[&str], file: bool) -> Option<Vec<String>> {
     let gap = |n: usize| leaves_out(block[n], n.checked_sub(1).map(|n| block[n]));
-    let mut out = Vec::new();
+    let blank = |line: &str| line.trim().is_empty();
+    let first = block.iter().position(|line| !blank(line))?;
+    let mut out: Vec<String> = Vec::new();
     let mut at = 0;
-    for n in 0..block.len() {
+    if file && !gap(first) {
+        at = (0..old.len()).find(|n| old[*n].trim() == block[first].trim())?;
+        out.extend(owned(&old[..at]));
+    }
+    let mut n = 0;
+    while n < block.len() {
         if !gap(n) {
             out.push(block[n].to_owned());
-            if let Some(found) = (at..old.len()).find(|m| old[*m].trim() == block[n].trim() && says(block[n])) {
-                at = found + 1;
-            }
+            at = follow(old, at, block[n]).map_or(at, |found| found + 1);
+            n += 1;
             continue;
+        }
+        // what the definition before the gap had, deeper than the gap, was replaced already
+        let before = block[..n].iter().rev().find(|line| !blank(line));
+        if let Some(before) = before.filter(|before| indent(before) >= indent(block[n])) {
+            while at < old.len()
+                && indent(before) > indent(block[n])
+                && (!blank(old[at]))
+                && indent(old[at]) > indent(block[n])
+            {
+                at += 1;
+            }
+            if at < old.len() && !says(before) && old[at].trim() == before.trim() {
+                at += 1;
+            }
         }
         let next = (n + 1..block.len()).find(|m| !gap(*m) && says(block[*m]));
         let until = match next {
             Some(next) => (at..old.len()).find(|m| old[*m].trim() == block[next].trim())?,
             // what closes the block closes the old text too
             None => {
-                let tail = block[n + 1..].iter().filter(|line| !line.trim().is_empty()).count();
-                let solid: Vec<usize> = (at..old.len()).filter(|m| !old[*m].trim().is_empty()).collect();
+                let tail = block[n + 1..].iter().filter(|line| !blank(line)).count();
+                let solid: Vec<usize> = (at..old.len()).filter(|m| !blank(old[*m])).collect();
                 solid.len().checked_sub(tail).map(|m| solid.get(m).copied().unwrap_or(old.len()))?
             }
         };
+        // blank lines around the gap are the file's
+        while out.last().is_some_and(|line| blank(line)) && old.get(at).is_some_and(|line| blank(line)) {
+            out.pop();
+        }
         out.extend(owned(&old[at..until]));
         at = until;
+        n += 1;
+        while n < block.len() && blank(block[n]) && out.last().is_some_and(|line| blank(line)) {
+            n += 1;
+        }
+    }
+    if file && !block.iter().rposition(|line| !blank(line)).is_some_and(gap) {
+        out.extend(owned(&old[at..]));
     }
     Some(out)
 }
@@ -233,7 +283,7 @@ struct Part<'a> {
 fn parts<'a>(block: &'a [&'a str], outer: &[&'a Item]) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
     let mut at = 0;
-    let mut loose = |range: std::ops::Range<usize>| {
+    let loose = |range: std::ops::Range<usize>| {
         let lines = &block[range];
         let solid = |line: &&&str| !line.trim().is_empty();
         let (first, last) = (lines.iter().position(|line| solid(&line))?, lines.iter().rposition(|line| solid(&line))?);
@@ -338,7 +388,7 @@ fn spaced(mut lines: Vec<String>, before: bool) -> Vec<String> {
 /// the others where they are.
 fn inside(old: &[&str], new: &[&str]) -> Option<Vec<String>> {
     if has_gaps(new) {
-        return filled(old, new);
+        return filled(old, new, false);
     }
     let below = |lines: &[&str]| -> Vec<Item> {
         let all = items::items(lines);
@@ -390,7 +440,8 @@ fn by_anchors(old: &[&str], block: &[&str]) -> Option<Vec<String>> {
     let anchors: Vec<usize> = (0..old.len()).filter(|at| same(*at) && says(old[*at])).collect();
     let (first, last) = (*anchors.first()?, *anchors.last()?);
     let solid = block.iter().filter(|line| says(line)).count();
-    let enough = anchors.len() * 2 >= solid && (anchors.len() > 1 || solid == 1);
+    let single = old.iter().filter(|line| line.trim() == old[first].trim()).count() == 1;
+    let enough = anchors.len() * 2 >= solid && (anchors.len() > 1 || single);
     if !enough || last - first > block.len() * 2 + 10 {
         return None;
     }
