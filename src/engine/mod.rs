@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Plan;
 use crate::chat::Message;
+use crate::edits::grammar::Constraint;
 
 /// Names a job; late pieces of a dead job are recognised by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +86,8 @@ pub struct ChatRequest {
     pub overflow: Overflow,
     /// Go on after the model's end token; for measuring.
     pub ignore_end: bool,
+    /// What the answer may look like. A server knows nothing of it: whoever reads the answer decides then.
+    pub constraint: Option<Constraint>,
 }
 
 /// Plain text to continue.
