@@ -3,13 +3,14 @@
 //!
 //! It knows bytes, not tokens, so that it serves any vocabulary: [`Constraint::allows`] says whether a token's bytes keep
 //! the answer possible, [`Constraint::push`] takes them in, [`Constraint::forced`] gives what must follow. The form is
-//! free text (a little), then
+//! thinking, if the model thinks, then
 //!
 //! ```text
 //! NAME  <<<<<<< SEARCH  lines of NAME  =======  anything  >>>>>>> REPLACE
 //! ```
 //!
-//! as often as the model likes. Lines that look like marks cannot be searched for and cannot be written as replacement:
+//! as often as the model likes, with a little talk behind each. There is none before the first: small models never come
+//! to an end of it. Lines that look like marks cannot be searched for and cannot be written as replacement:
 //! the reader would stumble over them. What it refuses to do: judge the replacement.
 
 use std::sync::Arc;
@@ -22,8 +23,10 @@ const DIVIDER: &[u8] = b"=======";
 const REPLACE: &[u8] = b">>>>>>> REPLACE";
 const FENCE: &[u8] = b"```";
 const THINK: (&[u8], &[u8]) = (b"<think>", b"</think>");
-/// Bytes of free text before a block.
+/// Bytes of free text behind a block.
 const PROSE: usize = 240;
+/// Line ends before the first block: thinking ends with some.
+const BLANKS: usize = 4;
 /// Bytes that [`Constraint::forced`] gives at most.
 const FORCED: usize = 512;
 
@@ -115,7 +118,7 @@ impl Constraint {
         let files: Vec<File> = files.into_iter().filter(|(name, _)| usable(name)).map(file).collect();
         Self {
             used: Arc::new(files.iter().map(|file| vec![false; file.lines.len()]).collect()),
-            current: (files.len() == 1).then_some(0),
+            current: None,
             files: Arc::new(files),
             state: State::Free(Vec::new()),
             blocks: 0,
@@ -154,7 +157,7 @@ impl Constraint {
     pub fn may_end(&self) -> bool {
         match &self.state {
             State::Thinking(_) | State::Head(_) | State::Search(_) => false,
-            State::Free(line) => (self.blocks > 0 || self.begun) && line.first() != Some(&b'<'),
+            State::Free(line) => self.blocks > 0 && line.first() != Some(&b'<'),
             State::Replace(line) => line == REPLACE,
         }
     }
@@ -179,6 +182,11 @@ impl Constraint {
             State::Replace(line) => (line.len() >= 5 && line.len() < REPLACE.len() && starts_like(line, REPLACE))
                 .then(|| REPLACE[line.len()..].to_vec()),
             State::Free(line) if line.len() > 1 && starts_like(line, SEARCH) => Some(rest(SEARCH, line.len())),
+            State::Free(line) if self.blocks == 0 => {
+                let mut names = self.files.iter().enumerate().filter(|(n, file)| self.names(*n, file, line));
+                let only = names.next().filter(|_| names.next().is_none());
+                only.filter(|_| self.begun || line.is_empty()).map(|(_, file)| rest(&file.name, line.len()))
+            }
             State::Free(_) => None,
             State::Search(search) => {
                 let closing = search.can_close(self) && starts_like(&search.line, DIVIDER);
@@ -232,7 +240,8 @@ impl Constraint {
                 None => {
                     self.prose += line.len() + 1;
                     self.said |= !is_blank(&line);
-                    let fine = plain && self.prose <= PROSE + 1;
+                    let most = if self.blocks > 0 { PROSE + 1 } else { BLANKS };
+                    let fine = plain && self.prose <= most && (self.blocks > 0 || is_blank(&line));
                     self.state = State::Free(Vec::new());
                     return fine;
                 }
@@ -246,18 +255,22 @@ impl Constraint {
             return true;
         }
         let opens_think = !self.begun && line.len() < THINK.0.len() && starts_like(&line, THINK.0);
-        let named = |(n, file): (usize, &File)| starts_like(&line, &file.name) && self.has_left(n);
-        let names_file = self.files.iter().enumerate().any(named);
+        let names_file = self.files.iter().enumerate().any(|(n, file)| self.names(n, file, &line));
         let marks = starts_like(&line, SEARCH) && self.can_follow();
         let allowed = names_file || marks || opens_think || {
             let fenced = line.len() >= FENCE.len() && line.starts_with(FENCE);
             let angled = line.first() == Some(&b'<');
-            let room = self.prose + line.len() <= PROSE;
+            let room = self.blocks > 0 && self.prose + line.len() <= PROSE;
             room && !fenced && !angled && !(byte < b' ' && byte != b'\t')
         };
         self.begun |= !byte.is_ascii_whitespace() && !opens_think;
         self.state = State::Free(line);
         allowed
+    }
+
+    /// Whether a line may become a file's name.
+    fn names(&self, n: usize, file: &File, line: &[u8]) -> bool {
+        starts_like(line, &file.name) && self.has_left(n)
     }
 
     /// Whether a file has lines that can still be searched for.
@@ -385,7 +398,7 @@ mod tests {
 
     #[test]
     fn only_lines_of_the_file_can_be_searched() {
-        let open = begun("I fix it.\nsrc/a.rs\n<<<<<<< SEARCH\n");
+        let open = begun("src/a.rs\n<<<<<<< SEARCH\n");
         assert!(open.allows(b"fn a() {\n    one"));
         assert!(open.allows(b"    two();\n}\n=======\n"));
         for wrong in ["fn c", "one();\n", "    one();\n\n", "=======", "\n", "    one();\n}\nfn b", "fn a() { "] {
@@ -435,18 +448,24 @@ mod tests {
     }
 
     #[test]
-    fn talk_is_short_and_has_no_code() {
+    fn talk_comes_behind_a_block_and_is_short() {
         let open = begun("");
-        assert!(!open.allows(b"```"));
+        for wrong in ["```", "I fix it.", "\n\n\n\n\n", "<<<<<<< SEARCH"] {
+            assert!(!open.allows(wrong.as_bytes()), "{wrong:?}");
+        }
         assert!(!open.may_end());
-        assert!(begun("Nothing to change.").may_end());
-        assert!(!open.allows(&[b'x'; PROSE + 1]));
-        assert!(!open.allows(&[b'\n'; PROSE + 2]));
-        let long = begun(&"x".repeat(PROSE));
+        assert_eq!(forced(&open), "", "there are two files");
+        let one = Constraint::new([("a.py", "x = 1\ny = 2\n")]);
+        assert_eq!(forced(&one), "a.py\n<<<<<<< SEARCH\n");
+        let after = begun("src/a.rs\n<<<<<<< SEARCH\n    one();\n=======\n>>>>>>> REPLACE\n");
+        assert!(after.may_end() && after.allows(b"That is all.") && !after.allows(b"```"));
+        assert!(!after.allows(&[b'x'; PROSE + 1]) && !after.allows(&[b'\n'; PROSE + 2]));
+        let mut long = after.clone();
+        long.push(&[b'x'; PROSE]);
         assert!(long.allows(b"\nsrc/a") && !long.allows(b"y") && !long.allows(b"\ny"));
         let thinking = begun("<think>\n```\nfree for as long as it likes\n");
         assert!(thinking.allows(&[b'y'; 1000]) && !thinking.may_end());
-        assert!(thinking.allows(b"</think>\nsrc/a.rs\n<<<<<<< SEARCH\n    two"));
+        assert!(thinking.allows(b"</think>\n\nsrc/a.rs\n<<<<<<< SEARCH\n    two"));
     }
 
     #[test]

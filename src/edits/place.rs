@@ -44,6 +44,23 @@ fn is_name(word: &str) -> bool {
     clean && word.len() <= 400 && (known || dotted) && !["e.g", "i.e"].contains(&word)
 }
 
+/// Names of files in what a command wrote, each once, the last ones first; `most` of them.
+pub fn names_in(output: &str, most: usize) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let words = output.split(|c: char| c.is_whitespace() || "()[],\"'`<>=".contains(c));
+    for word in words.collect::<Vec<_>>().into_iter().rev() {
+        // `src/main.rs:12:5`
+        let name = word.split(':').next().unwrap_or(word).trim_end_matches('.');
+        if is_name(name) && !name.starts_with('-') && !found.iter().any(|known| known == name) {
+            found.push(name.to_owned());
+            if found.len() == most {
+                break;
+            }
+        }
+    }
+    found
+}
+
 fn comment(line: &str) -> Option<&str> {
     let line = line.trim();
     let rest = ["//", "#", "--", ";", "/*", "<!--", "%", "\"\"\""].iter().find_map(|sign| line.strip_prefix(sign))?;
