@@ -1,5 +1,6 @@
 //! What `update` does, without any I/O: a state, messages, effects.
 
+pub(crate) mod edits;
 mod overlays;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
