@@ -50,6 +50,8 @@ pub struct Config {
     pub remote: RemoteConfig,
     /// Where models come from.
     pub models: ModelsConfig,
+    /// Changes of files.
+    pub edits: EditsConfig,
 }
 
 /// `[context]`
@@ -186,6 +188,20 @@ pub struct RemoteConfig {
 pub struct ModelsConfig {
     /// The hub; `None`: the public one.
     pub endpoint: Option<String>,
+}
+
+/// `[edits]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EditsConfig {
+    /// How often `/fix` asks for a change at most.
+    pub fix_rounds: u32,
+}
+
+impl Default for EditsConfig {
+    fn default() -> Self {
+        Self { fix_rounds: 3 }
+    }
 }
 
 /// The configuration cannot be read or changed. Lines count from 1.

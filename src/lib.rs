@@ -9,6 +9,7 @@
 //! | [`fim`] | completing code: what to ask for, what to keep, what to show; pure but for its cache |
 //! | [`chat`] | conversation tree, journal, templates, thinking, what stays when the context is full |
 //! | [`budget`] | what fits in memory: the plan (pure) and the probe of the machine |
+//! | [`edits`] | how an answer becomes a change of files: diffs, places, search/replace blocks, undo |
 //! | [`engine`] | who talks to llama.cpp, or to a server: one thread, a job in, events out |
 //! | [`models`] | the catalogue, the store, downloads |
 //! | [`device`] | what this machine is: cores and clusters, instruction sets, Termux |
@@ -23,6 +24,7 @@ pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod device;
+pub mod edits;
 pub mod engine;
 pub mod error;
 pub mod fim;

@@ -49,6 +49,11 @@ impl Paths {
         self.cache.join("suggestions")
     }
 
+    /// What files held before they were changed.
+    pub fn undo(&self) -> PathBuf {
+        self.data.join("undo")
+    }
+
     /// Journals and snapshots of conversations.
     pub fn sessions(&self) -> PathBuf {
         self.data.join("sessions")

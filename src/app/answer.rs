@@ -107,6 +107,7 @@ impl App {
             turns: self.conversation.turns(),
             preset: self.settings.preset,
             overflow: self.settings.overflow,
+            files: self.files_to_change(parent),
         }));
     }
 
@@ -143,11 +144,14 @@ impl App {
             }
             Event::Piece { job, text } if Some(job) == current => self.on_piece(&text, out),
             Event::Done { job, outcome: Outcome::Generated { stop, stats, .. } } if Some(job) == current => {
+                let node = self.answer.as_ref().map(|answer| answer.node);
                 self.end_answer(Some(stop), Some(stats), out);
+                self.edit_answered(node, stop, out);
                 self.after_answer(out);
             }
             Event::Failed { job, message, hint } if Some(job) == current => {
                 self.end_answer(None, None, out);
+                self.edits.fix = None;
                 self.tell_trouble(&Trouble { message, hint });
                 self.after_answer(out);
             }

@@ -8,6 +8,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use crate::chat::Role;
 use crate::chat::thinking::{Part, parts};
 use crate::chat::tree::{Conversation, Node, NodeId};
+use crate::edits::place::Piece;
 use crate::text::clean;
 
 /// A code block of an answer.
@@ -15,8 +16,18 @@ use crate::text::clean;
 pub struct Block {
     /// The word after the fence.
     pub lang: String,
+    /// All that stands behind the fence.
+    pub info: String,
+    /// The paragraph before it.
+    pub before: String,
     /// The code.
     pub text: String,
+}
+
+impl From<Block> for Piece {
+    fn from(block: Block) -> Self {
+        Self { info: block.info, before: block.before, text: block.text }
+    }
 }
 
 /// The code blocks of an answer, thinking left out.
@@ -37,17 +48,23 @@ fn of_markdown(text: &str) -> Vec<Block> {
     let syntax = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
+    let mut before = String::new();
     for event in Parser::new_ext(&text, syntax) {
         match (event, &mut open) {
             (Event::Start(Tag::CodeBlock(kind)), _) => {
-                let lang = match kind {
-                    CodeBlockKind::Fenced(info) => info.split_whitespace().next().unwrap_or("").to_owned(),
+                let info = match kind {
+                    CodeBlockKind::Fenced(info) => info.trim().to_owned(),
                     CodeBlockKind::Indented => String::new(),
                 };
-                open = Some(Block { lang, text: String::new() });
+                let lang = info.split_whitespace().next().unwrap_or("").to_owned();
+                open = Some(Block { lang, info, before: std::mem::take(&mut before), text: String::new() });
             }
             (Event::Text(piece), Some(block)) => block.text.push_str(&piece),
             (Event::End(TagEnd::CodeBlock), _) => blocks.extend(open.take()),
+            (Event::Start(Tag::Paragraph | Tag::Heading { .. } | Tag::Item), None) => before.clear(),
+            (Event::Text(piece), None) => before.push_str(&piece),
+            (Event::Code(code), None) => before.extend(["`", &code, "`"]),
+            (Event::SoftBreak | Event::HardBreak, None) => before.push(' '),
             _ => {}
         }
     }
@@ -110,5 +127,8 @@ mod tests {
         assert_eq!(langs[0], pair("rust", "fn a() {}\n"));
         assert_eq!(langs[1], pair("", "x\n"));
         assert_eq!(langs.last(), Some(&pair("py", "open")));
+        let named = of("Old words.\n\nIn `a.rs`,\nas **said**:\n```rust src/a.rs\nx\n```\n```\ny\n```\n");
+        assert_eq!((named[0].before.as_str(), named[0].info.as_str()), ("In `a.rs`, as said:", "rust src/a.rs"));
+        assert_eq!(named[1].before, "");
     }
 }

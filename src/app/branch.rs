@@ -80,7 +80,7 @@ impl App {
         }
         let forks = self.forks();
         let Some((siblings, at)) = forks.first() else {
-            self.tell(Level::Info, "there is one branch; `/regenerate` and `/edit` make more");
+            self.tell(Level::Info, "there is one branch; `/regenerate` and `/rewrite` make more");
             return;
         };
         let count = siblings.len() as isize;
@@ -115,7 +115,7 @@ impl App {
             }
         }
         if rows.is_empty() {
-            self.tell(Level::Info, "there is one branch; `/regenerate` and `/edit` make more");
+            self.tell(Level::Info, "there is one branch; `/regenerate` and `/rewrite` make more");
         } else {
             self.overlay = Some(Overlay::Choose(Choose::new("branches", rows, picks)));
         }

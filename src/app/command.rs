@@ -1,7 +1,7 @@
 //! The commands, in one table that the palette, the help and the tests read.
 
 use super::msg::Level;
-use super::{App, Out, command_chat as chat, command_program as program};
+use super::{App, Out, command_chat as chat, command_program as program, edits};
 
 /// What a command does: it gets what stands behind its name.
 pub type Run = fn(&mut App, &str, &mut Out);
@@ -41,7 +41,12 @@ pub const COMMANDS: &[Command] = &[
     command("new", "", "begin a new conversation", chat::new),
     command("stop", "", "stop the answer", chat::stop),
     command("regenerate", "", "answer once more, as a branch", chat::regenerate),
-    command("edit", "[N]", "write a message anew", chat::edit),
+    command("edit", "TEXT", "have the shown files changed", edits::edit),
+    command("apply", "[N|all] [FILE]", "put its code into files", edits::apply),
+    command("undo", "", "take the last change back", edits::undo),
+    command("run", "CMD", "run a command, show its output", edits::run),
+    command("fix", "CMD", "change files until it passes", edits::fix),
+    command("rewrite", "[N]", "write a message anew", chat::rewrite),
     command("branch", "[next|prev]", "walk between branches", chat::branch),
     command("copy", "[N|all]", "copy the answer, or block N", chat::copy),
     command("attach", "FILE", "show it a file or a folder", chat::attach),

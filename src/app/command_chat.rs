@@ -34,7 +34,7 @@ pub(crate) fn regenerate(app: &mut App, _args: &str, out: &mut Out) {
 }
 
 /// Without a number a list; with one the Nth message of the person's, from 1.
-pub(crate) fn edit(app: &mut App, args: &str, out: &mut Out) {
+pub(crate) fn rewrite(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {
         app.choose_edit();
         return;
@@ -43,7 +43,7 @@ pub(crate) fn edit(app: &mut App, args: &str, out: &mut Out) {
     let asked: Vec<NodeId> = app.path.iter().copied().filter(user).collect();
     match args.parse::<usize>().ok().and_then(|n| asked.get(n.checked_sub(1)?).copied()) {
         Some(id) => app.edit_message(id, out),
-        None => app.tell(Level::Warning, format!("there are {} messages of yours; `/edit` lists them", asked.len())),
+        None => app.tell(Level::Warning, format!("there are {} messages of yours; `/rewrite` lists them", asked.len())),
     }
 }
 

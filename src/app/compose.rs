@@ -74,24 +74,8 @@ impl App {
     }
 
     fn send_message(&mut self, text: String, out: &mut Out) {
-        if self.outgoing.is_some() {
-            self.tell(Level::Warning, "one message waits already; Esc takes it back");
+        if !self.can_send(out) {
             return;
-        }
-        if self.refuses() {
-            return;
-        }
-        match &self.model.state {
-            State::Absent => {
-                self.tell(Level::Warning, "there is no model yet; choose one, and the message is sent with Enter");
-                self.open_models(true, out);
-                return;
-            }
-            State::Failed(_) => {
-                self.tell(Level::Error, "the model could not be loaded; `/model` chooses another");
-                return;
-            }
-            State::Loading(_) | State::Ready(_) => {}
         }
         self.composer.buffer.take();
         if self.composer.history.push(&text) {
@@ -101,12 +85,49 @@ impl App {
         let patterns = mentions::all(&text);
         // two slashes at the start: a message that begins with one
         let text = text.strip_prefix("//").map_or_else(|| text.clone(), |rest| format!("/{rest}"));
-        let draft = Draft { text, attachments: Vec::new(), editing: self.composer.editing.take() };
-        if patterns.is_empty() {
+        let attachments = self.edits.take_failure().into_iter().collect();
+        self.submit(text, attachments, patterns, Vec::new(), out);
+    }
+
+    /// Whether a message can be sent or kept waiting; says why not.
+    pub(crate) fn can_send(&mut self, out: &mut Out) -> bool {
+        if self.outgoing.is_some() {
+            self.tell(Level::Warning, "one message waits already; Esc takes it back");
+            return false;
+        }
+        if self.refuses() {
+            return false;
+        }
+        match &self.model.state {
+            State::Absent => {
+                self.tell(Level::Warning, "there is no model yet; choose one, and the message is sent with Enter");
+                self.open_models(true, out);
+                false
+            }
+            State::Failed(_) => {
+                self.tell(Level::Error, "the model could not be loaded; `/model` chooses another");
+                false
+            }
+            State::Loading(_) | State::Ready(_) => true,
+        }
+    }
+
+    /// Sends a message with what the patterns name; `guesses` may name nothing.
+    pub(crate) fn submit(
+        &mut self,
+        text: String,
+        attachments: Vec<Attachment>,
+        patterns: Vec<String>,
+        guesses: Vec<String>,
+        out: &mut Out,
+    ) {
+        let taken: u32 = attachments.iter().map(|attachment| estimate(&attachment.text)).sum();
+        let draft = Draft { text, attachments, editing: self.composer.editing.take() };
+        if patterns.is_empty() && guesses.is_empty() && !self.needs_files(&draft) {
             self.dispatch(draft, out);
         } else {
-            let tokens = self.room_for_files(&draft.text);
-            out.push(Effect::ReadFiles(Reading { patterns, tokens }));
+            let tokens = self.room_for_files(&draft.text).saturating_sub(taken).max(64);
+            out.push(Effect::ReadFiles(Reading { patterns, guesses, tokens }));
             self.outgoing = Some(Outgoing::Reading(draft));
         }
     }
@@ -130,7 +151,13 @@ impl App {
         for pattern in unmatched.iter().filter(|pattern| mentions::looks_like_path(pattern)) {
             self.tell(Level::Warning, format!("no file matches `{pattern}`; it was sent as text"));
         }
-        draft.attachments = attachments;
+        // what was there before, a command's words, stands behind the files
+        draft.attachments.splice(..0, attachments);
+        if self.needs_files(&draft) {
+            self.outgoing = Some(Outgoing::Reading(draft));
+            self.refuse_without_files();
+            return;
+        }
         self.dispatch(draft, out);
     }
 

@@ -44,6 +44,7 @@ pub enum Action {
     New,
     Sessions,
     CopyAnswer,
+    Apply,
     BranchBefore,
     BranchAfter,
     Suspend,
@@ -134,6 +135,7 @@ pub const BINDINGS: &[Binding] = &[
     ctrl('o', Action::Sessions, ""),
     alt('c', Action::CopyAnswer, "Alt-C|copy the last answer"),
     ctrl('y', Action::CopyAnswer, ""),
+    alt('a', Action::Apply, "Alt-A|put the code of the last answer into files"),
     alt(',', Action::BranchBefore, "Alt-, and Alt-.|the branch before, the branch after"),
     alt('.', Action::BranchAfter, ""),
     alt('h', Action::Help, "Alt-H, F1|help"),
@@ -228,6 +230,7 @@ impl App {
             Action::New => self.command("new", "", out),
             Action::Sessions => self.command("sessions", "", out),
             Action::CopyAnswer => self.command("copy", "", out),
+            Action::Apply => self.command("apply", "", out),
             Action::BranchBefore => self.walk_branches(-1, out),
             Action::BranchAfter => self.walk_branches(1, out),
             Action::Help => self.command("help", "", out),
@@ -242,7 +245,9 @@ impl App {
 
     /// Esc: the nearest thing that can be closed, taken back or stopped.
     pub(crate) fn back(&mut self, out: &mut Out) {
-        if self.overlay.take().is_some() {
+        if self.stop_run(out) {
+        } else if let Some(closed) = self.overlay.take() {
+            self.given_up(&closed);
             self.composer.dismissed = true;
         } else if self.take_back() {
         } else if self.answer.is_some() {

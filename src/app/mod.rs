@@ -16,6 +16,7 @@ pub mod command;
 mod command_chat;
 mod command_program;
 pub mod compose;
+pub mod edits;
 pub mod guides;
 pub mod input;
 pub mod keys;
@@ -34,6 +35,7 @@ use answer::Answer;
 use blocks::BlockIndex;
 use cache::Cache;
 use compose::Outgoing;
+use edits::Edits;
 use input::Composer;
 use model::Model;
 use msg::{Effect, FilesMsg, Gauge, Level, Msg, Scroll, Scrolled};
@@ -58,6 +60,8 @@ pub struct Settings {
     pub thinking: bool,
     /// The system prompt that new conversations begin with.
     pub system: Option<String>,
+    /// How often `/fix` asks for a change at most.
+    pub fix_rounds: u32,
 }
 
 impl Default for Settings {
@@ -69,6 +73,7 @@ impl Default for Settings {
             mouse: false,
             thinking: false,
             system: None,
+            fix_rounds: 3,
         }
     }
 }
@@ -133,6 +138,8 @@ pub struct App {
     pub cache: Cache,
     /// Memory is nearly out: no question is taken.
     pub refusing: bool,
+    /// Changes of files and commands under way.
+    pub edits: Edits,
     /// The next Ctrl-C leaves.
     pub leave_armed: bool,
     /// Leaving as soon as what runs has ended.
@@ -166,6 +173,7 @@ impl App {
             gauge: None,
             cache: Cache::default(),
             refusing: false,
+            edits: Edits::default(),
             leave_armed: false,
             leaving: false,
             files: None,
@@ -217,6 +225,8 @@ impl App {
                 self.on_files_read(attachments, notices, unmatched, &mut out);
             }
             Msg::Models(told) => self.on_models(told, &mut out),
+            Msg::Edits(told) => self.on_edits(told, &mut out),
+            Msg::Run(told) => self.on_run(told, &mut out),
             Msg::Memory(gauge) => self.gauge = Some(gauge),
             Msg::Pressure(action) => self.on_pressure(action, &mut out),
             Msg::Notice(level, text) => self.notices.add(level, text, self.clock),
@@ -269,6 +279,8 @@ impl App {
                 self.unread &= scroll != Scroll::Follow;
             }
             (Scrolled::Page(top), Some(Overlay::Page(page))) => page.top = top,
+            (Scrolled::Page(top), Some(Overlay::Review(review))) => review.top = Some(top),
+            (Scrolled::Page(top), Some(Overlay::Running(running))) => running.top = Some(top),
             (Scrolled::Page(_), _) => {}
         }
     }

@@ -11,6 +11,9 @@ use crate::chat::Message;
 use crate::chat::journal::{Entry, SessionId};
 use crate::chat::store::{Hit, Summary};
 use crate::chat::tree::{Attachment, Conversation, NodeId};
+use crate::edits::diff::Diff;
+use crate::edits::propose::{Proposed, Wanted};
+use crate::edits::undo::Original;
 use crate::engine::{Event, JobId, Overflow};
 use crate::error::Report;
 
@@ -68,6 +71,10 @@ pub enum Msg {
     Files(FilesMsg),
     /// About models.
     Models(ModelsMsg),
+    /// About changes of files.
+    Edits(EditsMsg),
+    /// About a command that runs.
+    Run(RunMsg),
     /// How much memory is in use.
     Memory(Gauge),
     /// Memory is short, or no longer: what to do about it, in the order decided.
@@ -122,6 +129,46 @@ pub enum FilesMsg {
         /// Patterns that match nothing.
         unmatched: Vec<String>,
     },
+}
+
+/// Answers about changes of files.
+#[derive(Debug)]
+pub enum EditsMsg {
+    /// What an answer would change.
+    Proposed(Box<Proposed>),
+    /// These files were written.
+    Written(Vec<String>),
+    /// These files are as they were before.
+    Undone(Vec<String>),
+    /// A file was edited since: from what was written to what stands there. Nothing was taken back.
+    Edited {
+        /// The file.
+        name: String,
+        /// What differs.
+        diff: Box<Diff>,
+    },
+    /// Nothing was written or taken back.
+    Failed(Trouble),
+}
+
+/// What a command does, by its number; late words of an earlier one are recognised by it.
+#[derive(Debug)]
+pub enum RunMsg {
+    /// It wrote something; whole characters.
+    Output(u64, String),
+    /// It is at its end.
+    Ended(u64, RunEnd),
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// With this code; 0 is success.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It never began.
+    Failed(String),
 }
 
 /// Answers about models.
@@ -237,6 +284,9 @@ pub struct Ask {
     pub preset: &'static str,
     /// What to do when the context is full.
     pub overflow: Overflow,
+    /// The files that shall be changed: the answer must be search/replace blocks against them. Empty: it may say
+    /// anything.
+    pub files: Vec<Attachment>,
 }
 
 /// Patterns to read, with their limits.
@@ -244,6 +294,8 @@ pub struct Ask {
 pub struct Reading {
     /// Paths, folders, globs as typed.
     pub patterns: Vec<String>,
+    /// Names that a command wrote: files of the folder, or nothing.
+    pub guesses: Vec<String>,
     /// Tokens that all of them together may take, estimated.
     pub tokens: u32,
 }
@@ -305,6 +357,16 @@ pub enum Effect {
     CancelPull,
     /// Take a file into the store; answered by [`ModelsMsg::Added`] or [`ModelsMsg::Failed`].
     AddModel(PathBuf),
+    /// Answered by [`EditsMsg::Proposed`].
+    Propose(Box<Wanted>),
+    /// Write files that the person saw as a diff; answered by [`EditsMsg::Written`] or [`EditsMsg::Failed`].
+    Write(Vec<Original>),
+    /// Take the last change back; answered by the other [`EditsMsg`].
+    Undo,
+    /// Run a command that the person agreed to, in the folder; answered by [`RunMsg`].
+    Run(u64, String),
+    /// End it and all that it began.
+    Kill(u64),
     /// Remember an input in the folder's history file.
     Remember(String),
     /// Take the mouse, or leave it to the terminal.

@@ -1,5 +1,6 @@
 //! What `update` does, without any I/O: a state, messages, effects.
 
+pub(crate) mod edits;
 mod overlays;
 mod pressure;
 
@@ -256,7 +257,7 @@ fn editing_a_message_makes_a_branch_beside_it() {
     let mut app = ready(SIZE);
     exchange(&mut app, "one", "1");
     exchange(&mut app, "two", "2");
-    app.command("edit", "1", &mut Vec::new());
+    app.command("rewrite", "1", &mut Vec::new());
     assert_eq!(app.composer.buffer.text(), "one");
     let effects = say(&mut app, "!");
     assert_eq!(asked(&effects).unwrap().turns.len(), 1);

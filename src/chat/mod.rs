@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) mod calendar;
 pub mod compact;
 pub mod export;
-mod fence;
+pub(crate) mod fence;
 pub mod journal;
 mod search;
 pub mod store;

@@ -64,6 +64,7 @@ fn start(scene: Scene, folder: PathBuf, input: String, unclean: bool) -> Result<
     let theme = Choice::parse(&config.ui.theme).unwrap_or_default();
     let (chat, overflow, ui) = (config.chat.clone(), config.context.overflow, config.ui.clone());
     let endpoint = config.models.endpoint.clone();
+    let fix_rounds = config.edits.fix_rounds;
     let prepare: Prepare = {
         let paths = paths.clone();
         Arc::new(move |load: &Load| {
@@ -100,6 +101,7 @@ fn start(scene: Scene, folder: PathBuf, input: String, unclean: bool) -> Result<
         max_tokens: chat.max_tokens,
         stop: chat.stop,
         endpoint,
+        fix_rounds,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}")))?;

@@ -55,6 +55,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("remote.key_env", Kind::Text),
     ("models", Kind::Table),
     ("models.endpoint", Kind::Text),
+    ("edits", Kind::Table),
+    ("edits.fix_rounds", Kind::Count),
 ];
 
 impl Kind {

@@ -17,6 +17,7 @@ use crate::fim::Site;
 use crate::fim::cache::Suggestion;
 use crate::fim::form::Known;
 use crate::fim::ring::Chunk;
+use crate::edits::grammar::Constraint;
 
 /// Names a job; late pieces of a dead job are recognised by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,6 +95,8 @@ pub struct ChatRequest {
     pub overflow: Overflow,
     /// Go on after the model's end token; for measuring.
     pub ignore_end: bool,
+    /// What the answer may look like. A server knows nothing of it: whoever reads the answer decides then.
+    pub constraint: Option<Constraint>,
 }
 
 /// Plain text to continue.

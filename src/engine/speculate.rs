@@ -19,6 +19,11 @@ const PLACES: usize = 4;
 /// Expected tokens a second, against a plain step, below which nothing is proposed.
 const LEAST_GAIN: f64 = 1.05;
 
+/// The bucket of proposals that do not come from a match.
+const CERTAIN: usize = usize::MAX;
+/// The chance that a token of a text that must follow is the one which the model spells it with.
+const SPELT: f64 = 0.95;
+
 /// A proposal; empty when it would not pay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Draft {
@@ -76,8 +81,8 @@ impl Speculator {
 
     /// How a draft fared: `accepted` of its tokens came out of the model as well.
     pub(crate) fn learn(&mut self, draft: &Draft, accepted: usize) {
-        if !draft.tokens.is_empty() {
-            self.acceptance[draft.bucket].learn(accepted, draft.tokens.len());
+        if let Some(acceptance) = self.acceptance.get_mut(draft.bucket).filter(|_| !draft.tokens.is_empty()) {
+            acceptance.learn(accepted, draft.tokens.len());
         }
     }
 
@@ -181,6 +186,13 @@ impl Costs {
         Some(below.1 + slope.max(0.0) * (width as f64 - below.0 as f64))
     }
 
+    /// A proposal of tokens for a text that must follow, at most `room` of them.
+    pub(crate) fn certain(&self, mut tokens: Vec<i32>, room: usize) -> Draft {
+        let most = room.min(self.widest.saturating_sub(1)).min(tokens.len());
+        tokens.truncate(self.best_len(SPELT, most, LONGEST_MATCH));
+        Draft { tokens, bucket: CERTAIN }
+    }
+
     /// How many tokens to propose when each is right with `rate`; zero when a plain step is as good.
     fn best_len(&self, rate: f64, most: usize, matched: usize) -> usize {
         let Some(plain) = self.estimate(1) else { return 0 };
@@ -274,6 +286,18 @@ mod tests {
     fn where_a_wide_step_costs_as_much_as_plain_steps_nothing_is_proposed() {
         let text: Vec<i32> = (0..50).chain(0..20).collect();
         assert!(Speculator::new(&text).propose(&costs(|w| w as f64), 15).tokens.is_empty());
+    }
+
+    #[test]
+    fn what_must_follow_is_proposed_as_far_as_it_pays_and_teaches_nothing() {
+        let costs = costs(|w| 1.0 + 0.1 * (w as f64 - 1.0));
+        let draft = costs.certain((0..40).collect(), 9);
+        assert_eq!(draft.tokens, (0..9).collect::<Vec<_>>());
+        assert!(costs.certain(vec![1, 2], 0).tokens.is_empty());
+        let mut spec = Speculator::new(&[]);
+        let before = format!("{:?}", spec.acceptance);
+        spec.learn(&draft, 1);
+        assert_eq!(format!("{:?}", spec.acceptance), before);
     }
 
     #[test]

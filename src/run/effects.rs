@@ -5,9 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Desk, Told, clipboard, files, history, notice, now_ms, services};
+use super::{Desk, Told, clipboard, edits, files, history, notice, now_ms, services};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
 use crate::chat::journal::SessionId;
+use crate::edits::grammar::Constraint;
+use crate::edits::undo::Undo;
 use crate::engine::{Cancel, ChatRequest, JobId, Work};
 use crate::error::{ExitCode, Report};
 
@@ -73,6 +75,21 @@ impl Desk {
                     let (paths, file) = (self.start.paths.clone(), self.start.folder.join(file));
                     self.models(move || services::add(&paths, &file, &Cancel::new()).map(ModelsMsg::Added));
                 }
+                Effect::Propose(wanted) => {
+                    let folder = self.start.folder.clone();
+                    self.background(move || Some(Msg::Edits(edits::propose(&folder, &wanted))));
+                }
+                Effect::Write(files) => {
+                    let (folder, undo) = (self.start.folder.clone(), Undo::at(self.start.paths.undo()));
+                    let at = now_ms();
+                    self.background(move || Some(Msg::Edits(edits::write(&folder, &undo, files, at))));
+                }
+                Effect::Undo => {
+                    let (folder, undo) = (self.start.folder.clone(), Undo::at(self.start.paths.undo()));
+                    self.background(move || Some(Msg::Edits(edits::undo(&folder, &undo))));
+                }
+                Effect::Run(run, command) => self.run_command(run, &command),
+                Effect::Kill(run) => self.kill_command(run),
                 Effect::Remember(text) => {
                     let file = self.history.clone();
                     // an unwritable history is not worth a word
@@ -94,6 +111,8 @@ impl Desk {
             max_tokens: self.start.max_tokens,
             stop: self.start.stop.clone(),
             overflow: ask.overflow,
+            constraint: (!ask.files.is_empty())
+                .then(|| Constraint::new(ask.files.iter().map(|file| (file.name.as_str(), file.text.as_str())))),
             ..ChatRequest::default()
         };
         self.looked.get_or_insert_with(std::time::Instant::now);

@@ -13,6 +13,7 @@ use ignore::WalkBuilder;
 use crate::app::msg::Reading;
 use crate::budget::bytes;
 use crate::chat::tree::Attachment;
+use crate::edits::inside;
 use crate::text::clean;
 
 /// Names listed at most.
@@ -63,9 +64,10 @@ pub(super) fn read(folder: &Path, reading: &Reading) -> Files {
     let mut out = Files::default();
     let mut found: Vec<(String, PathBuf, u64)> = Vec::new();
     let mut too_many = false;
-    for pattern in &reading.patterns {
-        let paths = matching(folder, pattern);
-        if paths.is_empty() {
+    let typed = reading.patterns.iter().map(|pattern| (pattern, matching(folder, pattern)));
+    let guessed = reading.guesses.iter().map(|name| (name, below(folder, name).into_iter().collect()));
+    for (n, (pattern, paths)) in typed.chain(guessed).enumerate() {
+        if paths.is_empty() && n < reading.patterns.len() {
             out.unmatched.push(pattern.clone());
         }
         for path in paths {
@@ -104,6 +106,12 @@ pub(super) fn read(folder: &Path, reading: &Reading) -> Files {
     }
     out.attachments = read.into_iter().flatten().collect();
     out
+}
+
+/// A file of the folder that a program spoke of; it is not read if it lies elsewhere.
+fn below(folder: &Path, name: &str) -> Option<PathBuf> {
+    let path = inside::path(folder, name).ok().filter(|path| path.is_file())?;
+    Some(folder.join(inside::shown(folder, &path)))
 }
 
 /// A path as the model and the person read it: relative where it is inside the folder.
@@ -212,7 +220,7 @@ mod tests {
     }
 
     fn reading(patterns: &[&str], tokens: u32) -> Reading {
-        Reading { patterns: patterns.iter().map(|text| (*text).to_owned()).collect(), tokens }
+        Reading { patterns: patterns.iter().map(|text| (*text).to_owned()).collect(), guesses: Vec::new(), tokens }
     }
 
     fn names(files: &Files) -> Vec<&str> {
@@ -255,6 +263,15 @@ mod tests {
         assert_eq!(found.attachments[1].text, "fn main() {}\n");
         assert!(found.notices[0].contains("the first"), "{:?}", found.notices);
         assert!(read(folder.path(), &reading(&["long.txt"], 1)).attachments.is_empty());
+    }
+
+    #[test]
+    fn what_a_program_spoke_of_is_read_only_inside_the_folder_and_missed_silently() {
+        let folder = folder();
+        let inner = folder.path().join("src");
+        let guesses = ["main.rs", "../long.txt", "none.rs", "ui"].map(String::from).to_vec();
+        let found = read(&inner, &Reading { guesses, ..reading(&["main.rs"], 1000) });
+        assert_eq!((names(&found), found.unmatched.len()), (vec!["main.rs"], 0));
     }
 
     #[test]

@@ -8,11 +8,15 @@
 //! | [`services`] | questions to the rooms that know models and memory |
 //! | `effects` | carrying out what is wanted |
 //! | `engine` | the engine in use, and the change to another |
+//! | `edits` | working out, writing and taking back changes of files |
+//! | `command` | commands that the person has run |
 //! | `journal` | writing conversations, on a thread of its own |
 //! | `signals` | those that matter to someone who holds a terminal |
 //! | `files`, `history`, `clipboard` | what their names say |
 
 mod clipboard;
+mod command;
+mod edits;
 mod effects;
 mod engine;
 mod files;
@@ -96,6 +100,7 @@ struct Desk {
     memory: Option<services::Memory>,
     looked: Option<Instant>,
     pull: Option<crate::engine::Cancel>,
+    command: Option<command::Handle>,
     history: std::path::PathBuf,
     drawn: Option<Instant>,
     dirty: bool,
@@ -131,6 +136,7 @@ impl Desk {
             mouse: start.mouse,
             thinking: start.thinking,
             system: start.system.clone(),
+            fix_rounds: start.fix_rounds,
         };
         let app = App::new(Setup {
             conversation,
@@ -165,6 +171,7 @@ impl Desk {
             memory: None,
             looked: None,
             pull: None,
+            command: None,
             history,
             drawn: None,
             dirty: true,
@@ -360,7 +367,11 @@ impl Desk {
 
     /// The end: what runs is stopped, what was said is on disk, the terminal is given back.
     async fn close(self) {
-        let Self { mut app, journal, engine, screen, inbox, pull, .. } = self;
+        let Self { mut app, journal, engine, screen, inbox, pull, command, .. } = self;
+        // nobody could end it any more
+        if let Some(command) = command {
+            command.kill();
+        }
         if let Some(pull) = pull {
             pull.cancel();
         }

@@ -65,4 +65,6 @@ pub struct Start {
     pub stop: Vec<String>,
     /// The hub to download from; `None`: the environment's, or the public one.
     pub endpoint: Option<String>,
+    /// How often `/fix` asks for a change at most.
+    pub fix_rounds: u32,
 }

@@ -26,7 +26,6 @@ use ratatui::widgets::Widget;
 use crate::app::App;
 use crate::app::model::State;
 use crate::app::msg::{Level, Move, Scrolled};
-use crate::app::overlay::Overlay;
 use areas::Areas;
 use highlight::Highlighter;
 use theme::{Ability, Theme};
@@ -92,8 +91,8 @@ impl View {
         let area = Rect { x: 0, y: 0, width: app.size.0, height: app.size.1 };
         let theme = self.theme(app);
         let areas = Areas::new(app, area);
-        if let Some(Overlay::Page(page)) = &app.overlay {
-            return Scrolled::Page(overlay::page_moved(page, self, areas.chat, &theme, by));
+        if let Some(top) = overlay::moved(app, self, areas.chat, &theme, by) {
+            return Scrolled::Page(top);
         }
         let rows = pane::Rows::new(app, self, &theme, areas.chat.width);
         Scrolled::Chat(rows.moved(by, usize::from(areas.chat.height)))

@@ -204,6 +204,73 @@ fn the_offer_to_go_on() {
     });
 }
 
+fn reviewing(size: (u16, u16)) -> App {
+    let mut app = with_gauge(size);
+    exchange(&mut app, "Why?", "```rust\nfn a() {}\n```");
+    app.command("apply", "", &mut Vec::new());
+    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(edits::proposed()))));
+    app
+}
+
+#[test]
+fn a_change_under_review() {
+    check("review", |size| {
+        let mut app = reviewing(size);
+        app.update(Msg::Key(KeyCode::Char('y').into()));
+        app
+    });
+    let mut wide = reviewing((112, 24));
+    wide.update(Msg::Key(KeyCode::Char('n').into()));
+    wide.update(Msg::Key(KeyCode::Left.into()));
+    let (found, _) = screen(&wide, &view());
+    let row = found.lines().find(|line| line.contains("line four")).unwrap();
+    assert!(row.contains("    4 -line 4") && row.contains("│     4 +line four"), "{found}");
+    assert!(found.lines().any(|line| line.trim_end().ends_with("│     5 +and more")), "{found}");
+}
+
+#[test]
+fn the_next_file_under_review_and_names_that_would_move_the_cursor() {
+    check("review-file", |size| {
+        let mut app = reviewing(size);
+        for code in ['y', 'n'] {
+            app.update(Msg::Key(KeyCode::Char(code).into()));
+        }
+        app
+    });
+    let mut app = with_gauge((45, 12));
+    let change = edits::change("a\n\u{1b}[2J/b.rs", "x\u{1b}[31m\n", "y\u{202e}\u{7}\n");
+    let problems = vec![crate::edits::Problem { what: "p\u{1b}\n".into(), reason: "r\u{9b}".into() }];
+    app.edits = crate::app::edits::Edits::default();
+    let proposed = crate::edits::propose::Proposed { changes: vec![change], problems };
+    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(proposed))));
+    let (text, _) = screen(&app, &view());
+    assert!(
+        text.contains("b.rs") && !text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn a_command_before_it_runs_and_its_end() {
+    check("confirm", |size| {
+        let mut app = with_gauge(size);
+        say(&mut app, "/fix cargo test --workspace -- a_name_that_is_long && echo \u{1b}[2J done");
+        app
+    });
+    check("running", |size| {
+        let mut app = with_gauge(size);
+        say(&mut app, "/run cargo test");
+        app.update(Msg::Key(KeyCode::Char('y').into()));
+        let lines: String = (1..40).map(|n| format!("\u{1b}[32mtest number_{n} ... ok\u{1b}[0m\n")).collect();
+        app.update(Msg::Run(RunMsg::Output(
+            1,
+            lines + "error: a line that is longer than a phone is wide, and then some",
+        )));
+        app.update(Msg::Run(RunMsg::Ended(1, RunEnd::Code(101))));
+        app
+    });
+}
+
 #[test]
 fn branches_cuts_notices_and_what_waits() {
     check("marks", |size| {
@@ -290,6 +357,8 @@ proptest! {
                     Effect::Scroll(by) => { app.update(Msg::Scrolled(view.moved(&app, by))); }
                     Effect::Ask(_) => { piece(&mut app, "text "); if n % 2 == 0 { done(&mut app, Stop::End); } }
                     Effect::ListSessions => { app.update(Msg::Session(SessionMsg::Listed(vec![summary(1, "t", true)]))); }
+                    Effect::Propose(_) => { app.update(Msg::Edits(EditsMsg::Proposed(Box::new(edits::proposed())))); }
+                    Effect::Run(run, _) => { app.update(Msg::Run(RunMsg::Output(run, paste.clone()))); }
                     Effect::ListModels => { app.update(Msg::Models(ModelsMsg::Offered(Vec::new()))); }
                     _ => {}
                 }

@@ -36,6 +36,8 @@ pub enum Pick {
         /// What it is.
         what: String,
     },
+    /// Puts a block of code, or all of the last answer, into files: what stands behind `/apply`.
+    Apply(String),
     /// Writes a message anew.
     Edit(NodeId),
     /// Goes to the branch that begins here.
@@ -101,6 +103,7 @@ impl App {
             Pick::Preset(name) => self.command("preset", name, out),
             Pick::Theme(choice) => self.settings.theme = choice,
             Pick::Copy { text, what } => out.push(Effect::Copy { text, what }),
+            Pick::Apply(what) => self.command("apply", &what, out),
             Pick::Edit(id) => self.edit_message(id, out),
             Pick::Branch(id) => self.go_to_branch(id, out),
             Pick::Guide(name) => self.open_guide(name),

@@ -4,11 +4,15 @@
 mod choose;
 mod models;
 mod popup;
+mod review;
+mod running;
 mod sessions;
 
 pub use choose::{Choose, Page, Pick, Row};
 pub use models::{Models, Progress};
 pub use popup::{Files, Listing, Match, Palette};
+pub use review::Review;
+pub use running::{Confirm, Running};
 pub use sessions::{Found, Resume, Sessions};
 
 use super::keys::Action;
@@ -35,6 +39,12 @@ pub enum Overlay {
     Models(Models),
     /// A conversation that was cut off.
     Resume(Box<Resume>),
+    /// Changes of files, to be taken or not.
+    Review(Box<Review>),
+    /// A command that shall run.
+    Confirm(Confirm),
+    /// A command that runs.
+    Running(Box<Running>),
 }
 
 impl Overlay {
@@ -44,6 +54,7 @@ impl Overlay {
             Self::Sessions(sessions) => Some(&mut sessions.query),
             Self::Models(models) => models.path.as_mut(),
             Self::Palette(_) | Self::Files(_) | Self::Choose(_) | Self::Page(_) | Self::Resume(_) => None,
+            Self::Review(_) | Self::Confirm(_) | Self::Running(_) => None,
         }
     }
 
@@ -99,6 +110,9 @@ impl App {
             Some(Overlay::Sessions(sessions)) => self.sessions_key(sessions, action, typed, out),
             Some(Overlay::Models(models)) => self.models_key(models, action, typed, out),
             Some(Overlay::Resume(resume)) => self.resume_key(resume, action, typed, out),
+            Some(Overlay::Review(review)) => self.review_key(review, action, typed, out),
+            Some(Overlay::Confirm(confirm)) => self.confirm_key(confirm, action, typed, out),
+            Some(Overlay::Running(running)) => self.running_key(running, action, typed, out),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Conversation, Node, NodeId};
 use crate::chat::{Message, Role, fence, thinking};
+use crate::edits::prompt;
 
 impl Conversation {
     /// What the model is asked with: the system prompt (with the cut's summary), then the kept part of the branch; past
@@ -48,6 +49,6 @@ fn asked(node: &Node) -> String {
         text.push_str(&fence::fenced(&attachment.text, fence::language_of(&attachment.name)));
         text.push('\n');
     }
-    text.push_str(&node.text);
+    text.push_str(&prompt::put(&node.text));
     text
 }

@@ -14,6 +14,8 @@ use crate::engine::Sampling;
 
 /// How far back DRY looks for repetitions.
 const DRY_LAST_N: i32 = 1024;
+/// Tokens tried first where not all are allowed.
+const LOOKED_AT: usize = 48;
 
 /// Chooses tokens for one generation.
 pub(super) enum Chooser {
@@ -81,15 +83,56 @@ impl Chooser {
                     Some(n) if n < logits.len() => largest_n(logits, n),
                     _ => logits.iter().enumerate().filter(|(_, l)| !l.is_nan()).map(|(i, &l)| (l, i as i32)).collect(),
                 };
-                let data =
-                    tokens.into_iter().map(|(logit, id)| LlamaTokenData::new(LlamaToken(id), logit, 0.0)).collect();
-                let mut array = LlamaTokenDataArray::new(data, false);
-                chain.apply(&mut array);
-                let token = array.selected_token()?;
-                chain.accept(token);
-                Some(token.0)
+                pick(chain, tokens)
             }
         }
+    }
+
+    /// The next token among those that are allowed; `None` when there is none. Where the chain sees everything, it sees
+    /// the likeliest here.
+    pub(super) fn choose_among(&mut self, logits: &[f32], allowed: &mut dyn FnMut(i32) -> bool) -> Option<i32> {
+        match self {
+            Self::Greedy => largest_allowed(logits, 1, allowed).first().map(|(_, token)| *token),
+            Self::Chain { chain, keep } => {
+                let tokens = largest_allowed(logits, keep.unwrap_or(LOOKED_AT), allowed);
+                if tokens.is_empty() { None } else { pick(chain, tokens) }
+            }
+        }
+    }
+}
+
+/// What the chain makes of some tokens; it counts as accepted.
+fn pick(chain: &mut LlamaSampler, tokens: Vec<(f32, i32)>) -> Option<i32> {
+    let data = tokens.into_iter().map(|(logit, id)| LlamaTokenData::new(LlamaToken(id), logit, 0.0)).collect();
+    let mut array = LlamaTokenDataArray::new(data, false);
+    chain.apply(&mut array);
+    let token = array.selected_token()?;
+    chain.accept(token);
+    Some(token.0)
+}
+
+/// The `wanted` largest logits whose tokens are allowed, the largest first; fewer where few are. Ever more of the
+/// largest are looked at until there is at least one.
+fn largest_allowed(logits: &[f32], wanted: usize, allowed: &mut dyn FnMut(i32) -> bool) -> Vec<(f32, i32)> {
+    let mut found = Vec::new();
+    let (mut n, mut seen) = (LOOKED_AT, 0);
+    loop {
+        n = n.min(logits.len());
+        let mut some = largest_n(logits, n);
+        some.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        for &(logit, token) in some.get(seen..).unwrap_or_default() {
+            if allowed(token) {
+                found.push((logit, token));
+            }
+            if found.len() == wanted {
+                return found;
+            }
+        }
+        seen = some.len();
+        if n == logits.len() || (!found.is_empty() && n > LOOKED_AT) {
+            return found;
+        }
+        n *= 16;
     }
 }
 
@@ -146,6 +189,20 @@ mod tests {
         let mut many = vec![0.0; 1000];
         many[777] = 1.0;
         assert_eq!(largest(&many), Some(777));
+    }
+
+    #[test]
+    fn the_largest_allowed_logit_is_found_however_far_down_it_is() {
+        let logits: Vec<f32> = (0..5000).map(|n| -(n as f32)).collect();
+        let found = |wanted: usize, allowed: &dyn Fn(i32) -> bool| {
+            let tokens = largest_allowed(&logits, wanted, &mut |token| allowed(token));
+            tokens.into_iter().map(|(_, token)| token).collect::<Vec<_>>()
+        };
+        assert_eq!(found(1, &|_| true), [0]);
+        assert_eq!(found(2, &|token| token % 7 == 3), [3, 10]);
+        assert_eq!(found(1, &|token| token == 4999), [4999]);
+        assert!(found(1, &|_| false).is_empty());
+        assert!(largest_allowed(&[], 1, &mut |_| true).is_empty());
     }
 
     proptest::proptest! {

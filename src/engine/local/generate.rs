@@ -7,6 +7,7 @@ use super::context::CHAT;
 use super::prompt::Prompt;
 use super::{DecodeError, EngineError, Queue, Worker};
 use crate::chat::compact;
+use crate::edits::grammar::Constraint;
 use crate::engine::pieces::Pieces;
 use crate::engine::speculate::{Draft, Speculator};
 use crate::engine::start::Sink;
@@ -35,6 +36,8 @@ struct Run<'a> {
     pieces: Pieces,
     chooser: Chooser,
     speculator: Option<Speculator>,
+    /// What the answer may look like, with the answer so far.
+    constraint: Option<Constraint>,
     /// Tokens chosen so far.
     generated: Vec<i32>,
     text: String,
@@ -102,6 +105,7 @@ impl Worker {
             pieces: Pieces::new(request.stop.iter().cloned().chain(self.stops(request))),
             chooser: Chooser::new(&request.sampling, &self.model, &prompt.tokens),
             speculator: self.spec.speculate.then(|| Speculator::new(&prompt.tokens)),
+            constraint: request.constraint.clone().filter(|constraint| !constraint.is_empty()),
             stats: Stats { prompt_tokens: prompt.tokens.len() as u32, ..Stats::default() },
             prompt,
             generated: Vec::new(),
@@ -111,6 +115,9 @@ impl Worker {
         if !request.raw && self.template.opens_thinking() {
             // The prompt ends inside the block, so the answer would have only its end.
             run.tell("<think>\n".to_owned(), sink);
+            if let Some(constraint) = &mut run.constraint {
+                constraint.push(b"<think>\n");
+            }
         }
         let tokens = run.prompt.tokens.clone();
         let stop = match self.prefill(&tokens, &mut run, sink)? {
@@ -207,7 +214,17 @@ impl Worker {
 
     fn choose(&mut self, row: usize, run: &mut Run<'_>) -> Result<i32, EngineError> {
         let logits = self.context.as_ref().and_then(|context| context.logits(row)).ok_or(EngineError::Logits)?;
-        run.chooser.choose(logits).ok_or(EngineError::Logits)
+        let chosen = match &run.constraint {
+            None => run.chooser.choose(logits),
+            Some(constraint) => run.chooser.choose_among(logits, &mut |token| {
+                let bytes = self.words.bytes(token);
+                if bytes.is_empty() || self.words.ends(token) {
+                    return self.words.ends(token) && constraint.may_end();
+                }
+                constraint.allows(&bytes)
+            }),
+        };
+        chosen.ok_or(EngineError::Logits)
     }
 
     fn decode(&mut self, row: usize, run: &mut Run<'_>, sink: &mut Sink) -> Result<Stop, EngineError> {
@@ -261,9 +278,11 @@ impl Worker {
     /// Evaluates the chosen token with a draft behind it.
     fn step(&mut self, next: i32, room: usize, run: &mut Run<'_>) -> Result<Result<Draft, DecodeError>, EngineError> {
         let left = run.limit().saturating_sub(run.generated.len());
-        let draft = match &mut run.speculator {
-            Some(speculator) => speculator.propose(&self.costs, (room - 1).min(left)),
-            None => Draft::default(),
+        let forced = run.constraint.as_ref().and_then(Constraint::forced).and_then(|text| String::from_utf8(text).ok());
+        let draft = match (&mut run.speculator, forced) {
+            (None, _) => Draft::default(),
+            (Some(_), Some(text)) => self.costs.certain(self.words.tokens(&text, false), (room - 1).min(left)),
+            (Some(speculator), None) => speculator.propose(&self.costs, (room - 1).min(left)),
         };
         let mut tokens = vec![next];
         tokens.extend_from_slice(&draft.tokens);
@@ -320,7 +339,11 @@ impl Worker {
         if let Some(speculator) = &mut run.speculator {
             speculator.push(token);
         }
-        let text = run.pieces.push(&self.words.bytes(token));
+        let bytes = self.words.bytes(token);
+        if let Some(constraint) = &mut run.constraint {
+            constraint.push(&bytes);
+        }
+        let text = run.pieces.push(&bytes);
         run.tell(text, sink);
         if run.pieces.stopped() {
             return Some(Stop::Text);

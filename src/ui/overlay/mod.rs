@@ -2,6 +2,8 @@
 
 mod lists;
 mod models;
+mod review;
+mod running;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -106,6 +108,18 @@ pub(crate) fn draw(app: &App, view: &View, area: Rect, theme: &Theme, screen: &m
             lists::resume(app, resume, foot(area, 6), &mut canvas);
             Some(None)
         }
+        Overlay::Review(review) => {
+            review::draw(review, area, &mut canvas);
+            Some(None)
+        }
+        Overlay::Confirm(confirm) => {
+            running::confirm(app, confirm, area, &mut canvas);
+            Some(None)
+        }
+        Overlay::Running(running) => {
+            running::draw(running, area, &mut canvas);
+            Some(None)
+        }
     }
 }
 
@@ -129,12 +143,28 @@ fn draw_page(page: &Page, view: &View, area: Rect, canvas: &mut Canvas<'_>) {
     }
 }
 
-/// Where a movement leads in the page that is open.
-pub(crate) fn page_moved(page: &Page, view: &View, area: Rect, theme: &Theme, by: Move) -> usize {
-    let height = usize::from(area.height.saturating_sub(1));
-    let most = page_lines(page, view, area.width, theme).len().saturating_sub(height);
+/// Where a movement leads in what is open; `None` where there is nothing to scroll.
+pub(crate) fn moved(app: &App, view: &View, area: Rect, theme: &Theme, by: Move) -> Option<usize> {
+    let inner = usize::from(area.height.saturating_sub(1));
+    match app.overlay.as_ref()? {
+        Overlay::Page(page) => Some(scrolled(page.top, page_lines(page, view, area.width, theme).len(), inner, by)),
+        Overlay::Review(review) => {
+            let (top, rows, height) = review::place(review, area, theme);
+            Some(scrolled(top, rows, height, by))
+        }
+        Overlay::Running(running) => {
+            let (rows, height) = running::place(running, area);
+            Some(scrolled(running.top.unwrap_or(usize::MAX), rows, height, by))
+        }
+        _ => None,
+    }
+}
+
+/// The row at the top after a movement over `rows` rows of which `height` are seen.
+fn scrolled(top: usize, rows: usize, height: usize, by: Move) -> usize {
+    let most = rows.saturating_sub(height);
     let step = height.saturating_sub(2).max(1);
-    let shifted = |rows: i64| usize::try_from(page.top.min(most) as i64 + rows).unwrap_or(0).min(most);
+    let shifted = |rows: i64| usize::try_from(top.min(most) as i64 + rows).unwrap_or(0).min(most);
     match by {
         Move::Rows(rows) => shifted(rows.into()),
         Move::Pages(pages) => shifted(i64::from(pages) * step as i64),

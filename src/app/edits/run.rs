@@ -1,0 +1,86 @@
+//! Commands that the person has run: agreed to as they are shown, watched, ended with all they began, and their failure
+//! put to the model with the next question.
+
+use crate::app::msg::{Effect, Level, RunEnd, RunMsg};
+use crate::app::overlay::{Confirm, Overlay, Running};
+use crate::app::{App, Out};
+use crate::chat::tree::Attachment;
+use crate::edits::prompt;
+use crate::text::clean;
+
+/// Bytes of output that go with a question, whatever the context holds.
+const LONGEST: usize = 16 << 10;
+
+/// `/run CMD`; without one, the failure that waits is forgotten.
+pub(crate) fn run(app: &mut App, args: &str, _out: &mut Out) {
+    if args.is_empty() {
+        let text = match app.edits.failure.take() {
+            Some(_) => "the output will not go with your next message",
+            None => "write the command behind `/run`",
+        };
+        app.tell(Level::Info, text);
+        return;
+    }
+    app.confirm(args, false);
+}
+
+impl App {
+    /// Asks whether a command may run.
+    pub(crate) fn confirm(&mut self, command: &str, fix: bool) {
+        self.overlay = Some(Overlay::Confirm(Confirm { command: command.to_owned(), fix }));
+    }
+
+    /// Runs a command that the person agreed to.
+    pub(crate) fn start_run(&mut self, command: String, out: &mut Out) {
+        self.edits.runs += 1;
+        let run = self.edits.runs;
+        self.overlay = Some(Overlay::Running(Box::new(Running::new(run, &command, self.clock))));
+        out.push(Effect::Run(run, command));
+    }
+
+    /// Ends the command that runs; `false` if none does.
+    pub(crate) fn stop_run(&mut self, out: &mut Out) -> bool {
+        match &mut self.overlay {
+            Some(Overlay::Running(running)) if running.end.is_none() => {
+                running.stopping = true;
+                out.push(Effect::Kill(running.run));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn on_run(&mut self, told: RunMsg, out: &mut Out) {
+        let Some(Overlay::Running(running)) = &mut self.overlay else { return };
+        match told {
+            RunMsg::Output(run, text) if run == running.run => running.push(&text),
+            RunMsg::Ended(run, end) if run == running.run => {
+                running.finish(end, self.clock);
+                let ended = running.clone();
+                self.run_ended(&ended, out);
+            }
+            RunMsg::Output(..) | RunMsg::Ended(..) => {}
+        }
+    }
+
+    fn run_ended(&mut self, running: &Running, out: &mut Out) {
+        if running.stopping {
+            self.edits.fix = None;
+            return;
+        }
+        let passed = running.end == Some(RunEnd::Code(0));
+        let room = (self.model.n_ctx() as usize / 4 * 3).min(LONGEST);
+        let failure = (!passed).then(|| Attachment {
+            name: prompt::output_of(&running.command),
+            text: format!("$ {}\n{}[{}]\n", running.command, running.tail(room), running.outcome()),
+        });
+        if self.edits.fix.is_some() {
+            self.fix_ran(failure, out);
+        } else if let Some(failure) = failure {
+            self.edits.failure = Some(failure);
+            let command = clean::one_line(&running.command);
+            let text = format!("`{command}` failed: its output goes with your next message (`/run` alone forgets it)");
+            self.tell(Level::Warning, text);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Changes under review: each hunk is taken or left by a letter, and only Enter writes.
+
+use super::Overlay;
+use super::choose::ends;
+use crate::app::keys::Action;
+use crate::app::msg::{Effect, Level, Move};
+use crate::app::{App, Out};
+use crate::edits::propose::Proposed;
+use crate::edits::undo::Original;
+use crate::edits::{Change, Problem};
+
+/// Changes under review.
+#[derive(Clone, Debug)]
+pub struct Review {
+    /// Each has at least one hunk.
+    pub changes: Vec<Change>,
+    /// What does not apply.
+    pub problems: Vec<Problem>,
+    /// By change and hunk: taken, left, or not decided.
+    pub decided: Vec<Vec<Option<bool>>>,
+    /// The change and the hunk that a letter decides about.
+    pub at: (usize, usize),
+    /// The row at the top, if the person scrolled; else the hunk is.
+    pub top: Option<usize>,
+    /// It is a round of `/fix`: the command runs when it is written.
+    pub fix: bool,
+}
+
+impl Review {
+    pub(crate) fn new(proposed: Proposed, fix: bool) -> Self {
+        let decided = proposed.changes.iter().map(|change| vec![None; change.diff.hunks().len()]).collect();
+        Self { changes: proposed.changes, problems: proposed.problems, decided, at: (0, 0), top: None, fix }
+    }
+
+    /// The change that is looked at.
+    pub fn change(&self) -> Option<&Change> {
+        self.changes.get(self.at.0)
+    }
+
+    /// How many hunks are taken, left, not decided.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let count = |wanted: Option<bool>| self.decided.iter().flatten().filter(|one| **one == wanted).count();
+        (count(Some(true)), count(Some(false)), count(None))
+    }
+
+    fn places(&self) -> Vec<(usize, usize)> {
+        let hunks =
+            |(n, all): (usize, &Vec<Option<bool>>)| (0..all.len()).map(move |hunk| (n, hunk)).collect::<Vec<_>>();
+        self.decided.iter().enumerate().flat_map(hunks).collect()
+    }
+
+    /// To the next hunk or the one before, through all files.
+    pub(crate) fn step(&mut self, by: isize) {
+        let places = self.places();
+        let now = places.iter().position(|place| *place == self.at).unwrap_or(0);
+        if let Some(place) = now.checked_add_signed(by).and_then(|at| places.get(at)) {
+            self.at = *place;
+        }
+        self.top = None;
+    }
+
+    fn next_open(&self) -> Option<(usize, usize)> {
+        let open = |place: &&(usize, usize)| self.decided.get(place.0).and_then(|all| all.get(place.1)) == Some(&None);
+        let places = self.places();
+        let now = places.iter().position(|place| *place == self.at).unwrap_or(0);
+        let (before, after) = places.split_at(now);
+        after.iter().chain(before).find(open).copied()
+    }
+
+    /// Decides about the hunk and goes to the next one that is open.
+    pub(crate) fn decide(&mut self, taken: bool) {
+        if let Some(one) = self.decided.get_mut(self.at.0).and_then(|all| all.get_mut(self.at.1)) {
+            *one = Some(taken);
+        }
+        if let Some(next) = self.next_open() {
+            self.at = next;
+        }
+        self.top = None;
+    }
+
+    /// Takes everything that is not decided.
+    pub(crate) fn take_rest(&mut self) {
+        for one in self.decided.iter_mut().flatten().filter(|one| one.is_none()) {
+            *one = Some(true);
+        }
+        self.top = None;
+    }
+
+    /// The files with what was taken of them.
+    fn originals(&self) -> Vec<Original> {
+        let taken = |all: &Vec<Option<bool>>| all.iter().map(|one| *one == Some(true)).collect::<Vec<bool>>();
+        self.changes
+            .iter()
+            .zip(self.decided.iter().map(taken))
+            .filter(|(_, taken)| taken.contains(&true))
+            .map(|(change, taken)| Original {
+                name: change.name.clone(),
+                before: (!change.new).then(|| change.diff.old().to_owned()),
+                after: change.diff.apply(&taken),
+            })
+            .collect()
+    }
+}
+
+impl App {
+    pub(super) fn review_key(
+        &mut self,
+        mut review: Box<Review>,
+        action: Option<Action>,
+        typed: Option<char>,
+        out: &mut Out,
+    ) -> bool {
+        let typed = typed.filter(|_| action.is_none()).map(|c| c.to_ascii_lowercase());
+        let wanted = match (action.map(ends), typed) {
+            (Some(Action::Back), _) | (None, Some('q')) => {
+                self.given_up(&Overlay::Review(review));
+                return true;
+            }
+            (Some(Action::Send), _) => return self.write_review(review, out),
+            (None, Some('y')) => {
+                review.decide(true);
+                None
+            }
+            (None, Some('n')) => {
+                review.decide(false);
+                None
+            }
+            (None, Some('a')) => {
+                review.take_rest();
+                None
+            }
+            (Some(Action::Right | Action::Menu | Action::WordRight), _) => {
+                review.step(1);
+                None
+            }
+            (Some(Action::Left | Action::WordLeft), _) => {
+                review.step(-1);
+                None
+            }
+            (Some(Action::Up | Action::RowUp), _) | (None, Some('k')) => Some(Move::Rows(-1)),
+            (Some(Action::Down | Action::RowDown), _) | (None, Some('j')) => Some(Move::Rows(1)),
+            (Some(Action::PageUp), _) => Some(Move::Pages(-1)),
+            (Some(Action::PageDown), _) | (None, Some(' ')) => Some(Move::Pages(1)),
+            (Some(Action::Top), _) => Some(Move::Top),
+            (Some(Action::Bottom), _) => Some(Move::Bottom),
+            _ => None,
+        };
+        out.extend(wanted.map(Effect::Scroll));
+        self.overlay = Some(Overlay::Review(review));
+        true
+    }
+
+    /// Enter: writes what was taken once everything is decided.
+    fn write_review(&mut self, mut review: Box<Review>, out: &mut Out) -> bool {
+        if let Some(open) = review.next_open() {
+            let (_, _, left) = review.counts();
+            review.at = open;
+            review.top = None;
+            self.tell(Level::Info, format!("{left} to decide: y takes, n leaves, a takes all of them"));
+            self.overlay = Some(Overlay::Review(review));
+            return true;
+        }
+        let originals = review.originals();
+        if originals.is_empty() {
+            self.given_up(&Overlay::Review(review));
+        } else {
+            out.push(Effect::Write(originals));
+        }
+        true
+    }
+}

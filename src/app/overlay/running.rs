@@ -1,0 +1,160 @@
+//! A command: shown exactly before it may run, then what it writes, then how it ended.
+
+use std::collections::VecDeque;
+
+use super::Overlay;
+use super::choose::ends;
+use crate::app::keys::Action;
+use crate::app::msg::{Effect, Level, Move, RunEnd};
+use crate::app::{App, Out};
+use crate::text::clean;
+
+/// Lines kept of what a command writes.
+const LINES: usize = 5000;
+/// Characters of a line that are kept.
+const LONGEST: usize = 2000;
+
+/// A command that shall run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    /// It, to the letter.
+    pub command: String,
+    /// It is the beginning of `/fix`.
+    pub fix: bool,
+}
+
+/// A command that runs, or ran.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// Its number.
+    pub run: u64,
+    /// It, to the letter.
+    pub command: String,
+    /// What it wrote last, made harmless; the last line may go on.
+    pub lines: VecDeque<String>,
+    /// Lines before them that were let go.
+    pub dropped: usize,
+    /// How it ended.
+    pub end: Option<RunEnd>,
+    /// Milliseconds it took, as far as known.
+    pub took: u64,
+    /// The person ended it.
+    pub stopping: bool,
+    /// The row at the top, if the person scrolled; else the end is seen.
+    pub top: Option<usize>,
+    began: u64,
+}
+
+impl Running {
+    pub(crate) fn new(run: u64, command: &str, now: u64) -> Self {
+        Self {
+            run,
+            command: command.to_owned(),
+            lines: VecDeque::from([String::new()]),
+            dropped: 0,
+            end: None,
+            took: 0,
+            stopping: false,
+            top: None,
+            began: now,
+        }
+    }
+
+    /// More of what it writes.
+    pub(crate) fn push(&mut self, text: &str) {
+        for (n, part) in clean::pasted(text).split('\n').enumerate() {
+            if n > 0 {
+                self.lines.push_back(String::new());
+                if self.lines.len() > LINES {
+                    self.lines.pop_front();
+                    self.dropped += 1;
+                }
+            }
+            if let Some(line) = self.lines.back_mut() {
+                let room = LONGEST.saturating_sub(line.chars().count());
+                line.extend(part.chars().take(room));
+            }
+        }
+    }
+
+    pub(crate) fn finish(&mut self, end: RunEnd, now: u64) {
+        self.end = Some(end);
+        self.took = now.saturating_sub(self.began);
+        if self.lines.back().is_some_and(String::is_empty) && self.lines.len() > 1 {
+            self.lines.pop_back();
+        }
+    }
+
+    /// The last lines, in at most `room` bytes or so.
+    pub(crate) fn tail(&self, room: usize) -> String {
+        let mut bytes = 0;
+        let fits = |line: &&String| {
+            bytes += line.len() + 1;
+            bytes <= room
+        };
+        let mut lines: Vec<&String> = self.lines.iter().rev().take_while(fits).collect();
+        let cut = lines.len() < self.lines.len() || self.dropped > 0;
+        lines.reverse();
+        let text: String = lines.into_iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        if cut { format!("[…]\n{text}") } else { text }
+    }
+
+    /// How it ended, in a few words.
+    pub fn outcome(&self) -> String {
+        match &self.end {
+            None if self.stopping => "stopping".into(),
+            None => "running".into(),
+            Some(_) if self.stopping => "stopped".into(),
+            Some(RunEnd::Code(code)) => format!("exit code {code}"),
+            Some(RunEnd::Signal(signal)) => format!("ended by signal {signal}"),
+            Some(RunEnd::Failed(why)) => format!("it could not be started: {why}"),
+        }
+    }
+}
+
+impl App {
+    /// Only `y` agrees: Enter was pressed a moment ago.
+    pub(super) fn confirm_key(
+        &mut self,
+        confirm: Confirm,
+        action: Option<Action>,
+        typed: Option<char>,
+        out: &mut Out,
+    ) -> bool {
+        match (action, typed) {
+            (None, Some('y' | 'Y')) if confirm.fix => self.start_fix(confirm.command, out),
+            (None, Some('y' | 'Y')) => self.start_run(confirm.command, out),
+            (Some(Action::Back), _) | (None, Some('n' | 'N' | 'q' | 'Q')) => self.tell(Level::Info, "it was not run"),
+            _ => self.overlay = Some(Overlay::Confirm(confirm)),
+        }
+        true
+    }
+
+    pub(super) fn running_key(
+        &mut self,
+        running: Box<Running>,
+        action: Option<Action>,
+        typed: Option<char>,
+        out: &mut Out,
+    ) -> bool {
+        let over = running.end.is_some();
+        let wanted = match (action.map(ends), typed) {
+            (Some(Action::Back | Action::Send), _) | (None, Some('q' | 'Q')) if over => return true,
+            (Some(Action::Back), _) => {
+                self.overlay = Some(Overlay::Running(running));
+                self.stop_run(out);
+                return true;
+            }
+            (Some(Action::Up | Action::RowUp), _) | (None, Some('k')) => Some(Move::Rows(-1)),
+            (Some(Action::Down | Action::RowDown), _) | (None, Some('j')) => Some(Move::Rows(1)),
+            (Some(Action::PageUp), _) => Some(Move::Pages(-1)),
+            (Some(Action::PageDown), _) | (None, Some(' ')) => Some(Move::Pages(1)),
+            (Some(Action::Top), _) => Some(Move::Top),
+            (Some(Action::Bottom), _) => Some(Move::Bottom),
+            _ => None,
+        };
+        out.extend(wanted.map(Effect::Scroll));
+        self.overlay = Some(Overlay::Running(running));
+        true
+    }
+}

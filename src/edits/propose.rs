@@ -1,0 +1,291 @@
+//! From an answer to changes of files. What the files hold comes in through a function, so that this is pure.
+
+use super::diff::Diff;
+use super::place::{self, Piece};
+use super::{Change, Problem, blocks, lines};
+
+/// What shall become changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// An answer that may have search/replace blocks.
+    pub answer: String,
+    /// Its blocks of code, taken where it has no search/replace blocks.
+    pub pieces: Vec<Piece>,
+    /// The file that the person named for them.
+    pub name: Option<String>,
+    /// Names of the files that go with the conversation, the newest first.
+    pub attached: Vec<String>,
+}
+
+/// What an answer would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proposed {
+    /// The changes; each has at least one hunk.
+    pub changes: Vec<Change>,
+    /// What does not apply.
+    pub problems: Vec<Problem>,
+}
+
+/// A file as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its name inside the folder.
+    pub name: String,
+    /// Its text; `None` if there is no such file.
+    pub text: Option<String>,
+}
+
+/// How files are looked at: a name gives what is there, or why it must not be looked at.
+pub type Read<'a> = &'a dyn Fn(&str) -> Result<Found, String>;
+
+/// A file while blocks are put into it.
+struct Draft {
+    found: Found,
+    now: String,
+    /// What is to be searched and replaced in it: all at once, since each means what stood there before.
+    blocks: Vec<(String, blocks::Block)>,
+}
+
+struct Desk<'a> {
+    read: Read<'a>,
+    attached: &'a [String],
+    drafts: Vec<Draft>,
+    problems: Vec<Problem>,
+}
+
+/// What an answer would change, and what of it does not apply.
+pub fn propose(wanted: &Wanted, read: Read<'_>) -> Proposed {
+    let mut desk = Desk { read, attached: &wanted.attached, drafts: Vec::new(), problems: Vec::new() };
+    if blocks::has_blocks(&wanted.answer) {
+        desk.search_replace(wanted);
+    } else {
+        for (n, piece) in wanted.pieces.iter().enumerate() {
+            desk.piece(n, piece, wanted.name.as_deref());
+        }
+    }
+    let change = |draft: Draft| {
+        let diff = Diff::new(draft.found.text.as_deref().unwrap_or_default(), draft.now);
+        Change { name: draft.found.name, new: draft.found.text.is_none(), diff }
+    };
+    let changes = desk.drafts.into_iter().map(change).filter(|change| !change.diff.hunks().is_empty()).collect();
+    Proposed { changes, problems: desk.problems }
+}
+
+impl Desk<'_> {
+    /// The draft of a file; a name that several attached files end with is none of them.
+    fn draft(&mut self, name: &str) -> Result<usize, String> {
+        let mut found = (self.read)(name)?;
+        if found.text.is_none() {
+            let ends = |known: &&String| known.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'));
+            let mut near = self.attached.iter().filter(ends);
+            if let (Some(one), None) = (near.next(), near.next()) {
+                found = (self.read)(one)?;
+            }
+        }
+        if let Some(known) = self.drafts.iter().position(|draft| draft.found.name == found.name) {
+            return Ok(known);
+        }
+        let now = found.text.clone().unwrap_or_default();
+        self.drafts.push(Draft { found, now, blocks: Vec::new() });
+        Ok(self.drafts.len() - 1)
+    }
+
+    fn search_replace(&mut self, wanted: &Wanted) {
+        let known: Vec<&str> = self.attached.iter().map(String::as_str).collect();
+        let (found, problems) = blocks::parse(&wanted.answer, &known);
+        self.problems.extend(problems);
+        for (n, block) in found.into_iter().enumerate() {
+            let number = n + 1;
+            let name = wanted.name.clone().or_else(|| block.name.clone()).or_else(|| self.holder(&block));
+            let Some(name) = name else {
+                self.problems.push(Problem::new(
+                    format!("block {number}"),
+                    "it names no file, and no attached one has its lines",
+                ));
+                continue;
+            };
+            let what = format!("block {number} for {name}");
+            match self.draft(&name) {
+                Ok(at) => {
+                    let draft = &mut self.drafts[at];
+                    if draft.found.text.is_none() && !block.search.trim().is_empty() && draft.blocks.is_empty() {
+                        self.problems.push(Problem::new(what, "there is no such file"));
+                        continue;
+                    }
+                    draft.blocks.push((what, block));
+                }
+                Err(reason) => self.problems.push(Problem::new(what, reason)),
+            }
+        }
+        for draft in &mut self.drafts {
+            let all: Vec<&blocks::Block> = draft.blocks.iter().map(|(_, block)| block).collect();
+            let applied = blocks::apply(&draft.now, &all);
+            draft.now = applied.text;
+            let refused = applied.refused.into_iter();
+            self.problems.extend(refused.filter_map(|(n, reason)| Some(Problem::new(&draft.blocks.get(n)?.0, reason))));
+        }
+    }
+
+    /// The attached file that has a block's lines, if only one has.
+    fn holder(&self, block: &blocks::Block) -> Option<String> {
+        if let [only] = self.attached {
+            return Some(only.clone());
+        }
+        let fits = |name: &&String| {
+            let text = (self.read)(name).ok().and_then(|found| found.text);
+            text.is_some_and(|text| blocks::apply(&text, &[block]).refused.is_empty())
+        };
+        let mut holders = self.attached.iter().filter(fits);
+        holders.next().filter(|_| holders.next().is_none()).cloned()
+    }
+
+    fn piece(&mut self, n: usize, piece: &Piece, chosen: Option<&str>) {
+        let what = |name: &str| {
+            if name.is_empty() { format!("block {}", n + 1) } else { format!("block {} for {name}", n + 1) }
+        };
+        match self.place(piece, chosen) {
+            Err((name, reason)) => self.problems.push(Problem::new(what(&name), reason)),
+            Ok(name) => match self.draft(&name) {
+                Err(reason) => self.problems.push(Problem::new(what(&name), reason)),
+                Ok(at) => {
+                    let code = place::code(piece, &name);
+                    let draft = &mut self.drafts[at];
+                    let merged =
+                        if draft.now.is_empty() { Some(lines::fit("", code)) } else { place::merge(&draft.now, code) };
+                    match merged {
+                        Some(text) => draft.now = text,
+                        None => {
+                            let reason = "it has no line in common with the file that would say where it goes";
+                            self.problems.push(Problem::new(what(&name), reason));
+                        }
+                    }
+                }
+            },
+        }
+    }
+
+    /// The file that a block belongs to: chosen, named and there, resembled, named and new.
+    fn place(&self, piece: &Piece, chosen: Option<&str>) -> Result<String, (String, String)> {
+        if let Some(chosen) = chosen {
+            return Ok(chosen.to_owned());
+        }
+        let named = place::named(piece);
+        let attached =
+            |name: &str| self.attached.iter().any(|known| known == name || known.ends_with(&format!("/{name}")));
+        let mut outside = None;
+        for one in &named {
+            match (self.read)(&one.name) {
+                Ok(found) if found.text.is_some() || attached(&one.name) => return Ok(one.name.clone()),
+                Ok(_) => {}
+                // what leads outside is not quietly put elsewhere
+                Err(reason) if one.explicit && outside.is_none() => outside = Some((one.name.clone(), reason)),
+                Err(_) => {}
+            }
+        }
+        if let Some(refused) = outside {
+            return Err(refused);
+        }
+        let new = named.iter().find(|one| one.explicit);
+        if let Some(new) = new.filter(|_| !piece.text.trim().is_empty()) {
+            return Ok(new.name.clone());
+        }
+        let texts: Vec<(String, String)> =
+            self.attached.iter().filter_map(|name| Some((name.clone(), (self.read)(name).ok()?.text?))).collect();
+        match place::resembles(&piece.text, texts.iter().map(|(_, text)| text.as_str())) {
+            Some(at) => Ok(texts[at].0.clone()),
+            None => Err((
+                String::new(),
+                "it names no file and resembles none that was attached; `/apply N FILE` says where it goes".into(),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str) -> Result<Found, String> {
+        let text = match name {
+            "src/a.py" => Some("def add(a, b):\n    return a - b\n\n\ndef sub(a, b):\n    return a + b\n"),
+            "b.py" => Some("x = 1\n"),
+            name if name.starts_with("..") => return Err("it lies outside the opened folder".into()),
+            _ => None,
+        };
+        Ok(Found { name: name.into(), text: text.map(str::to_owned) })
+    }
+
+    fn wanted(answer: &str, pieces: &[(&str, &str, &str)]) -> Wanted {
+        let piece = |(info, before, text): &(&str, &str, &str)| Piece {
+            info: (*info).into(),
+            before: (*before).into(),
+            text: (*text).into(),
+        };
+        Wanted {
+            answer: answer.into(),
+            pieces: pieces.iter().map(piece).collect(),
+            name: None,
+            attached: vec!["src/a.py".into(), "b.py".into()],
+        }
+    }
+
+    fn texts(proposed: &Proposed) -> Vec<(&str, String)> {
+        proposed.changes.iter().map(|change| (change.name.as_str(), change.diff.proposed().to_owned())).collect()
+    }
+
+    #[test]
+    fn blocks_for_several_files_become_one_change_each() {
+        let answer = "src/a.py\n<<<<<<< SEARCH\n    return a - b\n=======\n    return a + b\n>>>>>>> REPLACE\n\n\
+                      <<<<<<< SEARCH\ndef sub(a, b):\n    return a + b\n=======\ndef sub(a, b):\n    return a - b\n>>>>>>> REPLACE\n\
+                      new.py\n<<<<<<< SEARCH\n=======\ny = 2\n>>>>>>> REPLACE\n";
+        let proposed = propose(&wanted(answer, &[]), &read);
+        assert_eq!(proposed.problems, []);
+        assert_eq!(
+            texts(&proposed),
+            [
+                ("src/a.py", "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n".into()),
+                ("new.py", "y = 2\n".into()),
+            ]
+        );
+        assert!(proposed.changes[1].new && !proposed.changes[0].new);
+    }
+
+    #[test]
+    fn what_does_not_apply_is_listed_and_the_rest_is_proposed() {
+        let answer = "b.py\n<<<<<<< SEARCH\nx = 2\n=======\nx = 3\n>>>>>>> REPLACE\n<<<<<<< SEARCH\nx = 1\n=======\nx = 4\n>>>>>>> REPLACE\n\
+                      ../out.py\n<<<<<<< SEARCH\n=======\nz\n>>>>>>> REPLACE\nnone.py\n<<<<<<< SEARCH\nq\n=======\nz\n>>>>>>> REPLACE\n";
+        let proposed = propose(&wanted(answer, &[]), &read);
+        assert_eq!(texts(&proposed), [("b.py", "x = 4\n".into())]);
+        let reasons: Vec<_> = proposed.problems.iter().map(|problem| problem.reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            ["it lies outside the opened folder", "there is no such file", "`x = 2` does not stand in the file"]
+        );
+    }
+
+    #[test]
+    fn a_block_goes_where_it_is_named_or_where_it_resembles() {
+        let code = "def add(a, b):\n    return a + b\n";
+        let fixed = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a + b\n";
+        for piece in [
+            ("py src/a.py", "", code),
+            ("py", "In `a.py`:", code),
+            ("py", "", code),
+            ("py", "", &format!("# src/a.py\n{code}")),
+        ] {
+            let proposed = propose(&wanted("", &[piece]), &read);
+            assert_eq!(texts(&proposed), [("src/a.py", fixed.to_owned())], "{piece:?}");
+        }
+        let proposed = propose(&wanted("", &[("py new/c.py", "", "y = 1\n")]), &read);
+        assert!(proposed.changes[0].new && proposed.changes[0].name == "new/c.py");
+        let proposed = propose(&wanted("", &[("py ../c.py", "", code)]), &read);
+        assert_eq!(
+            (proposed.changes.len(), proposed.problems[0].reason.as_str()),
+            (0, "it lies outside the opened folder")
+        );
+        let proposed = propose(&wanted("", &[("sh", "Run:", "cargo test\n")]), &read);
+        assert!(proposed.problems[0].reason.contains("/apply N FILE"));
+        let chosen = Wanted { name: Some("b.py".into()), ..wanted("", &[("", "", "x = 1\nz = 3\n")]) };
+        assert_eq!(texts(&propose(&chosen, &read)), [("b.py", "x = 1\nz = 3\n".into())]);
+    }
+}

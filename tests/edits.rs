@@ -1,0 +1,80 @@
+//! Answers that become edits, with real models: what is decoded under the constraint applies to the file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it cannot go on")]
+#![cfg(feature = "engine")]
+
+mod real;
+
+use std::path::PathBuf;
+
+use zord::chat::{Message, Role};
+use zord::edits::grammar::Constraint;
+use zord::edits::{blocks, prompt};
+use zord::engine::{ChatRequest, Sampling, Spec, Stats, Stop};
+
+const NAME: &str = "shapes.py";
+const TEXT: &str = "import math\n\n\ndef area(radius):\n    return math.pi * radius\n\n\ndef perimeter(radius):\n    return 2 * math.pi * radius\n\n\nif __name__ == \"__main__\":\n    print(area(2))\n    print(perimeter(2))\n";
+
+fn request(wish: &str, constrained: bool, sampling: Sampling) -> ChatRequest {
+    let content = format!("`{NAME}`:\n```py\n{TEXT}```\n\n{}", prompt::put(&prompt::request(wish)));
+    ChatRequest {
+        turns: vec![Message::new(Role::User, content)],
+        max_tokens: Some(160),
+        constraint: constrained.then(|| Constraint::new([(NAME, TEXT)])),
+        sampling,
+        ..ChatRequest::default()
+    }
+}
+
+fn ask(model: PathBuf, requests: Vec<ChatRequest>) -> Vec<(String, Stop, Stats)> {
+    let spec = zord::engine::LocalSpec { speculate: true, ..real::local(model, real::plan(2048)) };
+    let mut engine = real::Asked::start(Spec::Local(spec)).unwrap();
+    let answers = requests.into_iter().map(|request| engine.chat(request)).collect();
+    engine.stop();
+    answers
+}
+
+/// Whole blocks of an answer, all of which must fit the file.
+fn fitting(answer: &str) -> usize {
+    let (found, _) = blocks::parse(answer, &[NAME]);
+    let all: Vec<&blocks::Block> = found.iter().collect();
+    for (_, reason) in blocks::apply(TEXT, &all).refused {
+        assert_eq!(reason, "it changes nothing", "{answer}");
+    }
+    assert!(found.iter().all(|block| block.name.as_deref() == Some(NAME)), "{answer}");
+    found.len()
+}
+
+const WISHES: [&str; 3] =
+    ["The area must be pi times the radius squared.", "Rename `perimeter` to `circumference`.", "Add type hints."];
+
+#[test]
+fn what_a_small_model_writes_under_the_constraint_fits_the_file() {
+    let Some(model) = real::smollm2() else { return };
+    let warm =
+        Sampling { temperature: 0.9, top_k: 40, top_p: 0.95, repeat_penalty: 1.05, seed: 7, ..Sampling::default() };
+    let free = |top_k| Sampling { top_k, ..warm.clone() };
+    let requests = WISHES
+        .iter()
+        .flat_map(|wish| [Sampling::default(), warm.clone(), free(0)].map(|sampling| request(wish, true, sampling)))
+        .collect();
+    let answers = ask(model, requests);
+    let whole: usize = answers.iter().map(|(text, ..)| fitting(text)).sum();
+    for (text, stop, stats) in &answers {
+        eprintln!(
+            "--- {stop:?} drafted {} accepted {} of {}\n{text}",
+            stats.drafted_tokens, stats.accepted_tokens, stats.generated_tokens
+        );
+    }
+    assert!(whole >= 3, "{whole} whole blocks in {} answers", answers.len());
+}
+
+#[test]
+fn without_the_constraint_the_same_questions_are_only_read() {
+    let Some(model) = real::smollm2() else { return };
+    let answers = ask(model, WISHES.iter().map(|wish| request(wish, false, Sampling::default())).collect());
+    for (text, ..) in answers {
+        let (found, _) = blocks::parse(&text, &[NAME]);
+        let refused = blocks::apply(TEXT, &found.iter().collect::<Vec<_>>()).refused.len();
+        eprintln!("--- {} blocks, {refused} refused\n{text}", found.len());
+    }
+}
