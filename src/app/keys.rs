@@ -46,6 +46,8 @@ pub enum Action {
     CopyAnswer,
     BranchBefore,
     BranchAfter,
+    Editor,
+    OpenFile,
     Suspend,
     Redraw,
     Help,
@@ -136,6 +138,9 @@ pub const BINDINGS: &[Binding] = &[
     ctrl('y', Action::CopyAnswer, ""),
     alt(',', Action::BranchBefore, "Alt-, and Alt-.|the branch before, the branch after"),
     alt('.', Action::BranchAfter, ""),
+    alt('e', Action::Editor, "Alt-E, F2|to the editor and back"),
+    key(KeyCode::F(2), NONE, Action::Editor, ""),
+    alt('o', Action::OpenFile, "Alt-O|edit the file an answer named last, or choose one"),
     alt('h', Action::Help, "Alt-H, F1|help"),
     key(KeyCode::F(1), NONE, Action::Help, ""),
     ctrl('l', Action::Redraw, "Ctrl-L|draw the screen anew"),
@@ -184,6 +189,9 @@ impl App {
         if self.overlay.is_some() && self.overlay_key(action, typed(&event), out) {
             return;
         }
+        if self.pane == super::Pane::Editor && self.overlay.is_none() {
+            return self.editor_key(event, out);
+        }
         match action {
             Some(action) => self.act(action, out),
             None => {
@@ -230,6 +238,8 @@ impl App {
             Action::CopyAnswer => self.command("copy", "", out),
             Action::BranchBefore => self.walk_branches(-1, out),
             Action::BranchAfter => self.walk_branches(1, out),
+            Action::Editor => self.show_editor(out),
+            Action::OpenFile => self.open_named(out),
             Action::Help => self.command("help", "", out),
             Action::Suspend => out.push(Effect::Suspend),
             Action::Redraw => out.push(Effect::Redraw),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
 
+use super::editor::msg::{EditorEffect, EditorMsg, SuggestId, SuggestRequest};
 use crate::budget::Plan;
 use crate::chat::Message;
 use crate::chat::journal::{Entry, SessionId};
@@ -67,6 +68,17 @@ pub enum Msg {
     Files(FilesMsg),
     /// About models.
     Models(ModelsMsg),
+    /// About files in the editor.
+    Editor(EditorMsg),
+    /// Answers [`Effect::Suggest`], once or several times; late answers are dropped by their name.
+    Suggested {
+        /// The request.
+        id: SuggestId,
+        /// Texts to put at the cursor, the best first; what was given before need not be repeated.
+        alternatives: Vec<String>,
+        /// There are no more for this request.
+        done: bool,
+    },
     /// How much memory is in use.
     Memory(Gauge),
     /// Memory is short: give something back.
@@ -306,6 +318,12 @@ pub enum Effect {
     AddModel(PathBuf),
     /// Remember an input in the folder's history file.
     Remember(String),
+    /// Reads and writes of the editor.
+    Editor(EditorEffect),
+    /// Suggest what stands at the cursor; takes the place of the request before it. Answered by [`Msg::Suggested`].
+    Suggest(Box<SuggestRequest>),
+    /// The suggestion asked for last is not wanted any more.
+    CancelSuggest,
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
     /// Clear the screen and draw it anew.

@@ -10,14 +10,17 @@
 //! | `engine` | the engine in use, and the change to another |
 //! | `journal` | writing conversations, on a thread of its own |
 //! | `signals` | those that matter to someone who holds a terminal |
+//! | `editing`, `kept` | files for the editor; what was typed and not saved |
 //! | `files`, `history`, `clipboard` | what their names say |
 
 mod clipboard;
+mod editing;
 mod effects;
 mod engine;
 mod files;
 mod history;
 mod journal;
+mod kept;
 pub mod services;
 mod signals;
 pub mod start;
@@ -29,6 +32,7 @@ use futures_util::StreamExt;
 use signal_hook::consts::{SIGCONT, SIGTSTP};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
+use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Effect, Level, Msg, SessionMsg};
 use crate::app::{App, Settings, Setup};
 use crate::chat::journal::SessionId;
@@ -97,6 +101,8 @@ struct Desk {
     looked: Option<Instant>,
     pull: Option<crate::engine::Cancel>,
     history: std::path::PathBuf,
+    kept: kept::Place,
+    keeper: kept::Keeper,
     drawn: Option<Instant>,
     dirty: bool,
     quit: Option<ExitCode>,
@@ -151,6 +157,11 @@ impl Desk {
         let journal = Journal::start(writer, move |trouble| {
             let _ = tell.blocking_send(Told::Msg(Msg::Session(SessionMsg::Failed(trouble))));
         });
+        let kept = kept::Place::at(start.paths.data.join("unsaved"));
+        let tell = post.clone();
+        let keeper = kept::Keeper::start(kept.clone(), move |why| {
+            let _ = tell.blocking_send(notice(Level::Error, why));
+        });
         let view = View::new(Ability::from_env(|name| std::env::var(name).ok()), highlighter);
         Self {
             app,
@@ -166,6 +177,8 @@ impl Desk {
             looked: None,
             pull: None,
             history,
+            kept,
+            keeper,
             drawn: None,
             dirty: true,
             quit: None,
@@ -182,6 +195,7 @@ impl Desk {
         let wanted = self.app.begin();
         self.carry_out(wanted);
         self.open_or_offer();
+        self.open_file_or_tell();
         while self.quit.is_none() {
             let deadline = self.deadline();
             let keys = &mut self.keys;
@@ -284,7 +298,8 @@ impl Desk {
                 MouseEventKind::ScrollDown => self.tell(Msg::Wheel(3)),
                 _ => {}
             },
-            TerminalEvent::FocusGained | TerminalEvent::FocusLost => {}
+            TerminalEvent::FocusGained => self.tell(Msg::Editor(EditorMsg::Focus)),
+            TerminalEvent::FocusLost => {}
         }
     }
 
@@ -346,6 +361,19 @@ impl Desk {
         });
     }
 
+    /// The file that was asked for; without one, what is left of files in this folder.
+    fn open_file_or_tell(&mut self) {
+        if let Some((path, place)) = self.start.open.take() {
+            self.carry_out(vec![Effect::Editor(EditorEffect::Open { path, place })]);
+            return;
+        }
+        let (kept, folder) = (self.kept.clone(), self.start.folder.clone());
+        self.background(move || {
+            let names = kept.left_in(&folder);
+            (!names.is_empty()).then_some(Msg::Editor(EditorMsg::Left(names)))
+        });
+    }
+
     /// Does something that blocks, elsewhere; what it gives comes back as a message.
     fn background(&self, work: impl FnOnce() -> Option<Msg> + Send + 'static) {
         let post = self.post.clone();
@@ -358,7 +386,7 @@ impl Desk {
 
     /// The end: what runs is stopped, what was said is on disk, the terminal is given back.
     async fn close(self) {
-        let Self { mut app, journal, engine, screen, inbox, pull, .. } = self;
+        let Self { mut app, journal, engine, screen, inbox, pull, keeper, .. } = self;
         if let Some(pull) = pull {
             pull.cancel();
         }
@@ -367,12 +395,16 @@ impl Desk {
             match effect {
                 Effect::Journal(entry) => journal.write(entry),
                 Effect::Sync => journal.sync(),
+                Effect::Editor(EditorEffect::Keep { real, base, rope, changes }) => {
+                    keeper.keep(real, base, rope, changes);
+                }
                 _ => {}
             }
         }
         // senders must not wait for a reader that is gone
         drop(inbox);
         drop(screen);
+        keeper.finish(PATIENCE);
         journal.finish(PATIENCE);
         engine.stop().await;
     }

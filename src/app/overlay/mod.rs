@@ -3,11 +3,13 @@
 
 mod choose;
 mod models;
+mod open;
 mod popup;
 mod sessions;
 
 pub use choose::{Choose, Page, Pick, Row};
 pub use models::{Models, Progress};
+pub use open::Picker;
 pub use popup::{Files, Listing, Match, Palette};
 pub use sessions::{Found, Resume, Sessions};
 
@@ -33,6 +35,8 @@ pub enum Overlay {
     Sessions(Box<Sessions>),
     /// Models; also the first-start screen.
     Models(Models),
+    /// Files to open in the editor.
+    Open(Box<Picker>),
     /// A conversation that was cut off.
     Resume(Box<Resume>),
 }
@@ -43,6 +47,7 @@ impl Overlay {
         match self {
             Self::Sessions(sessions) => Some(&mut sessions.query),
             Self::Models(models) => models.path.as_mut(),
+            Self::Open(picker) => Some(&mut picker.query),
             Self::Palette(_) | Self::Files(_) | Self::Choose(_) | Self::Page(_) | Self::Resume(_) => None,
         }
     }
@@ -98,6 +103,7 @@ impl App {
             Some(Overlay::Page(page)) => self.page_key(page, action, typed, out),
             Some(Overlay::Sessions(sessions)) => self.sessions_key(sessions, action, typed, out),
             Some(Overlay::Models(models)) => self.models_key(models, action, typed, out),
+            Some(Overlay::Open(picker)) => self.picker_key(picker, action, typed, out),
             Some(Overlay::Resume(resume)) => self.resume_key(resume, action, typed, out),
         }
     }
