@@ -326,7 +326,9 @@ fn the_list_of_files_to_open() {
 #[test]
 fn chat_and_editor_side_by_side() {
     let mut app = with_file((120, 16), "a.rs", FILE);
-    exchange(&mut app, "ignored", "x");
+    editor::keys(&mut app, "<A-e>");
+    exchange(&mut app, "Why?", "Because.");
+    editor::keys(&mut app, "<A-e>");
     let (text, place) = screen(&app, &view());
     assert!(text.lines().all(|line| line.chars().nth(47) == Some('│')), "{text}");
     assert!(place.unwrap().x > 48);
