@@ -1,7 +1,7 @@
 //! The commands, in one table that the palette, the help and the tests read.
 
 use super::msg::Level;
-use super::{App, Out, command_chat as chat, command_program as program, edits};
+use super::{App, Out, command_chat as chat, command_editor as editor, command_program as program, edits};
 
 /// What a command does: it gets what stands behind its name.
 pub type Run = fn(&mut App, &str, &mut Out);
@@ -49,6 +49,8 @@ pub const COMMANDS: &[Command] = &[
     command("rewrite", "[N]", "write a message anew", chat::rewrite),
     command("branch", "[next|prev]", "walk between branches", chat::branch),
     command("copy", "[N|all]", "copy the answer, or block N", chat::copy),
+    command("open", "[PATH[:LINE]]", "edit a file", editor::open),
+    command("editor", "", "to the editor and back", editor::editor),
     command("attach", "FILE", "show it a file or a folder", chat::attach),
     command("model", "[NAME]", "choose the model, or get one", program::model),
     command("preset", "[NAME]", "how freely it chooses words", program::preset),
@@ -73,6 +75,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("q", "quit"),
     ("?", "help"),
     ("clear", "new"),
+    ("e", "open"),
 ];
 
 /// The presets, with what they are for.

@@ -2,6 +2,7 @@
 //! commands, which therefore cannot be out of date.
 
 use super::command::COMMANDS;
+use super::editor::keys::KEYS;
 use super::keys::BINDINGS;
 
 /// A page of help.
@@ -37,6 +38,12 @@ const GUIDES: &[Guide] = &[
         title: "Files",
         about: "showing code to the model",
         text: Text::File(include_str!("../../assets/guides/files.md")),
+    },
+    Guide {
+        name: "editor",
+        title: "Editor",
+        about: "changing files here",
+        text: Text::File(include_str!("../../assets/guides/editor.md")),
     },
     Guide {
         name: "conversations",
@@ -103,6 +110,10 @@ fn keys() -> String {
     let mut page =
         String::from("# Keys\n\nEverything has a command too: type `/`, or press Tab in an empty input.\n\n");
     for (names, about) in BINDINGS.iter().filter_map(|binding| binding.about.split_once('|')) {
+        page += &format!("- **{names}**: {about}\n");
+    }
+    page += "\n## In the editor\n\n";
+    for (names, about) in KEYS.iter().filter_map(|key| key.about.split_once('|')) {
         page += &format!("- **{names}**: {about}\n");
     }
     page

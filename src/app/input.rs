@@ -33,7 +33,7 @@ impl Composer {
 impl App {
     /// Cells that the input's text wraps at; one more column is kept for the cursor.
     pub fn input_width(&self) -> usize {
-        usize::from(self.size.0.saturating_sub(PROMPT + 1)).max(1)
+        usize::from(self.columns().0.saturating_sub(PROMPT + 1)).max(1)
     }
 
     /// Pasted text goes where typing goes; it opens no popup.

@@ -47,6 +47,8 @@ pub enum Action {
     Apply,
     BranchBefore,
     BranchAfter,
+    Editor,
+    OpenFile,
     Suspend,
     Redraw,
     Help,
@@ -138,6 +140,9 @@ pub const BINDINGS: &[Binding] = &[
     alt('a', Action::Apply, "Alt-A|put the code of the last answer into files"),
     alt(',', Action::BranchBefore, "Alt-, and Alt-.|the branch before, the branch after"),
     alt('.', Action::BranchAfter, ""),
+    alt('e', Action::Editor, "Alt-E, F2|to the editor and back"),
+    key(KeyCode::F(2), NONE, Action::Editor, ""),
+    alt('o', Action::OpenFile, "Alt-O|edit the file an answer named last, or choose one"),
     alt('h', Action::Help, "Alt-H, F1|help"),
     key(KeyCode::F(1), NONE, Action::Help, ""),
     ctrl('l', Action::Redraw, "Ctrl-L|draw the screen anew"),
@@ -186,6 +191,9 @@ impl App {
         if self.overlay.is_some() && self.overlay_key(action, typed(&event), out) {
             return;
         }
+        if self.pane == super::Pane::Editor && self.overlay.is_none() {
+            return self.editor_key(event, out);
+        }
         match action {
             Some(action) => self.act(action, out),
             None => {
@@ -233,6 +241,8 @@ impl App {
             Action::Apply => self.command("apply", "", out),
             Action::BranchBefore => self.walk_branches(-1, out),
             Action::BranchAfter => self.walk_branches(1, out),
+            Action::Editor => self.show_editor(out),
+            Action::OpenFile => self.open_named(out),
             Action::Help => self.command("help", "", out),
             Action::Suspend => out.push(Effect::Suspend),
             Action::Redraw => out.push(Effect::Redraw),

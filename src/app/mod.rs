@@ -14,9 +14,11 @@ pub mod branch;
 pub mod cache;
 pub mod command;
 mod command_chat;
+mod command_editor;
 mod command_program;
 pub mod compose;
 pub mod edits;
+pub mod editor;
 pub mod guides;
 pub mod input;
 pub mod keys;
@@ -36,6 +38,7 @@ use blocks::BlockIndex;
 use cache::Cache;
 use compose::Outgoing;
 use edits::Edits;
+use editor::Editor;
 use input::Composer;
 use model::Model;
 use msg::{Effect, FilesMsg, Gauge, Level, Msg, Scroll, Scrolled};
@@ -44,6 +47,16 @@ use overlay::{Listing, Overlay};
 
 /// What effects are collected in.
 pub type Out = Vec<Effect>;
+
+/// What has the keyboard, and on a narrow screen is seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pane {
+    /// The conversation.
+    #[default]
+    Chat,
+    /// The files.
+    Editor,
+}
 
 /// What a person can set while talking.
 #[derive(Clone, Debug)]
@@ -126,7 +139,11 @@ pub struct App {
     pub scroll: Scroll,
     /// Something was written below what is seen.
     pub unread: bool,
-    /// What lies over the chat.
+    /// Which pane has the keyboard.
+    pub pane: Pane,
+    /// The files being edited.
+    pub editor: Editor,
+    /// What lies over the pane.
     pub overlay: Option<Overlay>,
     /// What the person is told.
     pub notices: Notices,
@@ -167,6 +184,8 @@ impl App {
             composer: Composer::new(History::new(setup.history)),
             scroll: Scroll::Follow,
             unread: false,
+            pane: Pane::Chat,
+            editor: Editor::default(),
             overlay: None,
             notices: Notices::default(),
             settings: setup.settings,
@@ -210,11 +229,21 @@ impl App {
                 self.clock = now;
                 self.flush_if_due(&mut out);
                 self.save_cache_if_due(&mut out);
+                self.editor_time(&mut out);
             }
             Msg::Key(key) => self.on_key(key, &mut out),
+            Msg::Paste(text) if self.pane == Pane::Editor && self.overlay.is_none() => {
+                self.paste_into_file(&text, &mut out);
+            }
             Msg::Paste(text) => self.on_paste(&text),
+            Msg::Wheel(rows) if self.pane == Pane::Editor && self.overlay.is_none() => self.scroll_text(rows),
             Msg::Wheel(rows) => out.push(Effect::Scroll(msg::Move::Rows(rows))),
-            Msg::Resize(columns, rows) => self.size = (columns, rows),
+            Msg::Resize(columns, rows) => {
+                self.size = (columns, rows);
+                self.follow_cursor();
+            }
+            Msg::Editor(told) => self.on_editor(told, &mut out),
+            Msg::Suggested { id, alternatives, done } => self.on_suggested(id, alternatives, done),
             Msg::Engine(event) => self.on_engine(event, &mut out),
             Msg::EngineGone => self.on_engine_gone(&mut out),
             Msg::Loading { name, plan } => self.model.loading(name, plan),
@@ -240,10 +269,11 @@ impl App {
     /// When [`Msg::Now`] must come even if nothing else does (milliseconds since 1970); `None` while there is nothing to
     /// wait for.
     pub fn wakes_at(&self) -> Option<u64> {
-        match &self.answer {
+        let chat = match &self.answer {
             Some(answer) => Some(answer.wakes_at(self.clock)),
             None => self.cache.wakes_at(),
-        }
+        };
+        chat.into_iter().chain(self.editor.wakes_at()).min()
     }
 
     /// Writes an entry into the conversation and the journal. An entry that the conversation refuses is told and kept
@@ -291,6 +321,7 @@ impl App {
         let mut out = Vec::new();
         self.clock = now;
         self.flush(&mut out);
+        self.keep_all(&mut out);
         out
     }
 
@@ -298,6 +329,9 @@ impl App {
     pub(crate) fn leave(&mut self, out: &mut Out) {
         if self.leaving {
             out.push(Effect::Quit);
+            return;
+        }
+        if self.asks_before_leaving() {
             return;
         }
         self.leaving = true;

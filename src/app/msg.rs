@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
 
+use super::editor::msg::{EditorEffect, EditorMsg, SuggestId, SuggestRequest};
 use crate::budget::Plan;
 use crate::budget::watch::Action;
 use crate::chat::Message;
@@ -75,6 +76,17 @@ pub enum Msg {
     Edits(EditsMsg),
     /// About a command that runs.
     Run(RunMsg),
+    /// About files in the editor.
+    Editor(EditorMsg),
+    /// Answers [`Effect::Suggest`], once or several times; late answers are dropped by their name.
+    Suggested {
+        /// The request.
+        id: SuggestId,
+        /// Texts to put at the cursor, the best first; what was given before need not be repeated.
+        alternatives: Vec<String>,
+        /// There are no more for this request.
+        done: bool,
+    },
     /// How much memory is in use.
     Memory(Gauge),
     /// Memory is short, or no longer: what to do about it, in the order decided.
@@ -369,6 +381,12 @@ pub enum Effect {
     Kill(u64),
     /// Remember an input in the folder's history file.
     Remember(String),
+    /// Reads and writes of the editor.
+    Editor(EditorEffect),
+    /// Suggest what stands at the cursor; takes the place of the request before it. Answered by [`Msg::Suggested`].
+    Suggest(Box<SuggestRequest>),
+    /// The suggestion asked for last is not wanted any more.
+    CancelSuggest,
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
     /// Clear the screen and draw it anew.

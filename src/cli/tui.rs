@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{EngineOptions, Scene, prepare};
+use crate::app::editor::files::path_and_place;
+use crate::app::editor::msg::Place;
 use crate::app::look::Choice;
-use crate::app::mentions;
 use crate::app::msg::Load;
 use crate::budget::watch::Marker;
 use crate::config::Thinking;
@@ -14,38 +15,38 @@ use crate::error::{ExitCode, Report};
 use crate::run::start::{Prepare, Prepared, Start};
 
 pub(super) fn run(scene: Scene, path: Option<PathBuf>) -> Result<ExitCode, Report> {
-    let (folder, input) = place(path.as_deref())?;
+    let (folder, open) = place(path.as_deref())?;
     // without a place for markers an unclean end goes unnoticed, and that is all
     let (marker, unclean) = Marker::set(&scene.paths.cache.join("running"))
         .map_or((None, false), |(marker, unclean)| (Some(marker), unclean));
-    let outcome = start(scene, folder, input, unclean);
+    let outcome = start(scene, folder, open, unclean);
     if let Some(marker) = marker {
         marker.clear();
     }
     outcome
 }
 
-/// The folder to open, and what to begin the input with.
-fn place(path: Option<&Path>) -> Result<(PathBuf, String), Report> {
+/// A file to open, and where.
+type File = (PathBuf, Option<Place>);
+
+/// The folder to open, and the file to begin with.
+fn place(path: Option<&Path>) -> Result<(PathBuf, Option<File>), Report> {
     let here =
         std::env::current_dir().map_err(|error| Report::failed(format!("there is no current folder: {error}")))?;
-    let Some(path) = path else { return Ok((here, String::new())) };
+    let Some(path) = path else { return Ok((here, None)) };
     if path.is_dir() {
-        return Ok((here.join(path), String::new()));
+        return Ok((here.join(path), None));
     }
-    let text = path.to_string_lossy();
-    let file = match text.rsplit_once(':') {
-        Some((file, line)) if !path.exists() && line.parse::<u32>().is_ok() => PathBuf::from(file),
-        _ => path.to_owned(),
-    };
+    let (file, place) = if path.exists() { (path.to_owned(), None) } else { path_and_place(&path.to_string_lossy()) };
     if !file.is_file() {
-        return Err(Report::failed(format!("`{}` is not there", path.display()))
-            .hint("`zord` takes a folder or a file; to ask something right away use `zord chat`"));
+        return Err(Report::failed(format!("`{}` is not there", path.display())).hint(
+            "`zord` takes a folder or a file; `/open NAME` begins a new file, `zord chat` asks something right away",
+        ));
     }
-    Ok((here, mentions::written(&file.to_string_lossy())))
+    Ok((here, Some((file, place))))
 }
 
-fn start(scene: Scene, folder: PathBuf, input: String, unclean: bool) -> Result<ExitCode, Report> {
+fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool) -> Result<ExitCode, Report> {
     let Scene { paths, config, engine: options } = scene;
     let remote = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()));
     let model = remote.or_else(|| prepare::chosen(&options, &config, &paths));
@@ -90,7 +91,8 @@ fn start(scene: Scene, folder: PathBuf, input: String, unclean: bool) -> Result<
         resume: None,
         unclean,
         notices,
-        input,
+        input: String::new(),
+        open,
         preset: chat.preset,
         overflow,
         theme,
@@ -116,13 +118,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_becomes_a_mention_and_a_missing_one_an_error() {
+    fn a_file_is_opened_at_its_line_and_a_missing_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.rs");
         std::fs::write(&file, "").unwrap();
         let with_line = format!("{}:12", file.display());
-        assert_eq!(place(Some(Path::new(&with_line))).unwrap().1, format!("@{} ", file.display()));
-        assert_eq!(place(Some(folder.path())).unwrap(), (folder.path().to_owned(), String::new()));
+        let at = Place { line: 12, column: 1 };
+        assert_eq!(place(Some(Path::new(&with_line))).unwrap().1, Some((file, Some(at))));
+        assert_eq!(place(Some(folder.path())).unwrap(), (folder.path().to_owned(), None));
         assert!(place(Some(&folder.path().join("b.rs"))).is_err());
     }
 }

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Desk, Told, clipboard, edits, files, history, notice, now_ms, services};
+use super::{Desk, Told, clipboard, editing, edits, files, history, notice, now_ms, services};
+use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
 use crate::chat::journal::SessionId;
 use crate::edits::grammar::Constraint;
@@ -95,6 +96,9 @@ impl Desk {
                     // an unwritable history is not worth a word
                     self.background(move || history::append(&file, &text).err().and(None));
                 }
+                Effect::Editor(wanted) => self.edit(wanted),
+                // nobody answers: the editor was not told that suggestions are to be had
+                Effect::Suggest(_) | Effect::CancelSuggest => {}
                 Effect::Mouse(ours) => self.screen.mouse(ours),
                 Effect::Redraw => self.screen.redraw(),
                 Effect::Suspend => self.suspend(),
@@ -153,6 +157,32 @@ impl Desk {
             };
             let _ = post.blocking_send(told);
         });
+    }
+
+    fn edit(&mut self, wanted: EditorEffect) {
+        let (folder, kept) = (self.start.folder.clone(), self.kept.clone());
+        match wanted {
+            EditorEffect::Open { path, place } => {
+                self.background(move || Some(Msg::Editor(editing::open(&folder, &kept, &path, place))));
+            }
+            EditorEffect::OpenNamed(names) => {
+                self.background(move || Some(Msg::Editor(editing::open_named(&folder, &kept, names))));
+            }
+            EditorEffect::Save { id, path, rope, bom, state, expected, force } => {
+                let saving = editing::Saving { id, path, rope, bom, state, expected, force };
+                self.background(move || Some(Msg::Editor(editing::save(&saving))));
+            }
+            EditorEffect::Check(known) => {
+                for (id, path, stamp) in known {
+                    self.background(move || {
+                        editing::compare(&path, &stamp).map(|disk| Msg::Editor(EditorMsg::Disk { id, disk }))
+                    });
+                }
+            }
+            EditorEffect::Keep { real, base, rope, changes } => self.keeper.keep(real, base, rope, changes),
+            EditorEffect::Forget(real) => self.keeper.forget(real),
+            EditorEffect::SetAside(real) => self.keeper.set_aside(real),
+        }
     }
 
     fn copy(&mut self, text: String, what: String) {

@@ -115,7 +115,7 @@ fn below(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// A path as the model and the person read it: relative where it is inside the folder.
-fn shown(folder: &Path, path: &Path) -> String {
+pub(super) fn shown(folder: &Path, path: &Path) -> String {
     clean::one_line(&path.strip_prefix(folder).unwrap_or(path).display().to_string())
 }
 
@@ -184,7 +184,7 @@ fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Without `.` and `..`, as far as that can be done without asking the disk.
-fn tidy(path: &Path) -> PathBuf {
+pub(super) fn tidy(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

@@ -12,16 +12,19 @@
 //! | `command` | commands that the person has run |
 //! | `journal` | writing conversations, on a thread of its own |
 //! | `signals` | those that matter to someone who holds a terminal |
+//! | `editing`, `kept` | files for the editor; what was typed and not saved |
 //! | `files`, `history`, `clipboard` | what their names say |
 
 mod clipboard;
 mod command;
 mod edits;
+mod editing;
 mod effects;
 mod engine;
 mod files;
 mod history;
 mod journal;
+mod kept;
 pub mod services;
 mod signals;
 pub mod start;
@@ -33,6 +36,7 @@ use futures_util::StreamExt;
 use signal_hook::consts::{SIGCONT, SIGTSTP};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
+use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Effect, Level, Msg, SessionMsg};
 use crate::app::{App, Settings, Setup};
 use crate::chat::journal::SessionId;
@@ -102,6 +106,8 @@ struct Desk {
     pull: Option<crate::engine::Cancel>,
     command: Option<command::Handle>,
     history: std::path::PathBuf,
+    kept: kept::Place,
+    keeper: kept::Keeper,
     drawn: Option<Instant>,
     dirty: bool,
     quit: Option<ExitCode>,
@@ -157,6 +163,11 @@ impl Desk {
         let journal = Journal::start(writer, move |trouble| {
             let _ = tell.blocking_send(Told::Msg(Msg::Session(SessionMsg::Failed(trouble))));
         });
+        let kept = kept::Place::at(start.paths.data.join("unsaved"));
+        let tell = post.clone();
+        let keeper = kept::Keeper::start(kept.clone(), move |why| {
+            let _ = tell.blocking_send(notice(Level::Error, why));
+        });
         let view = View::new(Ability::from_env(|name| std::env::var(name).ok()), highlighter);
         Self {
             app,
@@ -173,6 +184,8 @@ impl Desk {
             pull: None,
             command: None,
             history,
+            kept,
+            keeper,
             drawn: None,
             dirty: true,
             quit: None,
@@ -189,6 +202,7 @@ impl Desk {
         let wanted = self.app.begin();
         self.carry_out(wanted);
         self.open_or_offer();
+        self.open_file_or_tell();
         while self.quit.is_none() {
             let deadline = self.deadline();
             let keys = &mut self.keys;
@@ -292,7 +306,8 @@ impl Desk {
                 MouseEventKind::ScrollDown => self.tell(Msg::Wheel(3)),
                 _ => {}
             },
-            TerminalEvent::FocusGained | TerminalEvent::FocusLost => {}
+            TerminalEvent::FocusGained => self.tell(Msg::Editor(EditorMsg::Focus)),
+            TerminalEvent::FocusLost => {}
         }
     }
 
@@ -355,6 +370,19 @@ impl Desk {
         });
     }
 
+    /// The file that was asked for; without one, what is left of files in this folder.
+    fn open_file_or_tell(&mut self) {
+        if let Some((path, place)) = self.start.open.take() {
+            self.carry_out(vec![Effect::Editor(EditorEffect::Open { path, place })]);
+            return;
+        }
+        let (kept, folder) = (self.kept.clone(), self.start.folder.clone());
+        self.background(move || {
+            let names = kept.left_in(&folder);
+            (!names.is_empty()).then_some(Msg::Editor(EditorMsg::Left(names)))
+        });
+    }
+
     /// Does something that blocks, elsewhere; what it gives comes back as a message.
     fn background(&self, work: impl FnOnce() -> Option<Msg> + Send + 'static) {
         let post = self.post.clone();
@@ -367,7 +395,7 @@ impl Desk {
 
     /// The end: what runs is stopped, what was said is on disk, the terminal is given back.
     async fn close(self) {
-        let Self { mut app, journal, engine, screen, inbox, pull, command, .. } = self;
+        let Self { mut app, journal, engine, screen, inbox, pull, command, keeper, .. } = self;
         // nobody could end it any more
         if let Some(command) = command {
             command.kill();
@@ -380,12 +408,16 @@ impl Desk {
             match effect {
                 Effect::Journal(entry) => journal.write(entry),
                 Effect::Sync => journal.sync(),
+                Effect::Editor(EditorEffect::Keep { real, base, rope, changes }) => {
+                    keeper.keep(real, base, rope, changes);
+                }
                 _ => {}
             }
         }
         // senders must not wait for a reader that is gone
         drop(inbox);
         drop(screen);
+        keeper.finish(PATIENCE);
         journal.finish(PATIENCE);
         engine.stop().await;
     }

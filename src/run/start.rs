@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::app::editor::msg::Place;
 use crate::app::look::Choice;
 use crate::app::msg::Load;
 use crate::budget::Plan;
@@ -39,6 +40,8 @@ pub struct Start {
     pub model: Option<String>,
     /// The session to open; `None` for a new one.
     pub resume: Option<SessionId>,
+    /// The file to open, relative to the folder or not, and where.
+    pub open: Option<(PathBuf, Option<Place>)>,
     /// The last run ended uncleanly: the newest conversation is offered.
     pub unclean: bool,
     /// Told on the first screen, a line each.

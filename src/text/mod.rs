@@ -1,7 +1,27 @@
-//! What is edited: [`buffer`] holds a text and a cursor, [`wrap`] tells where its rows break, [`history`] remembers what
-//! was sent, [`clean`] makes foreign text harmless. Pure: no file, no terminal.
+//! What is edited. Pure: no file, no terminal.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | [`buffer`] | one small text and a cursor: the input, the search fields |
+//! | [`document`] | a file: a rope with a selection, edits that can be undone, what is remembered of its bytes |
+//! | [`change`], [`undo`] | an edit as a value with an inverse; the edits that were made |
+//! | [`graphemes`], [`rows`] | what the cursor steps over; where long lines break on the screen |
+//! | [`search`], [`brackets`] | finding a text; finding the other bracket |
+//! | [`language`], [`indent`] | what is known of a file by its name; leading blanks and comments |
+//! | [`wrap`] | where the rows of a small text break |
+//! | [`history`] | what was sent |
+//! | [`clean`] | foreign text made harmless |
 
+pub mod brackets;
 pub mod buffer;
+pub mod change;
 pub mod clean;
+pub mod document;
+pub mod graphemes;
 pub mod history;
+pub mod indent;
+pub mod language;
+pub mod rows;
+pub mod search;
+pub mod undo;
 pub mod wrap;

@@ -6,6 +6,7 @@
 
 mod grammar;
 mod languages;
+pub(crate) mod sheet;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -223,18 +224,20 @@ impl Highlighter {
         if text.len() > LARGEST_BLOCK {
             return Vec::new();
         }
-        let mut state = lock(&shared.state);
-        let (grammar, tasks) = match &state.thread {
-            Thread::Ready(grammar, tasks) => (Arc::clone(grammar), tasks.clone()),
-            Thread::Reading => return Vec::new(),
-            Thread::Asleep => {
-                state.thread = Thread::Reading;
-                drop(state);
-                start(shared);
-                return Vec::new();
-            }
-        };
-        state.lines(&grammar, &tasks, language, text)
+        let Some((grammar, tasks)) = ready(shared) else { return Vec::new() };
+        lock(&shared.state).lines(&grammar, &tasks, language, text)
+    }
+
+    /// The grammars, once they are read; asking begins that.
+    fn grammar(&self) -> Option<Arc<Grammar>> {
+        self.shared.as_ref().and_then(ready).map(|(grammar, _)| grammar)
+    }
+
+    /// There is more to draw.
+    fn wake(&self) {
+        if let Some(shared) = &self.shared {
+            (shared.wake)();
+        }
     }
 }
 
@@ -293,6 +296,21 @@ impl State {
 /// A panic elsewhere leaves what was known; it is only colours.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The grammars and the way to the thread; starts it when it is asked for the first time.
+fn ready(shared: &Arc<Shared>) -> Option<(Arc<Grammar>, Sender<Task>)> {
+    let mut state = lock(&shared.state);
+    match &state.thread {
+        Thread::Ready(grammar, tasks) => Some((Arc::clone(grammar), tasks.clone())),
+        Thread::Reading => None,
+        Thread::Asleep => {
+            state.thread = Thread::Reading;
+            drop(state);
+            start(shared);
+            None
+        }
+    }
 }
 
 fn start(shared: &Arc<Shared>) {

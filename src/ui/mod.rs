@@ -2,6 +2,7 @@
 
 mod areas;
 pub mod bench;
+mod editor;
 pub mod highlight;
 mod input;
 pub mod markdown;
@@ -23,9 +24,9 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use crate::app::App;
 use crate::app::model::State;
 use crate::app::msg::{Level, Move, Scrolled};
+use crate::app::{App, Pane};
 use areas::Areas;
 use highlight::Highlighter;
 use theme::{Ability, Theme};
@@ -35,6 +36,7 @@ pub struct View {
     ability: Ability,
     highlighter: Highlighter,
     cache: RefCell<pane::Cache>,
+    sheets: RefCell<highlight::sheet::Sheets>,
 }
 
 impl std::fmt::Debug for View {
@@ -46,7 +48,7 @@ impl std::fmt::Debug for View {
 impl View {
     /// For a terminal of this ability.
     pub fn new(ability: Ability, highlighter: Highlighter) -> Self {
-        Self { ability, highlighter, cache: pane::cache() }
+        Self { ability, highlighter, cache: pane::cache(), sheets: RefCell::default() }
     }
 
     fn theme(&self, app: &App) -> Theme {
@@ -67,30 +69,50 @@ impl View {
             return None;
         }
         let theme = self.theme(app);
+        let (chat, editor) = app.columns();
+        let chat = Rect { width: chat.min(area.width), ..area };
+        let editor = Rect { x: area.right().saturating_sub(editor), width: editor, ..area }.intersection(area);
+        if app.is_split() {
+            let between = Rect { x: chat.right(), width: 1, ..area }.intersection(area);
+            for y in between.top()..between.bottom() {
+                Line::styled("│", theme.border).render(Rect { y, height: 1, ..between }, screen);
+            }
+        }
+        let in_file = editor::draw(app, self, editor, &theme, screen);
+        if chat.is_empty() {
+            return overlay::draw(app, self, editor, &theme, screen).unwrap_or(in_file);
+        }
+        let in_chat = self.draw_chat(app, chat, &theme, screen);
+        if app.pane == Pane::Editor && app.overlay.is_none() { in_file } else { in_chat }
+    }
+
+    fn draw_chat(&self, app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) -> Option<Position> {
         let areas = Areas::new(app, area);
-        let rows = pane::Rows::new(app, self, &theme, areas.chat.width);
+        let rows = pane::Rows::new(app, self, theme, areas.chat.width);
         if app.path.is_empty() {
-            greeting(app, areas.chat, &theme, screen);
+            greeting(app, areas.chat, theme, screen);
         } else if rows.draw(areas.chat, screen) {
-            below(app, areas.chat, &theme, screen);
+            below(app, areas.chat, theme, screen);
         }
-        notices(app, areas.notices, &theme, screen);
-        waiting(app, areas.waiting, &theme, screen);
+        notices(app, areas.notices, theme, screen);
+        waiting(app, areas.waiting, theme, screen);
         if !areas.rule.is_empty() {
-            input::rule(app, areas.rule, &theme, screen);
+            input::rule(app, areas.rule, theme, screen);
         }
-        let cursor = input::input(app, areas.input, &theme, screen);
+        let cursor = input::input(app, areas.input, theme, screen);
         if !areas.status.is_empty() {
-            status::status(app, areas.status, &theme, screen);
+            status::status(app, areas.status, theme, screen);
         }
-        overlay::draw(app, self, areas.chat, &theme, screen).unwrap_or(cursor)
+        overlay::draw(app, self, areas.chat, theme, screen).unwrap_or(cursor)
     }
 
     /// Where a movement leads: in the page that is open, else in the chat.
     pub fn moved(&self, app: &App, by: Move) -> Scrolled {
-        let area = Rect { x: 0, y: 0, width: app.size.0, height: app.size.1 };
+        let (chat, editor) = app.columns();
+        let width = if chat == 0 { editor } else { chat };
+        let area = Rect { x: 0, y: 0, width, height: app.size.1 };
         let theme = self.theme(app);
-        let areas = Areas::new(app, area);
+        let areas = if chat == 0 { Areas { chat: area, ..Areas::default() } } else { Areas::new(app, area) };
         if let Some(top) = overlay::moved(app, self, areas.chat, &theme, by) {
             return Scrolled::Page(top);
         }

@@ -9,11 +9,14 @@ use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Position;
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::View;
 use super::highlight::Highlighter;
 use super::theme::{Ability, Depth, Ground};
 use crate::app::App;
+use crate::app::editor::msg::{EditorEffect, EditorMsg, Opened, Place};
+use crate::app::editor::tests as editor;
 use crate::app::msg::*;
 use crate::app::tests::*;
 use crate::engine::{Event, Stop};
@@ -330,6 +333,168 @@ fn scrolling_up_and_down_comes_back_to_the_end() {
     assert_eq!(screen(&app, &view).0, end);
 }
 
+/// A file with what is hard to draw.
+const FILE: &str = "fn main() {\n\tlet 和 = \"é 👩\u{200d}💻\"; // a comment that is too long for the row of a phone and wraps\n    \
+                    if a[0] {\n        go(\u{1b}[31m\u{202e}x);\n    }\n}\n";
+
+fn with_file(size: (u16, u16), name: &str, text: &str) -> App {
+    let mut app = with_gauge(size);
+    editor::tell(&mut app, EditorMsg::Suggests(true));
+    editor::tell(&mut app, EditorMsg::Opened(Box::new(editor::opened(name, text))));
+    app
+}
+
+#[test]
+fn a_file_with_a_suggestion() {
+    check("editor", |size| {
+        let mut app = with_file(size, "src/deep/er/main.rs", FILE);
+        let request = editor::keys(&mut app, "<Down><Down><End>x<A-\\>");
+        let id = request.iter().find_map(|effect| match effect {
+            Effect::Suggest(request) => Some(request.id),
+            _ => None,
+        });
+        let alternatives = vec![" && b {\n        stop();\n    }".to_owned(), "y".to_owned()];
+        app.update(Msg::Suggested { id: id.unwrap(), alternatives, done: true });
+        app
+    });
+}
+
+#[test]
+fn finding_in_the_second_of_two_files() {
+    check("find", |size| {
+        let mut app = with_file(size, "a.rs", "");
+        editor::keys(&mut app, "x");
+        editor::tell(&mut app, EditorMsg::Opened(Box::new(editor::opened("notes.txt", "one two\r\nTwo three\r\n"))));
+        editor::keys(&mut app, "<A-r>two<Tab>2");
+        app
+    });
+}
+
+#[test]
+fn a_question_and_a_mark() {
+    check("question", |size| {
+        let mut app = with_file(size, "a.rs", FILE);
+        editor::keys(&mut app, "<A-m><Down><A-c>x<A-w>");
+        app
+    });
+}
+
+#[test]
+fn the_list_of_files_to_open() {
+    check("open", |size| {
+        let mut app = with_file(size, "a.rs", FILE);
+        editor::keys(&mut app, "<A-o>ma");
+        let names = Arc::new(["src/main.rs", "b\u{1b}[31m/ma"].map(String::from).to_vec());
+        app.update(Msg::Files(FilesMsg::Listed { names, more: false }));
+        app
+    });
+}
+
+#[test]
+fn chat_and_editor_side_by_side() {
+    let mut app = with_file((120, 16), "a.rs", FILE);
+    editor::keys(&mut app, "<A-e>");
+    exchange(&mut app, "Why?", "Because.");
+    editor::keys(&mut app, "<A-e>");
+    let (text, place) = screen(&app, &view());
+    assert!(text.lines().all(|line| line.chars().nth(47) == Some('│')), "{text}");
+    assert!(place.unwrap().x > 48);
+    editor::keys(&mut app, "<A-e>");
+    assert!(screen(&app, &view()).1.unwrap().x < 47);
+}
+
+#[test]
+fn what_a_file_holds_cannot_leave_its_place() {
+    let mut app = with_file((45, 12), "a\u{1b}[31m\n.rs", "x\u{1b}[2Jy\r\n\u{9b}31m\u{202e}\u{200b}\u{0}z\rq\n\u{301}");
+    editor::keys(&mut app, "<A-f>\u{1b}");
+    let (text, _) = screen(&app, &view());
+    assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
+    assert!(text.contains("x␛[2Jy"), "nothing vanishes: {text}");
+}
+
+#[test]
+fn the_cursor_stands_where_its_character_is_drawn() {
+    let mut app = with_file((45, 20), "a.rs", FILE);
+    let view = view();
+    for _ in 0..FILE.chars().count() {
+        let document = &app.editor.file().unwrap().document;
+        let under = document.rope().get_char(document.cursor());
+        let (text, place) = screen(&app, &view);
+        let place = place.unwrap();
+        if let Some(c) = under.filter(|c| c.is_ascii_graphic()) {
+            let row = text.lines().nth(usize::from(place.y)).unwrap();
+            let mut x = 0;
+            let drawn = row.graphemes(true).find(|grapheme| {
+                x += super::sanitise::width(grapheme).max(1);
+                x > usize::from(place.x)
+            });
+            assert_eq!(drawn, Some(c.to_string().as_str()), "{place:?}\n{text}");
+        }
+        editor::keys(&mut app, "<Right>");
+    }
+}
+
+/// Five megabytes of Rust, of which `cargo test -- --ignored --nocapture measure_` tells what a key and a frame cost.
+#[test]
+#[ignore = "a measurement"]
+fn measure_keys_and_frames_in_five_megabytes() {
+    let line = "    let value_0 = compute(\"text\", 42, &list[1..]).map(|x| x + 1); // a comment\n";
+    let text = format!("fn f() {{\n{}}}\n", line.repeat(20)).repeat(5_000_000 / (line.len() * 20 + 12));
+    let (sender, woken) = std::sync::mpsc::channel();
+    let highlighter = Highlighter::new(move || sender.send(()).unwrap_or_default());
+    let view = View::new(Ability { ground: Ground::Dark, depth: Depth::True }, highlighter);
+    let mut times: Vec<(&str, Vec<u128>, Vec<u128>)> = Vec::new();
+    let mut app = with_file((80, 24), "big.rs", &text);
+    let area = ratatui::layout::Rect::new(0, 0, 80, 24);
+    let mut run = |name: &'static str, app: &mut App, typed: &str, times_over: usize| {
+        let (mut by_key, mut by_frame) = (Vec::new(), Vec::new());
+        for _ in 0..times_over {
+            let begin = std::time::Instant::now();
+            editor::keys(app, typed);
+            by_key.push(begin.elapsed().as_micros());
+            let begin = std::time::Instant::now();
+            view.draw(app, area, &mut ratatui::buffer::Buffer::empty(area));
+            by_frame.push(begin.elapsed().as_micros());
+        }
+        by_key.sort_unstable();
+        by_frame.sort_unstable();
+        times.push((name, by_key, by_frame));
+    };
+    let begin = std::time::Instant::now();
+    let mut other = with_file((80, 24), "big.rs", &text);
+    println!("opening {} bytes: {:?}", text.len(), begin.elapsed());
+    run("first frames", &mut app, "", 3);
+    while woken.recv_timeout(std::time::Duration::from_secs(2)).is_ok() {}
+    run("typing at the start", &mut app, "x", 300);
+    run("page down", &mut app, "<PgDn>", 300);
+    run("jump to the end", &mut app, "<A-End>", 1);
+    run("typing at the end, guessed", &mut app, "x", 100);
+    let begin = std::time::Instant::now();
+    while woken.recv_timeout(std::time::Duration::from_secs(6)).is_ok() {}
+    println!("the thread was done after {:?} (six seconds of waiting in it)", begin.elapsed());
+    run("typing at the end", &mut app, "x", 300);
+    run("breaking lines at the end", &mut app, "<Enter>", 100);
+    run("page up", &mut app, "<PgUp>", 300);
+    run("finding what is not there", &mut app, "<A-f>zzz<Esc>", 3);
+    let long = "x".repeat(1 << 20);
+    let mut app = with_file((45, 30), "long.txt", &format!("{long}\n{long}"));
+    run("a line of a megabyte: end", &mut app, "<End>", 1);
+    run("a line of a megabyte: typing", &mut app, "y", 100);
+    run("a line of a megabyte: up", &mut app, "<Up>", 100);
+    run("replacing 60 000 words", &mut other, "<A-r>value_0<Tab>v<A-a>", 1);
+    for (name, by_key, by_frame) in times {
+        let at = |all: &[u128], part: usize| all[(all.len() - 1) * part / 100];
+        println!(
+            "{name}: key p50 {} p99 {} µs; frame p50 {} p99 {} worst {} µs",
+            at(&by_key, 50),
+            at(&by_key, 99),
+            at(&by_frame, 50),
+            at(&by_frame, 99),
+            at(&by_frame, 100)
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -342,6 +507,7 @@ proptest! {
     ) {
         let mut app = ready(sizes[0]);
         let view = view();
+        editor::tell(&mut app, EditorMsg::Suggests(true));
         exchange(&mut app, "q", "```rust\nfn a() {}\n```\n| a | b |\n|---|---|\n| 1 | 2 |");
         for (n, key) in keys.into_iter().enumerate() {
             let mut effects = app.update(Msg::Key(key));
@@ -359,6 +525,18 @@ proptest! {
                     Effect::ListSessions => { app.update(Msg::Session(SessionMsg::Listed(vec![summary(1, "t", true)]))); }
                     Effect::Propose(_) => { app.update(Msg::Edits(EditsMsg::Proposed(Box::new(edits::proposed())))); }
                     Effect::Run(run, _) => { app.update(Msg::Run(RunMsg::Output(run, paste.clone()))); }
+                    Effect::Editor(EditorEffect::Open { path, place }) => {
+                        let place = place.or(Some(Place { line: n, column: n }));
+                        let file = Opened { place, ..editor::opened(&path.to_string_lossy(), FILE) };
+                        editor::tell(&mut app, EditorMsg::Opened(Box::new(file)));
+                    }
+                    Effect::Editor(EditorEffect::Save { id, state, .. }) => {
+                        editor::tell(&mut app, EditorMsg::Saved { id, state, stamp: editor::stamp(2) });
+                    }
+                    Effect::Suggest(request) => {
+                        let alternatives = vec![paste.clone(), "a\nb".into()];
+                        app.update(Msg::Suggested { id: request.id, alternatives, done: true });
+                    }
                     Effect::ListModels => { app.update(Msg::Models(ModelsMsg::Offered(Vec::new()))); }
                     _ => {}
                 }

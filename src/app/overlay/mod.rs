@@ -3,6 +3,7 @@
 
 mod choose;
 mod models;
+mod open;
 mod popup;
 mod review;
 mod running;
@@ -10,6 +11,7 @@ mod sessions;
 
 pub use choose::{Choose, Page, Pick, Row};
 pub use models::{Models, Progress};
+pub use open::Picker;
 pub use popup::{Files, Listing, Match, Palette};
 pub use review::Review;
 pub use running::{Confirm, Running};
@@ -37,6 +39,8 @@ pub enum Overlay {
     Sessions(Box<Sessions>),
     /// Models; also the first-start screen.
     Models(Models),
+    /// Files to open in the editor.
+    Open(Box<Picker>),
     /// A conversation that was cut off.
     Resume(Box<Resume>),
     /// Changes of files, to be taken or not.
@@ -53,6 +57,7 @@ impl Overlay {
         match self {
             Self::Sessions(sessions) => Some(&mut sessions.query),
             Self::Models(models) => models.path.as_mut(),
+            Self::Open(picker) => Some(&mut picker.query),
             Self::Palette(_) | Self::Files(_) | Self::Choose(_) | Self::Page(_) | Self::Resume(_) => None,
             Self::Review(_) | Self::Confirm(_) | Self::Running(_) => None,
         }
@@ -109,6 +114,7 @@ impl App {
             Some(Overlay::Page(page)) => self.page_key(page, action, typed, out),
             Some(Overlay::Sessions(sessions)) => self.sessions_key(sessions, action, typed, out),
             Some(Overlay::Models(models)) => self.models_key(models, action, typed, out),
+            Some(Overlay::Open(picker)) => self.picker_key(picker, action, typed, out),
             Some(Overlay::Resume(resume)) => self.resume_key(resume, action, typed, out),
             Some(Overlay::Review(review)) => self.review_key(review, action, typed, out),
             Some(Overlay::Confirm(confirm)) => self.confirm_key(confirm, action, typed, out),

@@ -59,7 +59,7 @@ pub struct Files {
     pub list: List,
 }
 
-fn best(names: &[String], typed: &str) -> Vec<Match> {
+pub(super) fn best(names: &[String], typed: &str) -> Vec<Match> {
     let plain = |name: &String| Match { name: name.clone(), letters: Vec::new() };
     if typed.is_empty() {
         return names.iter().take(MOST).map(plain).collect();
@@ -150,6 +150,7 @@ impl App {
         if let Some(Overlay::Files(files)) = self.overlay.take_if(|overlay| matches!(overlay, Overlay::Files(_))) {
             self.show_files(files.typed, files.list);
         }
+        self.fill_picker();
     }
 
     pub(super) fn palette_key(&mut self, mut palette: Palette, action: Option<Action>, out: &mut Out) -> bool {

@@ -12,7 +12,7 @@ use syntect::parsing::{ParseState, ScopeStack, SyntaxSet};
 use super::{Ink, Pieces};
 
 /// A line longer than this is drawn plain: grammars are slow on minified code.
-const LONGEST_LINE: usize = 1024;
+pub(super) const LONGEST_LINE: usize = 1024;
 
 /// What scopes mean; of two that match, the more specific wins.
 const MEANINGS: &[(&str, Ink)] = &[
@@ -42,7 +42,7 @@ const MEANINGS: &[(&str, Ink)] = &[
 ];
 
 /// Where a block's highlighting stands: after a whole number of lines.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Progress {
     parse: ParseState,
     highlight: HighlightState,
@@ -75,11 +75,17 @@ impl Grammar {
 
     /// The pieces of every line of `text`, which begins where `progress` stands.
     pub(super) fn advance(&self, progress: &mut Progress, text: &str) -> Vec<Pieces> {
-        let highlighter = Highlighter::new(&self.theme);
+        let highlighter = self.brush();
         text.split_inclusive('\n').map(|line| self.line(&highlighter, progress, line)).collect()
     }
 
-    fn line(&self, highlighter: &Highlighter<'_>, progress: &mut Progress, line: &str) -> Pieces {
+    /// What marks lines; making one costs more than a line.
+    pub(super) fn brush(&self) -> Highlighter<'_> {
+        Highlighter::new(&self.theme)
+    }
+
+    /// The pieces of one line, its end included.
+    pub(super) fn line(&self, highlighter: &Highlighter<'_>, progress: &mut Progress, line: &str) -> Pieces {
         let visible = line.trim_end_matches(['\n', '\r']).len();
         if line.len() > LONGEST_LINE {
             return Arc::new([]);

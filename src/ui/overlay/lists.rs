@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::{Canvas, window};
 use crate::app::App;
-use crate::app::overlay::{Choose, Files, Found, Match, Overlay, Palette, Resume, Sessions};
+use crate::app::overlay::{Choose, Files, Found, Match, Overlay, Palette, Picker, Resume, Sessions};
 use crate::ui::input::{cut, field};
 use crate::ui::sanitise;
 
@@ -73,6 +73,32 @@ pub(super) fn files(files: &Files, area: Rect, canvas: &mut Canvas<'_>) {
         spans.extend(name_spans(&files.matches[at], room, canvas));
         canvas.line(body, n, Line::from(spans));
     });
+}
+
+/// The files to open in the editor; the last row is what was typed, as it stands.
+pub(super) fn picker(picker: &Picker, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
+    let title = if picker.more { "open · too many to list all" } else { "open" };
+    let body = canvas.title(area, title, "Enter · Esc");
+    let cursor = field("file ", &picker.query, body, canvas.theme, canvas.screen);
+    let list = Rect { y: body.y + u16::from(body.height > 0), height: body.height.saturating_sub(1), ..body };
+    if picker.is_empty() {
+        let words = if picker.listed { "  there are no files here; a name makes one" } else { "  looking…" };
+        canvas.line(list, 0, Line::styled(words, canvas.theme.dim));
+        return cursor;
+    }
+    rows(picker.len(), picker.list.selected, list, canvas, |canvas, n, at, selected| {
+        let room = usize::from(list.width).saturating_sub(2);
+        let mut spans = vec![Span::raw(sign(selected))];
+        match picker.matches.get(at) {
+            Some(found) => spans.extend(name_spans(found, room, canvas)),
+            None => {
+                let typed = sanitise::line(picker.query.text()).into_owned();
+                spans.push(Span::styled(cut(&format!("`{typed}` as it stands"), room), canvas.theme.dim));
+            }
+        }
+        canvas.line(list, n, Line::from(spans));
+    });
+    cursor
 }
 
 /// A file's name with the matched letters marked. Its end tells more than its beginning: that is what is kept.

@@ -104,6 +104,7 @@ pub(crate) fn draw(app: &App, view: &View, area: Rect, theme: &Theme, screen: &m
         }
         Overlay::Sessions(sessions) => Some(lists::sessions(app, sessions, area, &mut canvas)),
         Overlay::Models(models) => Some(models::models(models, area, &mut canvas)),
+        Overlay::Open(picker) => Some(lists::picker(picker, area, &mut canvas)),
         Overlay::Resume(resume) => {
             lists::resume(app, resume, foot(area, 6), &mut canvas);
             Some(None)

@@ -1,0 +1,334 @@
+//! The rows at the foot of the editor that have the keyboard while they are there: finding and replacing, going to a line,
+//! and questions that must not be answered by a stray key.
+
+use std::ops::Range;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::msg::{FileId, Kept};
+use crate::app::input::edit;
+use crate::app::keys::{self, Action};
+use crate::app::msg::Level;
+use crate::app::{App, Out};
+use crate::text::buffer::Buffer;
+use crate::text::document::Selection;
+use crate::text::search::{MOST, Needle};
+use crate::text::wrap;
+
+/// What is asked at the foot.
+#[derive(Clone, Debug)]
+pub enum Bar {
+    /// Finding and replacing.
+    Find(Box<Find>),
+    /// Going to a line, or to `LINE:COLUMN`.
+    Line(Buffer),
+    /// A question.
+    Question(Question),
+}
+
+/// Finding and replacing.
+#[derive(Clone, Debug, Default)]
+pub struct Find {
+    /// What is looked for.
+    pub query: Buffer,
+    /// What it becomes.
+    pub with: Option<Buffer>,
+    /// The second field has the cursor.
+    pub in_with: bool,
+    /// It is a regular expression.
+    pub regex: bool,
+    /// Why it is none.
+    pub wrong: Option<String>,
+    /// There is a match, and the search went around the end for it.
+    pub found: Option<bool>,
+    /// Where the search began.
+    origin: usize,
+}
+
+impl Find {
+    /// What to look for, if it is complete.
+    pub fn needle(&self) -> Option<Needle> {
+        Needle::new(self.query.text(), self.regex).ok().flatten()
+    }
+}
+
+/// A question.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// What is asked.
+    pub text: String,
+    /// The answers: a letter, and what it does. Enter gives the first; Esc gives none.
+    pub answers: &'static [(char, &'static str)],
+    pub(super) about: About,
+}
+
+/// What a question is about.
+#[derive(Clone, Debug)]
+pub(super) enum About {
+    Close(FileId),
+    Leave,
+    Conflict(FileId),
+    Kept(FileId, Box<Kept>),
+}
+
+impl Bar {
+    /// Rows that it takes at a width.
+    pub fn rows(&self, width: u16) -> u16 {
+        match self {
+            Self::Find(find) => 1 + u16::from(find.with.is_some()),
+            Self::Line(_) => 1,
+            Self::Question(question) => {
+                let rows = wrap::rows(&question.line(), usize::from(width.max(1))).len();
+                u16::try_from(rows).unwrap_or(u16::MAX)
+            }
+        }
+    }
+
+    /// The field that has the cursor.
+    pub fn field(&mut self) -> Option<&mut Buffer> {
+        match self {
+            Self::Find(find) => Some(match &mut find.with {
+                Some(with) if find.in_with => with,
+                _ => &mut find.query,
+            }),
+            Self::Line(line) => Some(line),
+            Self::Question(_) => None,
+        }
+    }
+}
+
+impl Question {
+    /// The question with its answers.
+    pub fn line(&self) -> String {
+        let answers = self.answers.iter().enumerate().map(|(n, (letter, does))| match n {
+            0 => format!("Enter {does}"),
+            _ => format!("{letter} {does}"),
+        });
+        let answers: Vec<String> = answers.chain(["Esc back".to_owned()]).collect();
+        format!("{} {}", crate::text::clean::one_line(&self.text), answers.join(" · "))
+    }
+}
+
+impl App {
+    /// Opens the bar for finding, with what is selected or was last looked for.
+    pub(super) fn open_find(&mut self, replace: bool) {
+        let Some(file) = self.editor.file() else { return };
+        let selected = file.document.selected();
+        let one_line = !selected.is_empty() && !selected.contains('\n') && selected.len() < 200;
+        let (text, regex) = match (&self.editor.bar, &self.editor.sought) {
+            (Some(Bar::Find(find)), _) => (find.query.text().to_owned(), find.regex),
+            _ if one_line => (selected, false),
+            (_, Some((text, regex))) => (text.clone(), *regex),
+            _ => (String::new(), false),
+        };
+        let find = Find {
+            query: Buffer::new(&text),
+            with: replace.then(Buffer::default),
+            regex,
+            origin: file.document.selection().range().start,
+            ..Find::default()
+        };
+        self.editor.bar = Some(Bar::Find(Box::new(find)));
+        self.seek();
+    }
+
+    /// Asks something. A question that is up already is not pushed aside: its answer would be given to another.
+    pub(super) fn question(&mut self, about: About, text: String, answers: &'static [(char, &'static str)]) {
+        if !matches!(self.editor.bar, Some(Bar::Question(_))) {
+            self.editor.bar = Some(Bar::Question(Question { text, answers, about }));
+        }
+    }
+
+    /// Gives a key to the bar; `false` if there is none.
+    pub(super) fn bar_key(&mut self, event: KeyEvent, out: &mut Out) -> bool {
+        let Some(bar) = self.editor.bar.take() else { return false };
+        let (action, typed) = (keys::action(&event), keys::typed(&event));
+        let closes = matches!(action, Some(Action::Back | Action::Interrupt));
+        match bar {
+            Bar::Question(question) => {
+                let letter = match (event.code, typed) {
+                    (KeyCode::Enter, _) => question.answers.first().map(|(letter, _)| *letter),
+                    (_, typed) => typed.map(|c| c.to_ascii_lowercase()),
+                };
+                let known = letter.filter(|letter| question.answers.iter().any(|(known, _)| known == letter));
+                match known {
+                    Some(letter) => self.answered(question.about, letter, out),
+                    None if closes => self.unanswered(question.about, out),
+                    None => self.editor.bar = Some(Bar::Question(question)),
+                }
+            }
+            Bar::Line(mut line) => match action {
+                _ if closes => {}
+                Some(Action::Send) => self.go_to_typed(line.text()),
+                _ => {
+                    type_into(&mut line, action, typed);
+                    self.editor.bar = Some(Bar::Line(line));
+                }
+            },
+            Bar::Find(find) => {
+                if closes {
+                    self.remember_sought(&find);
+                } else {
+                    self.find_key(*find, event, action, typed);
+                }
+            }
+        }
+        true
+    }
+
+    fn remember_sought(&mut self, find: &Find) {
+        if !find.query.is_empty() {
+            self.editor.sought = Some((find.query.text().to_owned(), find.regex));
+        }
+    }
+
+    fn find_key(&mut self, mut find: Find, event: KeyEvent, action: Option<Action>, typed: Option<char>) {
+        let alt = |wanted: char| {
+            event.modifiers == KeyModifiers::ALT
+                && matches!(event.code, KeyCode::Char(c) if c.to_ascii_lowercase() == wanted)
+        };
+        let up = matches!(event.code, KeyCode::Up | KeyCode::BackTab) || alt('p');
+        let down = event.code == KeyCode::Down || alt('n') || (event.code == KeyCode::Enter && !find.in_with);
+        if alt('a') && find.with.is_some() {
+            return self.replace_everywhere(find);
+        }
+        if alt('x') {
+            find.regex = !find.regex;
+            self.editor.bar = Some(Bar::Find(Box::new(find)));
+            return self.seek();
+        }
+        if event.code == KeyCode::Tab || alt('r') {
+            find.in_with = find.with.is_some() && !find.in_with;
+            find.with.get_or_insert_default();
+            self.editor.bar = Some(Bar::Find(Box::new(find)));
+            return;
+        }
+        if up || down {
+            self.editor.bar = Some(Bar::Find(Box::new(find)));
+            return self.step(down);
+        }
+        if event.code == KeyCode::Enter {
+            return self.replace_here(find);
+        }
+        let before = find.query.text().to_owned();
+        let field = match &mut find.with {
+            Some(with) if find.in_with => with,
+            _ => &mut find.query,
+        };
+        type_into(field, action, typed);
+        let changed = find.query.text() != before;
+        self.editor.bar = Some(Bar::Find(Box::new(find)));
+        if changed {
+            self.seek();
+        }
+    }
+
+    /// What is in the field changed: the first match from where the search began.
+    pub(super) fn seek(&mut self) {
+        let Some(Bar::Find(find)) = &mut self.editor.bar else { return };
+        let needle = Needle::new(find.query.text(), find.regex);
+        find.wrong = needle.as_ref().err().cloned();
+        find.found = None;
+        let origin = find.origin;
+        if let Ok(Some(needle)) = needle {
+            self.show_match(&needle, origin, true);
+        }
+    }
+
+    /// The next match, or the one before, of what is in the bar or was last looked for.
+    pub(super) fn step(&mut self, down: bool) {
+        let needle = match (&self.editor.bar, &self.editor.sought) {
+            (Some(Bar::Find(find)), _) => find.needle(),
+            (_, Some((text, regex))) => Needle::new(text, *regex).ok().flatten(),
+            _ => return self.open_find(false),
+        };
+        let Some(range) = self.editor.file().map(|file| file.document.selection().range()) else { return };
+        if let Some(needle) = needle {
+            self.show_match(&needle, if down { range.end } else { range.start }, down);
+        }
+    }
+
+    fn show_match(&mut self, needle: &Needle, from: usize, down: bool) {
+        let Some(file) = self.editor.file_mut() else { return };
+        let rope = file.document.rope();
+        let direct = if down { needle.after(rope, from) } else { needle.before(rope, from) };
+        let around = || if down { needle.after(rope, 0) } else { needle.before(rope, rope.len_chars()) };
+        let found: Option<(Range<usize>, bool)> =
+            direct.map(|range| (range, false)).or_else(|| around().map(|range| (range, true)));
+        if let Some((range, _)) = &found {
+            file.document.select(Selection { anchor: range.start, head: range.end });
+        }
+        match (&mut self.editor.bar, found) {
+            (Some(Bar::Find(find)), found) => {
+                if let Some((range, _)) = &found {
+                    find.origin = range.start;
+                }
+                find.found = found.map(|(_, around)| around);
+            }
+            (_, None) => self.tell(Level::Info, "it is not in this file"),
+            (_, Some((_, true))) => self.tell(Level::Info, "around the end of the file"),
+            (_, Some(_)) => {}
+        }
+    }
+
+    /// Replaces the match that is selected and goes to the next.
+    fn replace_here(&mut self, find: Find) {
+        let with = find.with.as_ref().map_or("", Buffer::text).to_owned();
+        let needle = find.needle();
+        self.editor.bar = Some(Bar::Find(Box::new(find)));
+        let Some(needle) = needle else { return };
+        if self.refuses_edit() {
+            return;
+        }
+        let Some(file) = self.editor.file_mut() else { return };
+        let range = file.document.selection().range();
+        let selected = file.document.selected();
+        let is_match = needle.matches(&selected).any(|found| found == (0..selected.len()));
+        if is_match {
+            let new = file.document.own(&needle.replaced(&selected, &with));
+            file.document.replace_all(&[range.clone()], |_| new.clone());
+            let end = range.start + new.chars().count();
+            file.document.select(Selection::at(end));
+        }
+        self.step(true);
+    }
+
+    fn replace_everywhere(&mut self, find: Find) {
+        let with = find.with.as_ref().map_or("", Buffer::text).to_owned();
+        let needle = find.needle();
+        self.remember_sought(&find);
+        let Some(needle) = needle else { return };
+        if self.refuses_edit() {
+            return;
+        }
+        let Some(file) = self.editor.file_mut() else { return };
+        let all = needle.all(file.document.rope());
+        let with = file.document.own(&with);
+        file.document.replace_all(&all, |old| needle.replaced(old, &with));
+        let more = if all.len() == MOST { ", and there are more" } else { "" };
+        self.tell(Level::Info, format!("replaced {} times{more}; undo takes all of it back", all.len()));
+    }
+
+    fn go_to_typed(&mut self, typed: &str) {
+        let (line, column) = typed.trim().split_once(':').unwrap_or((typed.trim(), "1"));
+        let (Ok(line), Ok(column)) = (line.parse::<usize>(), column.parse::<usize>()) else {
+            self.tell(Level::Warning, "a line is a number, or `LINE:COLUMN`");
+            return;
+        };
+        if let Some(file) = self.editor.file_mut() {
+            file.document.go_to(line.saturating_sub(1), column.saturating_sub(1));
+        }
+    }
+}
+
+fn type_into(field: &mut Buffer, action: Option<Action>, typed: Option<char>) {
+    match (action, typed) {
+        (Some(action), _) => {
+            edit(field, action);
+        }
+        (None, Some(c)) => {
+            field.insert(c.encode_utf8(&mut [0; 4]));
+        }
+        (None, None) => {}
+    }
+}

@@ -1,0 +1,449 @@
+//! Files: opened, walked, saved, closed; what changed on disk meanwhile; what is kept against a kill. A text is never
+//! thrown away without a question, and what a question let go can be undone or stays in a file of its own.
+
+use std::path::PathBuf;
+
+use super::bar::{About, Bar};
+use super::msg::{Disk, EditorEffect, EditorMsg, FileId, Kept, Opened, Place, Stamp};
+use super::{Editor, KEEP, OpenFile, Then};
+use crate::app::msg::{Effect, Level, Trouble};
+use crate::app::{App, Out, Pane};
+use crate::text::clean;
+use crate::text::document::Document;
+use crate::text::undo::StepId;
+
+/// Files open at once.
+const MOST: usize = 32;
+
+const ON_CLOSE: &[(char, &str)] = &[('s', "saves and closes"), ('d', "drops the changes")];
+const ON_LEAVE: &[(char, &str)] = &[('s', "saves all and leaves"), ('d', "drops the changes")];
+const ON_CONFLICT: &[(char, &str)] = &[('r', "takes the disk's text (undo brings yours back)"), ('o', "overwrites it")];
+const ON_KEPT: &[(char, &str)] = &[('y', "puts them back"), ('d', "leaves the file as it is")];
+
+impl App {
+    pub(crate) fn on_editor(&mut self, told: EditorMsg, out: &mut Out) {
+        match told {
+            EditorMsg::Opened(opened) => self.on_opened(*opened, out),
+            EditorMsg::Failed(trouble) => self.tell_trouble(&trouble),
+            EditorMsg::Saved { id, state, stamp } => self.on_saved(id, state, stamp, out),
+            EditorMsg::Conflict { id, disk } => self.on_conflict(id, disk),
+            EditorMsg::SaveFailed { id, trouble } => self.on_save_failed(id, &trouble),
+            EditorMsg::Disk { id, disk } => self.on_disk(id, disk),
+            EditorMsg::Left(names) => {
+                let names: Vec<String> = names.iter().map(|name| format!("`{}`", clean::one_line(name))).collect();
+                let text =
+                    format!("there are unsaved changes of {}; opening it (`/open`) offers them", names.join(", "));
+                self.tell(Level::Warning, text);
+            }
+            EditorMsg::Focus => self.check_files(out),
+            EditorMsg::Suggests(enabled) => {
+                self.editor.suggest.enabled = enabled;
+                if !enabled {
+                    self.editor.dismiss(out);
+                }
+            }
+        }
+        self.keep_fresh(out);
+        self.follow_cursor();
+    }
+
+    /// Milliseconds went by.
+    pub(crate) fn editor_time(&mut self, out: &mut Out) {
+        self.suggest_if_due(out);
+        self.keep_fresh(out);
+    }
+
+    /// To the editor: to its file, or to the list of files.
+    pub(crate) fn show_editor(&mut self, out: &mut Out) {
+        if self.editor.files.is_empty() {
+            self.open_picker(out);
+            return;
+        }
+        self.pane = Pane::Editor;
+        self.check_files(out);
+        self.follow_cursor();
+    }
+
+    /// Opens what a person typed: `PATH` or `PATH:LINE` or `PATH:LINE:COLUMN`.
+    pub(crate) fn open_typed(&mut self, typed: &str, out: &mut Out) {
+        let (path, place) = path_and_place(typed.trim().trim_matches('"'));
+        out.push(Effect::Editor(EditorEffect::Open { path, place }));
+    }
+
+    fn on_opened(&mut self, opened: Opened, out: &mut Out) {
+        self.pane = Pane::Editor;
+        self.overlay = None;
+        self.editor.dismiss(out);
+        if let Some(at) = self.editor.files.iter().position(|file| file.real == opened.real) {
+            self.editor.current = at;
+            self.visit();
+            self.go_to_place(opened.place);
+            self.check_files(out);
+            return;
+        }
+        if self.editor.files.len() >= MOST {
+            self.tell(Level::Warning, format!("{MOST} files are open; close one first (Alt-W)"));
+            return;
+        }
+        let name = clean::one_line(&opened.name);
+        if let Some(why) = &opened.read_only {
+            self.tell(Level::Warning, format!("`{name}` is open for reading only: {why}"));
+        } else if opened.stamp.is_none() {
+            self.tell(Level::Info, format!("`{name}` is new; saving makes it"));
+        }
+        self.editor.next_id += 1;
+        let id = FileId(self.editor.next_id);
+        self.editor.files.push(OpenFile {
+            id,
+            document: Document::from_rope(opened.rope, opened.bom, &opened.name),
+            path: opened.path,
+            real: opened.real,
+            name,
+            stamp: opened.stamp,
+            read_only: opened.read_only,
+            top: 0,
+            marking: false,
+            saving: None,
+            conflict: false,
+            kept: false,
+            kept_at: 0,
+            keep_due: None,
+            visited: 0,
+        });
+        self.editor.current = self.editor.files.len() - 1;
+        self.visit();
+        self.go_to_place(opened.place);
+        if let Some(kept) = opened.kept {
+            self.offer_kept(id, kept);
+        }
+    }
+
+    fn offer_kept(&mut self, id: FileId, kept: Kept) {
+        let ago = (self.clock / 1000).saturating_sub(kept.at) / 60;
+        let when = match ago {
+            0 => "less than a minute".to_owned(),
+            1..120 => format!("{ago} min"),
+            _ => format!("{} h", ago / 60),
+        };
+        let base = if kept.same_base { "" } else { " The file was changed since by someone else." };
+        let text = format!("Changes from {when} ago were not saved.{base}");
+        self.question(About::Kept(id, Box::new(kept)), text, ON_KEPT);
+    }
+
+    fn go_to_place(&mut self, place: Option<Place>) {
+        if let (Some(place), Some(file)) = (place, self.editor.file_mut()) {
+            file.document.go_to(place.line.saturating_sub(1), place.column.saturating_sub(1));
+            // a line that was jumped to stands in the middle
+            file.top = file.document.rope().line_to_char(file.document.place().0.saturating_sub(8));
+        }
+        self.follow_cursor();
+    }
+
+    fn visit(&mut self) {
+        self.editor.visits += 1;
+        let visits = self.editor.visits;
+        if let Some(file) = self.editor.file_mut() {
+            file.visited = visits;
+        }
+    }
+
+    pub(super) fn walk_files(&mut self, by: isize, out: &mut Out) {
+        let count = self.editor.files.len().max(1) as isize;
+        self.editor.current = (self.editor.current as isize + by).rem_euclid(count) as usize;
+        self.visit();
+        self.check_files(out);
+    }
+
+    /// Asks whether files are still what was last seen of them.
+    pub(super) fn check_files(&mut self, out: &mut Out) {
+        let known = self.editor.files.iter().filter(|file| file.read_only.is_none() && file.saving.is_none());
+        let known: Vec<_> = known.filter_map(|file| Some((file.id, file.path.clone(), file.stamp?))).collect();
+        if !known.is_empty() {
+            out.push(Effect::Editor(EditorEffect::Check(known)));
+        }
+    }
+
+    pub(super) fn save_current(&mut self, force: bool, out: &mut Out) {
+        if self.editor.file().is_some_and(|file| file.read_only.is_some()) {
+            self.refuses_edit();
+        } else if let Some(id) = self.editor.file().map(|file| file.id) {
+            self.save(id, force, out);
+        }
+    }
+
+    fn save(&mut self, id: FileId, force: bool, out: &mut Out) {
+        let Some(file) = self.editor.by_id(id) else { return };
+        if file.read_only.is_some() || file.saving.is_some() {
+            return;
+        }
+        let state = file.document.to_be_saved();
+        file.saving = Some(state);
+        out.push(Effect::Editor(EditorEffect::Save {
+            id,
+            path: file.path.clone(),
+            rope: file.document.rope().clone(),
+            bom: file.document.has_bom(),
+            state,
+            expected: file.stamp,
+            force,
+        }));
+    }
+
+    fn on_saved(&mut self, id: FileId, state: StepId, stamp: Stamp, out: &mut Out) {
+        let Some(file) = self.editor.by_id(id) else { return };
+        file.saving = None;
+        file.conflict = false;
+        file.stamp = Some(stamp);
+        file.document.saved(state);
+        let (name, dirty) = (file.name.clone(), file.document.is_dirty());
+        if !dirty {
+            file.keep_due = None;
+            file.document.take_fresh();
+            if std::mem::take(&mut file.kept) {
+                out.push(Effect::Editor(EditorEffect::Forget(file.real.clone())));
+            }
+        }
+        self.tell(Level::Info, format!("saved `{name}`"));
+        match self.editor.then {
+            Some(Then::Close(closing)) if closing == id && !dirty => {
+                self.editor.then = None;
+                self.close(id, out);
+            }
+            Some(Then::Leave) if self.editor.unsaved() == 0 => {
+                self.editor.then = None;
+                self.leave(out);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_save_failed(&mut self, id: FileId, trouble: &Trouble) {
+        self.editor.then = None;
+        if let Some(file) = self.editor.by_id(id) {
+            file.saving = None;
+        }
+        self.tell_trouble(trouble);
+    }
+
+    /// Saving found another file than the one that was read.
+    fn on_conflict(&mut self, id: FileId, disk: Disk) {
+        self.editor.then = None;
+        let Some(file) = self.editor.by_id(id) else { return };
+        file.saving = None;
+        let name = file.name.clone();
+        let text = match disk {
+            Disk::Gone => format!("`{name}` is no longer on disk."),
+            Disk::Unreadable(why) => format!("`{name}` on disk is not what it was: {why}."),
+            Disk::Changed { .. } | Disk::Touched(_) => format!("`{name}` was changed on disk by someone else."),
+        };
+        file.conflict = true;
+        if let Some(at) = self.editor.files.iter().position(|file| file.id == id) {
+            self.editor.current = at;
+            self.pane = Pane::Editor;
+        }
+        self.question(About::Conflict(id), text, ON_CONFLICT);
+    }
+
+    /// A look at the disk found something. A text that was not changed here follows the disk, as an edit.
+    fn on_disk(&mut self, id: FileId, disk: Disk) {
+        let Some(file) = self.editor.by_id(id) else { return };
+        let name = file.name.clone();
+        match disk {
+            Disk::Touched(stamp) => file.stamp = Some(stamp),
+            Disk::Changed { rope, stamp, .. } if !file.document.is_dirty() => {
+                file.document.become_text(&rope);
+                let state = file.document.to_be_saved();
+                file.document.saved(state);
+                file.document.take_fresh();
+                file.stamp = Some(stamp);
+                self.tell(Level::Info, format!("`{name}` was changed on disk and is read again; undo brings it back"));
+            }
+            Disk::Changed { .. } if !file.conflict => {
+                file.conflict = true;
+                self.tell(Level::Warning, format!("`{name}` was changed on disk too; saving will ask what to do"));
+            }
+            Disk::Gone if !file.conflict => {
+                file.conflict = true;
+                file.document.unsaved();
+                self.tell(Level::Warning, format!("`{name}` is no longer on disk; saving puts it back"));
+            }
+            Disk::Unreadable(why) if !file.conflict => {
+                file.conflict = true;
+                file.document.unsaved();
+                self.tell(Level::Warning, format!("`{name}` on disk is not what it was: {why}"));
+            }
+            Disk::Changed { .. } | Disk::Gone | Disk::Unreadable(_) => {}
+        }
+    }
+
+    pub(super) fn close_current(&mut self, out: &mut Out) {
+        let Some(file) = self.editor.file() else { return };
+        let (id, name) = (file.id, file.name.clone());
+        if file.is_unsaved() {
+            self.question(About::Close(id), format!("`{name}` is not saved."), ON_CLOSE);
+        } else {
+            self.close(id, out);
+        }
+    }
+
+    fn close(&mut self, id: FileId, out: &mut Out) {
+        let Some(at) = self.editor.files.iter().position(|file| file.id == id) else { return };
+        self.editor.dismiss(out);
+        let file = self.editor.files.remove(at);
+        if file.kept {
+            out.push(Effect::Editor(EditorEffect::Forget(file.real)));
+        }
+        if self.editor.current > at || self.editor.current == self.editor.files.len() {
+            self.editor.current = self.editor.current.saturating_sub(1);
+        }
+        if self.editor.files.is_empty() {
+            self.pane = Pane::Chat;
+        }
+        self.visit();
+    }
+
+    /// Whether leaving has to wait for an answer; asks then.
+    pub(crate) fn asks_before_leaving(&mut self) -> bool {
+        let unsaved = self.editor.unsaved();
+        if unsaved == 0 || self.editor.drop_all {
+            return false;
+        }
+        self.pane = Pane::Editor;
+        self.overlay = None;
+        if let Some(at) = self.editor.files.iter().position(OpenFile::is_unsaved) {
+            self.editor.current = at;
+        }
+        let text = match unsaved {
+            1 => "A file is not saved.".to_owned(),
+            n => format!("{n} files are not saved."),
+        };
+        self.question(About::Leave, text, ON_LEAVE);
+        self.follow_cursor();
+        true
+    }
+
+    pub(super) fn answered(&mut self, about: About, answer: char, out: &mut Out) {
+        match (about, answer) {
+            (About::Close(id), 's') => {
+                self.editor.then = Some(Then::Close(id));
+                self.save(id, false, out);
+            }
+            (About::Close(id), _) => self.close(id, out),
+            (About::Leave, 's') => {
+                self.editor.then = Some(Then::Leave);
+                let ids: Vec<FileId> =
+                    self.editor.files.iter().filter(|file| file.is_unsaved()).map(|file| file.id).collect();
+                ids.into_iter().for_each(|id| self.save(id, false, out));
+            }
+            (About::Leave, _) => {
+                self.editor.drop_all = true;
+                let kept = self.editor.files.iter().filter(|file| file.kept);
+                out.extend(kept.map(|file| Effect::Editor(EditorEffect::Forget(file.real.clone()))));
+                self.leave(out);
+            }
+            (About::Conflict(id), 'r') => self.take_disks_text(id, out),
+            (About::Conflict(id), _) => self.save(id, true, out),
+            (About::Kept(id, kept), 'y') => {
+                if let Some(file) = self.editor.by_id(id) {
+                    file.kept = true;
+                    file.document.become_text(&kept.rope);
+                }
+                self.tell(Level::Info, "they are back; undo shows the file as it is on disk");
+            }
+            (About::Kept(id, _), _) => {
+                if let Some(file) = self.editor.by_id(id) {
+                    out.push(Effect::Editor(EditorEffect::SetAside(file.real.clone())));
+                }
+            }
+        }
+    }
+
+    /// Esc to a question. What was kept stays kept: the question comes again when the file is opened again.
+    pub(super) fn unanswered(&mut self, about: About, out: &mut Out) {
+        match about {
+            About::Kept(id, _) => {
+                self.close(id, out);
+                self.tell(Level::Info, "the changes are still kept; opening the file asks again");
+            }
+            About::Close(_) | About::Leave | About::Conflict(_) => {}
+        }
+    }
+
+    /// The document becomes what is on disk: closed to the disk's state by an edit that can be undone.
+    fn take_disks_text(&mut self, id: FileId, out: &mut Out) {
+        let Some(file) = self.editor.by_id(id) else { return };
+        let (Some(stamp), state) = (file.stamp, file.document.to_be_saved()) else { return };
+        // now as if nothing had been typed: the next look at the disk takes its text
+        file.document.saved(state);
+        file.conflict = false;
+        out.push(Effect::Editor(EditorEffect::Check(vec![(id, file.path.clone(), stamp)])));
+    }
+
+    /// Has what was typed since the last time kept, if it is time.
+    pub(crate) fn keep_fresh(&mut self, out: &mut Out) {
+        if self.editor.drop_all {
+            return;
+        }
+        let now = self.clock;
+        for file in &mut self.editor.files {
+            keep(file, now, false, out);
+        }
+    }
+
+    /// The same at the end of the program, at once.
+    pub(crate) fn keep_all(&mut self, out: &mut Out) {
+        if self.editor.drop_all {
+            return;
+        }
+        for file in &mut self.editor.files {
+            keep(file, self.clock, true, out);
+        }
+    }
+}
+
+fn keep(file: &mut OpenFile, now: u64, at_once: bool, out: &mut Out) {
+    if !file.document.has_fresh() {
+        return;
+    }
+    if !file.is_unsaved() {
+        // undone back to what is on disk: there is nothing to keep
+        file.document.take_fresh();
+        file.keep_due = None;
+        if std::mem::take(&mut file.kept) {
+            out.push(Effect::Editor(EditorEffect::Forget(file.real.clone())));
+        }
+        return;
+    }
+    let due = file.kept_at + KEEP;
+    if now < due && !at_once {
+        file.keep_due = Some(due);
+        return;
+    }
+    file.keep_due = None;
+    file.kept_at = now;
+    file.kept = true;
+    out.push(Effect::Editor(EditorEffect::Keep {
+        real: file.real.clone(),
+        base: file.stamp,
+        rope: file.document.rope().clone(),
+        changes: file.document.take_fresh(),
+    }));
+}
+
+impl Editor {
+    /// Whether a question waits for an answer.
+    pub fn asks(&self) -> bool {
+        matches!(self.bar, Some(Bar::Question(_)))
+    }
+}
+
+/// `PATH`, `PATH:LINE` or `PATH:LINE:COLUMN`; whoever opens looks whether a file is called like the whole.
+pub fn path_and_place(typed: &str) -> (PathBuf, Option<Place>) {
+    let number = |text: &str| text.parse::<usize>().ok();
+    let Some((rest, last)) = typed.rsplit_once(':') else { return (typed.into(), None) };
+    let Some(last) = number(last).filter(|_| !rest.is_empty()) else { return (typed.into(), None) };
+    match rest.rsplit_once(':').and_then(|(path, line)| Some((path, number(line)?))) {
+        Some((path, line)) if !path.is_empty() => (path.into(), Some(Place { line, column: last })),
+        _ => (rest.into(), Some(Place { line: last, column: 1 })),
+    }
+}

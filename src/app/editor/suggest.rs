@@ -1,0 +1,168 @@
+//! When suggestions are asked for and called off, and what becomes of them. After a pause in typing, which follows from how
+//! long the last answers took, or by a key; any key that does not go the suggestion's way ends it.
+
+use super::Editor;
+use super::ghost::Ghost;
+use super::msg::{Asked, SuggestId, SuggestRequest};
+use crate::app::msg::{Effect, Level};
+use crate::app::{App, Out, Pane};
+use crate::text::graphemes;
+use crate::text::rows::{line_of, line_span};
+
+/// Characters before the cursor that a request carries.
+pub const BEFORE: usize = 16 << 10;
+/// Characters after it.
+pub const AFTER: usize = 8 << 10;
+/// The pause before anything was measured, the shortest and the longest one, in milliseconds.
+const PAUSE: (u64, u64, u64) = (250, 100, 900);
+/// Other files that a request carries.
+const OTHERS: usize = 6;
+
+/// What is known about asking.
+#[derive(Clone, Debug, Default)]
+pub struct Suggest {
+    /// Someone answers.
+    pub enabled: bool,
+    /// When to ask, if nothing is typed until then (milliseconds since 1970).
+    due: Option<u64>,
+    /// The request under way, and when it was made.
+    flight: Option<(SuggestId, u64, Asked)>,
+    /// How long answers take, in milliseconds: half of it is the last one.
+    latency: Option<u64>,
+    next: u64,
+}
+
+impl Suggest {
+    /// The pause after which to ask: half as long as an answer takes. A fast model may be asked often.
+    pub fn pause(&self) -> u64 {
+        self.latency.map_or(PAUSE.0, |ms| (ms / 2).clamp(PAUSE.1, PAUSE.2))
+    }
+
+    /// Whether an answer is awaited.
+    pub fn waits(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    pub(super) fn wakes_at(&self) -> Option<u64> {
+        self.due
+    }
+}
+
+impl Editor {
+    /// Ends what is proposed and what is asked for.
+    pub(crate) fn dismiss(&mut self, out: &mut Out) {
+        self.ghost = None;
+        self.suggest.due = None;
+        if self.suggest.flight.take().is_some() {
+            out.push(Effect::CancelSuggest);
+        }
+    }
+
+    /// Something was typed: ask when a pause comes.
+    pub(super) fn await_pause(&mut self, now: u64) {
+        if self.suggest.enabled && self.ghost.is_none() {
+            self.suggest.due = Some(now + self.suggest.pause());
+        }
+    }
+}
+
+impl App {
+    pub(super) fn suggest_if_due(&mut self, out: &mut Out) {
+        if self.editor.suggest.due.is_some_and(|due| due <= self.clock) {
+            self.editor.suggest.due = None;
+            if self.pane == Pane::Editor && self.overlay.is_none() && self.editor.bar.is_none() {
+                self.ask_for_suggestion(Asked::Pause, out);
+            }
+        }
+    }
+
+    /// The key: asks, or shows the next alternative.
+    pub(super) fn suggest_key(&mut self, out: &mut Out) {
+        if let Some(ghost) = &mut self.editor.ghost {
+            if !ghost.cycle() {
+                self.tell(Level::Info, "there is one suggestion");
+            }
+        } else if !self.editor.suggest.enabled {
+            self.tell(Level::Info, "no model that suggests is loaded");
+        } else if self.editor.suggest.flight.is_none() {
+            self.ask_for_suggestion(Asked::Key, out);
+        }
+    }
+
+    fn ask_for_suggestion(&mut self, asked: Asked, out: &mut Out) {
+        let clock = self.clock;
+        let editor = &mut self.editor;
+        let Some(file) = editor.files.get(editor.current) else { return };
+        let document = &file.document;
+        if file.read_only.is_some() || !document.selection().is_empty() {
+            return;
+        }
+        let (rope, at) = (document.rope(), document.cursor());
+        let from = at.saturating_sub(BEFORE);
+        // from the start of a line, unless the line is longer than all of it
+        let line = line_of(rope, from);
+        let from = match line_span(rope, line) {
+            (start, _) if start == from => from,
+            (_, end) if end + 1 < at => rope.line_to_char(line + 1).min(at),
+            _ => from,
+        };
+        editor.suggest.next += 1;
+        let id = SuggestId(editor.suggest.next);
+        let mut others: Vec<_> = editor.files.iter().enumerate().filter(|(n, _)| *n != editor.current).collect();
+        others.sort_by_key(|(_, other)| std::cmp::Reverse(other.visited));
+        let others =
+            others.into_iter().take(OTHERS).map(|(_, other)| (other.name.clone(), other.document.rope().clone()));
+        out.push(Effect::Suggest(Box::new(SuggestRequest {
+            id,
+            asked,
+            path: file.real.clone(),
+            name: file.name.clone(),
+            language: document.language().word,
+            before: graphemes::text(rope, from, at),
+            after: graphemes::text(rope, at, (at + AFTER).min(rope.len_chars())),
+            rope: rope.clone(),
+            at,
+            others: others.collect(),
+        })));
+        editor.suggest.due = None;
+        editor.suggest.flight = Some((id, clock, asked));
+    }
+
+    /// Alternatives came, the best first; with `done` they are the last ones for this request.
+    pub(crate) fn on_suggested(&mut self, id: SuggestId, alternatives: Vec<String>, done: bool) {
+        let editor = &mut self.editor;
+        let flight = editor.suggest.flight.filter(|(known, _, _)| *known == id);
+        if let Some((_, asked_at, _)) = flight {
+            if editor.ghost.is_none() {
+                let took = self.clock.saturating_sub(asked_at);
+                editor.suggest.latency = Some(editor.suggest.latency.map_or(took, |known| (known + took) / 2));
+            }
+            if done {
+                editor.suggest.flight = None;
+            }
+        }
+        match (&mut editor.ghost, flight) {
+            (Some(ghost), _) if ghost.id == id => ghost.add(alternatives),
+            (None, Some((_, _, asked))) => {
+                let Some(file) = editor.files.get(editor.current) else { return };
+                let (at, revision) = (file.document.cursor(), file.document.revision());
+                editor.ghost = Ghost::new(id, at, revision, alternatives);
+                if editor.ghost.is_none() && done && asked == Asked::Key {
+                    self.tell(Level::Info, "there is nothing to suggest here");
+                }
+                self.follow_cursor();
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a part of what is proposed: `part` chooses which.
+    pub(super) fn accept(&mut self, part: fn(&Ghost) -> String) {
+        let editor = &mut self.editor;
+        let (Some(ghost), Some(file)) = (editor.ghost.take(), editor.files.get_mut(editor.current)) else { return };
+        let taken = part(&ghost);
+        file.document.insert(&taken);
+        editor.ghost = ghost.type_through(&taken, file.document.cursor(), file.document.revision());
+        editor.await_pause(self.clock);
+    }
+}

@@ -1,0 +1,443 @@
+//! The editor as (before, keys, after): `|` is the cursor, `^` the anchor where something is selected. Keys are written as
+//! text; `<Esc>`, `<A-s>`, `<C-z>`, `<S-Right>` and the like are the others.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ropey::Rope;
+
+use super::msg::*;
+use crate::app::msg::{Effect, FilesMsg, Level, Msg, Trouble};
+use crate::app::tests::{exchange, ready};
+use crate::app::{App, Pane};
+use crate::text::document::tests::{marked, shown};
+
+fn key_named(name: &str) -> KeyEvent {
+    let (mut modifiers, mut rest) = (KeyModifiers::NONE, name);
+    while let Some((letter, after)) =
+        rest.split_once('-').filter(|(letter, after)| letter.len() == 1 && !after.is_empty())
+    {
+        modifiers |= match letter {
+            "A" => KeyModifiers::ALT,
+            "C" => KeyModifiers::CONTROL,
+            _ => KeyModifiers::SHIFT,
+        };
+        rest = after;
+    }
+    let code = match rest {
+        "Enter" => KeyCode::Enter,
+        "Esc" => KeyCode::Esc,
+        "Tab" => KeyCode::Tab,
+        "Back" => KeyCode::Backspace,
+        "Del" => KeyCode::Delete,
+        "Up" => KeyCode::Up,
+        "Down" => KeyCode::Down,
+        "Left" => KeyCode::Left,
+        "Right" => KeyCode::Right,
+        "Home" => KeyCode::Home,
+        "End" => KeyCode::End,
+        "PgUp" => KeyCode::PageUp,
+        "PgDn" => KeyCode::PageDown,
+        "lt" => KeyCode::Char('<'),
+        other => KeyCode::Char(other.chars().next().unwrap()),
+    };
+    KeyEvent::new(code, modifiers)
+}
+
+pub(crate) fn keys(app: &mut App, keys: &str) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let mut rest = keys;
+    while let Some(c) = rest.chars().next() {
+        let event = match rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+            Some((name, after)) => {
+                rest = after;
+                key_named(name)
+            }
+            None => {
+                rest = &rest[c.len_utf8()..];
+                KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)
+            }
+        };
+        effects.extend(app.update(Msg::Key(event)));
+    }
+    effects
+}
+
+pub(crate) fn stamp(n: u8) -> Stamp {
+    Stamp { modified: u128::from(n), size: 1, hash: [n; 32] }
+}
+
+pub(crate) fn opened(name: &str, text: &str) -> Opened {
+    let path = PathBuf::from("/folder").join(name);
+    let (real, rope) = (path.clone(), Rope::from_str(text));
+    Opened {
+        path,
+        real,
+        name: name.into(),
+        rope,
+        bom: false,
+        stamp: Some(stamp(1)),
+        read_only: None,
+        kept: None,
+        place: None,
+    }
+}
+
+pub(crate) fn tell(app: &mut App, told: EditorMsg) -> Vec<Effect> {
+    app.update(Msg::Editor(told))
+}
+
+/// An editor with one file; the text is marked.
+pub(crate) fn editing(name: &str, before: &str) -> App {
+    let mut app = ready((80, 24));
+    let document = marked(before, name);
+    tell(&mut app, EditorMsg::Opened(Box::new(opened(name, &document.rope().to_string()))));
+    app.editor.file_mut().unwrap().document.select(document.selection());
+    app
+}
+
+fn text(app: &App) -> String {
+    shown(&app.editor.file().unwrap().document)
+}
+
+fn told(app: &App) -> String {
+    app.notices.iter().map(|notice| notice.text.clone()).collect::<Vec<_>>().join(" | ")
+}
+
+fn check(name: &str, before: &str, typed: &str, after: &str) {
+    let mut app = editing(name, before);
+    keys(&mut app, typed);
+    assert_eq!(text(&app), after, "{before:?} {typed}");
+}
+
+#[test]
+fn keys_do_what_the_help_says() {
+    for (before, typed, after) in [
+        ("|", "fn main() {<Enter>let x = 1;<Enter>}", "fn main() {\n    let x = 1;\n}|"),
+        ("a|b", "<Back>x<Del>y", "xy|"),
+        ("one t|wo", "<A-m><A-Right><A-x>", "one t|"),
+        ("one |two", "<A-m><End><A-c><Home><A-v>", "two|one two"),
+        ("one |two", "<S-Right><S-Right><Back>", "one |o"),
+        ("a\nb|\nc", "<A-x><A-v><A-v>", "a\nb\nb\n|c"),
+        ("a\nb|\nc", "<A-k>", "a\n|c"),
+        ("a|", "bc<A-u>", "a|"),
+        ("a|", "bc<A-u><A-y>", "abc|"),
+        ("a|", "bc<C-z><C-y>", "abc|"),
+        ("  a|\n  b", "<A-/>", "  // a|\n  b"),
+        ("^  a\n  b|", "<C-7><C-7>", "^  a\n  b|"),
+        ("^a\nb|", "<Tab><A-d><A-i>", "    ^a\n    b|"),
+        ("f|(a)", "<A-b>", "f(a|)"),
+        ("a\nb\nc|", "<A-Home>x<A-End>y", "xa\nb\ncy|"),
+        ("a b c|", "<A-Back><A-Back>", "a |"),
+        ("|a b", "<A-Del>", "| b"),
+        ("a\nb\nc|", "<A-g>2<Enter>x", "a\nxb\nc|".replace("c|", "c").replacen("xb", "x|b", 1).as_str()),
+        ("|a\n", "<lt>", "<|a\n"),
+        ("a^bc|d", "<Esc>", "abc|d"),
+        ("|é", "<C-Space>", "|é"),
+    ] {
+        check("a.rs", before, typed, after);
+    }
+}
+
+#[test]
+fn finding_goes_around_and_replacing_is_one_step() {
+    check("a.rs", "|one two One two", "<A-f>two<Enter>", "one two One ^two|");
+    check("a.rs", "|one two One two", "<A-f>two<Enter><Enter>", "one ^two| One two");
+    check("a.rs", "|one two One two", "<A-f>one<Down><Esc><A-p>", "^one| two One two");
+    check("a.rs", "|one two One two", "<A-f>One<Esc>", "one two ^One| two");
+    check("a.rs", "|one two one two", "<A-r>one<Tab>1<Enter><Enter><Esc>", "1 two 1| two");
+    check("a.rs", "|one two one two", "<A-r>one<Tab>1<A-a>", "^1| two 1 two");
+    check("a.rs", "|one two one two", "<A-r>one<Tab>1<A-a><A-u>", "^one| two one two");
+    check("a.rs", "|ab12 cd34", r"<A-r><A-x>([a-z]+)(\d+)<Tab>$2$1<A-a>", "^12ab| 34cd");
+    let mut app = editing("a.rs", "|abc");
+    keys(&mut app, "<A-f>x");
+    assert_eq!(text(&app), "|abc", "what is not found moves nothing");
+    keys(&mut app, "<Back>c");
+    assert_eq!(text(&app), "ab^c|");
+}
+
+#[test]
+fn a_file_that_may_only_be_read_is_not_changed() {
+    let mut app = ready((80, 24));
+    let file = Opened { read_only: Some("it is binary".into()), ..opened("logo.png", "abc") };
+    tell(&mut app, EditorMsg::Opened(Box::new(file)));
+    let effects = keys(&mut app, "x<Enter><Back><A-k><A-v><A-/><A-s><A-r>a<Tab>b<A-a>");
+    assert_eq!(text(&app).replace(['|', '^'], ""), "abc");
+    assert!(
+        !effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Editor(EditorEffect::Save { .. } | EditorEffect::Keep { .. })))
+    );
+    assert!(told(&app).contains("it is binary"));
+}
+
+fn saves(effects: &[Effect]) -> Vec<(FileId, u64, String)> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Editor(EditorEffect::Save { id, state, rope, .. }) => Some((*id, *state, rope.to_string())),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_typed_is_kept_at_once_and_then_once_in_a_while() {
+    let mut app = editing("a.rs", "|");
+    let kept = |effects: &[Effect]| -> Vec<String> {
+        let text = |effect: &Effect| match effect {
+            Effect::Editor(EditorEffect::Keep { rope, .. }) => Some(rope.to_string()),
+            _ => None,
+        };
+        effects.iter().filter_map(text).collect()
+    };
+    assert_eq!(kept(&keys(&mut app, "a")), ["a"]);
+    assert!(kept(&keys(&mut app, "bc")).is_empty());
+    let due = app.wakes_at().unwrap();
+    assert!(due <= app.clock + 1000);
+    assert_eq!(kept(&app.update(Msg::Now(due))), ["abc"]);
+    keys(&mut app, "d");
+    assert_eq!(kept(&app.hang_up(due + 1)), ["abcd"], "the end of the program keeps the rest");
+    let effects = keys(&mut app, "<A-s>");
+    let (id, state, _) = saves(&effects)[0].clone();
+    let effects = tell(&mut app, EditorMsg::Saved { id, state, stamp: stamp(2) });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::Forget(_)))));
+    assert!(!app.editor.file().unwrap().is_unsaved());
+}
+
+#[test]
+fn leaving_asks_about_what_is_not_saved() {
+    let mut app = editing("a.rs", "|");
+    keys(&mut app, "x");
+    assert!(!keys(&mut app, "<A-q>").contains(&Effect::Quit) && app.editor.asks());
+    keys(&mut app, "z<Esc>");
+    assert!(!app.editor.asks() && !app.leaving);
+    let effects = keys(&mut app, "<A-e>/quit<Enter>");
+    assert!(!effects.contains(&Effect::Quit) && app.pane == Pane::Editor, "the command asks too");
+    let effects = keys(&mut app, "<Enter>");
+    let (id, state, text) = saves(&effects)[0].clone();
+    assert_eq!(text, "x");
+    assert!(tell(&mut app, EditorMsg::Saved { id, state, stamp: stamp(2) }).contains(&Effect::Quit));
+    let mut app = editing("a.rs", "|");
+    keys(&mut app, "x");
+    assert!(keys(&mut app, "<A-q>d").contains(&Effect::Quit));
+    assert!(app.hang_up(0).iter().all(|effect| !matches!(effect, Effect::Editor(EditorEffect::Keep { .. }))));
+}
+
+#[test]
+fn closing_asks_and_a_save_that_fails_closes_nothing() {
+    let mut app = editing("a.rs", "|");
+    keys(&mut app, "x<A-w><Enter>");
+    let id = app.editor.file().unwrap().id;
+    tell(&mut app, EditorMsg::SaveFailed { id, trouble: Trouble::new("the disk is full") });
+    assert!(told(&app).contains("the disk is full") && text(&app) == "x|");
+    let effects = keys(&mut app, "<A-w>s");
+    let (id, state, _) = saves(&effects)[0].clone();
+    tell(&mut app, EditorMsg::Saved { id, state, stamp: stamp(2) });
+    assert!(app.editor.files.is_empty() && app.pane == Pane::Chat);
+}
+
+#[test]
+fn a_file_that_changed_on_disk_is_read_again_or_asked_about() {
+    let mut app = editing("a.rs", "on|e");
+    let id = app.editor.file().unwrap().id;
+    let disk = |text: &str, n| Disk::Changed { rope: Rope::from_str(text), bom: false, stamp: stamp(n) };
+    tell(&mut app, EditorMsg::Disk { id, disk: disk("one two", 2) });
+    assert_eq!(text(&app), "on|e two");
+    assert!(!app.editor.file().unwrap().is_unsaved());
+    keys(&mut app, "x");
+    tell(&mut app, EditorMsg::Disk { id, disk: disk("three", 3) });
+    assert_eq!(text(&app), "onx|e two", "what was typed is not thrown away");
+    keys(&mut app, "<A-s>");
+    tell(&mut app, EditorMsg::Conflict { id, disk: disk("three", 3) });
+    assert!(app.editor.asks());
+    let effects = keys(&mut app, "o");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::Save { force: true, .. }))));
+    tell(&mut app, EditorMsg::Conflict { id, disk: disk("three", 3) });
+    let effects = keys(&mut app, "r");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::Check(_)))));
+    tell(&mut app, EditorMsg::Disk { id, disk: disk("three", 3) });
+    assert_eq!(text(&app).replace('|', ""), "three");
+    keys(&mut app, "<A-u>");
+    assert_eq!(text(&app).replace('|', ""), "onxe two", "undo brings the person's text back");
+    tell(&mut app, EditorMsg::Disk { id, disk: Disk::Gone });
+    assert!(app.editor.file().unwrap().is_unsaved() && told(&app).contains("no longer on disk"));
+}
+
+#[test]
+fn what_outlived_a_kill_is_offered() {
+    let offer = || {
+        let mut app = ready((80, 24));
+        let kept = Kept { rope: Rope::from_str("fn main() {}"), at: app.clock / 1000 - 180, same_base: true };
+        let effects =
+            tell(&mut app, EditorMsg::Opened(Box::new(Opened { kept: Some(kept), ..opened("a.rs", "fn main()") })));
+        (app, effects)
+    };
+    let (mut app, _) = offer();
+    assert!(app.editor.asks());
+    keys(&mut app, "x");
+    assert_eq!(text(&app), "|fn main()", "a stray key answers nothing");
+    let effects = keys(&mut app, "<Enter>");
+    assert_eq!(text(&app).replace('|', ""), "fn main() {}");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::Keep { .. }))));
+    keys(&mut app, "<A-u>");
+    assert_eq!(text(&app).replace('|', ""), "fn main()");
+    let (mut app, _) = offer();
+    assert!(matches!(keys(&mut app, "d")[..], [Effect::Editor(EditorEffect::SetAside(_))]));
+    let (mut app, _) = offer();
+    assert_eq!(keys(&mut app, "<Esc>"), []);
+    assert!(app.editor.files.is_empty(), "what is kept must not be overwritten by new typing");
+}
+
+#[test]
+fn files_are_opened_from_the_list_from_a_command_and_from_an_answer() {
+    let mut app = ready((80, 24));
+    assert!(matches!(keys(&mut app, "<A-e>")[..], [Effect::ListFiles]));
+    let names = Arc::new(vec!["src/".to_owned(), "src/main.rs".to_owned(), "notes.md".to_owned()]);
+    app.update(Msg::Files(FilesMsg::Listed { names, more: false }));
+    let open = |path: &str, line: Option<usize>| {
+        let place = line.map(|line| Place { line, column: 1 });
+        Effect::Editor(EditorEffect::Open { path: path.into(), place })
+    };
+    assert_eq!(keys(&mut app, "main:7<Enter>"), [open("src/main.rs", Some(7))]);
+    assert!(app.overlay.is_none());
+    keys(&mut app, "<A-e>new file.rs<Up>");
+    assert_eq!(keys(&mut app, "<Enter>"), [open("new file.rs", None)]);
+    assert!(keys(&mut app, "/open src/a.rs:3<Enter>").contains(&open("src/a.rs", Some(3))));
+    exchange(&mut app, "where?", "In `src/main.rs:12`.");
+    let effects = keys(&mut app, "<A-o>");
+    let [Effect::Editor(EditorEffect::OpenNamed(named))] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(named[0], ("src/main.rs".into(), Some(Place { line: 12, column: 1 })));
+}
+
+#[test]
+fn one_file_is_open_once_and_the_panes_are_walked() {
+    let mut app = editing("a.rs", "a|");
+    tell(&mut app, EditorMsg::Opened(Box::new(opened("b.rs", "b"))));
+    let again = Opened { place: Some(Place { line: 2, column: 2 }), ..opened("a.rs", "1\n23") };
+    tell(&mut app, EditorMsg::Opened(Box::new(again)));
+    assert_eq!(app.editor.files.len(), 2);
+    assert_eq!(text(&app), "a|", "the open text counts, not the one read again");
+    keys(&mut app, "<A-.>");
+    assert_eq!(app.editor.file().unwrap().name, "b.rs");
+    keys(&mut app, "<A-e>hello");
+    assert_eq!((app.pane, app.composer.buffer.text()), (Pane::Chat, "hello"));
+    keys(&mut app, "<A-e>x");
+    assert_eq!(text(&app), "x|b");
+}
+
+#[test]
+fn names_cannot_carry_escape_sequences_into_notices() {
+    let mut app = ready((80, 24));
+    tell(&mut app, EditorMsg::Opened(Box::new(opened("a\u{1b}[31m\n.rs", "x"))));
+    tell(&mut app, EditorMsg::Left(vec!["b\u{1b}[2J\n".into()]));
+    assert!(!app.editor.file().unwrap().name.contains(char::is_control));
+    assert!(!told(&app).contains(char::is_control));
+}
+
+mod suggestions {
+    use super::*;
+
+    fn asked(effects: &[Effect]) -> Option<&SuggestRequest> {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Suggest(request) => Some(&**request),
+            _ => None,
+        })
+    }
+
+    fn suggested(app: &mut App, id: SuggestId, texts: &[&str]) {
+        let alternatives = texts.iter().map(|text| (*text).to_owned()).collect();
+        app.update(Msg::Suggested { id, alternatives, done: true });
+    }
+
+    /// A file in which a suggestion was asked for and came.
+    fn with(before: &str, texts: &[&str]) -> App {
+        let mut app = editing("a.rs", before);
+        tell(&mut app, EditorMsg::Suggests(true));
+        let effects = keys(&mut app, r"<A-\>");
+        let id = asked(&effects).unwrap().id;
+        suggested(&mut app, id, texts);
+        app
+    }
+
+    fn ghost(app: &App) -> &str {
+        app.editor.ghost.as_ref().map_or("", |ghost| ghost.text())
+    }
+
+    #[test]
+    fn a_pause_asks_and_another_key_calls_it_off() {
+        let mut app = editing("a.rs", "|");
+        tell(&mut app, EditorMsg::Suggests(true));
+        assert!(asked(&keys(&mut app, "le")).is_none());
+        let due = app.wakes_at().unwrap();
+        app.update(Msg::Now(due - 1));
+        keys(&mut app, "t");
+        assert!(asked(&app.update(Msg::Now(due))).is_none(), "the pause begins anew");
+        let start = app.clock;
+        let effects = app.update(Msg::Now(start + 900));
+        let request = asked(&effects).unwrap();
+        assert_eq!((request.before.as_str(), request.after.as_str(), request.language), ("let", "", "rust"));
+        let id = request.id;
+        assert!(keys(&mut app, "<Left>").contains(&Effect::CancelSuggest));
+        suggested(&mut app, id, &["late"]);
+        assert_eq!(ghost(&app), "", "late answers are dropped");
+    }
+
+    #[test]
+    fn the_pause_follows_from_how_long_answers_take() {
+        let mut app = editing("a.rs", "|");
+        tell(&mut app, EditorMsg::Suggests(true));
+        let first = app.editor.suggest.pause();
+        let effects = keys(&mut app, r"<A-\>");
+        let id = asked(&effects).unwrap().id;
+        app.update(Msg::Now(app.clock + 1600));
+        suggested(&mut app, id, &["x"]);
+        assert_eq!((first, app.editor.suggest.pause()), (250, 800));
+    }
+
+    #[test]
+    fn all_a_word_or_a_line_is_taken() {
+        let text_of = |typed: &str| {
+            let mut app = with("let x|", &[" = foo(1);\nlet y = 2;"]);
+            keys(&mut app, typed);
+            (text(&app), ghost(&app).to_owned())
+        };
+        let pair = |text: &str, ghost: &str| (text.to_owned(), ghost.to_owned());
+        assert_eq!(text_of("<Tab>"), pair("let x = foo(1);\nlet y = 2;|", ""));
+        assert_eq!(text_of("<A-Right><A-Right>"), pair("let x = foo|", "(1);\nlet y = 2;"));
+        assert_eq!(text_of("<A-Down>"), pair("let x = foo(1);|", "\nlet y = 2;"));
+        assert_eq!(text_of("<A-Down><A-Down>"), pair("let x = foo(1);\nlet y = 2;|", ""));
+        assert_eq!(text_of("<Tab><A-u>"), pair("let x|", ""));
+        assert_eq!(text_of("<Esc>"), pair("let x|", ""));
+        assert_eq!(text_of("<Left>"), pair("let |x", ""));
+    }
+
+    #[test]
+    fn typing_what_it_says_keeps_it_without_asking() {
+        let mut app = with("|", &["abc", "abd"]);
+        let effects = keys(&mut app, "a");
+        assert!(asked(&effects).is_none() && app.editor.ghost.is_some());
+        assert_eq!(ghost(&app), "bc");
+        keys(&mut app, r"<A-\>");
+        assert_eq!(ghost(&app), "bd");
+        keys(&mut app, "x");
+        assert_eq!((text(&app).as_str(), ghost(&app)), ("ax|", ""));
+    }
+
+    #[test]
+    fn line_ends_and_escape_sequences_are_the_files_own() {
+        let mut app = with("a\r\nb|\r\n", &["x\n\u{1b}[31my"]);
+        keys(&mut app, "<Tab>");
+        assert_eq!(text(&app), "a\r\nbx\r\ny|\r\n");
+    }
+
+    #[test]
+    fn without_someone_to_answer_nothing_is_asked() {
+        let mut app = editing("a.rs", "|");
+        assert!(asked(&keys(&mut app, r"a<A-\>")).is_none());
+        assert!(told(&app).contains("no model"));
+        app.update(Msg::Now(app.clock + 5000));
+        assert!(asked(&app.update(Msg::Notice(Level::Info, "x".into()))).is_none());
+    }
+}

@@ -1,0 +1,235 @@
+//! The edits that keys make.
+
+use std::ops::{Range, RangeInclusive};
+
+use super::{Document, Selection};
+use crate::text::change::Change;
+use crate::text::rows::{line_of, line_span};
+use crate::text::undo::Kind;
+use crate::text::{brackets, clean, graphemes, indent};
+
+impl Document {
+    fn replace(&mut self, range: Range<usize>, put: &str, kind: Kind) {
+        let change = Change::new(&self.rope, range, put);
+        let end = change.end();
+        self.edit(vec![change], kind, Selection::at(end));
+    }
+
+    /// Puts a typed character in place of the selection. A closing bracket that begins its line goes one step out.
+    pub fn type_char(&mut self, c: char) {
+        let line = line_of(&self.rope, self.cursor());
+        let (start, _) = line_span(&self.rope, line);
+        let blanks = indent::leading(&self.rope, line);
+        let begins = self.selection.is_empty() && start + blanks.chars().count() == self.cursor();
+        let mut bytes = [0; 4];
+        let typed = c.encode_utf8(&mut bytes);
+        if begins && brackets::closes(c) && !blanks.is_empty() {
+            let out = indent::outward(&blanks, self.unit);
+            self.replace(start..self.cursor(), &format!("{out}{typed}"), Kind::Other);
+        } else {
+            self.replace(self.selection.range(), typed, Kind::Typing);
+        }
+    }
+
+    /// Puts foreign text in place of the selection, cleaned, with this file's line ends, as a step of its own.
+    pub fn insert(&mut self, text: &str) {
+        let text = self.own(text);
+        self.undo.seal();
+        self.replace(self.selection.range(), &text, Kind::Other);
+    }
+
+    /// A text as it goes into this file.
+    pub fn own(&self, text: &str) -> String {
+        let text = clean::pasted(text);
+        if self.crlf { text.replace('\n', "\r\n") } else { text }
+    }
+
+    /// Breaks the line, with the blanks that the new one begins with.
+    pub fn line_break(&mut self) {
+        let range = self.selection.range();
+        let (blanks, closing) = indent::line_break(&self.rope, range.start, self.language, self.unit);
+        let end = self.line_end();
+        let before = format!("{end}{blanks}");
+        let cursor = range.start + before.chars().count();
+        let put = closing.map_or(before.clone(), |closing| format!("{before}{end}{closing}"));
+        let change = Change::new(&self.rope, range, put);
+        self.edit(vec![change], Kind::Other, Selection::at(cursor));
+    }
+
+    /// Tab: moves the selected lines in, or goes to the next stop.
+    pub fn tab(&mut self) {
+        if !self.selection.is_empty() {
+            return self.shift(true);
+        }
+        let unit = self.unit.text();
+        let (_, column) = self.place();
+        let put = if unit == "\t" { unit } else { " ".repeat(unit.len() - column % unit.len()) };
+        self.replace(self.selection.range(), &put, Kind::Other);
+    }
+
+    /// Deletes what is selected, else the grapheme before the cursor; in leading spaces a whole step.
+    pub fn backspace(&mut self) {
+        if self.delete_selection() {
+            return;
+        }
+        let (line, column) = self.place();
+        let (start, _) = line_span(&self.rope, line);
+        let blanks = indent::leading(&self.rope, line);
+        let from = if column > 1 && column <= blanks.chars().count() && blanks.ends_with(' ') {
+            let before: String = blanks.chars().take(column).collect();
+            start + indent::outward(&before, self.unit).chars().count()
+        } else {
+            graphemes::previous(&self.rope, self.cursor())
+        };
+        self.replace(from..self.cursor(), "", Kind::Deleting);
+    }
+
+    /// Deletes what is selected, else the grapheme after the cursor.
+    pub fn delete(&mut self) {
+        if !self.delete_selection() {
+            self.replace(self.cursor()..graphemes::next(&self.rope, self.cursor()), "", Kind::Deleting);
+        }
+    }
+
+    fn delete_selection(&mut self) -> bool {
+        let selected = !self.selection.is_empty();
+        if selected {
+            self.replace(self.selection.range(), "", Kind::Other);
+        }
+        selected
+    }
+
+    /// Deletes from the start of the word to the cursor.
+    pub fn delete_word_left(&mut self) {
+        if !self.delete_selection() {
+            self.replace(graphemes::word_before(&self.rope, self.cursor())..self.cursor(), "", Kind::Other);
+        }
+    }
+
+    /// Deletes from the cursor to the end of the word.
+    pub fn delete_word_right(&mut self) {
+        if !self.delete_selection() {
+            self.replace(self.cursor()..graphemes::word_after(&self.rope, self.cursor()), "", Kind::Other);
+        }
+    }
+
+    /// Deletes from the start of the line to the cursor.
+    pub fn delete_to_start(&mut self) {
+        let (start, _) = line_span(&self.rope, line_of(&self.rope, self.cursor()));
+        self.replace(start..self.cursor(), "", Kind::Other);
+    }
+
+    /// Deletes from the cursor to the end of the line; at the end, the line's end.
+    pub fn delete_to_end(&mut self) {
+        let (_, end) = line_span(&self.rope, line_of(&self.rope, self.cursor()));
+        let end = if end == self.cursor() { graphemes::next(&self.rope, end) } else { end };
+        self.replace(self.cursor()..end, "", Kind::Other);
+    }
+
+    /// The selected lines; one that is touched only at its start is left out.
+    pub fn lines(&self) -> RangeInclusive<usize> {
+        let range = self.selection.range();
+        let (first, last) = (line_of(&self.rope, range.start), line_of(&self.rope, range.end));
+        let touched = last > first && self.rope.line_to_char(last) == range.end;
+        first..=if touched { last - 1 } else { last }
+    }
+
+    /// The characters of the selected lines with their ends.
+    fn whole_lines(&self) -> Range<usize> {
+        let lines = self.lines();
+        let end = if lines.end() + 1 < self.rope.len_lines() {
+            self.rope.line_to_char(lines.end() + 1)
+        } else {
+            self.rope.len_chars()
+        };
+        self.rope.line_to_char(*lines.start())..end
+    }
+
+    /// What is selected, else the line.
+    pub fn copied(&self) -> String {
+        let range = if self.selection.is_empty() { self.whole_lines() } else { self.selection.range() };
+        graphemes::text(&self.rope, range.start, range.end)
+    }
+
+    /// Takes out what [`Self::copied`] gives.
+    pub fn cut(&mut self) -> String {
+        let copied = self.copied();
+        if self.selection.is_empty() {
+            self.delete_lines()
+        } else {
+            self.backspace()
+        }
+        copied
+    }
+
+    /// Deletes the selected lines.
+    pub fn delete_lines(&mut self) {
+        self.replace(self.whole_lines(), "", Kind::Other);
+    }
+
+    /// Moves the selected lines, or the cursor's, one step in or out.
+    pub fn shift(&mut self, inward: bool) {
+        let changes = indent::shift(&self.rope, self.lines(), self.unit, inward);
+        self.edit_lines(changes);
+    }
+
+    /// Comments the selected lines, or the cursor's, or takes the comments away; `false` where the language has none.
+    pub fn comment(&mut self) -> bool {
+        let Some(sign) = self.language.comment else { return false };
+        let changes = indent::comment(&self.rope, self.lines(), sign);
+        self.edit_lines(changes);
+        true
+    }
+
+    /// An edit that moves what is selected along.
+    fn edit_lines(&mut self, changes: Vec<Change>) {
+        let moved = |at: usize| changes.iter().fold(at, |at, change| moved(at, change));
+        let after = Selection { anchor: moved(self.selection.anchor), head: moved(self.selection.head) };
+        self.edit(changes, Kind::Other, after);
+    }
+
+    /// Puts a text in place of ranges that are in order and do not overlap, as one step.
+    pub fn replace_all(&mut self, ranges: &[Range<usize>], with: impl Fn(&str) -> String) {
+        let changes: Vec<Change> = ranges
+            .iter()
+            .rev()
+            .map(|range| {
+                let old = graphemes::text(&self.rope, range.start, range.end);
+                Change { at: range.start, put: with(&old), cut: old }
+            })
+            .collect();
+        self.edit_lines(changes);
+    }
+
+    /// The whole text becomes another, as one step; what begins and ends alike is not touched.
+    pub fn become_text(&mut self, new: &ropey::Rope) {
+        let alike = self.rope.chars().zip(new.chars()).take_while(|(a, b)| a == b).count();
+        let most = (self.rope.len_chars() - alike).min(new.len_chars() - alike);
+        let tail = self
+            .rope
+            .chars_at(self.rope.len_chars())
+            .reversed()
+            .zip(new.chars_at(new.len_chars()).reversed())
+            .take(most)
+            .take_while(|(a, b)| a == b)
+            .count();
+        let put = graphemes::text(new, alike, new.len_chars() - tail);
+        let change = Change::new(&self.rope, alike..self.rope.len_chars() - tail, put);
+        self.undo.seal();
+        let cursor = moved(self.cursor(), &change);
+        self.edit(vec![change], Kind::Other, Selection::at(cursor));
+        self.undo.seal();
+    }
+}
+
+/// Where a position is after a change.
+fn moved(at: usize, change: &Change) -> usize {
+    let (cut, put) = (change.cut.chars().count(), change.put.chars().count());
+    if at < change.at {
+        at
+    } else if at >= change.at + cut {
+        at - cut + put
+    } else {
+        change.at + put.min(at - change.at)
+    }
+}

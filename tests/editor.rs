@@ -1,0 +1,146 @@
+//! The editor in a real terminal: what is typed reaches the disk as it should, and survives a kill. No model is needed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it cannot go on")]
+
+mod screen;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use screen::Screen;
+
+const SAVE: &str = "\x1bs";
+const LEAVE: &str = "\x1bq";
+const CONTENT: &str = "\u{feff}fn main() {\r\n    one();\n\ttwo();\r\n}";
+
+/// A home and a folder with a file in it that is a link to another.
+fn folder() -> (tempfile::TempDir, tempfile::TempDir) {
+    let (home, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let real = folder.path().join("real.rs");
+    fs::write(&real, CONTENT).unwrap();
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink("real.rs", folder.path().join("main.rs")).unwrap();
+    (home, folder)
+}
+
+fn open(home: &Path, folder: &Path, file: &str) -> Screen {
+    Screen::open(home, folder, &[file], 80, 24)
+}
+
+fn content(folder: &Path) -> String {
+    fs::read_to_string(folder.join("real.rs")).unwrap()
+}
+
+#[test]
+fn what_is_typed_is_saved_with_everything_else_as_it_was() {
+    let (home, folder) = folder();
+    let mut screen = open(home.path(), folder.path(), "main.rs:2");
+    screen.wait_for("one();");
+    screen.wait_for("2:1");
+    screen.keys("\x1b[F // ünï");
+    screen.wait_for("one(); // ünï");
+    screen.keys(SAVE);
+    screen.wait_for("saved `main.rs`");
+    assert_eq!(content(folder.path()), CONTENT.replace("one();", "one(); // ünï"));
+    let mode = fs::metadata(folder.path().join("real.rs")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    assert!(fs::symlink_metadata(folder.path().join("main.rs")).unwrap().is_symlink());
+    screen.keys(LEAVE);
+    assert!(screen.end().success());
+    let left = fs::read_dir(home.path().join("unsaved")).unwrap().count();
+    assert_eq!(left, 0, "nothing is kept of what is saved");
+}
+
+#[test]
+fn a_kill_loses_nothing_that_was_seen_a_second_before() {
+    let (home, folder) = folder();
+    let mut screen = open(home.path(), folder.path(), "main.rs");
+    screen.wait_for("one();");
+    screen.keys("// first\r");
+    screen.wait_for("// first");
+    screen.keys("// second");
+    screen.wait_for("// second");
+    // what is seen now must be safe a second later
+    screen.watch(Duration::from_millis(1000));
+    screen.signal(Signal::KILL);
+    screen.end();
+    assert_eq!(content(folder.path()), CONTENT, "the file itself was not touched");
+    let mut screen = Screen::open(home.path(), folder.path(), &[], 80, 24);
+    screen.wait_for("unsaved changes of `real.rs`");
+    screen.keys("\x03\x03\x03");
+    screen.signal(Signal::TERM);
+    screen.end();
+    let mut screen = open(home.path(), folder.path(), "main.rs");
+    screen.wait_for("were not saved");
+    screen.keys("\r");
+    screen.wait_for("// second");
+    screen.keys(SAVE);
+    screen.wait_for("saved `main.rs`");
+    assert_eq!(content(folder.path()), CONTENT.replacen("fn", "// first\r\n// secondfn", 1));
+    screen.keys(LEAVE);
+    assert!(screen.end().success());
+}
+
+#[test]
+fn leaving_without_saving_needs_an_answer_and_a_hangup_keeps_the_text() {
+    let (home, folder) = folder();
+    let mut screen = open(home.path(), folder.path(), "main.rs");
+    screen.wait_for("one();");
+    screen.keys("x");
+    screen.wait_for("xfn");
+    screen.keys(LEAVE);
+    screen.wait_for("not saved");
+    screen.keys("d");
+    assert!(screen.end().success());
+    assert_eq!(content(folder.path()), CONTENT);
+    let mut screen = open(home.path(), folder.path(), "main.rs");
+    screen.wait_for("one();");
+    screen.keys("y");
+    screen.wait_for("yfn");
+    screen.signal(Signal::HUP);
+    screen.end();
+    let mut screen = open(home.path(), folder.path(), "main.rs");
+    screen.wait_for("were not saved");
+    screen.keys("\r");
+    screen.wait_for("yfn");
+    screen.signal(Signal::KILL);
+    screen.end();
+}
+
+#[test]
+fn a_change_by_someone_else_is_not_written_over() {
+    let (home, folder) = folder();
+    let mut screen = open(home.path(), folder.path(), "real.rs");
+    screen.wait_for("one();");
+    screen.keys("x");
+    screen.wait_for("xfn");
+    fs::write(folder.path().join("real.rs"), "theirs\n").unwrap();
+    screen.keys(SAVE);
+    screen.wait_for("changed on disk");
+    assert_eq!(content(folder.path()), "theirs\n");
+    screen.keys("\r");
+    screen.wait_for("theirs");
+    screen.keys("\x1bu");
+    screen.wait_for("xfn");
+    screen.signal(Signal::KILL);
+    screen.end();
+}
+
+#[test]
+fn what_cannot_be_edited_says_so() {
+    let (home, folder) = folder();
+    fs::write(folder.path().join("logo.png"), b"\x89PNG\0\0").unwrap();
+    fs::File::create(folder.path().join("huge.log")).unwrap().set_len(200 << 20).unwrap();
+    let mut screen = open(home.path(), folder.path(), "logo.png");
+    screen.wait_for("reading only");
+    screen.keys("x");
+    screen.wait_for("read only: it is binary");
+    screen.signal(Signal::KILL);
+    screen.end();
+    let mut screen = open(home.path(), folder.path(), "huge.log");
+    screen.wait_for("the editor takes");
+    screen.signal(Signal::KILL);
+    screen.end();
+}
