@@ -75,7 +75,7 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool) -> Re
                 options.remote = None;
             }
             let config = crate::config::Config { lora: Vec::new(), ..config.clone() };
-            let ready = prepare::ready(&options, &config, &paths, unclean)?;
+            let ready = prepare::ready_for_both(&options, &config, &paths, unclean)?;
             let plan = match &ready.spec {
                 Spec::Local(spec) => Some(spec.plan.clone()),
                 Spec::Remote(_) => None,

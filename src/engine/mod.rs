@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Plan;
 use crate::chat::Message;
+use crate::edits::grammar::Constraint;
 use crate::fim::Site;
 use crate::fim::cache::Suggestion;
 use crate::fim::form::Known;
 use crate::fim::ring::Chunk;
-use crate::edits::grammar::Constraint;
 
 /// Names a job; late pieces of a dead job are recognised by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,7 +123,7 @@ pub struct InfillRequest {
     pub chunks: Vec<Chunk>,
     /// The longest completion, in tokens.
     pub max_tokens: u32,
-    /// How many are wanted, 1 to [`InfillRequest::MOST`]; more are decoded where the model needs a choice.
+    /// How many are wanted, 1 to [`InfillRequest::MOST`]. More are decoded where the model needs a choice, and given.
     pub alternatives: u32,
     /// Tokens of the prompt at most; fewer when the chat leaves less room.
     pub prompt_tokens: u32,

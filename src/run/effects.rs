@@ -97,8 +97,8 @@ impl Desk {
                     self.background(move || history::append(&file, &text).err().and(None));
                 }
                 Effect::Editor(wanted) => self.edit(wanted),
-                // nobody answers: the editor was not told that suggestions are to be had
-                Effect::Suggest(_) | Effect::CancelSuggest => {}
+                Effect::Suggest(request) => self.suggest(&request),
+                Effect::CancelSuggest => self.cancel_suggestion(),
                 Effect::Mouse(ours) => self.screen.mouse(ours),
                 Effect::Redraw => self.screen.redraw(),
                 Effect::Suspend => self.suspend(),

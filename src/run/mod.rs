@@ -12,13 +12,14 @@
 //! | `command` | commands that the person has run |
 //! | `journal` | writing conversations, on a thread of its own |
 //! | `signals` | those that matter to someone who holds a terminal |
+//! | `suggest` | what could stand at the editor's cursor |
 //! | `editing`, `kept` | files for the editor; what was typed and not saved |
 //! | `files`, `history`, `clipboard` | what their names say |
 
 mod clipboard;
 mod command;
-mod edits;
 mod editing;
+mod edits;
 mod effects;
 mod engine;
 mod files;
@@ -28,6 +29,7 @@ mod kept;
 pub mod services;
 mod signals;
 pub mod start;
+mod suggest;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -108,6 +110,7 @@ struct Desk {
     history: std::path::PathBuf,
     kept: kept::Place,
     keeper: kept::Keeper,
+    suggester: suggest::Suggester,
     drawn: Option<Instant>,
     dirty: bool,
     quit: Option<ExitCode>,
@@ -163,6 +166,7 @@ impl Desk {
         let journal = Journal::start(writer, move |trouble| {
             let _ = tell.blocking_send(Told::Msg(Msg::Session(SessionMsg::Failed(trouble))));
         });
+        let suggester = suggest::Suggester::new(start.paths.suggestions());
         let kept = kept::Place::at(start.paths.data.join("unsaved"));
         let tell = post.clone();
         let keeper = kept::Keeper::start(kept.clone(), move |why| {
@@ -186,6 +190,7 @@ impl Desk {
             history,
             kept,
             keeper,
+            suggester,
             drawn: None,
             dirty: true,
             quit: None,
@@ -330,12 +335,18 @@ impl Desk {
             Told::Engine(number, event) => {
                 if self.engine.is_current(number) {
                     self.engine.note(&event);
+                    let Some(event) = self.take_suggestion(event) else { return };
                     self.note_plan(&event);
+                    let fills = self.fills(&event);
                     self.tell(Msg::Engine(event));
+                    if let Some(model) = fills {
+                        self.suggestions_by(model);
+                    }
                 }
             }
             Told::EngineGone(number) => {
                 if self.engine.is_current(number) {
+                    self.suggestions_by(None);
                     self.tell(Msg::EngineGone);
                 }
             }
@@ -354,6 +365,20 @@ impl Desk {
             let budget = facts.plan.as_ref().map_or(0, |plan| plan.budget);
             self.memory = Some(services::Memory::new(budget, self.memory.as_ref()));
             self.look();
+        }
+    }
+
+    /// What a loaded model's suggestions are known by; `None` inside: there is none any more.
+    fn fills(&self, event: &crate::engine::Event) -> Option<Option<u64>> {
+        match event {
+            crate::engine::Event::Loaded(facts) => {
+                let plan = facts.plan.as_ref().map_or(0, |plan| plan.weights);
+                let lora = format!("{:?}", self.app.model.lora);
+                let parts = [facts.name.as_bytes(), &plan.to_le_bytes(), lora.as_bytes()];
+                Some(Some(crate::fim::cache::fingerprint(&parts)))
+            }
+            crate::engine::Event::LoadFailed { .. } => Some(None),
+            _ => None,
         }
     }
 
@@ -395,7 +420,7 @@ impl Desk {
 
     /// The end: what runs is stopped, what was said is on disk, the terminal is given back.
     async fn close(self) {
-        let Self { mut app, journal, engine, screen, inbox, pull, command, keeper, .. } = self;
+        let Self { mut app, journal, engine, screen, inbox, pull, command, keeper, suggester, .. } = self;
         // nobody could end it any more
         if let Some(command) = command {
             command.kill();
@@ -418,6 +443,7 @@ impl Desk {
         drop(inbox);
         drop(screen);
         keeper.finish(PATIENCE);
+        suggester.close();
         journal.finish(PATIENCE);
         engine.stop().await;
     }

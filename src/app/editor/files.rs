@@ -36,6 +36,7 @@ impl App {
                 self.tell(Level::Warning, text);
             }
             EditorMsg::Focus => self.check_files(out),
+            EditorMsg::Power(power) => self.editor.suggest.power = power,
             EditorMsg::Suggests(enabled) => {
                 self.editor.suggest.enabled = enabled;
                 if !enabled {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ropey::Rope;
 
 use crate::app::msg::Trouble;
+use crate::fim::pace::Power;
 use crate::text::change::Change;
 use crate::text::undo::StepId;
 
@@ -129,6 +130,8 @@ pub enum EditorMsg {
     Focus,
     /// Whether someone answers [`crate::app::msg::Effect::Suggest`].
     Suggests(bool),
+    /// Where the device's power comes from, as last seen.
+    Power(Power),
 }
 
 /// What the editor wants done.
@@ -213,6 +216,6 @@ pub struct SuggestRequest {
     pub rope: Rope,
     /// See `rope`.
     pub at: usize,
-    /// The other open files, the last visited first: names and texts.
-    pub others: Vec<(String, Rope)>,
+    /// What would come after it is worth preparing.
+    pub ahead: bool,
 }

@@ -1,11 +1,14 @@
 //! When suggestions are asked for and called off, and what becomes of them. After a pause in typing, which follows from how
 //! long the last answers took, or by a key; any key that does not go the suggestion's way ends it.
 
+use std::time::Duration;
+
 use super::Editor;
 use super::ghost::Ghost;
 use super::msg::{Asked, SuggestId, SuggestRequest};
 use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out, Pane};
+use crate::fim::pace::{Pace, Power};
 use crate::text::graphemes;
 use crate::text::rows::{line_of, line_span};
 
@@ -13,10 +16,6 @@ use crate::text::rows::{line_of, line_span};
 pub const BEFORE: usize = 16 << 10;
 /// Characters after it.
 pub const AFTER: usize = 8 << 10;
-/// The pause before anything was measured, the shortest and the longest one, in milliseconds.
-const PAUSE: (u64, u64, u64) = (250, 100, 900);
-/// Other files that a request carries.
-const OTHERS: usize = 6;
 
 /// What is known about asking.
 #[derive(Clone, Debug, Default)]
@@ -27,15 +26,17 @@ pub struct Suggest {
     due: Option<u64>,
     /// The request under way, and when it was made.
     flight: Option<(SuggestId, u64, Asked)>,
-    /// How long answers take, in milliseconds: half of it is the last one.
-    latency: Option<u64>,
+    /// When to ask, from how long answers take and what becomes of them.
+    pace: Pace,
+    /// Where the device's power comes from.
+    pub(super) power: Power,
     next: u64,
 }
 
 impl Suggest {
-    /// The pause after which to ask: half as long as an answer takes. A fast model may be asked often.
+    /// The pause after which to ask, in milliseconds.
     pub fn pause(&self) -> u64 {
-        self.latency.map_or(PAUSE.0, |ms| (ms / 2).clamp(PAUSE.1, PAUSE.2))
+        u64::try_from(self.pace.pause(&self.power).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Whether an answer is awaited.
@@ -51,9 +52,12 @@ impl Suggest {
 impl Editor {
     /// Ends what is proposed and what is asked for.
     pub(crate) fn dismiss(&mut self, out: &mut Out) {
-        self.ghost = None;
+        if self.ghost.take().is_some() {
+            self.suggest.pace.shown(false);
+        }
         self.suggest.due = None;
         if self.suggest.flight.take().is_some() {
+            self.suggest.pace.cancelled();
             out.push(Effect::CancelSuggest);
         }
     }
@@ -108,10 +112,6 @@ impl App {
         };
         editor.suggest.next += 1;
         let id = SuggestId(editor.suggest.next);
-        let mut others: Vec<_> = editor.files.iter().enumerate().filter(|(n, _)| *n != editor.current).collect();
-        others.sort_by_key(|(_, other)| std::cmp::Reverse(other.visited));
-        let others =
-            others.into_iter().take(OTHERS).map(|(_, other)| (other.name.clone(), other.document.rope().clone()));
         out.push(Effect::Suggest(Box::new(SuggestRequest {
             id,
             asked,
@@ -122,7 +122,7 @@ impl App {
             after: graphemes::text(rope, at, (at + AFTER).min(rope.len_chars())),
             rope: rope.clone(),
             at,
-            others: others.collect(),
+            ahead: editor.suggest.pace.prefetch(&editor.suggest.power),
         })));
         editor.suggest.due = None;
         editor.suggest.flight = Some((id, clock, asked));
@@ -135,7 +135,7 @@ impl App {
         if let Some((_, asked_at, _)) = flight {
             if editor.ghost.is_none() {
                 let took = self.clock.saturating_sub(asked_at);
-                editor.suggest.latency = Some(editor.suggest.latency.map_or(took, |known| (known + took) / 2));
+                editor.suggest.pace.answered(Duration::from_millis(took));
             }
             if done {
                 editor.suggest.flight = None;
@@ -161,6 +161,7 @@ impl App {
         let editor = &mut self.editor;
         let (Some(ghost), Some(file)) = (editor.ghost.take(), editor.files.get_mut(editor.current)) else { return };
         let taken = part(&ghost);
+        editor.suggest.pace.shown(true);
         file.document.insert(&taken);
         editor.ghost = ghost.type_through(&taken, file.document.cursor(), file.document.revision());
         editor.await_pause(self.clock);

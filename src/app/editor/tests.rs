@@ -393,7 +393,7 @@ mod suggestions {
         let id = asked(&effects).unwrap().id;
         app.update(Msg::Now(app.clock + 1600));
         suggested(&mut app, id, &["x"]);
-        assert_eq!((first, app.editor.suggest.pause()), (250, 800));
+        assert!(first < app.editor.suggest.pause(), "{first}");
     }
 
     #[test]

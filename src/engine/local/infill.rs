@@ -115,7 +115,7 @@ impl Worker {
         match finished {
             Ok(finished) => {
                 self.keep_best(&fill, &finished);
-                let finished = finished.into_iter().take(request.alternatives.max(1) as usize);
+                let finished = finished.into_iter();
                 infilled.alternatives =
                     finished.map(|finished| Suggestion { text: finished.text, score: finished.score }).collect();
             }
