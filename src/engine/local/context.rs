@@ -277,6 +277,18 @@ impl Context {
         unsafe { sys::llama_memory_seq_cp(self.memory(), from, to, 0, before as i32) }
     }
 
+    /// Lets the sequence `to` share the cells of `from` in these positions; what it had elsewhere stays.
+    pub(super) fn share_part(&mut self, from: i32, to: i32, part: std::ops::Range<usize>) {
+        // SAFETY: as above.
+        unsafe { sys::llama_memory_seq_cp(self.memory(), from, to, part.start as i32, part.end as i32) }
+    }
+
+    /// Moves all positions of a sequence up or down; no other sequence may share its cells.
+    pub(super) fn shift_all(&mut self, seq: i32, by: isize) {
+        // SAFETY: as above.
+        unsafe { sys::llama_memory_seq_add(self.memory(), seq, 0, -1, by as i32) }
+    }
+
     /// Moves the positions from `from` on down by `by`.
     pub(super) fn shift(&mut self, seq: i32, from: usize, to: usize, by: usize) {
         // SAFETY: as above.

@@ -141,6 +141,8 @@ struct Worker {
     cached: Vec<i32>,
     /// The tokens whose cells are in the completions' sequence.
     filled: Vec<i32>,
+    /// Tokens typed since the suffix in there was evaluated.
+    stale: usize,
     form: Form,
     costs: Costs,
 }
@@ -190,6 +192,7 @@ impl Worker {
             context: None,
             cached: Vec::new(),
             filled: Vec::new(),
+            stale: 0,
             form,
             model,
         };
