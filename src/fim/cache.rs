@@ -23,6 +23,8 @@ const ALTERNATIVES: usize = 8;
 const TYPED: usize = 128;
 /// Characters that may be taken back since.
 const DELETED: usize = 16;
+/// Bytes that all of these can take.
+const REACH: usize = 4 * (TYPED + DELETED + 2);
 /// Lines before the cursor's that make a place.
 const LINES: usize = 48;
 /// Bytes after the cursor that make a place.
@@ -192,8 +194,12 @@ impl<'a> Keys<'a> {
         let from = text[..line].rmatch_indices('\n').nth(LINES).map_or(0, |(at, _)| at + 1);
         let mut hash = self.begin.clone();
         hash.write(&text.as_bytes()[from..line]);
+        // Of a line without end only what can be reached is kept.
+        let near = end.saturating_sub(REACH);
         for (at, c) in text[line..].char_indices() {
-            self.line.push((line + at, hash.finish()));
+            if line + at >= near {
+                self.line.push((line + at, hash.finish()));
+            }
             hash.write(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
         self.line.push((end, hash.finish()));

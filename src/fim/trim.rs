@@ -5,6 +5,8 @@ use super::language::indent;
 use super::scan::Scan;
 use super::{Language, Site};
 
+/// Brackets and quotes right of the cursor that are compared with the end of a candidate.
+const ENDS: usize = 16;
 /// Bytes of a suggestion.
 const LONGEST: usize = 8 << 10;
 
@@ -85,7 +87,10 @@ fn without_overlap<'a>(text: &'a str, site: &Site) -> &'a str {
         }
     }
     let ends = after.char_indices().map(|(at, c)| at + c.len_utf8());
-    let head = ends.take_while(|end| after[blank..*end.max(&blank)].chars().all(is_end)).filter(|end| *end > blank);
+    let head = ends
+        .take(blank + ENDS)
+        .take_while(|end| after[blank.min(*end)..*end].chars().all(is_end))
+        .filter(|end| *end > blank);
     for end in head.collect::<Vec<_>>().into_iter().rev() {
         for rest in [&after[..end], &after[blank..end]] {
             if let Some(kept) = mine.strip_suffix(rest)
