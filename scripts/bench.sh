@@ -4,6 +4,8 @@
 #   scripts/bench.sh chat              against llama.cpp's llama-bench and llama-server; a few minutes
 #   scripts/bench.sh chat speculation  only that part
 #   scripts/bench.sh chat frames       only the first frame, and frames of a long conversation
+#   scripts/bench.sh fim               suggestions while typing, against llama-server's /infill; some ten minutes
+#   scripts/bench.sh infill            lines filled into functions, against plain continuation; half an hour
 #
 # ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
 # (made by ../shared/reference/peers.sh; without it our column stands alone). Leave the machine alone meanwhile.
@@ -13,8 +15,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 
 case ${1:-} in
-  chat) ;;
-  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat" ;;
+  chat | fim | infill) ;;
+  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat, fim or infill" ;;
 esac
 
 need_rust
@@ -32,5 +34,19 @@ if [ -x "$peers/llama/usr/bin/llama-bench" ]; then
   has time || add_packages time time
 else
   unset ZORD_PEERS
+fi
+if [ "$1" = fim ] && [ -z "${ZORD_FIM_MODEL:-}" ]; then
+  # SmolLM2 with three of its spare tokens called fill-in-the-middle tokens
+  need_pip
+  tools=$(target_folder)/gguf-tools
+  ZORD_FIM_MODEL=$ZORD_TEST_MODELS/SmolLM2-135M-fim.gguf
+  if ! [ -f "$ZORD_FIM_MODEL" ]; then
+    [ -d "$tools" ] || python3 -m pip install --quiet --target "$tools" gguf
+    PYTHONPATH=$tools python3 -m gguf.scripts.gguf_new_metadata --force --special-token-by-id fim_pre 10 \
+      --special-token-by-id fim_suf 11 --special-token-by-id fim_mid 12 \
+      "$ZORD_TEST_MODELS/SmolLM2-135M-Instruct.Q4_1.gguf" "$ZORD_FIM_MODEL.part" >/dev/null
+    mv "$ZORD_FIM_MODEL.part" "$ZORD_FIM_MODEL"
+  fi
+  export ZORD_FIM_MODEL
 fi
 cargo bench --locked --quiet --bench "$1" -- "${@:2}"

@@ -17,7 +17,7 @@ use crate::engine::{InfillRequest, Infilled, Job, Outcome, Stats, reuse};
 use crate::fim::cache::Suggestion;
 use crate::fim::prompt::{Budget, Part, Prompt, build};
 use crate::fim::stop::{Mode, Watch};
-use crate::fim::syntax::Judge;
+use crate::fim::syntax::{Judge, Verdict};
 use crate::fim::trim;
 
 mod odds;
@@ -89,6 +89,7 @@ struct Finished {
     text: String,
     seq: i32,
     tokens: Vec<i32>,
+    verdict: Verdict,
     score: f32,
 }
 
@@ -413,20 +414,29 @@ impl Worker {
                 continue;
             }
             finished.push(Finished {
+                verdict: judge.verdict(&text),
                 text,
                 seq: candidate.seq,
                 tokens: candidate.tokens.clone(),
                 score: candidate.likelihood(),
             });
         }
-        finished.sort_by(|a, b| b.score.total_cmp(&a.score));
-        let best = finished.first().map_or(0.0, |best| best.score);
-        let close = finished.partition_point(|one| one.score > best - OUT_OF_REACH);
+        // What the grammar has no doubt about goes before what it has.
+        let better = |a: &Finished, b: &Finished| b.verdict.cmp(&a.verdict).then(b.score.total_cmp(&a.score));
+        finished.sort_by(better);
+        let best = finished.first().map_or((Verdict::Fine, 0.0), |best| (best.verdict, best.score));
+        let close = finished.partition_point(|one| one.verdict == best.0 && one.score > best.1 - OUT_OF_REACH);
         if close > 1 && !self.form.fills() && !fill.prompt.probe.is_empty() {
             let (close, rest) = finished.split_at_mut(close);
             let least = self.score(close, fill)?;
             rest.iter_mut().for_each(|one| one.score = OWN_WEIGHT * one.score + least);
-            finished.sort_by(|a, b| b.score.total_cmp(&a.score));
+            finished.sort_by(better);
+        }
+        // Scores say the order.
+        let mut most = f32::INFINITY;
+        for one in &mut finished {
+            most = most.min(one.score);
+            one.score = most;
         }
         Ok(finished)
     }

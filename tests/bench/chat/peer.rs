@@ -74,11 +74,16 @@ pub struct Server {
 
 impl Server {
     pub fn start(peer: &Peer, threads: &str, n_ctx: u32) -> Self {
+        Self::start_with(peer, threads, n_ctx, &[])
+    }
+
+    pub fn start_with(peer: &Peer, threads: &str, n_ctx: u32, more: &[&str]) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let started = Instant::now();
         let child = peer
             .command("llama-server")
             .args(["-t", threads, "-c", &n_ctx.to_string(), "--port", &port.to_string(), "--parallel", "1"])
+            .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
