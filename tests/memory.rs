@@ -3,8 +3,9 @@
 #![cfg(feature = "engine")]
 
 mod real;
+mod screen;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -206,13 +207,91 @@ fn eater(group: &Group, home: &Path, bytes: u64) -> Child {
     command.env("ZORD_TEST_EAT", bytes.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
-/// Not a test of its own: the other program of the test above.
+/// Not a test of its own: the other program of the tests here. It takes so many bytes at first, and those of each line
+/// that it reads.
 #[test]
 fn eats_and_waits() {
     let Some(bytes) = std::env::var("ZORD_TEST_EAT").ok().and_then(|bytes| bytes.parse().ok()) else { return };
-    let memory = vec![1u8; bytes];
-    println!("\neaten {}", std::hint::black_box(&memory).len());
-    std::io::stdout().flush().unwrap();
-    let _ = std::io::stdin().read(&mut [0]);
-    drop(std::hint::black_box(memory));
+    let more = std::io::stdin().lines().map_while(|line| line.ok()?.trim().parse().ok());
+    let mut memory = Vec::new();
+    for bytes in std::iter::once(bytes).chain(more) {
+        memory.push(vec![1u8; bytes]);
+        println!("\neaten {}", std::hint::black_box(&memory).len());
+        std::io::stdout().flush().unwrap();
+    }
+}
+
+/// Bytes of anonymous memory of a process.
+fn anonymous(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn an_answer_gives_way_when_memory_runs_out_and_goes_on_when_there_is_some() {
+    let Some(model) = real::smollm2() else { return };
+    let limit = 512 * MIB;
+    let Some(group) = Group::with_limit(limit) else { return };
+    let home = tempfile::tempdir().unwrap();
+    let model = copy_inside(&group, &model, home.path());
+    // One thread, so that the answer takes its time.
+    let config = "[chat]\npreset = 'greedy'\n[threads]\ncount = 1\npin = false\n";
+    std::fs::write(home.path().join("config.toml"), config).unwrap();
+    let procs = group.folder.join("cgroup.procs");
+    let join = ["sh", "-c", r#"echo $$ > "$0" && exec "$@""#, procs.to_str().unwrap(), ZORD];
+    let options = ["--model", model.to_str().unwrap(), "--ctx", "4096", "--kv-type", "f16"];
+    let mut screen =
+        screen::Screen::open_program(&[&join[..], &options].concat(), home.path(), home.path(), &[], 80, 24);
+    screen.wait("the model", |text| text.contains(" mem "));
+    let before = anonymous(screen.pid());
+
+    // Another program leaves 40 MiB, where nothing is short yet: that begins at 24.
+    let mut other = Running(eater(&group, home.path(), limit - before - 48 * MIB));
+    let mut said = BufReader::new(other.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut eaten = |other: &mut Running, bytes: Option<u64>| {
+        if let Some(bytes) = bytes {
+            writeln!(other.0.stdin.as_mut().unwrap(), "{bytes}").unwrap();
+        }
+        assert!(said.any(|line| line.contains("eaten")), "the other program was not let: {}", group.killed());
+    };
+    eaten(&mut other, None);
+    screen.keys("Write down all numbers from one to three hundred in words, one a line.\r");
+    screen.wait("an answer", |text| text.contains(screen::BUSY) && text.contains("123456"));
+    // More, bit by bit, until it gives way.
+    for _ in 0..24 {
+        if screen.text().contains("memory is short") {
+            break;
+        }
+        eaten(&mut other, Some(2 * MIB));
+        screen.watch(std::time::Duration::from_millis(700));
+    }
+    screen.wait_for("the answer was stopped");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while anonymous(screen.pid()) + 60 * MIB > before {
+        assert!(std::time::Instant::now() < until, "nothing was given back of {before}: {}", anonymous(screen.pid()));
+        screen.watch(std::time::Duration::from_millis(50));
+    }
+    // What was given back is taken by the other: the cache would not fit any more.
+    eaten(&mut other, Some(50 * MIB));
+    screen.wait_for("memory is nearly out");
+    screen.keys("And then?\r");
+    screen.wait_for("takes a smaller one");
+    assert_eq!(group.killed(), 0);
+    drop(other.0.stdin.take());
+    assert!(other.0.wait().unwrap().success());
+    screen.wait_for("there is memory again");
+    screen.keys("\r");
+    screen.wait_for(screen::BUSY);
+    screen.keys("\x1b");
+    screen.wait_for(screen::READY);
+    screen.keys("/quit\r");
+    assert!(screen.end().success());
+    let session = screen::last_session(home.path());
+    assert_eq!(session["turns"][1]["stop"], "cancelled", "{session}");
+    assert!(session["turns"][1]["text"].as_str().unwrap().contains("123456"), "{session}");
+    let stats = screen::stats(home.path());
+    let number = |key: &str| stats[1][key].as_u64().unwrap();
+    assert!(number("prefilled_tokens") < 40 && number("prompt_tokens") > 60, "read back, not evaluated: {stats:?}");
+    assert_eq!(group.killed(), 0);
 }

@@ -45,6 +45,11 @@ impl Cache {
         matches!(self.job, Some((_, Doing::Saving { .. })))
     }
 
+    /// Whether it was given back to the system and did not come back yet.
+    pub fn is_away(&self) -> bool {
+        self.released
+    }
+
     /// Whether it is on its way back to the system: what is asked meanwhile waits.
     pub(crate) fn is_leaving(&self) -> bool {
         self.wanted || matches!(self.job, Some((_, Doing::Saving { release: true } | Doing::Releasing)))

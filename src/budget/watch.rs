@@ -52,13 +52,16 @@ pub struct Thresholds {
     pub budget: u64,
     /// Readings well clear of the line before a step back.
     pub patience: u8,
+    /// Bytes that the chat's cache takes when it comes back; 0 unless it is away. Where they have no room, nothing that
+    /// needs it may begin: it would not fit, and the kernel would end the program.
+    pub away: u64,
 }
 
 impl Thresholds {
     /// For a machine with `total` bytes (the smaller of its memory and the cgroup's limit) and a plan's budget. On a
     /// machine of 4 GiB the line is at 205 MiB: Android's low-memory killer begins near there.
     pub fn for_machine(total: u64, budget: u64) -> Self {
-        Self { low: (total / 20).clamp(24 * MIB, 512 * MIB), pressure: 15.0, budget, patience: 3 }
+        Self { low: (total / 20).clamp(24 * MIB, 512 * MIB), pressure: 15.0, budget, patience: 3, away: 0 }
     }
 }
 
@@ -100,8 +103,10 @@ fn severity(reading: &Reading, thresholds: &Thresholds, margin: f64) -> Level {
             .is_some_and(|pressure| f64::from(pressure.avg10) > f64::from(thresholds.pressure * times) / margin)
     };
     let over = reading.resident.anonymous as f64 > thresholds.budget as f64 / (margin * 2.0 + 1.0) * 3.0;
+    let stays_away = thresholds.away > 0
+        && room.is_some_and(|room| (room as f64) < thresholds.away as f64 + thresholds.low as f64 * margin / 2.0);
     // Pressure alone can be another program's doing: it asks for the first two steps, never for refusing work.
-    if short(4) {
+    if short(4) || stays_away {
         Level::Refusing
     } else if short(2) || stalled(2.0) {
         Level::ChatFreed
@@ -144,7 +149,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn thresholds() -> Thresholds {
-        Thresholds { low: 400, pressure: 15.0, budget: 1000, patience: 2 }
+        Thresholds { low: 400, pressure: 15.0, budget: 1000, patience: 2, away: 0 }
     }
 
     fn room(available: u64) -> Reading {
@@ -206,6 +211,20 @@ mod tests {
         assert_eq!(run(&[stalled; 5]).0, Level::ChatFreed);
         let large = Reading { resident: Resident { anonymous: 1001, ..Resident::default() }, ..room(9000) };
         assert_eq!(run(&[large; 5]).0, Level::CompletionsDropped);
+    }
+
+    #[test]
+    fn work_is_refused_while_what_was_freed_would_not_fit_again() {
+        let freed = Watch { level: Level::ChatFreed, clear: 0 };
+        let away = Thresholds { away: 300, ..thresholds() };
+        let (watch, actions) = decide(freed, &room(450), &away);
+        assert_eq!((watch.level, actions), (Level::Refusing, vec![Action::RefuseWork]));
+        let (watch, _) = decide(watch, &room(550), &away);
+        assert_eq!(watch.level, Level::Refusing, "not well clear yet");
+        let (watch, _) = decide(watch, &room(700), &away);
+        let (watch, actions) = decide(watch, &room(700), &away);
+        assert_eq!((watch.level, actions), (Level::ChatFreed, vec![Action::AllowWork]));
+        assert_eq!(decide(freed, &room(450), &thresholds()).1, [], "where it is not away, it need not come back");
     }
 
     #[test]

@@ -57,7 +57,7 @@ use start::{Prepared, Start};
 const CHANNEL: usize = 256;
 /// Between two frames.
 const FRAME: Duration = Duration::from_millis(33);
-/// Between two looks at the memory: while an answer is written or none is taken, and while idle.
+/// Between two looks at the memory: while an answer is written or memory is short, and while idle.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 /// How long the last entries may take to reach the disk at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -265,8 +265,8 @@ impl Desk {
     }
 
     fn look_every(&self) -> Duration {
-        // whoever is refused should not wait longer than need be
-        if self.app.answer.is_some() || self.app.refusing { LOOKS.0 } else { LOOKS.1 }
+        let short = self.memory.as_ref().is_some_and(services::Memory::is_short);
+        if self.app.answer.is_some() || short { LOOKS.0 } else { LOOKS.1 }
     }
 
     fn on_time(&mut self) {
@@ -284,7 +284,7 @@ impl Desk {
     fn look(&mut self) {
         self.looked = Some(Instant::now());
         let Some(memory) = &mut self.memory else { return };
-        let (gauge, actions) = memory.look();
+        let (gauge, actions) = memory.look(self.app.cache.is_away() && self.app.answer.is_none());
         let before = self.app.gauge;
         if before.is_none_or(|before| before.used >> 20 != gauge.used >> 20 || before.budget != gauge.budget) {
             self.tell(Msg::Memory(gauge));
@@ -362,8 +362,7 @@ impl Desk {
     /// A loaded model has a budget; from now on the memory is watched.
     fn note_plan(&mut self, event: &crate::engine::Event) {
         if let crate::engine::Event::Loaded(facts) = event {
-            let budget = facts.plan.as_ref().map_or(0, |plan| plan.budget);
-            self.memory = Some(services::Memory::new(budget, self.memory.as_ref()));
+            self.memory = Some(services::Memory::new(facts.plan.as_ref(), self.memory.as_ref()));
             self.look();
         }
     }

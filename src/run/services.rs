@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::app::msg::{Gauge, Offer};
-use crate::budget::bytes;
 use crate::budget::probe::Probe;
 use crate::budget::watch::{self, Action, Thresholds, Watch};
+use crate::budget::{Plan, bytes};
 use crate::engine::{Cancel, Sampling, presets};
 use crate::error::Report;
 use crate::models::{self, Catalogue, Entry, Hub, Request, Store};
@@ -126,24 +126,34 @@ pub struct Memory {
     probe: Probe,
     watch: Watch,
     budget: u64,
+    /// What a context takes, in bytes.
+    context: u64,
     thresholds: Thresholds,
 }
 
 impl Memory {
-    /// For a plan's budget in bytes; 0 while there is no plan. What was given back under an earlier plan is not forgotten.
-    pub fn new(budget: u64, before: Option<&Self>) -> Self {
+    /// For a plan; `None` for a server. What was given back under an earlier plan is not forgotten.
+    pub fn new(plan: Option<&Plan>, before: Option<&Self>) -> Self {
+        let (budget, context) = plan.map_or((0, 0), |plan| (plan.budget, plan.kv.saturating_add(plan.compute)));
         let probe = Probe::new();
         let facts = probe.memory();
         let total = facts.cgroup.map_or(facts.total, |limit| limit.min(facts.total));
         let thresholds = Thresholds::for_machine(total, if budget > 0 { budget } else { u64::MAX });
         let watch = before.map_or_else(Watch::default, |before| before.watch);
-        Self { probe, watch, budget, thresholds }
+        Self { probe, watch, budget, context, thresholds }
     }
 
-    /// One look: the gauge, and what must be done now, in order. About ten small files are read.
-    pub fn look(&mut self) -> (Gauge, Vec<Action>) {
+    /// Whether something was given back that matters: looks are worth more then.
+    pub fn is_short(&self) -> bool {
+        self.watch.level >= watch::Level::ChatFreed
+    }
+
+    /// One look: the gauge, and what must be done now, in order; `away`: the chat's cache is not in memory. About ten
+    /// small files are read.
+    pub fn look(&mut self, away: bool) -> (Gauge, Vec<Action>) {
         let reading = self.probe.reading();
-        let (watch, actions) = watch::decide(self.watch, &reading, &self.thresholds);
+        let thresholds = Thresholds { away: if away { self.context } else { 0 }, ..self.thresholds };
+        let (watch, actions) = watch::decide(self.watch, &reading, &thresholds);
         self.watch = watch;
         let budget = if self.budget > 0 { self.budget } else { reading.available + reading.resident.total };
         (Gauge { used: reading.resident.total, budget }, actions)

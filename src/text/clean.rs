@@ -4,15 +4,81 @@
 
 use std::borrow::Cow;
 
-/// Characters that change the order or hide the presence of others: bidirectional controls and the like. The zero-width
-/// joiner and the variation selectors are left alone; emoji are made of them.
-fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{E0000}'..='\u{E007F}' | '\u{FFF9}'..='\u{FFFB}')
+/// An operating system command longer than this is not one.
+const LONGEST_ESCAPE: usize = 4096;
+
+/// Overrides and isolates of the text's direction.
+pub(crate) fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Characters that are drawn as nothing, or as what terminals do not agree on.
+pub(crate) fn hides(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}'..='\u{2065}'
+        | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// How many bytes after `c` belong to the escape sequence it opens; `None` if it opens none (ECMA-48, section 5).
+pub(crate) fn escape(c: char, after: &str) -> Option<usize> {
+    match c {
+        '\x1b' => {
+            let (kind, body) = match after.bytes().next() {
+                Some(kind @ (b'[' | b']' | b'P' | b'X' | b'^' | b'_')) => (kind, &after[1..]),
+                _ => return Some(short_escape(after)),
+            };
+            Some(1 + if kind == b'[' { control_sequence(body) } else { control_string(body) })
+        }
+        '\u{9b}' => Some(control_sequence(after)),
+        '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => Some(control_string(after)),
+        _ => None,
+    }
+}
+
+fn short_escape(after: &str) -> usize {
+    let middle = after.bytes().take(8).take_while(|byte| (0x20..0x30).contains(byte)).count();
+    match after.as_bytes().get(middle) {
+        Some(0x30..0x7f) => middle + 1,
+        _ => 0,
+    }
+}
+
+fn control_sequence(body: &str) -> usize {
+    let middle = body.bytes().take(64).take_while(|byte| (0x20..0x40).contains(byte)).count();
+    match body.as_bytes().get(middle) {
+        Some(0x40..0x7f) => middle + 1,
+        _ => 0,
+    }
+}
+
+/// Up to the string's terminator. One without an end hides nothing: the text after it is shown.
+fn control_string(body: &str) -> usize {
+    for (at, c) in body.char_indices().take_while(|(at, _)| *at < LONGEST_ESCAPE) {
+        match c {
+            '\x07' | '\u{9c}' => return at + c.len_utf8(),
+            '\x1b' => return if body[at + 1..].starts_with('\\') { at + 2 } else { 0 },
+            _ => {}
+        }
+    }
+    0
+}
+
+/// What chooses between forms of the character before it: nothing alone, and part of emoji and of some scripts' spelling.
+fn selects(c: char) -> bool {
+    matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// What may stay in a text that is kept; the joiner and the selectors of forms stay as well, which drawing takes out.
 fn is_harmless(c: char) -> bool {
-    c == '\n' || c == '\t' || !(c.is_control() || is_hidden(c))
+    c == '\n' || c == '\t' || !(c.is_control() || turns(c) || breaks(c) || (hides(c) && !selects(c)))
+}
+
+/// Ends of lines that are no line feeds.
+fn breaks(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// The text as it may be drawn: line feeds and tabs stay, other C0 controls become their pictures (`␛`), C1 controls and
@@ -43,53 +109,19 @@ pub fn one_line(text: &str) -> String {
 /// Pasted text: escape sequences are taken out whole, carriage returns become line feeds, other controls go.
 pub fn pasted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
         match c {
-            '\u{1B}' => skip_escape(&mut chars),
-            '\u{9B}' => skip_csi(&mut chars),
             '\r' => {
-                chars.next_if_eq(&'\n');
+                rest = rest.strip_prefix('\n').unwrap_or(rest);
                 out.push('\n');
             }
             c if is_harmless(c) => out.push(c),
-            _ => {}
+            c => rest = &rest[escape(c, rest).unwrap_or(0)..],
         }
     }
     out
-}
-
-type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
-
-/// After an escape character: a control sequence, a string (ended by BEL or ST), or one more character.
-fn skip_escape(chars: &mut Chars<'_>) {
-    match chars.peek() {
-        Some('[') => {
-            chars.next();
-            skip_csi(chars);
-        }
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            // a string that is never closed must not swallow the rest: it ends with its line
-            while let Some(c) = chars.next_if(|c| *c != '\n') {
-                if c == '\u{7}' || c == '\u{9C}' || (c == '\u{1B}' && chars.next_if_eq(&'\\').is_some()) {
-                    break;
-                }
-            }
-        }
-        Some(c) if !c.is_control() => {
-            chars.next();
-        }
-        _ => {}
-    }
-}
-
-/// Parameters up to the final byte.
-fn skip_csi(chars: &mut Chars<'_>) {
-    while let Some(c) = chars.next_if(|c| ('\u{20}'..='\u{7E}').contains(c)) {
-        if ('\u{40}'..='\u{7E}').contains(&c) {
-            break;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -111,7 +143,7 @@ mod tests {
     fn a_pasted_build_log_loses_its_colours() {
         assert_eq!(pasted("\u{1b}[0m\u{1b}[1;31merror\u{1b}[0m: x\r\ny\rz"), "error: x\ny\nz");
         assert_eq!(pasted("\u{1b}]0;title\u{7}text\u{1b}]8;;http://x\u{1b}\\link"), "textlink");
-        assert_eq!(pasted("\u{1b}]never closed\nnext"), "\nnext");
+        assert_eq!(pasted("\u{1b}]never closed\nnext"), "never closed\nnext", "what is not closed hides nothing");
         assert_eq!(pasted("\u{1b}"), "");
     }
 }

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use ratatui::buffer::CellWidth;
 use unicode_width::UnicodeWidthChar;
 
+use crate::text::clean::{escape, hides, turns};
+
 /// What becomes of tabs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tabs {
@@ -24,9 +26,6 @@ pub const TAB: usize = 4;
 
 /// Marks that may stand on one character; more would run over the lines above and below.
 const MARKS: usize = 4;
-
-/// An operating system command longer than this is not one.
-const LONGEST_ESCAPE: usize = 4096;
 
 /// Columns a text takes when it is drawn on one line: the sum over its graphemes, as the screen buffer counts them.
 pub fn width(text: &str) -> usize {
@@ -141,65 +140,6 @@ impl Cleaner {
 /// Whether a zero-width joiner after `c` shapes letters (Persian, the Indic scripts) instead of gluing emoji.
 fn joins(c: char) -> bool {
     !c.is_ascii() && (c.is_alphabetic() || c.width() == Some(0)) && c.width() != Some(2)
-}
-
-/// Overrides and isolates of the text's direction.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Characters that are drawn as nothing, or as what terminals do not agree on.
-fn hides(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}'..='\u{2065}'
-        | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// How many bytes after `c` belong to the escape sequence it opens; `None` if it opens none (ECMA-48, section 5).
-fn escape(c: char, after: &str) -> Option<usize> {
-    match c {
-        '\x1b' => {
-            let (kind, body) = match after.bytes().next() {
-                Some(kind @ (b'[' | b']' | b'P' | b'X' | b'^' | b'_')) => (kind, &after[1..]),
-                _ => return Some(short_escape(after)),
-            };
-            Some(1 + if kind == b'[' { control_sequence(body) } else { control_string(body) })
-        }
-        '\u{9b}' => Some(control_sequence(after)),
-        '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => Some(control_string(after)),
-        _ => None,
-    }
-}
-
-fn short_escape(after: &str) -> usize {
-    let middle = after.bytes().take(8).take_while(|byte| (0x20..0x30).contains(byte)).count();
-    match after.as_bytes().get(middle) {
-        Some(0x30..0x7f) => middle + 1,
-        _ => 0,
-    }
-}
-
-fn control_sequence(body: &str) -> usize {
-    let middle = body.bytes().take(64).take_while(|byte| (0x20..0x40).contains(byte)).count();
-    match body.as_bytes().get(middle) {
-        Some(0x40..0x7f) => middle + 1,
-        _ => 0,
-    }
-}
-
-/// Up to the string's terminator. One without an end hides nothing: the text after it is shown.
-fn control_string(body: &str) -> usize {
-    for (at, c) in body.char_indices().take_while(|(at, _)| *at < LONGEST_ESCAPE) {
-        match c {
-            '\x07' | '\u{9c}' => return at + c.len_utf8(),
-            '\x1b' => return if body[at + 1..].starts_with('\\') { at + 2 } else { 0 },
-            _ => {}
-        }
-    }
-    0
 }
 
 #[cfg(test)]
