@@ -52,7 +52,6 @@ fn what_a_small_model_writes_under_the_constraint_fits_the_file() {
     let Some(model) = real::smollm2() else { return };
     let warm =
         Sampling { temperature: 0.9, top_k: 40, top_p: 0.95, repeat_penalty: 1.05, seed: 7, ..Sampling::default() };
-    let free = |top_k| Sampling { top_k, ..warm.clone() };
     let free = Sampling { top_k: 0, seed: 11, ..warm.clone() };
     let settings = [Sampling::default(), warm, free];
     let requests = WISHES.iter().zip(settings).map(|(wish, sampling)| request(wish, true, sampling)).collect();

@@ -23,13 +23,13 @@ const DIVIDER: &[u8] = b"=======";
 const REPLACE: &[u8] = b">>>>>>> REPLACE";
 const FENCE: &[u8] = b"```";
 /// No line of code begins so, but a model that lost its way among the marks writes little else.
-const ODD: [&[u8]; 4] = [FENCE, b"=", b"<<", b">>>>"];
+const ODD: [&[u8]; 5] = [FENCE, b"=", b"<<", b"<=", b">>>>"];
 /// Lines of a replacement at most, besides four for each line searched.
 const LONGEST: usize = 120;
 const THINK: (&[u8], &[u8]) = (b"<think>", b"</think>");
 /// Bytes of free text behind a block.
 const PROSE: usize = 240;
-/// Line ends before the first block: thinking ends with some.
+/// Line ends between thinking and the first block.
 const BLANKS: usize = 4;
 /// Bytes that [`Constraint::forced`] gives at most.
 const FORCED: usize = 512;
@@ -268,7 +268,11 @@ impl Constraint {
                 None => {
                     self.prose += line.len() + 1;
                     self.said |= !is_blank(&line);
-                    let most = if self.blocks > 0 { PROSE + 1 } else { BLANKS };
+                    let most = match self.blocks {
+                        0 if self.begun => BLANKS,
+                        0 => 0,
+                        _ => PROSE + 1,
+                    };
                     let fine = plain && self.prose <= most && (self.blocks > 0 || is_blank(&line));
                     self.state = State::Free(Vec::new());
                     return fine;
@@ -289,7 +293,7 @@ impl Constraint {
             let fenced = line.len() >= FENCE.len() && line.starts_with(FENCE);
             let angled = line.first() == Some(&b'<');
             let room = self.blocks > 0 && self.prose + line.len() <= PROSE;
-            room && !fenced && !angled && !(byte < b' ' && byte != b'\t')
+            room && !fenced && !angled && (byte >= b' ' || byte == b'\t')
         };
         self.begun |= !byte.is_ascii_whitespace() && !opens_think;
         self.state = State::Free(line);
@@ -484,7 +488,7 @@ mod tests {
     #[test]
     fn talk_comes_behind_a_block_and_is_short() {
         let open = begun("");
-        for wrong in ["```", "I fix it.", "\n\n\n\n\n", "<<<<<<< SEARCH"] {
+        for wrong in ["```", "I fix it.", "\n", "<<<<<<< SEARCH"] {
             assert!(!open.allows(wrong.as_bytes()), "{wrong:?}");
         }
         assert!(!open.may_end());
