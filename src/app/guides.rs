@@ -46,6 +46,12 @@ const GUIDES: &[Guide] = &[
         text: Text::File(include_str!("../../assets/guides/editor.md")),
     },
     Guide {
+        name: "edits",
+        title: "Changing files",
+        about: "review, undo, run, fix",
+        text: Text::File(include_str!("../../assets/guides/edits.md")),
+    },
+    Guide {
         name: "conversations",
         title: "Conversations",
         about: "branches, what is kept",

@@ -244,7 +244,7 @@ fn fit_in(now: &mut Vec<Line>, search: &[&str], replace: &[&str]) -> Result<(), 
     for ease in [Ease::Exact, Ease::Ends, Ease::Indent] {
         for fresh in [false, true] {
             // blank lines at the ends of a SEARCH are dropped as soon as it does not fit to the letter
-            let wanted = if ease == Ease::Exact { &search[..] } else { trimmed };
+            let wanted = if ease == Ease::Exact { search } else { trimmed };
             let found = places(now, wanted, ease, fresh);
             match found[..] {
                 [] => {}

@@ -3,7 +3,7 @@
 //!
 //! It knows bytes, not tokens, so that it serves any vocabulary: [`Constraint::allows`] says whether a token's bytes keep
 //! the answer possible, [`Constraint::push`] takes them in, [`Constraint::forced`] gives what must follow. The form is
-//! thinking, if the model thinks, then
+//! thinking, where the model knows how to, then
 //!
 //! ```text
 //! NAME  <<<<<<< SEARCH  lines of NAME  =======  anything  >>>>>>> REPLACE
@@ -22,10 +22,14 @@ const SEARCH: &[u8] = b"<<<<<<< SEARCH";
 const DIVIDER: &[u8] = b"=======";
 const REPLACE: &[u8] = b">>>>>>> REPLACE";
 const FENCE: &[u8] = b"```";
+/// No line of code begins so, but a model that lost its way among the marks writes little else.
+const ODD: [&[u8]; 5] = [FENCE, b"=", b"<<", b"<=", b">>>>"];
+/// Lines of a replacement at most, besides four for each line searched.
+const LONGEST: usize = 120;
 const THINK: (&[u8], &[u8]) = (b"<think>", b"</think>");
 /// Bytes of free text behind a block.
 const PROSE: usize = 240;
-/// Line ends before the first block: thinking ends with some.
+/// Line ends between thinking and the first block.
 const BLANKS: usize = 4;
 /// Bytes that [`Constraint::forced`] gives at most.
 const FORCED: usize = 512;
@@ -37,8 +41,8 @@ struct File {
     lines: Vec<Vec<u8>>,
     /// Lines that no SEARCH may run through: they look like marks.
     barred: Vec<bool>,
-    /// Whether it has code fences of its own.
-    fences: bool,
+    /// Beginnings of lines that a replacement may have because the file has them.
+    odd: Vec<&'static [u8]>,
 }
 
 /// Where the answer is.
@@ -51,8 +55,16 @@ enum State {
     /// In the mark that follows a name; bytes of it that are done.
     Head(usize),
     Search(Search),
-    /// In the new lines; the line so far.
-    Replace(Vec<u8>),
+    /// In the new lines.
+    Replace(Replace),
+}
+
+#[derive(Clone, Debug)]
+struct Replace {
+    /// The line so far.
+    line: Vec<u8>,
+    /// Lines that may still follow before the mark must.
+    left: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +94,8 @@ pub struct Constraint {
     blocks: usize,
     /// Bytes of free text since the last block.
     prose: usize,
+    /// The model may think before it answers.
+    thinks: bool,
     /// Anything but blanks was written.
     begun: bool,
     /// Something was said since the last block: a reader might take it for a name.
@@ -111,7 +125,11 @@ impl Constraint {
             File {
                 name: name.as_bytes().to_vec(),
                 barred: all.iter().map(|line| mark(line).is_some()).collect(),
-                fences: all.iter().any(|line| line.starts_with("```")),
+                odd: ODD
+                    .iter()
+                    .copied()
+                    .filter(|odd| all.iter().any(|line| line.as_bytes().starts_with(odd)))
+                    .collect(),
                 lines: all.into_iter().map(|line| line.as_bytes().to_vec()).collect(),
             }
         };
@@ -123,9 +141,17 @@ impl Constraint {
             state: State::Free(Vec::new()),
             blocks: 0,
             prose: 0,
+            thinks: false,
             begun: false,
             said: false,
         }
+    }
+
+    /// The same for a model that may think first. One that does not know how to would never come to an end of it.
+    #[must_use]
+    pub fn thinking(mut self) -> Self {
+        self.thinks = true;
+        self
     }
 
     /// Whether there is anything to search in; without it there is nothing to constrain.
@@ -158,7 +184,7 @@ impl Constraint {
         match &self.state {
             State::Thinking(_) | State::Head(_) | State::Search(_) => false,
             State::Free(line) => self.blocks > 0 && line.first() != Some(&b'<'),
-            State::Replace(line) => line == REPLACE,
+            State::Replace(replace) => replace.line == REPLACE,
         }
     }
 
@@ -179,8 +205,10 @@ impl Constraint {
         match &self.state {
             State::Thinking(_) => None,
             State::Head(at) => Some(rest(SEARCH, *at)),
-            State::Replace(line) => (line.len() >= 5 && line.len() < REPLACE.len() && starts_like(line, REPLACE))
-                .then(|| REPLACE[line.len()..].to_vec()),
+            State::Replace(Replace { line, left }) => {
+                let begun = line.len() > 3 || (*left == 0 && line.len() < REPLACE.len());
+                (begun && starts_like(line, REPLACE)).then(|| REPLACE[line.len()..].to_vec())
+            }
             State::Free(line) if line.len() > 1 && starts_like(line, SEARCH) => Some(rest(SEARCH, line.len())),
             State::Free(line) if self.blocks == 0 => {
                 let mut names = self.files.iter().enumerate().filter(|(n, file)| self.names(*n, file, line));
@@ -223,7 +251,7 @@ impl Constraint {
             }
             State::Free(line) => self.step_free(line, byte),
             State::Search(search) => self.step_search(search, byte),
-            State::Replace(line) => self.step_replace(line, byte),
+            State::Replace(replace) => self.step_replace(replace, byte),
         }
     }
 
@@ -240,7 +268,11 @@ impl Constraint {
                 None => {
                     self.prose += line.len() + 1;
                     self.said |= !is_blank(&line);
-                    let most = if self.blocks > 0 { PROSE + 1 } else { BLANKS };
+                    let most = match self.blocks {
+                        0 if self.begun => BLANKS,
+                        0 => 0,
+                        _ => PROSE + 1,
+                    };
                     let fine = plain && self.prose <= most && (self.blocks > 0 || is_blank(&line));
                     self.state = State::Free(Vec::new());
                     return fine;
@@ -249,19 +281,19 @@ impl Constraint {
             return true;
         }
         line.push(byte);
-        if !self.begun && self.blocks == 0 && line == THINK.0 {
+        if self.thinks && !self.begun && line == THINK.0 {
             self.begun = true;
             self.state = State::Thinking(Vec::new());
             return true;
         }
-        let opens_think = !self.begun && line.len() < THINK.0.len() && starts_like(&line, THINK.0);
+        let opens_think = self.thinks && !self.begun && line.len() < THINK.0.len() && starts_like(&line, THINK.0);
         let names_file = self.files.iter().enumerate().any(|(n, file)| self.names(n, file, &line));
         let marks = starts_like(&line, SEARCH) && self.can_follow();
         let allowed = names_file || marks || opens_think || {
             let fenced = line.len() >= FENCE.len() && line.starts_with(FENCE);
             let angled = line.first() == Some(&b'<');
             let room = self.blocks > 0 && self.prose + line.len() <= PROSE;
-            room && !fenced && !angled && !(byte < b' ' && byte != b'\t')
+            room && !fenced && !angled && (byte >= b' ' || byte == b'\t')
         };
         self.begun |= !byte.is_ascii_whitespace() && !opens_think;
         self.state = State::Free(line);
@@ -311,7 +343,7 @@ impl Constraint {
                         used.iter_mut().skip(start as usize).take(search.done).for_each(|line| *line = true);
                     }
                 }
-                self.state = State::Replace(Vec::new());
+                self.state = State::Replace(Replace { line: Vec::new(), left: LONGEST + 4 * search.done });
                 return true;
             }
             let line = std::mem::take(&mut search.line);
@@ -333,7 +365,8 @@ impl Constraint {
         fine
     }
 
-    fn step_replace(&mut self, mut line: Vec<u8>, byte: u8) -> bool {
+    fn step_replace(&mut self, replace: Replace, byte: u8) -> bool {
+        let Replace { mut line, left } = replace;
         if byte == b'\n' {
             if line == REPLACE {
                 self.blocks += 1;
@@ -342,19 +375,17 @@ impl Constraint {
                 self.state = State::Free(Vec::new());
                 return true;
             }
-            let fine = mark_of(&line).is_none();
-            self.state = State::Replace(Vec::new());
+            let fine = mark_of(&line).is_none() && left > 0;
+            self.state = State::Replace(Replace { line: Vec::new(), left: left.saturating_sub(1) });
             return fine;
         }
         line.push(byte);
-        let closing = starts_like(&line, REPLACE);
-        let fences = self.current.and_then(|n| self.files.get(n)).is_some_and(|file| file.fences);
-        let fine = closing
-            || !(line.starts_with(&REPLACE[..5])
-                || line.starts_with(&SEARCH[..5])
-                || (line.starts_with(FENCE) && !fences)
-                || (byte < b' ' && byte != b'\t'));
-        self.state = State::Replace(line);
+        let known = self.current.and_then(|n| self.files.get(n)).map_or(&[][..], |file| &file.odd);
+        let odd = ODD.iter().any(|odd| line.starts_with(odd) && !known.contains(odd));
+        let marked = line.starts_with(&REPLACE[..5]) || line.starts_with(&SEARCH[..5]);
+        let plain = left > 0 && !odd && !marked && (byte >= b' ' || byte == b'\t');
+        let fine = plain || starts_like(&line, REPLACE);
+        self.state = State::Replace(Replace { line, left });
         fine
     }
 }
@@ -441,16 +472,23 @@ mod tests {
         assert!(!after.allows(b"<<<<<<< SEARCH\n    one"));
         assert!(!after.allows(b"<<<<<<< SEARCH\nfn a() {\n    one"));
         let replacing = begun("src/a.rs\n<<<<<<< SEARCH\n    one();\n=======\n");
-        for wrong in ["=======\n", "<<<<<<< SEARCH", ">>>>>>> x", "```", "\u{1b}"] {
+        for wrong in ["=======\n", "=", "<<", "<<<<<<< SEARCH", ">>>>>>> x", ">>>> x", "```", "\u{1b}"] {
             assert!(!replacing.allows(wrong.as_bytes()), "{wrong:?}");
         }
-        assert!(replacing.allows(b"======= x\n>> y\n<< z\n==\n>>>>>>> REPLACE\n"));
+        assert!(replacing.allows(b"x ======= x\n>>> y\n<div>\n>>>>>>> REPLACE\n"));
+        let mut long = replacing.clone();
+        long.push("y\n".repeat(LONGEST + 4).as_bytes());
+        assert!(!long.allows(b"y") && !long.allows(b"\n"));
+        assert_eq!(forced(&long), ">>>>>>> REPLACE");
+        let table = Constraint::new([("a.rst", "Title\n=====\n\ntext\n")]);
+        assert!(table.allows(b"a.rst\n<<<<<<< SEARCH\nTitle\n=====\n=======\nNew title\n=========\n>>>>>>> REPLACE"));
+        assert!(!table.allows(b"a.rst\n<<<<<<< SEARCH\nTitle\n=====\n=======\n======\n"));
     }
 
     #[test]
     fn talk_comes_behind_a_block_and_is_short() {
         let open = begun("");
-        for wrong in ["```", "I fix it.", "\n\n\n\n\n", "<<<<<<< SEARCH"] {
+        for wrong in ["```", "I fix it.", "\n", "<<<<<<< SEARCH"] {
             assert!(!open.allows(wrong.as_bytes()), "{wrong:?}");
         }
         assert!(!open.may_end());
@@ -463,7 +501,9 @@ mod tests {
         let mut long = after.clone();
         long.push(&[b'x'; PROSE]);
         assert!(long.allows(b"\nsrc/a") && !long.allows(b"y") && !long.allows(b"\ny"));
-        let thinking = begun("<think>\n```\nfree for as long as it likes\n");
+        assert!(!open.allows(b"<think>"));
+        let mut thinking = Constraint::new([("src/a.rs", TEXT)]).thinking();
+        thinking.push(b"<think>\n```\nfree for as long as it likes\n");
         assert!(thinking.allows(&[b'y'; 1000]) && !thinking.may_end());
         assert!(thinking.allows(b"</think>\n\nsrc/a.rs\n<<<<<<< SEARCH\n    two"));
     }

@@ -147,7 +147,7 @@ pub(super) fn items(lines: &[&str]) -> Vec<Item> {
                 continue;
             }
             let deeper = indent(next) > own;
-            if !deeper && !(indent(next) == own && closes(next)) {
+            if !deeper && (indent(next) < own || !closes(next)) {
                 break;
             }
             end = at + 1;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::start::Prepared;
 use super::{Desk, Told, notice};
@@ -13,6 +14,9 @@ use crate::error::Report;
 
 /// How long the end of the program waits for the engine's.
 const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Between two tries to get something into a full channel.
+const FULL: Duration = Duration::from_millis(2);
 
 /// The engine and its jobs.
 pub(super) struct Slot {
@@ -28,6 +32,15 @@ struct Gone(Sender<Told>, u64);
 impl Drop for Gone {
     fn drop(&mut self) {
         let _ = self.0.blocking_send(Told::EngineGone(self.1));
+    }
+}
+
+/// Puts something into the channel, however long that takes. A server's words come from inside an async runtime, where
+/// the channel's own way of blocking is forbidden.
+fn hand_over(post: &Sender<Told>, mut told: Told) {
+    while let Err(TrySendError::Full(back)) = post.try_send(told) {
+        told = back;
+        std::thread::sleep(FULL);
     }
 }
 
@@ -112,7 +125,7 @@ impl Desk {
         };
         let gone = Gone(self.post.clone(), number);
         let sink = Box::new(move |event| {
-            let _ = gone.0.blocking_send(Told::Engine(gone.1, event));
+            hand_over(&gone.0, Told::Engine(gone.1, event));
         });
         match Engine::start(prepared.spec, sink) {
             Ok(engine) => {

@@ -156,7 +156,7 @@ impl App {
     }
 
     /// Asks whether files are still what was last seen of them.
-    pub(super) fn check_files(&mut self, out: &mut Out) {
+    pub(crate) fn check_files(&mut self, out: &mut Out) {
         let known = self.editor.files.iter().filter(|file| file.read_only.is_none() && file.saving.is_none());
         let known: Vec<_> = known.filter_map(|file| Some((file.id, file.path.clone(), file.stamp?))).collect();
         if !known.is_empty() {

@@ -13,7 +13,7 @@ pub(crate) use run::run;
 use super::compose::{Draft, Outgoing};
 use super::msg::{EditsMsg, Effect, Level};
 use super::overlay::{Choose, Overlay, Page, Pick, Review, Row};
-use super::{App, Out, blocks, mentions};
+use super::{App, Out, Pane, blocks, mentions};
 use crate::chat::tree::{Attachment, NodeId};
 use crate::chat::{Role, fence, thinking};
 use crate::edits::diff::{self, Diff};
@@ -125,8 +125,8 @@ impl App {
     }
 
     fn apply_last(&mut self, all: bool, name: Option<String>, out: &mut Out) {
-        let answers = self.path.iter().rev().filter_map(|id| self.conversation.node(*id));
-        let last = answers.filter(|node| node.role == Role::Assistant && !node.text.is_empty()).next();
+        let mut answers = self.path.iter().rev().filter_map(|id| self.conversation.node(*id));
+        let last = answers.find(|node| node.role == Role::Assistant && !node.text.is_empty());
         let Some(last) = last else {
             self.tell(Level::Info, "there is no answer yet");
             return;
@@ -181,7 +181,7 @@ impl App {
     pub(crate) fn edit_answered(&mut self, node: Option<NodeId>, stop: Stop, out: &mut Out) {
         let Some(node) = node.and_then(|id| self.conversation.node(id)) else { return };
         let asked = node.parent.and_then(|id| self.conversation.node(id));
-        if !asked.is_some_and(|asked| prompt::wish(&asked.text).is_some()) || self.leaving {
+        if self.leaving || asked.is_none_or(|asked| prompt::wish(&asked.text).is_none()) {
             return;
         }
         if stop == Stop::Cancelled {
@@ -198,9 +198,13 @@ impl App {
             EditsMsg::Proposed(proposed) => self.on_proposed(*proposed),
             EditsMsg::Written(names) => {
                 self.tell(Level::Info, format!("wrote {}; `/undo` takes it back", listed(&names)));
+                self.check_files(out);
                 self.fix_written(out);
             }
-            EditsMsg::Undone(names) => self.tell(Level::Info, format!("{} as before", listed(&names))),
+            EditsMsg::Undone(names) => {
+                self.tell(Level::Info, format!("{} as before", listed(&names)));
+                self.check_files(out);
+            }
             EditsMsg::Edited { name, diff } => self.on_edited(&name, &diff),
             EditsMsg::Failed(trouble) => {
                 self.edits.fix = None;
@@ -222,7 +226,8 @@ impl App {
             return;
         }
         // who writes something else must not find the letters taken as decisions
-        let busy = !self.composer.buffer.is_empty() || self.overlay.as_ref().is_some_and(|open| !open.is_popup());
+        let writing = !self.composer.buffer.is_empty() || self.pane == Pane::Editor;
+        let busy = writing || self.overlay.as_ref().is_some_and(|open| !open.is_popup());
         if busy && !asked {
             self.tell(Level::Info, "the changes are worked out: `/apply` shows them");
             return;

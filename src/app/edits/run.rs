@@ -57,6 +57,7 @@ impl App {
             RunMsg::Ended(run, end) if run == running.run => {
                 running.finish(end, self.clock);
                 let ended = running.clone();
+                self.check_files(out);
                 self.run_ended(&ended, out);
             }
             RunMsg::Output(..) | RunMsg::Ended(..) => {}

@@ -253,7 +253,7 @@ fn a_command_runs_after_a_yes_and_its_failure_goes_with_the_next_question() {
     let effects = say(&mut app, "why?");
     let content = &asked(&effects).unwrap().turns[0].content;
     assert!(content.contains("$ make  test\nboom\nbad\n[exit code 2]"), "{content}");
-    assert!(!asked(&say(&mut app, "")).is_some());
+    assert!(asked(&say(&mut app, "")).is_none());
     done(&mut app, Stop::End);
     let two = run(&mut app, "/run true");
     end(&mut app, two, "", RunEnd::Code(0));

@@ -105,7 +105,7 @@ impl Worker {
             pieces: Pieces::new(request.stop.iter().cloned().chain(self.stops(request))),
             chooser: Chooser::new(&request.sampling, &self.model, &prompt.tokens),
             speculator: self.spec.speculate.then(|| Speculator::new(&prompt.tokens)),
-            constraint: request.constraint.clone().filter(|constraint| !constraint.is_empty()),
+            constraint: self.constraint(request),
             stats: Stats { prompt_tokens: prompt.tokens.len() as u32, ..Stats::default() },
             prompt,
             generated: Vec::new(),
@@ -134,6 +134,12 @@ impl Worker {
             stats.decode_tps = rate(run.generated.len().saturating_sub(1), first.elapsed().as_secs_f64());
         }
         Ok(Written { text: run.text, stop, stats })
+    }
+
+    fn constraint(&self, request: &ChatRequest) -> Option<Constraint> {
+        let constraint = request.constraint.clone().filter(|constraint| !constraint.is_empty())?;
+        let thinks = self.template.opens_thinking() || self.words.has("<think>");
+        Some(if thinks { constraint.thinking() } else { constraint })
     }
 
     fn stops(&self, request: &ChatRequest) -> Vec<String> {
