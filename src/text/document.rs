@@ -123,6 +123,11 @@ impl Document {
         self.bom
     }
 
+    /// The file begins with a mark from now on, or does not.
+    pub fn set_bom(&mut self, bom: bool) {
+        self.bom = bom;
+    }
+
     /// What a new line ends with: what most of the first lines end with.
     pub fn line_end(&self) -> &'static str {
         if self.crlf { "\r\n" } else { "\n" }
