@@ -2,9 +2,10 @@
 
 use super::msg::{Effect, Level, Move, Scroll, SessionMsg};
 use super::overlay::{Overlay, Resume, Sessions};
-use super::{App, Out};
+use super::{App, Out, Pane};
 use crate::chat::journal::{Entry, SessionId};
 use crate::chat::tree::{Conversation, NodeId};
+use crate::text::clean;
 
 impl App {
     pub(crate) fn open_sessions(&mut self, query: &str, out: &mut Out) {
@@ -36,7 +37,10 @@ impl App {
             }
             SessionMsg::Offer(summary) => {
                 let untouched = self.conversation.is_empty() && self.composer.buffer.is_empty();
-                if untouched && self.overlay.is_none() && self.outgoing.is_none() {
+                if self.pane == Pane::Editor {
+                    let title = clean::one_line(&summary.title);
+                    self.tell(Level::Info, format!("“{title}” was cut off; `/sessions` goes on with it"));
+                } else if untouched && self.overlay.is_none() && self.outgoing.is_none() {
                     self.overlay = Some(Overlay::Resume(Box::new(Resume { summary })));
                 }
             }

@@ -55,6 +55,17 @@ impl Selection {
     }
 }
 
+/// Lines that edits touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// No line before it changed.
+    pub first: usize,
+    /// No line behind it did, unless lines came or went.
+    pub last: usize,
+    /// Lines came or went.
+    pub reshaped: bool,
+}
+
 /// A text being edited.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -69,8 +80,8 @@ pub struct Document {
     undo: Undo,
     saved: Option<StepId>,
     revision: u64,
-    /// Revisions and the first line that each touched.
-    touched: VecDeque<(u64, usize)>,
+    /// Revisions and the lines that each touched.
+    touched: VecDeque<(u64, Touched)>,
     /// Changes since they were last asked for.
     fresh: Vec<Change>,
 }
@@ -110,6 +121,11 @@ impl Document {
     /// Whether the file begins with a mark.
     pub fn has_bom(&self) -> bool {
         self.bom
+    }
+
+    /// The file begins with a mark from now on, or does not.
+    pub fn set_bom(&mut self, bom: bool) {
+        self.bom = bom;
     }
 
     /// What a new line ends with: what most of the first lines end with.
@@ -154,14 +170,21 @@ impl Document {
         self.revision
     }
 
-    /// The first line that may have changed since a revision; `None` if none has.
-    pub fn touched_since(&self, revision: u64) -> Option<usize> {
+    /// The lines that may have changed since a revision; `None` if none has.
+    pub fn touched_since(&self, revision: u64) -> Option<Touched> {
         if revision == self.revision {
             return None;
         }
         let known = self.touched.front().is_some_and(|(oldest, _)| *oldest <= revision + 1);
-        let lines = self.touched.iter().filter(|(at, _)| *at > revision).map(|(_, line)| *line);
-        if known { lines.min() } else { Some(0) }
+        if !known {
+            return Some(Touched { first: 0, last: usize::MAX, reshaped: true });
+        }
+        let since = self.touched.iter().filter(|(at, _)| *at > revision).map(|(_, touched)| *touched);
+        since.reduce(|one, other| Touched {
+            first: one.first.min(other.first),
+            last: one.last.max(other.last),
+            reshaped: one.reshaped || other.reshaped,
+        })
     }
 
     /// Changes since the last time, in order.
@@ -210,13 +233,16 @@ impl Document {
 
     fn carry_out(&mut self, transaction: &Transaction) {
         self.revision += 1;
-        let mut first = usize::MAX;
+        let mut touched = Touched { first: usize::MAX, last: 0, reshaped: false };
         for change in &transaction.0 {
+            let lines = self.rope.len_lines();
             change.apply(&mut self.rope);
-            first = first.min(line_of(&self.rope, change.at));
+            touched.first = touched.first.min(line_of(&self.rope, change.at));
+            touched.last = touched.last.max(line_of(&self.rope, change.end()));
+            touched.reshaped |= lines != self.rope.len_lines();
             self.fresh.push(change.clone());
         }
-        self.touched.push_back((self.revision, first));
+        self.touched.push_back((self.revision, touched));
         if self.touched.len() > REMEMBERED {
             self.touched.pop_front();
         }

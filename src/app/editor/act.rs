@@ -163,10 +163,10 @@ impl App {
         let Some(file) = self.editor.file_mut() else { return };
         file.marking = false;
         let text = file.document.copied();
-        self.to_clipboard(text, out);
+        self.put_on_clipboard(text, out);
     }
 
-    fn to_clipboard(&mut self, text: String, out: &mut Out) {
+    fn put_on_clipboard(&mut self, text: String, out: &mut Out) {
         if !text.is_empty() {
             self.editor.clipboard.clone_from(&text);
             out.push(Effect::Copy { text, what: "the selection".into() });
@@ -204,7 +204,7 @@ impl App {
             _ => {}
         }
         if let Some(text) = cut {
-            self.to_clipboard(text, out);
+            self.put_on_clipboard(text, out);
         }
         if let Some(text) = trouble {
             self.tell(Level::Info, text);

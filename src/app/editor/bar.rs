@@ -286,7 +286,7 @@ impl App {
         let is_match = needle.matches(&selected).any(|found| found == (0..selected.len()));
         if is_match {
             let new = file.document.own(&needle.replaced(&selected, &with));
-            file.document.replace_all(&[range.clone()], |_| new.clone());
+            file.document.replace_all(std::slice::from_ref(&range), |_| new.clone());
             let end = range.start + new.chars().count();
             file.document.select(Selection::at(end));
         }

@@ -60,6 +60,7 @@ impl App {
             self.open_picker(out);
             return;
         }
+        self.overlay.take_if(|overlay| overlay.is_popup());
         self.pane = Pane::Editor;
         self.check_files(out);
         self.follow_cursor();
@@ -251,8 +252,9 @@ impl App {
         let name = file.name.clone();
         match disk {
             Disk::Touched(stamp) => file.stamp = Some(stamp),
-            Disk::Changed { rope, stamp, .. } if !file.document.is_dirty() => {
+            Disk::Changed { rope, bom, stamp } if !file.document.is_dirty() => {
                 file.document.become_text(&rope);
+                file.document.set_bom(bom);
                 let state = file.document.to_be_saved();
                 file.document.saved(state);
                 file.document.take_fresh();
@@ -373,7 +375,7 @@ impl App {
     /// The document becomes what is on disk: closed to the disk's state by an edit that can be undone.
     fn take_disks_text(&mut self, id: FileId, out: &mut Out) {
         let Some(file) = self.editor.by_id(id) else { return };
-        let (Some(stamp), state) = (file.stamp, file.document.to_be_saved()) else { return };
+        let (stamp, state) = (file.stamp.unwrap_or_default(), file.document.to_be_saved());
         // now as if nothing had been typed: the next look at the disk takes its text
         file.document.saved(state);
         file.conflict = false;

@@ -1,5 +1,6 @@
 //! The editor: the files that are open, the bar for finding and answering, what is proposed at the cursor. Pure, as all of
-//! `app`: what touches the disk leaves as an [`EditorEffect`] and comes back as an [`EditorMsg`].
+//! `app`: what touches the disk leaves as an [`EditorEffect`](msg::EditorEffect) and comes back as an
+//! [`EditorMsg`](msg::EditorMsg).
 //!
 //! | file | what it is for |
 //! |---|---|

@@ -14,7 +14,7 @@ use crate::text::undo::StepId;
 pub struct FileId(pub u64);
 
 /// What was seen of a file on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Nanoseconds since 1970.
     pub modified: u128,

@@ -328,6 +328,30 @@ fn one_file_is_open_once_and_the_panes_are_walked() {
 }
 
 #[test]
+fn a_popup_of_the_chat_does_not_follow_into_the_file() {
+    let mut app = editing("a.rs", "|");
+    keys(&mut app, "<A-e>/the<A-e>x");
+    assert!(app.overlay.is_none());
+    assert_eq!(text(&app), "x|");
+}
+
+#[test]
+fn a_file_that_someone_else_made_can_be_taken_or_overwritten() {
+    let mut app = ready((80, 24));
+    tell(&mut app, EditorMsg::Opened(Box::new(Opened { stamp: None, ..opened("new.rs", "") })));
+    let id = app.editor.file().unwrap().id;
+    keys(&mut app, "mine<A-s>");
+    tell(&mut app, EditorMsg::Conflict { id, disk: Disk::Unreadable("someone else made it".into()) });
+    assert!(keys(&mut app, "r").iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::Check(_)))));
+    let disk = Disk::Changed { rope: Rope::from_str("theirs"), bom: true, stamp: stamp(2) };
+    tell(&mut app, EditorMsg::Disk { id, disk });
+    assert_eq!(text(&app).replace('|', ""), "theirs");
+    assert!(app.editor.file().unwrap().document.has_bom());
+    keys(&mut app, "<A-u>");
+    assert_eq!(text(&app).replace('|', ""), "mine");
+}
+
+#[test]
 fn names_cannot_carry_escape_sequences_into_notices() {
     let mut app = ready((80, 24));
     tell(&mut app, EditorMsg::Opened(Box::new(opened("a\u{1b}[31m\n.rs", "x"))));

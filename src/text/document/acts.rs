@@ -183,7 +183,7 @@ impl Document {
 
     /// An edit that moves what is selected along.
     fn edit_lines(&mut self, changes: Vec<Change>) {
-        let moved = |at: usize| changes.iter().fold(at, |at, change| moved(at, change));
+        let moved = |at: usize| changes.iter().fold(at, moved);
         let after = Selection { anchor: moved(self.selection.anchor), head: moved(self.selection.head) };
         self.edit(changes, Kind::Other, after);
     }

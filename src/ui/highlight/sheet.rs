@@ -14,12 +14,12 @@ use ropey::Rope;
 use super::grammar::{Grammar, LONGEST_LINE, Progress};
 use super::{Highlighter, Pieces, languages};
 use crate::app::editor::msg::FileId;
-use crate::text::document::Document;
+use crate::text::document::{Document, Touched};
 
 /// Lines from one kept state to the next.
-const STEP: usize = 128;
+const STEP: usize = 64;
 /// Bytes read for a frame (a few milliseconds).
-const AT_ONCE: usize = 16 << 10;
+const AT_ONCE: usize = 12 << 10;
 /// Lines above what is seen that a guess may begin at.
 const BACK: usize = 60;
 /// Lines kept with their states.
@@ -43,8 +43,8 @@ struct Sheet {
     /// In order of lines; right for the text as it is.
     marks: Vec<Mark>,
     window: Option<Window>,
-    /// What the thread was asked for last: revision and line.
-    asked: Option<(u64, usize)>,
+    /// The line that the thread is asked to read up to.
+    asked: Option<usize>,
 }
 
 /// Lines one after the other with the state after each.
@@ -52,12 +52,18 @@ struct Window {
     first: usize,
     before: Progress,
     lines: Vec<(Pieces, Progress)>,
-    /// Lines that were in the window before an edit, and from which line on: where the states agree again they hold.
-    old: Option<(usize, Vec<(Pieces, Progress)>)>,
+    /// Lines that were in the window before an edit, or before it began further up.
+    old: Option<Old>,
     /// It began from a state that is known, not from a guess.
     exact: bool,
-    /// Lines in the document.
-    count: usize,
+}
+
+/// Lines that hold again where the states agree again.
+struct Old {
+    from: usize,
+    lines: Vec<(Pieces, Progress)>,
+    /// Up to here the text is another.
+    changed: usize,
 }
 
 impl Window {
@@ -69,26 +75,28 @@ impl Window {
         self.lines.last().map_or(&self.before, |(_, after)| after)
     }
 
-    /// A line from `line` on changed.
-    fn touch(&mut self, line: usize, count: usize) {
-        let keep = line.saturating_sub(self.first);
+    /// Lines changed, none of them before the window.
+    fn touch(&mut self, touched: Touched) {
+        let keep = touched.first.saturating_sub(self.first);
         if keep < self.lines.len() {
-            let tail = self.lines.split_off(keep);
-            self.old = (count == self.count).then_some((self.first + keep, tail));
-        } else if line < self.old.as_ref().map_or(0, |(from, _)| *from) || count != self.count {
+            let (from, lines) = (self.first + keep, self.lines.split_off(keep));
+            self.old = Some(Old { from, lines, changed: touched.last });
+        } else if let Some(old) = &mut self.old {
+            old.changed = old.changed.max(touched.last);
+        }
+        if touched.reshaped {
             self.old = None;
         }
-        self.count = count;
     }
 
     /// Behind the line that was just read the states may be what they were before the edit: then all is.
     fn rejoin(&mut self) {
         let end = self.end();
-        let Some((from, old)) = &mut self.old else { return };
-        let Some(n) = end.checked_sub(*from + 1) else { return };
-        match (old.get(n), self.lines.last()) {
+        let Some(old) = &mut self.old else { return };
+        let Some(n) = end.checked_sub(old.from + 1).filter(|_| end > old.changed) else { return };
+        match (old.lines.get(n), self.lines.last()) {
             (Some((_, was)), Some((_, is))) if was == is => {
-                let rest = old.split_off(n + 1);
+                let rest = old.lines.split_off(n + 1);
                 self.lines.extend(rest);
                 self.old = None;
             }
@@ -112,6 +120,8 @@ struct Done {
     revision: u64,
     language: &'static str,
     marks: Vec<Mark>,
+    /// It was read up to where it was wanted.
+    ended: bool,
 }
 
 struct Reader {
@@ -182,10 +192,18 @@ impl Sheets {
             }
             let Some(sheet) = self.sheets.get_mut(&done.file) else { continue };
             // of another document's text it is not known here what changed since
-            let valid = if done.file == file { document.touched_since(done.revision) } else { Some(0) };
-            let marks = done.marks.into_iter().filter(|(line, _)| valid.is_none_or(|touched| *line <= touched));
+            let touched = match done.file == file {
+                true => document.touched_since(done.revision).map(|touched| touched.first),
+                false => Some(0),
+            };
+            let marks = done.marks.into_iter().filter(|(line, _)| touched.is_none_or(|touched| *line <= touched));
             sheet.merge(marks);
-            if sheet.window.as_ref().is_some_and(|window| !window.exact) {
+            if done.ended {
+                sheet.asked = None;
+            }
+            // a guess stands until what is known comes near
+            let guessed = sheet.window.as_ref().filter(|window| !window.exact).map(|window| window.first);
+            if guessed.is_some_and(|first| sheet.near(first).is_some()) {
                 sheet.window = None;
             }
         }
@@ -195,15 +213,16 @@ impl Sheets {
 impl Sheet {
     /// What was changed since the last frame is forgotten.
     fn follow(&mut self, document: &Document) {
-        let Some(line) = document.touched_since(self.revision) else { return };
+        let Some(touched) = document.touched_since(self.revision) else { return };
         self.revision = document.revision();
-        self.asked = None;
-        self.marks.retain(|(at, _)| *at <= line);
+        // what the thread reads is still wanted if it ends before what was changed
+        self.asked = self.asked.filter(|to| *to <= touched.first);
+        self.marks.retain(|(at, _)| *at <= touched.first);
         if let Some(window) = &mut self.window {
-            if line < window.first {
+            if touched.first < window.first {
                 self.window = None;
             } else {
-                window.touch(line, document.rope().len_lines());
+                window.touch(touched);
             }
         }
     }
@@ -221,12 +240,17 @@ impl Sheet {
         after.checked_sub(1).and_then(|at| self.marks.get(at))
     }
 
+    /// The last state that is known before a line, if it is near.
+    fn near(&self, line: usize) -> Option<&Mark> {
+        self.nearest(line).filter(|(at, _)| line - at <= STEP * 2)
+    }
+
     fn job(&mut self, file: FileId, document: &Document, language: &'static str, to: usize) -> Option<Job> {
         let (revision, rope) = (document.revision(), document.rope().clone());
-        if self.asked == Some((revision, to)) {
+        if self.asked == Some(to) {
             return None;
         }
-        self.asked = Some((revision, to));
+        self.asked = Some(to);
         let from = self.nearest(to)?.clone();
         Some(Job { file, revision, language, rope, from, to })
     }
@@ -239,13 +263,13 @@ impl Sheet {
                 return !window.exact;
             }
         }
-        let near = self.nearest(first).filter(|(line, _)| first - line <= STEP * 2).cloned();
+        let near = self.near(first).cloned();
         let exact = near.is_some();
         let begun = near.or_else(|| Some((guess(rope, first), grammar.begin(language)?)));
-        self.window = begun.map(|(first, before)| {
-            let count = rope.len_lines();
-            Window { first, before, lines: Vec::new(), old: None, exact, count }
-        });
+        // further up: what was seen before is likely to hold
+        let below = self.window.take().filter(|window| exact && window.exact && window.first > first);
+        let old = below.map(|window| Old { from: window.first, lines: window.lines, changed: 0 });
+        self.window = begun.map(|(first, before)| Window { first, before, lines: Vec::new(), old, exact });
         !exact
     }
 
@@ -314,8 +338,17 @@ fn start(highlighter: Highlighter, grammar: Arc<Grammar>) -> Reader {
 
 fn serve(highlighter: &Highlighter, grammar: &Grammar, inbox: &Receiver<Job>, results: &Mutex<Vec<Done>>) {
     let mut next = inbox.recv().ok();
+    // where the last job was given up
+    let mut left: Option<(FileId, u64, Mark)> = None;
     while let Some(job) = next.take() {
-        let (mut line, mut progress) = job.from.clone();
+        let (mut line, mut progress) = match left.take() {
+            Some((file, revision, mark))
+                if (file, revision) == (job.file, job.revision) && (job.from.0..job.to).contains(&mark.0) =>
+            {
+                mark
+            }
+            _ => job.from.clone(),
+        };
         let mut marks = Vec::new();
         let brush = grammar.brush();
         while line < job.to {
@@ -326,11 +359,13 @@ fn serve(highlighter: &Highlighter, grammar: &Grammar, inbox: &Receiver<Job>, re
                 // the newest wish counts; what was read holds all the same
                 next = inbox.try_iter().last();
                 if next.is_some() {
+                    left = Some((job.file, job.revision, (line, progress.clone())));
                     break;
                 }
             }
         }
-        let done = Done { file: job.file, revision: job.revision, language: job.language, marks };
+        let ended = line >= job.to;
+        let done = Done { file: job.file, revision: job.revision, language: job.language, marks, ended };
         results.lock().unwrap_or_else(PoisonError::into_inner).push(done);
         highlighter.wake();
         if next.is_none() {
@@ -384,10 +419,15 @@ pub(crate) mod tests {
         let mut sheets = Sheets::default();
         let mut document = Document::new(&code(400), "a.rs");
         let _ = settled(&mut sheets, &highlighter, &woken, &document, 0);
-        for (at, cut, put) in [(0, 0, "/*"), (40, 3, "\n\n"), (0, 2, ""), (200, 0, "\""), (201, 1, ""), (120, 30, "fn")]
-        {
+        let edits = [(0, 0, "/*"), (40, 3, "\n\n"), (0, 2, ""), (200, 0, "\""), (201, 1, ""), (120, 30, "fn")];
+        // two edits for a frame: what lies between them must not be taken for unchanged
+        let pairs = [(3, 0, "a"), (90, 0, "/*"), (3, 1, ""), (90, 2, "")];
+        for (n, (at, cut, put)) in edits.into_iter().chain(pairs).enumerate() {
             let change = Change::new(document.rope(), at..at + cut, put);
             document.edit(vec![change], Kind::Other, Selection::at(at));
+            if n == 6 || n == 8 {
+                continue;
+            }
             for first in [0, 500, 3] {
                 let found = settled(&mut sheets, &highlighter, &woken, &document, first);
                 let mut fresh = Sheets::default();
