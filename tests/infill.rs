@@ -43,7 +43,7 @@ fn question(turns: &mut Vec<Message>, text: &str) -> ChatRequest {
 fn the_chat_and_completions_keep_their_caches_when_they_take_turns() {
     let Some(model) = real::smollm2() else { return };
     let mut engine = Asked::start(Spec::Local(real::local(model, plan()))).unwrap();
-    let mut turns = vec![Message::new(Role::System, &"You answer in one short sentence. ".repeat(12))];
+    let mut turns = vec![Message::new(Role::System, "You answer in one short sentence. ".repeat(12))];
     let (answer, _, first) = engine.chat(question(&mut turns, "What is a list?"));
     turns.push(Message::new(Role::Assistant, &answer));
     assert!(first.prefilled_tokens > 80, "{first:?}");
