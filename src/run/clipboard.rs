@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 /// Bytes of base64 that terminals take; longer sequences are dropped or, worse, printed.
@@ -12,10 +12,22 @@ const LONGEST: usize = 74_000;
 /// How long Termux's command may take: without its app it hangs.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Termux's command, if it is there.
+/// Bytes that are taken from the clipboard.
+const MOST: u64 = 4 << 20;
+
+/// Termux's command for putting text there, if it is installed.
 pub(super) fn termux() -> Option<PathBuf> {
+    command("termux-clipboard-set")
+}
+
+/// Termux's command for reading it, if it is installed.
+pub(super) fn termux_get() -> Option<PathBuf> {
+    command("termux-clipboard-get")
+}
+
+fn command(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join("termux-clipboard-set")).find(|file| file.is_file())
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// Hands a text to Termux's command; `false` if that did not work.
@@ -32,6 +44,23 @@ pub(super) async fn hand_over(command: PathBuf, text: String) -> bool {
         child.wait().await.ok().filter(std::process::ExitStatus::success)
     };
     tokio::time::timeout(PATIENCE, work).await.ok().flatten().is_some()
+}
+
+/// What is on the clipboard; `None` if the command does not answer.
+pub(super) async fn look(command: PathBuf) -> Option<String> {
+    let work = async {
+        let mut child = Command::new(command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .ok()?;
+        let mut bytes = Vec::new();
+        child.stdout.take()?.take(MOST).read_to_end(&mut bytes).await.ok()?;
+        String::from_utf8(bytes).ok()
+    };
+    tokio::time::timeout(PATIENCE, work).await.ok().flatten()
 }
 
 /// The sequence for a text; `None` if it is too long for terminals.
@@ -65,6 +94,14 @@ mod tests {
             assert_eq!(base64(plain.as_bytes()), encoded);
         }
         assert_eq!(base64("中".as_bytes()), "5Lit");
+    }
+
+    #[test]
+    fn what_another_command_says_is_taken() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let echo = command("echo").unwrap();
+        assert_eq!(runtime.block_on(look(echo)).as_deref(), Some("\n"));
+        assert_eq!(runtime.block_on(look("/nowhere/at/all".into())), None);
     }
 
     #[test]

@@ -180,6 +180,16 @@ impl Desk {
                 }
             }
             EditorEffect::Keep { real, base, rope, changes } => self.keeper.keep(real, base, rope, changes),
+            EditorEffect::Paste => {
+                let post = self.post.clone();
+                tokio::spawn(async move {
+                    let text = match clipboard::termux_get() {
+                        Some(command) => clipboard::look(command).await,
+                        None => None,
+                    };
+                    let _ = post.send(Told::Msg(Msg::Editor(EditorMsg::Paste(text)))).await;
+                });
+            }
             EditorEffect::Forget(real) => self.keeper.forget(real),
             EditorEffect::SetAside(real) => self.keeper.set_aside(real),
         }

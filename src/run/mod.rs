@@ -396,6 +396,9 @@ impl Desk {
 
     /// The file that was asked for; without one, what is left of files in this folder.
     fn open_file_or_tell(&mut self) {
+        if clipboard::termux_get().is_some() {
+            self.tell(Msg::Editor(EditorMsg::Clipboard));
+        }
         if let Some((path, place)) = self.start.open.take() {
             self.carry_out(vec![Effect::Editor(EditorEffect::Open { path, place })]);
             return;

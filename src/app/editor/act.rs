@@ -5,6 +5,7 @@ use crossterm::event::KeyEvent;
 use super::bar::Bar;
 use super::ghost::Ghost;
 use super::keys::{self, Act};
+use super::msg::EditorEffect;
 use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out, Pane};
 use crate::text::buffer::Buffer;
@@ -127,6 +128,7 @@ impl App {
                 }
             }
             Act::Copy => self.copy_selected(out),
+            Act::Paste if self.editor.reads_clipboard => out.push(Effect::Editor(EditorEffect::Paste)),
             editing => self.edit_file(editing, out),
         }
     }

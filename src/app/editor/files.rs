@@ -36,6 +36,11 @@ impl App {
                 self.tell(Level::Warning, text);
             }
             EditorMsg::Focus => self.check_files(out),
+            EditorMsg::Clipboard => self.editor.reads_clipboard = true,
+            EditorMsg::Paste(text) => {
+                let text = text.filter(|text| !text.is_empty()).unwrap_or_else(|| self.editor.clipboard.clone());
+                self.paste_into_file(&text, out);
+            }
             EditorMsg::Power(power) => self.editor.suggest.power = power,
             EditorMsg::Suggests(enabled) => {
                 self.editor.suggest.enabled = enabled;

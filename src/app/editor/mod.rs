@@ -98,6 +98,8 @@ pub struct Editor {
     pub suggest: Suggest,
     /// What was cut or copied.
     pub clipboard: String,
+    /// The system's clipboard can be read.
+    pub(crate) reads_clipboard: bool,
     /// What was last looked for, and whether it was an expression.
     pub(crate) sought: Option<(String, bool)>,
     then: Option<Then>,

@@ -128,6 +128,10 @@ pub enum EditorMsg {
     Left(Vec<String>),
     /// The terminal has the keyboard again.
     Focus,
+    /// The system's clipboard can be read: pasting asks for it with [`EditorEffect::Paste`].
+    Clipboard,
+    /// Answers [`EditorEffect::Paste`]; `None`: it could not be read, and what was copied here is pasted.
+    Paste(Option<String>),
     /// Whether someone answers [`crate::app::msg::Effect::Suggest`].
     Suggests(bool),
     /// Where the device's power comes from, as last seen.
@@ -176,6 +180,8 @@ pub enum EditorEffect {
         /// What is new since the last time.
         changes: Vec<Change>,
     },
+    /// Read the system's clipboard. Answered by [`EditorMsg::Paste`].
+    Paste,
     /// What was kept is not needed any more.
     Forget(PathBuf),
     /// The person does not want what was kept; it stays one more time under another name.

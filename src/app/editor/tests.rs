@@ -328,6 +328,18 @@ fn one_file_is_open_once_and_the_panes_are_walked() {
 }
 
 #[test]
+fn where_the_systems_clipboard_can_be_read_pasting_asks_for_it() {
+    let mut app = editing("a.rs", "one|");
+    tell(&mut app, EditorMsg::Clipboard);
+    keys(&mut app, "<A-c>");
+    assert_eq!(keys(&mut app, "<A-v>"), [Effect::Editor(EditorEffect::Paste)]);
+    tell(&mut app, EditorMsg::Paste(Some(" \u{1b}[31mtwo".into())));
+    assert_eq!(text(&app), "one two|");
+    tell(&mut app, EditorMsg::Paste(None));
+    assert_eq!(text(&app), "one twoone|", "what was copied here is better than nothing");
+}
+
+#[test]
 fn a_popup_of_the_chat_does_not_follow_into_the_file() {
     let mut app = editing("a.rs", "|");
     keys(&mut app, "<A-e>/the<A-e>x");
