@@ -173,7 +173,7 @@ mod tests {
             Some("main") => panic!("the words of the panic"),
             _ => std::thread::spawn(|| panic!("the words of the panic")).join().unwrap_err(),
         };
-        screen.draw(|frame| frame.render_widget("afterwards", frame.area())).unwrap();
+        screen.draw(|frame| frame.render_widget("goes on", frame.area())).unwrap();
     }
 
     /// Has this test program panic in a terminal of its own; gives what it wrote there, and whether the terminal reads
@@ -226,7 +226,7 @@ mod tests {
         let (wrote, lines) = after_a_panic("thread");
         let left = assert_given_back(&wrote);
         assert!(lines);
-        assert!(wrote.find("afterwards").is_some_and(|at| at < left), "it goes on: {wrote:?}");
+        assert!(wrote.find("goes on").is_some_and(|at| at < left), "it goes on: {wrote:?}");
         assert!(wrote.find("the words of the panic") > Some(left), "{wrote:?}");
     }
 }
