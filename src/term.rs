@@ -185,6 +185,7 @@ mod tests {
         command.args(["--exact", "term::tests::panics_in_a_terminal", "--nocapture", "--test-threads=1"]);
         command.env("ZORD_TEST_PANIC", whose);
         command.env("TERM", "xterm-256color");
+        command.cwd(std::env::temp_dir());
         let mut child = pair.slave.spawn_command(command).unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
         let wrote = std::thread::spawn(move || {

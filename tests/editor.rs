@@ -1,6 +1,9 @@
-//! The editor in a real terminal: what is typed reaches the disk as it should, and survives a kill. No model is needed.
+//! The editor in a real terminal: what is typed reaches the disk as it should, and survives a kill; what a real model
+//! suggests is taken and reaches it too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it cannot go on")]
 
+#[cfg(feature = "engine")]
+mod real;
 mod screen;
 
 use std::fs;
@@ -13,6 +16,8 @@ use screen::Screen;
 
 const SAVE: &str = "\x1bs";
 const LEAVE: &str = "\x1bq";
+/// Stands at the foot while a suggestion is shown.
+const GHOST: &str = "Tab take";
 const CONTENT: &str = "\u{feff}fn main() {\r\n    one();\n\ttwo();\r\n}";
 
 /// A home and a folder with a file in it that is a link to another.
@@ -143,4 +148,43 @@ fn what_cannot_be_edited_says_so() {
     screen.wait_for("the editor takes");
     screen.signal(Signal::KILL);
     screen.end();
+}
+
+#[cfg(feature = "engine")]
+#[test]
+fn a_suggestion_is_typed_along_taken_and_saved() {
+    const BEFORE: &str = "def mean(values):\n    total = 0\n    for value in values:\n        total += ";
+    const AFTER: &str = "\n    return total / len(values)\n";
+    let Some(model) = real::gemma3() else { return };
+    let (home, folder) = (screen::home(&[model.as_path()], ""), tempfile::tempdir().unwrap());
+    let file = folder.path().join("mean.py");
+    fs::write(&file, format!("{BEFORE}{AFTER}")).unwrap();
+    let mut screen = open(home.path(), folder.path(), "mean.py:4");
+    screen.wait_for("total += ");
+    screen.keys("\x1b[F");
+    // Until the model is loaded the key only says so.
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while !screen.text().contains(GHOST) {
+        assert!(std::time::Instant::now() < until, "no suggestion:\n{}", screen.text());
+        screen.keys("\x1b\\");
+        screen.watch(Duration::from_millis(500));
+    }
+    let row = |screen: &Screen| screen.text().lines().find(|line| line.contains("total += ")).unwrap().to_owned();
+    let shown = row(&screen);
+    let suggested = shown.split_once("total += ").unwrap().1.trim_end().to_owned();
+    assert!(!suggested.is_empty(), "{}", screen.text());
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("{BEFORE}{AFTER}"), "it is shown, not there");
+    // Typing what it says keeps it: the row reads the same before and after.
+    screen.keys(&suggested[..1]);
+    screen.wait("the place after a key", |text| text.contains("4:18"));
+    assert_eq!(row(&screen), shown);
+    screen.keys("\t");
+    screen.wait("the end of the suggestion", |text| !text.contains(GHOST));
+    screen.keys(SAVE);
+    screen.wait_for("saved `mean.py`");
+    let saved = fs::read_to_string(&file).unwrap();
+    let written = saved.strip_prefix(BEFORE).and_then(|rest| rest.strip_suffix(AFTER)).expect(&saved);
+    assert!(written.starts_with(&suggested), "{written:?}");
+    screen.keys(LEAVE);
+    assert!(screen.end().success());
 }

@@ -104,7 +104,10 @@ impl Desk {
         self.look_at_power();
         let Some(model) = self.suggester.model else { return self.suggested(request.id, Vec::new()) };
         self.suggester.visit(request);
-        if let Some(found) = self.suggester.cache.get(model, &site) {
+        let by_key = request.asked == Asked::Key;
+        // Who asks for another one is not served with the one that was found before.
+        let found = self.suggester.cache.get(model, &site).filter(|found| !by_key || found.len() > 1);
+        if let Some(found) = found {
             let next = found.first().filter(|_| request.ahead).map(|best| site.with(&best.text));
             self.suggested(request.id, found.into_iter().map(|one| one.text).collect());
             if let Some(next) = next {
@@ -112,7 +115,7 @@ impl Desk {
             }
             return;
         }
-        let alternatives = if request.asked == Asked::Key { ALTERNATIVES } else { 1 };
+        let alternatives = if by_key { ALTERNATIVES } else { 1 };
         self.fill_in(site, Some(request.id), alternatives, request.ahead);
     }
 

@@ -69,8 +69,12 @@ impl App {
         let mut bytes = [0; 4];
         let typed: &str = c.encode_utf8(&mut bytes);
         let went_along = ghost.as_ref().is_some_and(|ghost| ghost.at + 1 == at);
+        let came_true = ghost.as_ref().map(|ghost| went_along && ghost.text() == typed);
         self.editor.ghost = ghost.filter(|_| went_along).and_then(|ghost| ghost.type_through(typed, at, revision));
         if self.editor.ghost.is_none() {
+            if let Some(came_true) = came_true {
+                self.editor.suggest.pace.shown(came_true);
+            }
             self.editor.dismiss(out);
             self.editor.await_pause(now);
         }

@@ -99,7 +99,8 @@ impl Ghost {
         }
         self.chosen = rest.iter().position(|text| *text == chosen)?;
         self.alternatives = rest;
-        (self.at, self.revision) = (at, revision);
+        // Alternatives that are still to come are for the place before.
+        (self.id, self.at, self.revision) = (SuggestId::default(), at, revision);
         Some(self)
     }
 }

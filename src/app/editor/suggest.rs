@@ -27,7 +27,7 @@ pub struct Suggest {
     /// The request under way, and when it was made.
     flight: Option<(SuggestId, u64, Asked)>,
     /// When to ask, from how long answers take and what becomes of them.
-    pace: Pace,
+    pub(super) pace: Pace,
     /// Where the device's power comes from.
     pub(super) power: Power,
     next: u64,
@@ -80,13 +80,12 @@ impl App {
         }
     }
 
-    /// The key: asks, or shows the next alternative.
+    /// The key: asks, or shows the next alternative; where there is one only, asks for more.
     pub(super) fn suggest_key(&mut self, out: &mut Out) {
-        if let Some(ghost) = &mut self.editor.ghost {
-            if !ghost.cycle() {
-                self.tell(Level::Info, "there is one suggestion");
-            }
-        } else if !self.editor.suggest.enabled {
+        if self.editor.ghost.as_mut().is_some_and(Ghost::cycle) {
+            return;
+        }
+        if !self.editor.suggest.enabled {
             self.tell(Level::Info, "no model that suggests is loaded");
         } else if self.editor.suggest.flight.is_none() {
             self.ask_for_suggestion(Asked::Key, out);
@@ -126,6 +125,9 @@ impl App {
         })));
         editor.suggest.due = None;
         editor.suggest.flight = Some((id, clock, asked));
+        if let Some(ghost) = &mut editor.ghost {
+            ghost.id = id;
+        }
     }
 
     /// Alternatives came, the best first; with `done` they are the last ones for this request.
@@ -142,7 +144,13 @@ impl App {
             }
         }
         match (&mut editor.ghost, flight) {
-            (Some(ghost), _) if ghost.id == id => ghost.add(alternatives),
+            (Some(ghost), _) if ghost.id == id => {
+                ghost.add(alternatives);
+                let wanted = flight.is_some_and(|(_, _, asked)| asked == Asked::Key);
+                if done && wanted && !ghost.cycle() {
+                    self.tell(Level::Info, "there is one suggestion");
+                }
+            }
             (None, Some((_, _, asked))) => {
                 let Some(file) = editor.files.get(editor.current) else { return };
                 let (at, revision) = (file.document.cursor(), file.document.revision());

@@ -462,6 +462,24 @@ mod suggestions {
     }
 
     #[test]
+    fn where_there_is_one_the_key_asks_for_more() {
+        let mut app = with("|", &["abc"]);
+        let id = asked(&keys(&mut app, r"<A-\>")).unwrap().id;
+        assert!(asked(&keys(&mut app, r"<A-\>")).is_none(), "once");
+        suggested(&mut app, id, &["abd", "abc"]);
+        assert_eq!((ghost(&app), app.editor.ghost.as_ref().unwrap().place()), ("abd", (2, 2)));
+        let mut app = with("|", &["abc"]);
+        let id = asked(&keys(&mut app, r"<A-\>")).unwrap().id;
+        suggested(&mut app, id, &["abc"]);
+        assert!(ghost(&app) == "abc" && told(&app).contains("there is one suggestion"));
+        let mut app = with("|", &["abc"]);
+        let id = asked(&keys(&mut app, r"<A-\>")).unwrap().id;
+        keys(&mut app, "a");
+        suggested(&mut app, id, &["x"]);
+        assert_eq!((ghost(&app), app.editor.ghost.as_ref().unwrap().place()), ("bc", (1, 1)));
+    }
+
+    #[test]
     fn line_ends_and_escape_sequences_are_the_files_own() {
         let mut app = with("a\r\nb|\r\n", &["x\n\u{1b}[31my"]);
         keys(&mut app, "<Tab>");

@@ -81,6 +81,12 @@ fn a_name_can_only_name_a_file_here() {
 }
 
 #[test]
+fn names_sort_by_the_millisecond_whatever_is_drawn() {
+    assert_eq!(SessionId::new(1_795_256_045_007, u32::MAX).as_str(), "20261121-101405-007fffff");
+    assert!(SessionId::new(999, u32::MAX) < SessionId::new(1_000, 0) && SessionId::new(7, 9) < SessionId::new(8, 3));
+}
+
+#[test]
 fn a_torn_last_line_is_dropped() {
     let mut text = text_of(&[header(), node(0, None, Role::User, "hi"), node(1, Some(0), Role::Assistant, "")]);
     let whole = read(Cursor::new(&text)).unwrap();

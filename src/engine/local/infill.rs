@@ -10,19 +10,20 @@
 
 use std::time::Instant;
 
-use super::context::{MAX_OUTPUTS, Row};
+use super::context::Row;
 use super::{DecodeError, EngineError, Worker};
 use crate::engine::pieces::Pieces;
-use crate::engine::{InfillRequest, Infilled, Job, Outcome, Stats, reuse};
+use crate::engine::{InfillRequest, Infilled, Job, Outcome, Stats};
 use crate::fim::cache::Suggestion;
 use crate::fim::prompt::{Budget, Part, Prompt, build};
 use crate::fim::stop::{Mode, Watch};
-use crate::fim::syntax::{Judge, Verdict};
-use crate::fim::trim;
 
+mod cells;
 mod odds;
+mod rank;
 
 use odds::Odds;
+use rank::PROBE_TOKENS;
 
 /// The sequence of the prompt; candidates have the ones after it.
 pub(super) const PROMPT: i32 = 1;
@@ -35,18 +36,8 @@ const LEAST_FORK: f32 = -2.5;
 const FAR_BEHIND: f32 = 2.0;
 /// Where the likeliest text has this much of the probability there is nothing to choose.
 const CERTAIN: f32 = -0.5;
-/// A text this much less likely than the best is not scored.
-const OUT_OF_REACH: f32 = 2.5;
-/// What log P(candidate) counts for beside log P(suffix | candidate).
-const OWN_WEIGHT: f32 = 1.5;
-/// Tokens of the suffix that are scored; more of them choose no better.
-const PROBE_TOKENS: usize = 8;
 /// Candidates among which the suffix chooses, for models that do not see it.
 const CHOICE: u32 = 4;
-/// A suffix shorter than this is evaluated anew.
-const LEAST_MOVE: usize = 24;
-/// Tokens typed since a suffix was evaluated after which it is evaluated anew.
-const STALE: usize = 64;
 /// The shortest prompt worth asking with, in tokens.
 const LEAST_PROMPT: usize = 32;
 
@@ -82,15 +73,6 @@ impl Fork {
     fn likelihood(&self) -> f32 {
         self.odds.iter().sum()
     }
-}
-
-/// A text that passed all rules.
-struct Finished {
-    text: String,
-    seq: i32,
-    tokens: Vec<i32>,
-    verdict: Verdict,
-    score: f32,
 }
 
 /// One request under way.
@@ -190,83 +172,6 @@ impl Worker {
             candidates: Vec::new(),
             forks: Vec::new(),
         })
-    }
-
-    /// Brings the prompt into its sequence; gives the row of its last logits.
-    fn prompt_cells(&mut self, fill: &mut Fill<'_>) -> Result<usize, DecodeError> {
-        let started = Instant::now();
-        let tokens = std::mem::take(&mut fill.tokens);
-        let moved = self.move_suffix(&tokens, fill);
-        let done = moved.and_then(|()| {
-            let kept = reuse::plan(&self.filled, &tokens, false).kept;
-            self.evaluate_prompt(&tokens, kept, fill)
-        });
-        fill.tokens = tokens;
-        let seconds = started.elapsed().as_secs_f64();
-        fill.stats.prefill_tps = if seconds > 0.0 { f64::from(fill.stats.prefilled_tokens) / seconds } else { 0.0 };
-        done
-    }
-
-    /// Evaluates the tokens from `from` on, where those before are in the cells already; gives the last one's row.
-    fn evaluate_prompt(&mut self, tokens: &[i32], from: usize, fill: &mut Fill<'_>) -> Result<usize, DecodeError> {
-        let mut at = from;
-        let Ok(context) = self.context() else { return Err(DecodeError::Broken(0)) };
-        if !context.remove(PROMPT, at, None) {
-            context.remove(PROMPT, 0, None);
-            at = 0;
-        }
-        self.filled.truncate(at);
-        let mut row = 0;
-        while at < tokens.len() {
-            let Ok(context) = self.context() else { return Err(DecodeError::Broken(0)) };
-            let chunk = &tokens[at..tokens.len().min(at + context.n_batch())];
-            context.decode(chunk, at, PROMPT, 1, &fill.job.cancel)?;
-            self.filled.extend_from_slice(chunk);
-            fill.stats.prefilled_tokens += chunk.len() as u32;
-            row = chunk.len() - 1;
-            at += chunk.len();
-        }
-        Ok(row)
-    }
-
-    /// Keeps the cells of the text behind the cursor when something was typed before it.
-    ///
-    /// In the order prefix, suffix, middle, every key moves the suffix, and evaluating it again costs more than all the
-    /// rest. Its cells are moved instead. They were made from a prefix that lacks what was typed since, which changes
-    /// them little; after [`STALE`] tokens they are made anew.
-    fn move_suffix(&mut self, tokens: &[i32], fill: &mut Fill<'_>) -> Result<(), DecodeError> {
-        let (old, new) = (self.filled.len(), tokens.len());
-        let front = reuse::plan(&self.filled, tokens, false).kept;
-        let back = self.filled.iter().rev().zip(tokens.iter().rev()).take_while(|(a, b)| a == b).count();
-        let back = back.min(old.min(new).saturating_sub(front));
-        let typed = new - front - back.min(new - front);
-        let can_shift = self.context.as_ref().is_some_and(super::context::Context::can_shift);
-        self.stale += typed;
-        if !self.form.fills() || !can_shift || back < LEAST_MOVE || self.stale > STALE {
-            self.stale = 0;
-            return Ok(());
-        }
-        let Some(context) = &mut self.context else { return Ok(()) };
-        let aside = PROMPT + 1;
-        context.remove(aside, 0, None);
-        // The last token is evaluated again, for its logits.
-        context.share_part(PROMPT, aside, old - back..old - 1);
-        context.remove(PROMPT, front, None);
-        context.shift_all(aside, new as isize - old as isize);
-        self.filled.truncate(front);
-        if typed > 0
-            && let Err(error) = self.evaluate_prompt(&tokens[..new - back], front, fill)
-        {
-            if let Some(context) = &mut self.context {
-                context.remove(aside, 0, None);
-            }
-            return Err(error);
-        }
-        let Some(context) = &mut self.context else { return Err(DecodeError::Broken(0)) };
-        context.share_part(aside, PROMPT, new - back..new - 1);
-        context.remove(aside, 0, None);
-        self.filled.extend_from_slice(&tokens[new - back..new - 1]);
-        Ok(())
     }
 
     /// Decodes until every candidate is over and no fork is worth another one.
@@ -399,116 +304,6 @@ impl Worker {
             }
         }
         Ok(())
-    }
-
-    /// What passes the rules, ranked.
-    fn finish(&mut self, fill: &mut Fill<'_>) -> Result<Vec<Finished>, DecodeError> {
-        let site = &fill.request.site;
-        let mut judge = Judge::new(site);
-        let mut finished: Vec<Finished> = Vec::new();
-        for candidate in &fill.candidates {
-            let kept = candidate.kept.unwrap_or(0);
-            let text = candidate.watch.text().get(..kept).unwrap_or_default();
-            let Some(text) = trim::finish(text, site).and_then(|text| judge.shorten(&text)) else { continue };
-            if finished.iter().any(|other| other.text == text) {
-                continue;
-            }
-            finished.push(Finished {
-                verdict: judge.verdict(&text),
-                text,
-                seq: candidate.seq,
-                tokens: candidate.tokens.clone(),
-                score: candidate.likelihood(),
-            });
-        }
-        // What the grammar has no doubt about goes before what it has.
-        let better = |a: &Finished, b: &Finished| b.verdict.cmp(&a.verdict).then(b.score.total_cmp(&a.score));
-        finished.sort_by(better);
-        let best = finished.first().map_or((Verdict::Fine, 0.0), |best| (best.verdict, best.score));
-        let close = finished.partition_point(|one| one.verdict == best.0 && one.score > best.1 - OUT_OF_REACH);
-        if close > 1 && !self.form.fills() && !fill.prompt.probe.is_empty() {
-            let (close, rest) = finished.split_at_mut(close);
-            let least = self.score(close, fill)?;
-            rest.iter_mut().for_each(|one| one.score = OWN_WEIGHT * one.score + least);
-            finished.sort_by(better);
-        }
-        // Scores say the order.
-        let mut most = f32::INFINITY;
-        for one in &mut finished {
-            most = most.min(one.score);
-            one.score = most;
-        }
-        Ok(finished)
-    }
-
-    /// Scores each text by its own likelihood and that of the suffix behind it; gives the lowest log P of a suffix.
-    fn score(&mut self, texts: &mut [Finished], fill: &mut Fill<'_>) -> Result<f32, DecodeError> {
-        let prompt = fill.tokens.len();
-        // Rows to evaluate, and for each the text and the token whose odds it gives.
-        let (mut rows, mut asked) = (Vec::new(), Vec::new());
-        for (which, one) in texts.iter_mut().enumerate() {
-            let whole = format!("{}{}", fill.prompt.held, one.text);
-            let (kept, bytes) = self.covered(&one.tokens, whole.as_bytes());
-            let candidate = fill.candidates.iter().find(|candidate| candidate.seq == one.seq);
-            one.score = OWN_WEIGHT * candidate.map_or(0.0, |candidate| candidate.odds[..kept].iter().sum());
-            // What the text has beyond whole tokens is scored together with the suffix.
-            let rest = format!("{}{}", String::from_utf8_lossy(&whole.as_bytes()[bytes..]), fill.prompt.probe);
-            let mut rest = self.words.tokens(&rest, false);
-            rest.truncate(PROBE_TOKENS);
-            // The last token before it is evaluated again: its logits are gone.
-            let from = prompt + kept - 1;
-            let before = if kept > 0 { one.tokens[kept - 1] } else { fill.tokens[prompt - 1] };
-            let Some(context) = &mut self.context else { return Err(DecodeError::Broken(0)) };
-            context.remove(one.seq, from, None);
-            let fed = std::iter::once(before).chain(rest.iter().copied());
-            for (i, (token, &target)) in fed.zip(&rest).enumerate() {
-                rows.push(Row { token, pos: from + i, seq: one.seq, output: true });
-                asked.push((which, target));
-            }
-        }
-        let mut suffixes = vec![0.0; texts.len()];
-        let Some(context) = &mut self.context else { return Err(DecodeError::Broken(0)) };
-        let most = MAX_OUTPUTS.min(context.n_batch());
-        for (rows, asked) in rows.chunks(most).zip(asked.chunks(most)) {
-            context.evaluate(rows.iter().copied(), &fill.job.cancel)?;
-            fill.stats.generated_tokens += rows.len() as u32;
-            for (row, &(which, target)) in asked.iter().enumerate() {
-                suffixes[which] += Odds::new(context.logits(row).ok_or(DecodeError::Broken(0))?).of(target);
-            }
-        }
-        texts.iter_mut().zip(&suffixes).for_each(|(one, suffix)| one.score += suffix);
-        Ok(suffixes.into_iter().fold(0.0, f32::min))
-    }
-
-    /// How many of the tokens spell the beginning of `text`, and how many bytes of it.
-    fn covered(&self, tokens: &[i32], text: &[u8]) -> (usize, usize) {
-        let mut bytes = 0;
-        for (i, &token) in tokens.iter().enumerate() {
-            let piece = self.words.bytes(token);
-            if !text[bytes..].starts_with(&piece) {
-                return (i, bytes);
-            }
-            bytes += piece.len();
-        }
-        (tokens.len(), bytes)
-    }
-
-    /// The best text's cells go to the prompt's sequence: if it is accepted, the next prompt begins with them.
-    fn keep_best(&mut self, fill: &Fill<'_>, finished: &[Finished]) {
-        let Some(best) = finished.first().filter(|_| !self.form.fills()) else { return };
-        let whole = format!("{}{}", fill.prompt.held, best.text);
-        let (kept, _) = self.covered(&best.tokens, whole.as_bytes());
-        // The last token of a text may not have been evaluated.
-        let kept = kept.saturating_sub(1);
-        if kept == 0 {
-            return;
-        }
-        if let Some(context) = &mut self.context {
-            let end = fill.tokens.len() + kept;
-            context.share(best.seq, PROMPT, end);
-            self.filled.truncate(fill.tokens.len());
-            self.filled.extend_from_slice(&best.tokens[..kept]);
-        }
     }
 }
 
