@@ -16,7 +16,7 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 /// # Errors
 /// Whatever the file system says; the target is then untouched and the temporary file gone.
 pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-    let target = fs::canonicalize(path.as_ref()).unwrap_or_else(|_| path.as_ref().to_owned());
+    let target = followed(path.as_ref())?;
     let temporary = beside(&target)?;
     let written = fill(&temporary, &target, bytes.as_ref()).and_then(|()| fs::rename(&temporary, &target));
     if written.is_err() {
@@ -25,6 +25,20 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> 
     }
     written?;
     sync_parent(&target)
+}
+
+/// Where the links of a path end, whether a file is there or not.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    // as many as Linux follows
+    for _ in 0..40 {
+        match (fs::canonicalize(&path), fs::read_link(&path)) {
+            (Ok(whole), _) => return Ok(whole),
+            (Err(_), Ok(link)) => path = path.parent().unwrap_or(Path::new("")).join(link),
+            (Err(_), Err(_)) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("its links lead in a circle"))
 }
 
 /// A name in the same folder that no other writer uses.
@@ -105,5 +119,11 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&real).unwrap(), "new");
         assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_file(&real).unwrap();
+        std::os::unix::fs::symlink("link", folder.path().join("other")).unwrap();
+        write(folder.path().join("other"), "again").unwrap();
+        assert_eq!(fs::read_to_string(&real).unwrap(), "again", "where the links lead, though nothing is there");
+        std::os::unix::fs::symlink("circle", folder.path().join("circle")).unwrap();
+        assert!(write(folder.path().join("circle"), "x").is_err());
     }
 }

@@ -50,6 +50,7 @@ pub const COMMANDS: &[Command] = &[
     command("branch", "[next|prev]", "walk between branches", chat::branch),
     command("copy", "[N|all]", "copy the answer, or block N", chat::copy),
     command("open", "[PATH[:LINE]]", "edit a file", editor::open),
+    command("save", "[NAME]", "save the edited file", editor::save),
     command("editor", "", "to the editor and back", editor::editor),
     command("attach", "FILE", "show it a file or a folder", chat::attach),
     command("model", "[NAME]", "choose the model, or get one", program::model),

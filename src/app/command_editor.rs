@@ -18,6 +18,15 @@ pub(crate) fn open(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() { app.open_picker(out) } else { app.open_typed(args, out) }
 }
 
+/// Without a name under its own.
+pub(crate) fn save(app: &mut App, args: &str, out: &mut Out) {
+    match app.editor.file() {
+        None => app.tell(Level::Info, "no file is open in the editor"),
+        Some(_) if args.is_empty() => app.save_current(false, out),
+        Some(_) => app.save_as(args, out),
+    }
+}
+
 pub(crate) fn editor(app: &mut App, _args: &str, out: &mut Out) {
     match app.pane {
         Pane::Chat => app.show_editor(out),

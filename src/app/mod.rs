@@ -236,7 +236,7 @@ impl App {
                 self.paste_into_file(&text, &mut out);
             }
             Msg::Paste(text) => self.on_paste(&text),
-            Msg::Wheel(rows) if self.pane == Pane::Editor && self.overlay.is_none() => self.scroll_text(rows),
+            Msg::Wheel(rows) if self.pane == Pane::Editor && self.overlay.is_none() => self.scroll_text(rows, &mut out),
             Msg::Wheel(rows) => out.push(Effect::Scroll(msg::Move::Rows(rows))),
             Msg::Resize(columns, rows) => {
                 self.size = (columns, rows);

@@ -37,8 +37,11 @@ fn place(path: Option<&Path>) -> Result<(PathBuf, Option<File>), Report> {
     if path.is_dir() {
         return Ok((here.join(path), None));
     }
-    let (file, place) = if path.exists() { (path.to_owned(), None) } else { path_and_place(&path.to_string_lossy()) };
-    if !file.is_file() {
+    let there = path.symlink_metadata().is_ok();
+    let (file, place) = if there { (path.to_owned(), None) } else { path_and_place(&path.to_string_lossy()) };
+    // whoever opens it says best why it cannot be
+    let denied = file.metadata().is_err_and(|error| error.kind() != std::io::ErrorKind::NotFound);
+    if !file.is_file() && !there && !denied {
         return Err(Report::failed(format!("`{}` is not there", path.display())).hint(
             "`zord` takes a folder or a file; `/open NAME` begins a new file, `zord chat` asks something right away",
         ));

@@ -5,7 +5,7 @@
 //! what someone else wrote meanwhile without being told to.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::{shown, tidy};
 use super::kept;
+use crate::app::editor::files::path_and_place;
 use crate::app::editor::msg::{Disk, EditorMsg, FileId, Opened, Place, Stamp};
 use crate::app::msg::Trouble;
 use crate::budget::bytes;
@@ -104,7 +105,14 @@ fn resolved(folder: &Path, path: &Path) -> PathBuf {
 
 /// Opens a file that a person named, or begins a new one.
 pub(super) fn open(folder: &Path, kept: &kept::Place, path: &Path, place: Option<Place>) -> EditorMsg {
-    let path = resolved(folder, path);
+    let whole = resolved(folder, path);
+    let (path, place) = match path_and_place(&path.to_string_lossy()) {
+        // a file may be called like that
+        (short, found @ Some(_)) if place.is_none() && fs::symlink_metadata(&whole).is_err() => {
+            (resolved(folder, &short), found)
+        }
+        _ => (whole, place),
+    };
     match try_open(folder, kept, path, place) {
         Ok(opened) => EditorMsg::Opened(Box::new(opened)),
         Err(trouble) => EditorMsg::Failed(trouble),
@@ -124,14 +132,14 @@ fn try_open(folder: &Path, kept: &kept::Place, path: PathBuf, place: Option<Plac
     };
     let stamp = read.as_ref().map(|read| read.stamp);
     let (rope, bom, read_only) = read.map_or((Rope::new(), false, None), |read| (read.rope, read.bom, read.read_only));
-    let kept = if read_only.is_none() { kept.find(&real, stamp, &rope) } else { None };
+    let kept = if read_only.is_none() { kept.find(&real, stamp, &rope) } else { Vec::new() };
     Ok(Opened { path, real, name, rope, bom, stamp, read_only, kept, place })
 }
 
 /// Where a file that is not there yet would be.
 fn new_file(path: &Path) -> Result<PathBuf, Trouble> {
     let refuse = |why: &str| Err(Trouble::new(format!("cannot open `{}`: {why}", path.display())));
-    if fs::symlink_metadata(path).is_ok() {
+    if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
         return refuse("it is a link to something that is not there");
     }
     let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else { return refuse("it names no file") };
@@ -181,6 +189,11 @@ pub(super) fn compare(path: &Path, seen: &Stamp) -> Option<Disk> {
     })
 }
 
+/// What a file is, whatever was seen of it.
+pub(super) fn read_again(path: &Path) -> Disk {
+    compare(path, &Stamp::default()).unwrap_or(Disk::Gone)
+}
+
 /// What is to be written.
 pub(super) struct Saving {
     pub(super) id: FileId,
@@ -199,7 +212,7 @@ pub(super) fn save(saving: &Saving) -> EditorMsg {
     if !force {
         let disk = match expected {
             Some(stamp) => compare(path, stamp).filter(|disk| !matches!(disk, Disk::Touched(_))),
-            None => fs::symlink_metadata(path).is_ok().then(|| Disk::Unreadable("someone else made it".into())),
+            None => fs::symlink_metadata(path).is_ok().then(|| read_again(path)),
         };
         if let Some(disk) = disk {
             return EditorMsg::Conflict { id, disk };
@@ -210,7 +223,7 @@ pub(super) fn save(saving: &Saving) -> EditorMsg {
         content.extend_from_slice(BOM.encode_utf8(&mut [0; 4]).as_bytes());
     }
     rope.chunks().for_each(|chunk| content.extend_from_slice(chunk.as_bytes()));
-    let written = crate::atomic::write(path, &content).and_then(|()| fs::metadata(path));
+    let written = write(path, &content).and_then(|()| fs::metadata(path));
     match written {
         Ok(metadata) => {
             let hash = Sha256::digest(&content).into();
@@ -218,6 +231,42 @@ pub(super) fn save(saving: &Saving) -> EditorMsg {
             EditorMsg::Saved { id, state: *state, stamp }
         }
         Err(error) => EditorMsg::SaveFailed { id, trouble: trouble(path, "save", &error) },
+    }
+}
+
+/// In one piece; where the folder takes no new files but the file may be written, over what is there.
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    match crate::atomic::write(path, content) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let mut file = File::options().write(true).truncate(true).open(path).map_err(|_| error)?;
+            file.write_all(content)?;
+            file.sync_all()
+        }
+        done => done,
+    }
+}
+
+/// Writes a text to a file that is not there yet.
+pub(super) fn save_as(folder: &Path, id: FileId, path: &Path, rope: Rope, bom: bool, state: StepId) -> EditorMsg {
+    let path = resolved(folder, path);
+    let real = match new_file(&path) {
+        Ok(real) if fs::symlink_metadata(&path).is_err() => real,
+        Ok(_) => {
+            let message = format!("cannot save as `{}`: it is there already", shown(folder, &path));
+            let hint = Some("choose another name; a file that is open is saved with Alt-S".to_owned());
+            return EditorMsg::SaveFailed { id, trouble: Trouble { message, hint } };
+        }
+        Err(trouble) => return EditorMsg::SaveFailed { id, trouble },
+    };
+    let saving = Saving { id, path: path.clone(), rope, bom, state, expected: None, force: false };
+    match save(&saving) {
+        EditorMsg::Saved { stamp, .. } => {
+            let (name, rope) = (shown(folder, &path), Rope::new());
+            let (read_only, kept, place) = (None, Vec::new(), None);
+            let opened = Opened { path, real, name, rope, bom, stamp: Some(stamp), read_only, kept, place };
+            EditorMsg::SavedAs { id, state, opened: Box::new(opened) }
+        }
+        other => other,
     }
 }
 
@@ -318,6 +367,35 @@ mod tests {
         assert!(refused(folder.path(), &kept, "dangling").contains("link"));
         assert!(refused(folder.path(), &kept, "no/such/folder.rs").contains("folder"));
         assert!(opened(folder.path(), &kept, "new.rs").stamp.is_none());
+    }
+
+    #[test]
+    fn a_text_goes_to_a_new_name_and_never_over_another_file() {
+        let (folder, kept) = place();
+        let save_as = |name: &str| save_as(folder.path(), FileId(1), Path::new(name), Rope::from_str("x"), true, 1);
+        let EditorMsg::SavedAs { opened: file, .. } = save_as("new.txt") else { panic!() };
+        assert_eq!((file.name.as_str(), fs::read(&file.path).unwrap().as_slice()), ("new.txt", "\u{feff}x".as_bytes()));
+        fs::write(folder.path().join("there"), "old").unwrap();
+        for name in ["new.txt", "there", ".", "no/folder"] {
+            assert!(matches!(save_as(name), EditorMsg::SaveFailed { .. }), "{name}");
+        }
+        assert_eq!(fs::read_to_string(folder.path().join("there")).unwrap(), "old");
+        let mut late = saving(&opened(folder.path(), &kept, "late.txt"), Rope::from_str("mine"));
+        fs::write(folder.path().join("late.txt"), "theirs").unwrap();
+        assert!(matches!(save(&late), EditorMsg::Conflict { disk: Disk::Changed { .. }, .. }));
+        late.force = true;
+        assert!(matches!(save(&late), EditorMsg::Saved { .. }));
+    }
+
+    #[test]
+    fn a_name_with_a_colon_is_tried_whole_first() {
+        let (folder, kept) = place();
+        fs::write(folder.path().join("foo"), "1\n2\n3\n").unwrap();
+        assert_eq!(opened(folder.path(), &kept, "foo:2").place, Some(Place { line: 2, column: 1 }));
+        assert_eq!(opened(folder.path(), &kept, "foo#L2-L3").place, Some(Place { line: 2, column: 1 }));
+        assert_eq!(opened(folder.path(), &kept, "foo:2-3").name, "foo");
+        fs::write(folder.path().join("foo:2"), "other").unwrap();
+        assert_eq!(opened(folder.path(), &kept, "foo:2").rope, "other");
     }
 
     #[test]

@@ -120,6 +120,8 @@ impl Desk {
             ..ChatRequest::default()
         };
         self.looked.get_or_insert_with(std::time::Instant::now);
+        // what is prepared ahead for the editor must not be waited for
+        self.cancel_suggestion();
         self.engine.submit(ask.job, Work::Chat(request));
     }
 
@@ -172,6 +174,15 @@ impl Desk {
                 let saving = editing::Saving { id, path, rope, bom, state, expected, force };
                 self.background(move || Some(Msg::Editor(editing::save(&saving))));
             }
+            EditorEffect::SaveAs { id, path, rope, bom, state } => {
+                self.background(move || Some(Msg::Editor(editing::save_as(&folder, id, &path, rope, bom, state))));
+            }
+            EditorEffect::TakeDisk { id, path } => {
+                self.background(move || {
+                    let disk = editing::read_again(&path);
+                    Some(Msg::Editor(EditorMsg::Taken { id, disk }))
+                });
+            }
             EditorEffect::Check(known) => {
                 for (id, path, stamp) in known {
                     self.background(move || {
@@ -191,7 +202,8 @@ impl Desk {
                 });
             }
             EditorEffect::Forget(real) => self.keeper.forget(real),
-            EditorEffect::SetAside(real) => self.keeper.set_aside(real),
+            EditorEffect::Adopted { real, record } => self.keeper.adopted(real, record),
+            EditorEffect::SetAside(record) => self.keeper.set_aside(record),
         }
     }
 
@@ -216,7 +228,7 @@ impl Desk {
                 let _ = self.post.try_send(done);
             }
             Some(Err(_)) => {}
-            None => self.hint(Level::Warning, format!("{what} is too long for the terminal's clipboard; `/export` it")),
+            None => self.hint(Level::Warning, format!("{what} is too long for the terminal's clipboard; `/export` writes the conversation, `/save NAME` the file in the editor")),
         }
     }
 

@@ -28,14 +28,16 @@ const LONGEST: u64 = 4 << 20;
 /// The files and folders below a folder, without what ignore files leave out; and whether there were too many.
 pub(super) fn list(folder: &Path) -> (Vec<String>, bool) {
     let mut names = Vec::new();
-    for entry in walk(folder) {
+    for entry in walk(folder, true) {
         let Some(kind) = entry.file_type() else { continue };
         let Ok(path) = entry.path().strip_prefix(folder) else { continue };
         let Some(name) = path.to_str().filter(|name| !name.is_empty() && !name.chars().any(char::is_control)) else {
             continue;
         };
         let mark = if kind.is_dir() { "/" } else { "" };
-        if kind.is_file() || kind.is_dir() {
+        // a link to a file is a file; one to a folder may lead anywhere, also in a circle
+        let is_file = kind.is_file() || (kind.is_symlink() && entry.path().is_file());
+        if is_file || kind.is_dir() {
             names.push(format!("{}{mark}", name.replace(std::path::MAIN_SEPARATOR, "/")));
         }
         if names.len() >= LISTED {
@@ -45,8 +47,10 @@ pub(super) fn list(folder: &Path) -> (Vec<String>, bool) {
     (names, false)
 }
 
-fn walk(folder: &Path) -> impl Iterator<Item = ignore::DirEntry> {
+/// With `hidden`, names that begin with a dot too.
+fn walk(folder: &Path, hidden: bool) -> impl Iterator<Item = ignore::DirEntry> {
     let mut builder = WalkBuilder::new(folder);
+    builder.hidden(!hidden).filter_entry(|entry| entry.file_name() != ".git");
     builder.follow_links(false).require_git(false).sort_by_file_name(std::cmp::Ord::cmp);
     builder.build().filter_map(Result::ok)
 }
@@ -179,7 +183,7 @@ fn matching(folder: &Path, pattern: &str) -> Vec<PathBuf> {
 }
 
 fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let files = walk(folder).filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
+    let files = walk(folder, false).filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
     files.map(ignore::DirEntry::into_path)
 }
 
@@ -232,7 +236,10 @@ mod tests {
         let folder = folder();
         std::os::unix::fs::symlink("/etc", folder.path().join("etc")).unwrap();
         let (names, more) = list(folder.path());
-        assert_eq!(names, ["latin.txt", "logo.png", "long.txt", "src/", "src/main.rs", "src/ui/", "src/ui/mod.rs"]);
+        assert_eq!(
+            names,
+            [".gitignore", "latin.txt", "logo.png", "long.txt", "src/", "src/main.rs", "src/ui/", "src/ui/mod.rs"]
+        );
         assert!(!more);
     }
 

@@ -81,34 +81,42 @@ impl Place {
         found.into_iter().rev().map(|(_, path)| path).collect()
     }
 
-    /// What was kept for a path, if it is another text than the one on disk.
-    pub(super) fn find(&self, real: &Path, stamp: Option<Stamp>, rope: &Rope) -> Option<Kept> {
-        self.orphans(real).into_iter().find_map(|file| {
-            let (head, text) = read(&file).ok().flatten()?;
-            if head.path != real || text == *rope {
+    /// What was kept for a path, the newest first. What is on disk already goes.
+    pub(super) fn find(&self, real: &Path, stamp: Option<Stamp>, rope: &Rope) -> Vec<Kept> {
+        let kept = self.orphans(real).into_iter().filter_map(|record| {
+            let (head, text) = read(&record).ok().flatten()?;
+            if head.path != real {
                 return None;
             }
-            Some(Kept { rope: text, at: head.at, same_base: head.base == stamp.map(|stamp| hex(&stamp.hash)) })
-        })
+            if text == *rope {
+                let _ = fs::remove_file(&record);
+                return None;
+            }
+            let same_base = head.base == stamp.map(|stamp| hex(&stamp.hash));
+            Some(Kept { rope: text, at: head.at, same_base, record })
+        });
+        kept.collect()
     }
 
-    /// Names, relative to a folder, of the files in it that something is kept for.
-    pub(super) fn left_in(&self, folder: &Path) -> Vec<String> {
-        let mut names = Vec::new();
-        let Ok(folder) = fs::canonicalize(folder) else { return names };
+    /// Names, relative to a folder, of the files in it that something is kept for, and how many more there are.
+    pub(super) fn left_in(&self, folder: &Path) -> (Vec<String>, usize) {
+        let (mut names, mut more) = (Vec::new(), 0);
+        let Ok(folder) = fs::canonicalize(folder) else { return (names, more) };
         for entry in fs::read_dir(&self.0).into_iter().flatten().filter_map(Result::ok) {
             let path = entry.path();
             if path.extension().is_none_or(|extension| extension != "jsonl") || !is_orphan(&path) {
                 continue;
             }
             let Ok(Some(head)) = head(&path) else { continue };
-            if let Ok(name) = head.path.strip_prefix(&folder)
-                && names.len() < TOLD
-            {
-                names.push(name.display().to_string());
+            let Ok(name) = head.path.strip_prefix(&folder) else { continue };
+            let name = name.display().to_string();
+            match names.len() {
+                _ if names.contains(&name) => {}
+                0..TOLD => names.push(name),
+                _ => more += 1,
             }
         }
-        names
+        (names, more)
     }
 }
 
@@ -146,6 +154,7 @@ fn read(file: &Path) -> io::Result<Option<(Head, Rope)>> {
 enum Task {
     Keep { real: PathBuf, base: Option<Stamp>, rope: Rope, changes: Vec<Change> },
     Forget(PathBuf),
+    Adopted { real: PathBuf, record: PathBuf },
     SetAside(PathBuf),
     Done(Sender<()>),
 }
@@ -173,8 +182,12 @@ impl Keeper {
         let _ = self.tasks.send(Task::Forget(real));
     }
 
-    pub(super) fn set_aside(&self, real: PathBuf) {
-        let _ = self.tasks.send(Task::SetAside(real));
+    pub(super) fn adopted(&self, real: PathBuf, record: PathBuf) {
+        let _ = self.tasks.send(Task::Adopted { real, record });
+    }
+
+    pub(super) fn set_aside(&self, record: PathBuf) {
+        let _ = self.tasks.send(Task::SetAside(record));
     }
 
     /// Waits until everything is written, at most `patience`.
@@ -215,13 +228,14 @@ fn work(place: &Place, inbox: &Receiver<Task>, failed: impl Fn(String)) {
                 if let Some(writer) = writers.remove(&real) {
                     let _ = fs::remove_file(writer.path);
                 }
-                place.orphans(&real).into_iter().for_each(|path| drop(fs::remove_file(path)));
             }
-            Task::SetAside(real) => {
-                for path in place.orphans(&real) {
-                    let _ = fs::rename(&path, path.with_extension("aside"));
+            // only when the text is in a record of ours, which may have taken the place of the other
+            Task::Adopted { real, record } => {
+                if writers.get(&real).is_some_and(|writer| writer.path != record) {
+                    let _ = fs::remove_file(record);
                 }
             }
+            Task::SetAside(record) => set_aside(&record),
             Task::Done(done) => {
                 let _ = done.send(());
             }
@@ -249,25 +263,33 @@ fn keep(
         writer.appended += lines.len() as u64;
         return writer.file.sync_data();
     }
-    let writer = begin(place, real, base, rope)?;
+    let older = writers.get(real).map(|writer| writer.path.clone());
+    let writer = begin(place, real, base, rope, older.as_deref())?;
     writers.insert(real.to_owned(), writer);
     Ok(())
 }
 
-/// Writes the whole text to a new file in place of an older one of ours; another program's stays.
-fn begin(place: &Place, real: &Path, base: Option<Stamp>, rope: &Rope) -> io::Result<Writer> {
+/// Turns a record into a file that holds its text.
+fn set_aside(record: &Path) {
+    if let Ok(Some((_, text))) = read(record)
+        && crate::atomic::write(record.with_extension("txt"), text.to_string()).is_ok()
+    {
+        let _ = fs::remove_file(record);
+    }
+}
+
+/// Writes the whole text to a new file, in place of an older one of ours.
+fn begin(place: &Place, real: &Path, base: Option<Stamp>, rope: &Rope, older: Option<&Path>) -> io::Result<Writer> {
     let mut folder = fs::DirBuilder::new();
     folder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
     folder.create(&place.0)?;
     let stem = Place::stem(real);
-    let plain = place.0.join(format!("{stem}.jsonl"));
-    let path = if !plain.exists() || is_orphan(&plain) {
-        plain
-    } else {
-        place.0.join(format!("{stem}-{}.jsonl", std::process::id()))
-    };
+    // a name of its own each time: what another program left is not written over
+    let own = |n: u32| place.0.join(format!("{stem}-{}-{n}.jsonl", now_ms() / 1000));
+    let path =
+        older.map_or_else(|| (0..).map(own).find(|path| !path.exists()).unwrap_or_else(|| own(0)), Path::to_owned);
     let temporary = crate::atomic::beside(&path)?;
     let mut options = OpenOptions::new();
     options.create_new(true).append(true);
@@ -316,16 +338,51 @@ mod tests {
         let (done, wait) = mpsc::channel();
         keeper.tasks.send(Task::Done(done)).unwrap();
         wait.recv_timeout(PATIENCE).unwrap();
-        assert!(place.find(&real, None, &Rope::new()).is_none(), "its lock is held");
+        assert!(place.find(&real, None, &Rope::new()).is_empty(), "its lock is held");
         keeper.finish(PATIENCE);
-        let kept = place.find(&real, None, &Rope::new()).unwrap();
+        let [kept] = &place.find(&real, None, &Rope::new())[..] else { panic!() };
         assert!(kept.rope == "mine" && kept.same_base);
-        assert!(place.find(&real, None, &Rope::from_str("mine")).is_none(), "it is on disk already");
-        assert_eq!(place.left_in(folder.path()), ["a.rs"]);
+        assert_eq!(place.left_in(folder.path()), (vec!["a.rs".to_owned()], 0));
+        assert!(place.find(&real, None, &Rope::from_str("mine")).is_empty(), "it is on disk already");
+        assert_eq!(place.left_in(folder.path()), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn what_other_programs_left_goes_only_when_it_was_dealt_with() {
+        let (folder, place) = place();
+        let real = folder.path().join("a.rs");
+        for text in ["first", "second"] {
+            let keeper = Keeper::start(place.clone(), |why| panic!("{why}"));
+            keeper.keep(real.clone(), None, Rope::from_str(text), Vec::new());
+            keeper.finish(PATIENCE);
+        }
+        let found = |texts: &[&str]| {
+            let mut found: Vec<String> =
+                place.find(&real, None, &Rope::new()).iter().map(|kept| kept.rope.to_string()).collect();
+            found.sort();
+            assert_eq!(found, texts);
+        };
+        found(&["first", "second"]);
+        let record =
+            place.find(&real, None, &Rope::new()).into_iter().find(|kept| kept.rope == "first").unwrap().record;
         let keeper = Keeper::start(place.clone(), |why| panic!("{why}"));
+        keeper.adopted(real.clone(), record.clone());
+        keeper.finish(PATIENCE);
+        found(&["first", "second"]);
+        let keeper = Keeper::start(place.clone(), |why| panic!("{why}"));
+        keeper.keep(real.clone(), None, Rope::from_str("third"), Vec::new());
+        keeper.adopted(real.clone(), record);
+        keeper.finish(PATIENCE);
+        found(&["second", "third"]);
+        let record =
+            place.find(&real, None, &Rope::new()).into_iter().find(|kept| kept.rope == "second").unwrap().record;
+        let keeper = Keeper::start(place.clone(), |why| panic!("{why}"));
+        keeper.keep(real.clone(), None, Rope::from_str("fourth"), Vec::new());
+        keeper.set_aside(record.clone());
         keeper.forget(real.clone());
         keeper.finish(PATIENCE);
-        assert!(place.left_in(folder.path()).is_empty());
+        found(&["third"]);
+        assert_eq!(fs::read_to_string(record.with_extension("txt")).unwrap(), "second");
     }
 
     #[test]
@@ -341,10 +398,10 @@ mod tests {
         let file = place.orphans(&real).remove(0);
         let content = fs::read(&file).unwrap();
         fs::write(&file, &content[..content.len() - 3]).unwrap();
-        assert_eq!(place.find(&real, None, &Rope::new()).unwrap().rope, "one two");
+        assert_eq!(place.find(&real, None, &Rope::new())[0].rope, "one two");
         for garbage in [&b"{}\n"[..], b"\xff\n\xff\n", b""] {
             fs::write(&file, garbage).unwrap();
-            assert!(place.find(&real, None, &Rope::new()).is_none());
+            assert!(place.find(&real, None, &Rope::new()).is_empty());
         }
     }
 
@@ -362,8 +419,8 @@ mod tests {
                 keeper.keep(real.clone(), None, rope.clone(), changes);
             }
             keeper.finish(PATIENCE);
-            let kept = place.find(&real, None, &Rope::from_str("\u{0}")).unwrap();
-            prop_assert_eq!(kept.rope, rope);
+            let kept = place.find(&real, None, &Rope::from_str("\u{0}"));
+            prop_assert_eq!(kept.into_iter().map(|kept| kept.rope).collect::<Vec<_>>(), [rope]);
         }
     }
 }

@@ -323,6 +323,7 @@ impl Desk {
                 self.screen.again();
                 let (columns, rows) = self.screen.size();
                 self.tell(Msg::Resize(columns, rows));
+                self.tell(Msg::Editor(EditorMsg::Focus));
             }
             // the journal is finished and the terminal given back on the way out
             _ => self.quit = Some(ExitCode::Interrupted),
@@ -405,8 +406,8 @@ impl Desk {
         }
         let (kept, folder) = (self.kept.clone(), self.start.folder.clone());
         self.background(move || {
-            let names = kept.left_in(&folder);
-            (!names.is_empty()).then_some(Msg::Editor(EditorMsg::Left(names)))
+            let (names, more) = kept.left_in(&folder);
+            (!names.is_empty()).then_some(Msg::Editor(EditorMsg::Left(names, more)))
         });
     }
 

@@ -24,12 +24,17 @@ pub fn pair(rope: &Rope, at: usize) -> Option<(usize, usize)> {
     found(at).or_else(|| found(at.checked_sub(1)?))
 }
 
+/// The opening end of a closing bracket that would stand at `at`.
+pub fn opening(rope: &Rope, at: usize, closing: char) -> Option<usize> {
+    let (open, close) = PAIRS.iter().find(|pair| pair.1 == closing)?;
+    scan(rope.chars_at(at).reversed(), *close, *open).map(|steps| at - 1 - steps)
+}
+
 fn other(rope: &Rope, at: usize, c: char) -> Option<usize> {
     if let Some((open, close)) = PAIRS.iter().find(|pair| pair.0 == c) {
         return scan(rope.chars_at(at + 1), *open, *close).map(|steps| at + 1 + steps);
     }
-    let (open, close) = PAIRS.iter().find(|pair| pair.1 == c)?;
-    scan(rope.chars_at(at).reversed(), *close, *open).map(|steps| at - 1 - steps)
+    opening(rope, at, c)
 }
 
 /// Characters until the bracket that `deeper` and `wanted` balance at.

@@ -36,6 +36,7 @@ impl Change {
     pub fn apply(&self, rope: &mut Rope) {
         let at = self.at.min(rope.len_chars());
         let end = (at + self.cut.chars().count()).min(rope.len_chars());
+        debug_assert!(rope.slice(at..end) == self.cut.as_str(), "{self:?} is for another text");
         if end > at {
             rope.remove(at..end);
         }

@@ -116,41 +116,54 @@ pub fn shift(rope: &Rope, lines: std::ops::RangeInclusive<usize>, unit: Unit, in
 /// Comments lines, or takes the comments away if every line that is not blank has one.
 pub fn comment(rope: &Rope, lines: std::ops::RangeInclusive<usize>, sign: (&str, &str)) -> Vec<Change> {
     let (open, close) = sign;
-    let filled: Vec<(usize, usize, String)> = lines
-        .filter_map(|line| {
-            let (start, end) = line_span(rope, line);
-            let body = text(rope, start, end);
-            (!body.trim().is_empty()).then_some((start, end, body))
-        })
-        .collect();
-    let commented = |body: &str| {
-        let body = body.trim();
-        body.starts_with(open) && body.ends_with(close)
-    };
-    let out = !filled.is_empty() && filled.iter().all(|(_, _, body)| commented(body));
-    let column = filled.iter().map(|(_, _, body)| body.len() - body.trim_start().len()).min().unwrap_or(0);
+    let filled: Vec<Filled> = lines.filter_map(|line| Filled::of(rope, line)).collect();
+    let out = !filled.is_empty() && filled.iter().all(|line| line.commented(open, close));
+    let column = filled.iter().map(|line| line.blanks).min().unwrap_or(0);
     let mut changes = Vec::new();
-    for (start, end, body) in filled.iter().rev() {
-        let (start, end) = (*start, *end);
-        let blanks = body.len() - body.trim_start().len();
-        let put = |at: usize, cut: &str, put: &str| Change { at, cut: cut.into(), put: put.into() };
+    let mut put = |range: std::ops::Range<usize>, put: String| changes.push(Change::new(rope, range, put));
+    // from the last line up, and in a line from its end, so that no change moves what the next one is about
+    for line in filled.iter().rev() {
+        let (first, last) = (line.start + line.blanks, line.start + line.blanks + line.body.chars().count());
+        let (opened, closed) = (open.chars().count(), close.chars().count());
         if out {
-            let tail = body.len() - body.trim_end().len();
-            if !close.is_empty() {
-                let gap = if body.trim_end().ends_with(&format!(" {close}")) { " " } else { "" };
-                let cut = format!("{gap}{close}");
-                changes.push(put(end - tail - cut.chars().count(), &cut, ""));
+            let inner = &line.body[open.len()..line.body.len() - close.len()];
+            let blank = |there: bool| usize::from(there && inner.len() > 1);
+            if closed > 0 {
+                put(last - closed - blank(inner.ends_with(' '))..last, String::new());
             }
-            let gap = if body.trim_start()[open.len()..].starts_with(' ') { " " } else { "" };
-            changes.push(put(start + blanks, &format!("{open}{gap}"), ""));
+            put(first..first + opened + usize::from(inner.starts_with(' ')), String::new());
         } else {
-            if !close.is_empty() {
-                changes.push(put(end, "", &format!(" {close}")));
+            if closed > 0 {
+                put(last..last, format!(" {close}"));
             }
-            changes.push(put(start + column, "", &format!("{open} ")));
+            put(line.start + column..line.start + column, format!("{open} "));
         }
     }
     changes
+}
+
+/// A line that is not blank.
+struct Filled {
+    /// Its first character.
+    start: usize,
+    /// Characters before its body.
+    blanks: usize,
+    /// What stands between blanks of any kind.
+    body: String,
+}
+
+impl Filled {
+    fn of(rope: &Rope, line: usize) -> Option<Self> {
+        let (start, end) = line_span(rope, line);
+        let whole = text(rope, start, end);
+        let body = whole.trim();
+        let blanks = whole.chars().take_while(|c| c.is_whitespace()).count();
+        (!body.is_empty()).then(|| Self { start, blanks, body: body.to_owned() })
+    }
+
+    fn commented(&self, open: &str, close: &str) -> bool {
+        self.body.len() >= open.len() + close.len() && self.body.starts_with(open) && self.body.ends_with(close)
+    }
 }
 
 #[cfg(test)]
@@ -204,6 +217,24 @@ mod tests {
             let sign = language::of(name, "").comment.unwrap();
             assert_eq!(after(plain, comment(&Rope::from_str(plain), 0..=2, sign)), commented);
             assert_eq!(after(commented, comment(&Rope::from_str(commented), 0..=2, sign)), plain);
+        }
+        let css = language::of("a.css", "").comment.unwrap();
+        let one = |text: &str| after(text, comment(&Rope::from_str(text), 0..=0, css));
+        assert_eq!((one("/*/").as_str(), one("/**/").as_str(), one("/* */").as_str()), ("/* /*/ */", "", ""));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn commenting_can_be_undone_and_taken_away(text in "[ \t\u{3000}\u{a0}a/*é中]{0,12}(\n[ \u{3000}a/]{0,6}){0,3}") {
+            let rope = Rope::from_str(&text);
+            let last = rope.len_lines() - 1;
+            for name in ["a.rs", "a.css", "a.py"] {
+                let changes = Transaction(comment(&rope, 0..=last, language::of(name, "").comment.unwrap()));
+                let mut changed = rope.clone();
+                changes.apply(&mut changed);
+                changes.inverted().apply(&mut changed);
+                proptest::prop_assert_eq!(changed.to_string(), text.clone());
+            }
         }
     }
 }

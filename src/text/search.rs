@@ -48,9 +48,42 @@ impl Needle {
         self.regex.find_iter(text).map(|found| found.range()).filter(|range| !range.is_empty())
     }
 
-    /// What a match becomes; `$1` names a group if this is an expression.
-    pub fn replaced(&self, matched: &str, with: &str) -> String {
-        if self.literal { with.to_owned() } else { self.regex.replace(matched, with).into_owned() }
+    /// The matches in a text with what each becomes, as [`Self::matches`]; `$1` names a group if this is an expression.
+    fn replaced<'a>(&'a self, text: &'a str, with: &'a str) -> impl Iterator<Item = (Range<usize>, String)> + 'a {
+        let found = self.regex.captures_iter(text).filter_map(move |found| {
+            let range = found.get(0)?.range();
+            let mut new = String::new();
+            if self.literal {
+                new.push_str(with)
+            } else {
+                found.expand(with, &mut new)
+            }
+            Some((range, new))
+        });
+        found.filter(|(range, _)| !range.is_empty())
+    }
+
+    /// What `range`, in characters, becomes if it is a match where it stands.
+    pub fn replacement(&self, rope: &Rope, range: &Range<usize>, with: &str) -> Option<String> {
+        let window = Window::down(rope, line_of(rope, range.start));
+        let bytes = window.byte_of(rope, range.start)..window.byte_of(rope, range.end);
+        self.replaced(&window.text, with)
+            .take_while(|(found, _)| found.start <= bytes.start)
+            .find(|(found, _)| *found == bytes)
+            .map(|(_, new)| new)
+    }
+
+    /// All matches in order with what each becomes, [`MOST`] at most.
+    pub fn replacements(&self, rope: &Rope, with: &str) -> Vec<(Range<usize>, String)> {
+        let mut found = Vec::new();
+        let mut line = 0;
+        while line < rope.len_lines() && found.len() < MOST {
+            let window = Window::down(rope, line);
+            let here = self.replaced(&window.text, with).map(|(range, new)| (window.range(rope, range), new));
+            found.extend(here.take(MOST - found.len()));
+            line = window.next;
+        }
+        found
     }
 
     /// The first match that starts at or behind `from`, in characters; does not go around the end.
@@ -79,19 +112,6 @@ impl Needle {
             behind = window.first;
         }
         None
-    }
-
-    /// All matches in order, [`MOST`] at most.
-    pub fn all(&self, rope: &Rope) -> Vec<Range<usize>> {
-        let mut found = Vec::new();
-        let mut line = 0;
-        while line < rope.len_lines() && found.len() < MOST {
-            let window = Window::down(rope, line);
-            found.extend(self.matches(&window.text).map(|range| window.range(rope, range)));
-            line = window.next;
-        }
-        found.truncate(MOST);
-        found
     }
 }
 
@@ -142,7 +162,7 @@ mod tests {
     }
 
     fn ends(needle: &Needle, rope: &Rope) -> Vec<(usize, usize)> {
-        needle.all(rope).into_iter().map(|range| (range.start, range.end)).collect()
+        needle.replacements(rope, "").into_iter().map(|(range, _)| (range.start, range.end)).collect()
     }
 
     #[test]
@@ -160,7 +180,11 @@ mod tests {
         assert_eq!(ends(&needle("a.b"), &rope), [(0, 3)]);
         let regex = Needle::new(r"a(.)b$", true).unwrap().unwrap();
         assert_eq!(ends(&regex, &rope), [(4, 7)]);
-        assert_eq!(regex.replaced("axb", "<$1>"), "<x>");
+        assert_eq!(regex.replacement(&rope, &(4..7), "<$1>").as_deref(), Some("<x>"));
+        assert_eq!(regex.replacement(&rope, &(0..3), "<$1>"), None);
+        let inner = Needle::new(r"\Bfoo", true).unwrap().unwrap();
+        let rope = Rope::from_str("xfoo foo\nxfoo");
+        assert_eq!(inner.replacements(&rope, "é$0"), [(1..4, "éfoo".to_owned()), (10..13, "éfoo".to_owned())]);
         assert!(Needle::new("(", true).is_err());
         assert!(Needle::new(r"(\w{1000}){1000}", true).is_err());
         assert!(Needle::new("", false).unwrap().is_none());
@@ -172,7 +196,7 @@ mod tests {
             let long = format!("{text}{}{text}", "z\n".repeat(40_000));
             let rope = Rope::from_str(&long);
             let needle = needle("ab");
-            let all = needle.all(&rope);
+            let all: Vec<_> = needle.replacements(&rope, "").into_iter().map(|(range, _)| range).collect();
             let wanted: Vec<usize> = long.match_indices("ab").map(|(at, _)| rope.byte_to_char(at)).collect();
             prop_assert_eq!(all.iter().map(|range| range.start).collect::<Vec<_>>(), wanted);
             prop_assert_eq!(needle.after(&rope, from), all.iter().find(|range| range.start >= from).cloned());

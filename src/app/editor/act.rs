@@ -2,6 +2,7 @@
 
 use crossterm::event::KeyEvent;
 
+use super::REST;
 use super::bar::Bar;
 use super::ghost::Ghost;
 use super::keys::{self, Act};
@@ -11,6 +12,7 @@ use crate::app::{App, Out, Pane};
 use crate::text::buffer::Buffer;
 use crate::text::document::Selection;
 use crate::text::document::moves::Motion;
+use crate::text::graphemes;
 
 impl App {
     /// A key while the editor has the keyboard.
@@ -19,12 +21,17 @@ impl App {
             self.after_key(out);
             return;
         }
+        self.look_again(out);
         let typed = crate::app::keys::typed(&event);
         match keys::act(&event) {
             Some(act) => {
-                let suggests = matches!(act, Act::Suggest)
-                    || (self.editor.ghost.is_some() && matches!(act, Act::Tab | Act::Word | Act::Line));
                 let had_ghost = self.editor.ghost.is_some();
+                if act == Act::LineBreak && had_ghost {
+                    self.break_line_along(out);
+                    return self.after_key(out);
+                }
+                let suggests =
+                    matches!(act, Act::Suggest) || (had_ghost && matches!(act, Act::Tab | Act::Word | Act::Line));
                 if !suggests {
                     self.editor.dismiss(out);
                 }
@@ -37,6 +44,14 @@ impl App {
             }
         }
         self.after_key(out);
+    }
+
+    /// After a rest, somebody else may have changed what is on disk; few terminals say when they have the keyboard again.
+    fn look_again(&mut self, out: &mut Out) {
+        let before = std::mem::replace(&mut self.editor.last_key, self.clock);
+        if self.clock.saturating_sub(before) > REST {
+            self.check_files(out);
+        }
     }
 
     fn after_key(&mut self, out: &mut Out) {
@@ -58,22 +73,44 @@ impl App {
             return;
         }
         let ghost = self.editor.ghost.take();
-        if ghost.is_none() {
-            self.editor.dismiss(out);
-        }
-        let now = self.clock;
         let Some(file) = self.editor.file_mut() else { return };
         file.marking = false;
         file.document.type_char(c);
+        let along = ghost.as_ref().is_some_and(|ghost| ghost.at + 1 == file.document.cursor());
+        self.went_along(ghost, along.then_some(c.encode_utf8(&mut [0; 4])), out);
+    }
+
+    /// Enter while a suggestion is shown, which may say just that.
+    fn break_line_along(&mut self, out: &mut Out) {
+        if self.refuses_edit() {
+            return;
+        }
+        let ghost = self.editor.ghost.take();
+        let Some(file) = self.editor.file_mut() else { return };
+        file.marking = false;
+        let document = &mut file.document;
+        let before = document.rope().len_chars();
+        document.line_break();
+        let came = document.rope().len_chars() - before;
+        let put = ghost.as_ref().and_then(|ghost| {
+            // all that came stands before the cursor, where it was
+            let whole = document.cursor() == ghost.at + came;
+            whole.then(|| graphemes::text(document.rope(), ghost.at, document.cursor()).replace("\r\n", "\n"))
+        });
+        self.went_along(ghost, put.as_deref(), out);
+    }
+
+    /// Something was typed over a suggestion: `put`, if it stands where the suggestion was.
+    fn went_along(&mut self, ghost: Option<Ghost>, put: Option<&str>, out: &mut Out) {
+        let now = self.clock;
+        let Some(file) = self.editor.file() else { return };
         let (at, revision) = (file.document.cursor(), file.document.revision());
-        let mut bytes = [0; 4];
-        let typed: &str = c.encode_utf8(&mut bytes);
-        let went_along = ghost.as_ref().is_some_and(|ghost| ghost.at + 1 == at);
-        let came_true = ghost.as_ref().map(|ghost| went_along && ghost.text() == typed);
-        self.editor.ghost = ghost.filter(|_| went_along).and_then(|ghost| ghost.type_through(typed, at, revision));
+        let came_true = ghost.as_ref().map(|ghost| put == Some(ghost.text()));
+        self.editor.ghost = ghost.and_then(|ghost| ghost.type_through(put?, at, revision));
         if self.editor.ghost.is_none() {
             if let Some(came_true) = came_true {
                 self.editor.suggest.pace.shown(came_true);
+                out.push(Effect::CancelSuggest);
             }
             self.editor.dismiss(out);
             self.editor.await_pause(now);
@@ -87,9 +124,10 @@ impl App {
             self.seek();
         } else if self.editor.bar.is_none() && !self.refuses_edit() {
             self.editor.dismiss(out);
+            let own = text == self.editor.clipboard;
             if let Some(file) = self.editor.file_mut() {
                 file.marking = false;
-                file.document.insert(text);
+                if own { file.document.insert_verbatim(text) } else { file.document.insert(text) }
             }
         }
         self.after_key(out);
@@ -116,8 +154,8 @@ impl App {
             Act::Word if had_ghost => self.accept(Ghost::accept_word),
             Act::Line if had_ghost => self.accept(Ghost::accept_line),
             Act::Word => self.go(Motion::WordRight, false),
-            Act::Line => self.scroll_text(1),
-            Act::RowUp => self.scroll_text(-1),
+            Act::Line => self.scroll_text(1, out),
+            Act::RowUp => self.scroll_text(-1, out),
             Act::Move(motion) => self.go(motion, false),
             Act::Extend(motion) => self.go(motion, true),
             Act::Page(by) => {
@@ -206,7 +244,7 @@ impl App {
             Act::Undo if !document.undo() => trouble = Some("there is nothing to undo"),
             Act::Redo if !document.redo() => trouble = Some("there is nothing to do again"),
             Act::Cut => cut = Some(document.cut()),
-            Act::Paste => document.insert(&clipboard),
+            Act::Paste => document.insert_verbatim(&clipboard),
             _ => {}
         }
         if let Some(text) = cut {

@@ -43,6 +43,8 @@ pub struct Find {
     pub found: Option<bool>,
     /// Where the search began.
     origin: usize,
+    /// What is looked for is what was looked for last: typing begins anew.
+    old: bool,
 }
 
 impl Find {
@@ -68,7 +70,8 @@ pub(super) enum About {
     Close(FileId),
     Leave,
     Conflict(FileId),
-    Kept(FileId, Box<Kept>),
+    /// What was kept, and what comes after it.
+    Kept(FileId, Box<Kept>, Vec<Kept>),
 }
 
 impl Bar {
@@ -115,16 +118,17 @@ impl App {
         let Some(file) = self.editor.file() else { return };
         let selected = file.document.selected();
         let one_line = !selected.is_empty() && !selected.contains('\n') && selected.len() < 200;
-        let (text, regex) = match (&self.editor.bar, &self.editor.sought) {
-            (Some(Bar::Find(find)), _) => (find.query.text().to_owned(), find.regex),
-            _ if one_line => (selected, false),
-            (_, Some((text, regex))) => (text.clone(), *regex),
-            _ => (String::new(), false),
+        let (text, regex, old) = match (&self.editor.bar, &self.editor.sought) {
+            (Some(Bar::Find(find)), _) => (find.query.text().to_owned(), find.regex, false),
+            _ if one_line => (selected, false, true),
+            (_, Some((text, regex))) => (text.clone(), *regex, true),
+            _ => (String::new(), false, false),
         };
         let find = Find {
             query: Buffer::new(&text),
             with: replace.then(Buffer::default),
             regex,
+            old,
             origin: file.document.selection().range().start,
             ..Find::default()
         };
@@ -211,6 +215,9 @@ impl App {
             return self.replace_here(find);
         }
         let before = find.query.text().to_owned();
+        if std::mem::take(&mut find.old) && typed.is_some() && action.is_none() && !find.in_with {
+            (find.query, find.regex) = (Buffer::default(), false);
+        }
         let field = match &mut find.with {
             Some(with) if find.in_with => with,
             _ => &mut find.query,
@@ -282,12 +289,10 @@ impl App {
         }
         let Some(file) = self.editor.file_mut() else { return };
         let range = file.document.selection().range();
-        let selected = file.document.selected();
-        let is_match = needle.matches(&selected).any(|found| found == (0..selected.len()));
-        if is_match {
-            let new = file.document.own(&needle.replaced(&selected, &with));
-            file.document.replace_all(std::slice::from_ref(&range), |_| new.clone());
+        let with = file.document.own(&with);
+        if let Some(new) = needle.replacement(file.document.rope(), &range, &with) {
             let end = range.start + new.chars().count();
+            file.document.replace_all(vec![(range, new)]);
             file.document.select(Selection::at(end));
         }
         self.step(true);
@@ -302,11 +307,12 @@ impl App {
             return;
         }
         let Some(file) = self.editor.file_mut() else { return };
-        let all = needle.all(file.document.rope());
-        let with = file.document.own(&with);
-        file.document.replace_all(&all, |old| needle.replaced(old, &with));
-        let more = if all.len() == MOST { ", and there are more" } else { "" };
-        self.tell(Level::Info, format!("replaced {} times{more}; undo takes all of it back", all.len()));
+        let all = needle.replacements(file.document.rope(), &file.document.own(&with));
+        let count = all.len();
+        file.document.replace_all(all);
+        let more = if count == MOST { ", and there are more" } else { "" };
+        let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+        self.tell(Level::Info, format!("replaced {times}{more}; undo takes all of it back"));
     }
 
     fn go_to_typed(&mut self, typed: &str) {

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use ropey::Rope;
+
 use super::bar::{About, Bar};
 use super::msg::{Disk, EditorEffect, EditorMsg, FileId, Kept, Opened, Place, Stamp};
 use super::{Editor, KEEP, OpenFile, Then};
@@ -18,6 +20,8 @@ const MOST: usize = 32;
 const ON_CLOSE: &[(char, &str)] = &[('s', "saves and closes"), ('d', "drops the changes")];
 const ON_LEAVE: &[(char, &str)] = &[('s', "saves all and leaves"), ('d', "drops the changes")];
 const ON_CONFLICT: &[(char, &str)] = &[('r', "takes the disk's text (undo brings yours back)"), ('o', "overwrites it")];
+const ON_GONE: &[(char, &str)] = &[('o', "writes it again")];
+const ON_NO_TEXT: &[(char, &str)] = &[('k', "keeps your text here"), ('o', "overwrites it")];
 const ON_KEPT: &[(char, &str)] = &[('y', "puts them back"), ('d', "leaves the file as it is")];
 
 impl App {
@@ -28,11 +32,14 @@ impl App {
             EditorMsg::Saved { id, state, stamp } => self.on_saved(id, state, stamp, out),
             EditorMsg::Conflict { id, disk } => self.on_conflict(id, disk),
             EditorMsg::SaveFailed { id, trouble } => self.on_save_failed(id, &trouble),
-            EditorMsg::Disk { id, disk } => self.on_disk(id, disk),
-            EditorMsg::Left(names) => {
+            EditorMsg::Disk { id, disk } => self.on_disk(id, disk, out),
+            EditorMsg::Taken { id, disk } => self.on_taken(id, disk, out),
+            EditorMsg::SavedAs { id, state, opened } => self.on_saved_as(id, state, *opened, out),
+            EditorMsg::Left(names, more) => {
                 let names: Vec<String> = names.iter().map(|name| format!("`{}`", clean::one_line(name))).collect();
-                let text =
-                    format!("there are unsaved changes of {}; opening it (`/open`) offers them", names.join(", "));
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let names = names.join(", ");
+                let text = format!("there are unsaved changes of {names}{more}; opening it (`/open`) offers them");
                 self.tell(Level::Warning, text);
             }
             EditorMsg::Focus => self.check_files(out),
@@ -71,10 +78,10 @@ impl App {
         self.follow_cursor();
     }
 
-    /// Opens what a person typed: `PATH` or `PATH:LINE` or `PATH:LINE:COLUMN`.
+    /// Opens what a person typed: `PATH` or `PATH:LINE` or `PATH:LINE:COLUMN`, which only the disk can tell apart.
     pub(crate) fn open_typed(&mut self, typed: &str, out: &mut Out) {
-        let (path, place) = path_and_place(typed.trim().trim_matches('"'));
-        out.push(Effect::Editor(EditorEffect::Open { path, place }));
+        let path = typed.trim().trim_matches('"').into();
+        out.push(Effect::Editor(EditorEffect::Open { path, place: None }));
     }
 
     fn on_opened(&mut self, opened: Opened, out: &mut Out) {
@@ -120,12 +127,16 @@ impl App {
         self.editor.current = self.editor.files.len() - 1;
         self.visit();
         self.go_to_place(opened.place);
-        if let Some(kept) = opened.kept {
-            self.offer_kept(id, kept);
-        }
+        self.offer_kept(id, opened.kept);
     }
 
-    fn offer_kept(&mut self, id: FileId, kept: Kept) {
+    /// Offers the first of what was kept; the others after it.
+    fn offer_kept(&mut self, id: FileId, mut kept: Vec<Kept>) {
+        if kept.is_empty() {
+            return;
+        }
+        let others = kept.split_off(1);
+        let Some(kept) = kept.pop() else { return };
         let ago = (self.clock / 1000).saturating_sub(kept.at) / 60;
         let when = match ago {
             0 => "less than a minute".to_owned(),
@@ -134,7 +145,7 @@ impl App {
         };
         let base = if kept.same_base { "" } else { " The file was changed since by someone else." };
         let text = format!("Changes from {when} ago were not saved.{base}");
-        self.question(About::Kept(id, Box::new(kept)), text, ON_KEPT);
+        self.question(About::Kept(id, Box::new(kept), others), text, ON_KEPT);
     }
 
     fn go_to_place(&mut self, place: Option<Place>) {
@@ -170,7 +181,7 @@ impl App {
         }
     }
 
-    pub(super) fn save_current(&mut self, force: bool, out: &mut Out) {
+    pub(crate) fn save_current(&mut self, force: bool, out: &mut Out) {
         if self.editor.file().is_some_and(|file| file.read_only.is_some()) {
             self.refuses_edit();
         } else if let Some(id) = self.editor.file().map(|file| file.id) {
@@ -179,10 +190,13 @@ impl App {
     }
 
     fn save(&mut self, id: FileId, force: bool, out: &mut Out) {
+        let clock = self.clock;
         let Some(file) = self.editor.by_id(id) else { return };
         if file.read_only.is_some() || file.saving.is_some() {
             return;
         }
+        // where a file cannot be replaced in one piece, it is written over: what is kept has it whole
+        keep(file, clock, true, out);
         let state = file.document.to_be_saved();
         file.saving = Some(state);
         out.push(Effect::Editor(EditorEffect::Save {
@@ -194,6 +208,28 @@ impl App {
             expected: file.stamp,
             force,
         }));
+    }
+
+    /// Saves the text that is shown under another name, which it has from then on.
+    pub(crate) fn save_as(&mut self, typed: &str, out: &mut Out) {
+        let Some(file) = self.editor.file_mut().filter(|file| file.saving.is_none()) else { return };
+        let state = file.document.to_be_saved();
+        file.saving = Some(state);
+        let (id, path) = (file.id, typed.trim().trim_matches('"').into());
+        let (rope, bom) = (file.document.rope().clone(), file.document.has_bom());
+        out.push(Effect::Editor(EditorEffect::SaveAs { id, path, rope, bom, state }));
+    }
+
+    fn on_saved_as(&mut self, id: FileId, state: StepId, opened: Opened, out: &mut Out) {
+        let Some(file) = self.editor.by_id(id) else { return };
+        if std::mem::take(&mut file.kept) {
+            out.push(Effect::Editor(EditorEffect::Forget(file.real.clone())));
+        }
+        (file.path, file.real, file.name) = (opened.path, opened.real, clean::one_line(&opened.name));
+        file.read_only = None;
+        if let Some(stamp) = opened.stamp {
+            self.on_saved(id, state, stamp, out);
+        }
     }
 
     fn on_saved(&mut self, id: FileId, state: StepId, stamp: Stamp, out: &mut Out) {
@@ -216,9 +252,13 @@ impl App {
                 self.editor.then = None;
                 self.close(id, out);
             }
-            Some(Then::Leave) if self.editor.unsaved() == 0 => {
+            // typed on meanwhile: it is not closed, now or later
+            Some(Then::Close(closing)) if closing == id => self.editor.then = None,
+            Some(Then::Leave) if self.editor.files.iter().all(|file| file.saving.is_none()) => {
                 self.editor.then = None;
-                self.leave(out);
+                if self.editor.unsaved() == 0 {
+                    self.leave(out);
+                }
             }
             _ => {}
         }
@@ -238,32 +278,33 @@ impl App {
         let Some(file) = self.editor.by_id(id) else { return };
         file.saving = None;
         let name = file.name.clone();
-        let text = match disk {
-            Disk::Gone => format!("`{name}` is no longer on disk."),
-            Disk::Unreadable(why) => format!("`{name}` on disk is not what it was: {why}."),
-            Disk::Changed { .. } | Disk::Touched(_) => format!("`{name}` was changed on disk by someone else."),
+        let (text, answers) = match disk {
+            Disk::Gone => (format!("`{name}` is no longer on disk."), ON_GONE),
+            Disk::Unreadable(why) => {
+                let text = format!("`{name}` on disk is not what it was: {why}. `/save NAME` saves elsewhere.");
+                (text, ON_NO_TEXT)
+            }
+            Disk::Changed { .. } | Disk::Touched(_) => {
+                (format!("`{name}` was changed on disk by someone else."), ON_CONFLICT)
+            }
         };
         file.conflict = true;
         if let Some(at) = self.editor.files.iter().position(|file| file.id == id) {
             self.editor.current = at;
             self.pane = Pane::Editor;
         }
-        self.question(About::Conflict(id), text, ON_CONFLICT);
+        self.question(About::Conflict(id), text, answers);
     }
 
     /// A look at the disk found something. A text that was not changed here follows the disk, as an edit.
-    fn on_disk(&mut self, id: FileId, disk: Disk) {
+    fn on_disk(&mut self, id: FileId, disk: Disk, out: &mut Out) {
         let Some(file) = self.editor.by_id(id) else { return };
         let name = file.name.clone();
         match disk {
             Disk::Touched(stamp) => file.stamp = Some(stamp),
             Disk::Changed { rope, bom, stamp } if !file.document.is_dirty() => {
-                file.document.become_text(&rope);
-                file.document.set_bom(bom);
-                let state = file.document.to_be_saved();
-                file.document.saved(state);
-                file.document.take_fresh();
-                file.stamp = Some(stamp);
+                follow(file, &rope, bom, stamp, out);
+                self.editor.dismiss(out);
                 self.tell(Level::Info, format!("`{name}` was changed on disk and is read again; undo brings it back"));
             }
             Disk::Changed { .. } if !file.conflict => {
@@ -281,6 +322,21 @@ impl App {
                 self.tell(Level::Warning, format!("`{name}` on disk is not what it was: {why}"));
             }
             Disk::Changed { .. } | Disk::Gone | Disk::Unreadable(_) => {}
+        }
+    }
+
+    /// The person chose the disk's text.
+    fn on_taken(&mut self, id: FileId, disk: Disk, out: &mut Out) {
+        let Some(file) = self.editor.by_id(id) else { return };
+        match disk {
+            Disk::Changed { rope, bom, stamp } => {
+                file.conflict = false;
+                follow(file, &rope, bom, stamp, out);
+                self.editor.dismiss(out);
+                self.tell(Level::Info, "this is the disk's text; undo brings yours back");
+            }
+            // nothing to take, or nothing that can be: what is here stays, and stays unsaved
+            other => self.on_conflict(id, other),
         }
     }
 
@@ -349,19 +405,28 @@ impl App {
                 out.extend(kept.map(|file| Effect::Editor(EditorEffect::Forget(file.real.clone()))));
                 self.leave(out);
             }
-            (About::Conflict(id), 'r') => self.take_disks_text(id, out),
-            (About::Conflict(id), _) => self.save(id, true, out),
-            (About::Kept(id, kept), 'y') => {
+            (About::Conflict(id), 'r') => {
                 if let Some(file) = self.editor.by_id(id) {
-                    file.kept = true;
+                    out.push(Effect::Editor(EditorEffect::TakeDisk { id, path: file.path.clone() }));
+                }
+            }
+            (About::Conflict(_), 'k') => {}
+            (About::Conflict(id), _) => self.save(id, true, out),
+            (About::Kept(id, kept, _), 'y') => {
+                let clock = self.clock;
+                if let Some(file) = self.editor.by_id(id) {
                     file.document.become_text(&kept.rope);
+                    keep(file, clock, true, out);
+                    let (real, record) = (file.real.clone(), kept.record);
+                    out.push(Effect::Editor(EditorEffect::Adopted { real, record }));
                 }
                 self.tell(Level::Info, "they are back; undo shows the file as it is on disk");
             }
-            (About::Kept(id, _), _) => {
-                if let Some(file) = self.editor.by_id(id) {
-                    out.push(Effect::Editor(EditorEffect::SetAside(file.real.clone())));
-                }
+            (About::Kept(id, kept, others), _) => {
+                let text = kept.record.with_extension("txt");
+                self.tell(Level::Info, format!("their text is in `{}`", clean::one_line(&text.to_string_lossy())));
+                out.push(Effect::Editor(EditorEffect::SetAside(kept.record)));
+                self.offer_kept(id, others);
             }
         }
     }
@@ -369,22 +434,12 @@ impl App {
     /// Esc to a question. What was kept stays kept: the question comes again when the file is opened again.
     pub(super) fn unanswered(&mut self, about: About, out: &mut Out) {
         match about {
-            About::Kept(id, _) => {
+            About::Kept(id, ..) => {
                 self.close(id, out);
                 self.tell(Level::Info, "the changes are still kept; opening the file asks again");
             }
             About::Close(_) | About::Leave | About::Conflict(_) => {}
         }
-    }
-
-    /// The document becomes what is on disk: closed to the disk's state by an edit that can be undone.
-    fn take_disks_text(&mut self, id: FileId, out: &mut Out) {
-        let Some(file) = self.editor.by_id(id) else { return };
-        let (stamp, state) = (file.stamp.unwrap_or_default(), file.document.to_be_saved());
-        // now as if nothing had been typed: the next look at the disk takes its text
-        file.document.saved(state);
-        file.conflict = false;
-        out.push(Effect::Editor(EditorEffect::Check(vec![(id, file.path.clone(), stamp)])));
     }
 
     /// Has what was typed since the last time kept, if it is time.
@@ -406,6 +461,20 @@ impl App {
         for file in &mut self.editor.files {
             keep(file, self.clock, true, out);
         }
+    }
+}
+
+/// The document becomes what is on disk, by an edit that can be undone; what was kept of the text before goes.
+fn follow(file: &mut OpenFile, rope: &Rope, bom: bool, stamp: Stamp, out: &mut Out) {
+    file.document.become_text(rope);
+    file.document.set_bom(bom);
+    let state = file.document.to_be_saved();
+    file.document.saved(state);
+    file.document.take_fresh();
+    file.keep_due = None;
+    file.stamp = Some(stamp);
+    if std::mem::take(&mut file.kept) {
+        out.push(Effect::Editor(EditorEffect::Forget(file.real.clone())));
     }
 }
 
@@ -445,12 +514,14 @@ impl Editor {
     }
 }
 
-/// `PATH`, `PATH:LINE` or `PATH:LINE:COLUMN`; whoever opens looks whether a file is called like the whole.
+/// `PATH`, `PATH:LINE` or `PATH:LINE:COLUMN`, also as `PATH:LINE-LINE` and `PATH#LLINE`; whoever opens looks first
+/// whether a file is called like the whole.
 pub fn path_and_place(typed: &str) -> (PathBuf, Option<Place>) {
-    let number = |text: &str| text.parse::<usize>().ok();
-    let Some((rest, last)) = typed.rsplit_once(':') else { return (typed.into(), None) };
+    let number = |text: &str| text.split('-').next()?.parse::<usize>().ok();
+    let hash = typed.rsplit_once("#L").map(|(rest, last)| (rest, last.split('-').next().unwrap_or(last)));
+    let Some((rest, last)) = hash.or_else(|| typed.rsplit_once(':')) else { return (typed.into(), None) };
     let Some(last) = number(last).filter(|_| !rest.is_empty()) else { return (typed.into(), None) };
-    match rest.rsplit_once(':').and_then(|(path, line)| Some((path, number(line)?))) {
+    match rest.rsplit_once(':').and_then(|(path, line)| Some((path, line.parse().ok()?))) {
         Some((path, line)) if !path.is_empty() => (path.into(), Some(Place { line, column: last })),
         _ => (rest.into(), Some(Place { line: last, column: 1 })),
     }

@@ -34,6 +34,8 @@ use suggest::Suggest;
 
 /// What was typed is kept after so many milliseconds at the latest.
 const KEEP: u64 = 700;
+/// Milliseconds without a key after which files are looked at again.
+const REST: u64 = 3000;
 
 /// A file that is open.
 #[derive(Clone, Debug)]
@@ -107,6 +109,8 @@ pub struct Editor {
     drop_all: bool,
     next_id: u64,
     visits: u64,
+    /// When a key was pressed last.
+    last_key: u64,
 }
 
 impl Editor {

@@ -50,8 +50,8 @@ pub struct Opened {
     pub stamp: Option<Stamp>,
     /// Why it may only be read.
     pub read_only: Option<String>,
-    /// What was typed and not saved before an end that nobody wanted.
-    pub kept: Option<Kept>,
+    /// What was typed and not saved before ends that nobody wanted, the newest first.
+    pub kept: Vec<Kept>,
     /// Where to go.
     pub place: Option<Place>,
 }
@@ -65,6 +65,8 @@ pub struct Kept {
     pub at: u64,
     /// The file is still what it was when the text was typed.
     pub same_base: bool,
+    /// Where it is kept.
+    pub record: PathBuf,
 }
 
 /// How a file on disk compares with what was last seen of it.
@@ -124,8 +126,24 @@ pub enum EditorMsg {
         /// What it is now.
         disk: Disk,
     },
-    /// Files of this folder with texts that outlived their program.
-    Left(Vec<String>),
+    /// Answers [`EditorEffect::TakeDisk`].
+    Taken {
+        /// Which.
+        id: FileId,
+        /// What it is.
+        disk: Disk,
+    },
+    /// Answers [`EditorEffect::SaveAs`]: from now on it is this file.
+    SavedAs {
+        /// Which.
+        id: FileId,
+        /// The state that is on disk now.
+        state: StepId,
+        /// What it is now, its text and place left out.
+        opened: Box<Opened>,
+    },
+    /// Files of this folder with texts that outlived their program, and how many more there are.
+    Left(Vec<String>, usize),
     /// The terminal has the keyboard again.
     Focus,
     /// The system's clipboard can be read: pasting asks for it with [`EditorEffect::Paste`].
@@ -167,6 +185,26 @@ pub enum EditorEffect {
         /// Write whatever is there.
         force: bool,
     },
+    /// Write a text to a file that is not there yet. Answered by `SavedAs` or `SaveFailed`.
+    SaveAs {
+        /// Which.
+        id: FileId,
+        /// Where to, as typed.
+        path: PathBuf,
+        /// The text.
+        rope: Rope,
+        /// Whether it begins with a mark.
+        bom: bool,
+        /// Names what is saved.
+        state: StepId,
+    },
+    /// Read a file again, whatever was seen of it. Answered by `Taken`.
+    TakeDisk {
+        /// Which.
+        id: FileId,
+        /// Where it is.
+        path: PathBuf,
+    },
     /// Look whether files are what was last seen of them.
     Check(Vec<(FileId, PathBuf, Stamp)>),
     /// Keep what was typed where a kill cannot reach it.
@@ -182,9 +220,16 @@ pub enum EditorEffect {
     },
     /// Read the system's clipboard. Answered by [`EditorMsg::Paste`].
     Paste,
-    /// What was kept is not needed any more.
+    /// What this program keeps of a file is not needed any more.
     Forget(PathBuf),
-    /// The person does not want what was kept; it stays one more time under another name.
+    /// What another program kept was put back, and is kept by this one now.
+    Adopted {
+        /// The file, without links.
+        real: PathBuf,
+        /// Where it was kept.
+        record: PathBuf,
+    },
+    /// The person does not want what was kept there; its text goes to a file beside it.
     SetAside(PathBuf),
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Editor;
 use super::ghost::Ghost;
-use super::msg::{Asked, SuggestId, SuggestRequest};
+use super::msg::{Asked, FileId, SuggestId, SuggestRequest};
 use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out, Pane};
 use crate::fim::pace::{Pace, Power};
@@ -24,13 +24,26 @@ pub struct Suggest {
     pub enabled: bool,
     /// When to ask, if nothing is typed until then (milliseconds since 1970).
     due: Option<u64>,
-    /// The request under way, and when it was made.
-    flight: Option<(SuggestId, u64, Asked)>,
+    /// The request under way.
+    flight: Option<Flight>,
     /// When to ask, from how long answers take and what becomes of them.
     pub(super) pace: Pace,
     /// Where the device's power comes from.
     pub(super) power: Power,
     next: u64,
+}
+
+/// A request under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Flight {
+    id: SuggestId,
+    /// When it was made.
+    since: u64,
+    asked: Asked,
+    /// The place and the text that it was made for.
+    file: FileId,
+    at: usize,
+    revision: u64,
 }
 
 impl Suggest {
@@ -52,12 +65,17 @@ impl Suggest {
 impl Editor {
     /// Ends what is proposed and what is asked for.
     pub(crate) fn dismiss(&mut self, out: &mut Out) {
-        if self.ghost.take().is_some() {
+        let shown = self.ghost.take().is_some();
+        if shown {
             self.suggest.pace.shown(false);
         }
         self.suggest.due = None;
-        if self.suggest.flight.take().is_some() {
+        let asked = self.suggest.flight.take().is_some();
+        if asked {
             self.suggest.pace.cancelled();
+        }
+        // behind what was shown the next one may be in preparation
+        if shown || asked {
             out.push(Effect::CancelSuggest);
         }
     }
@@ -124,7 +142,8 @@ impl App {
             ahead: editor.suggest.pace.prefetch(&editor.suggest.power),
         })));
         editor.suggest.due = None;
-        editor.suggest.flight = Some((id, clock, asked));
+        let (file, revision) = (file.id, document.revision());
+        editor.suggest.flight = Some(Flight { id, since: clock, asked, file, at, revision });
         if let Some(ghost) = &mut editor.ghost {
             ghost.id = id;
         }
@@ -133,34 +152,35 @@ impl App {
     /// Alternatives came, the best first; with `done` they are the last ones for this request.
     pub(crate) fn on_suggested(&mut self, id: SuggestId, alternatives: Vec<String>, done: bool) {
         let editor = &mut self.editor;
-        let flight = editor.suggest.flight.filter(|(known, _, _)| *known == id);
-        if let Some((_, asked_at, _)) = flight {
-            if editor.ghost.is_none() {
-                let took = self.clock.saturating_sub(asked_at);
-                editor.suggest.pace.answered(Duration::from_millis(took));
-            }
-            if done {
-                editor.suggest.flight = None;
-            }
+        let Some(flight) = editor.suggest.flight.filter(|flight| flight.id == id) else { return };
+        if done {
+            editor.suggest.flight = None;
         }
-        match (&mut editor.ghost, flight) {
-            (Some(ghost), _) if ghost.id == id => {
+        let same = editor.file().is_some_and(|file| {
+            let document = &file.document;
+            (file.id, document.cursor(), document.revision()) == (flight.file, flight.at, flight.revision)
+        });
+        if !same {
+            return;
+        }
+        let by_key = flight.asked == Asked::Key;
+        match &mut editor.ghost {
+            Some(ghost) if ghost.id == id => {
                 ghost.add(alternatives);
-                let wanted = flight.is_some_and(|(_, _, asked)| asked == Asked::Key);
-                if done && wanted && !ghost.cycle() {
+                if done && by_key && !ghost.cycle() {
                     self.tell(Level::Info, "there is one suggestion");
                 }
             }
-            (None, Some((_, _, asked))) => {
-                let Some(file) = editor.files.get(editor.current) else { return };
-                let (at, revision) = (file.document.cursor(), file.document.revision());
-                editor.ghost = Ghost::new(id, at, revision, alternatives);
-                if editor.ghost.is_none() && done && asked == Asked::Key {
+            Some(_) => {}
+            None => {
+                let took = self.clock.saturating_sub(flight.since);
+                editor.suggest.pace.answered(Duration::from_millis(took));
+                editor.ghost = Ghost::new(id, flight.at, flight.revision, alternatives);
+                if editor.ghost.is_none() && done && by_key {
                     self.tell(Level::Info, "there is nothing to suggest here");
                 }
                 self.follow_cursor();
             }
-            _ => {}
         }
     }
 
@@ -168,6 +188,9 @@ impl App {
     pub(super) fn accept(&mut self, part: fn(&Ghost) -> String) {
         let editor = &mut self.editor;
         let (Some(ghost), Some(file)) = (editor.ghost.take(), editor.files.get_mut(editor.current)) else { return };
+        if (ghost.at, ghost.revision) != (file.document.cursor(), file.document.revision()) {
+            return;
+        }
         let taken = part(&ghost);
         editor.suggest.pace.shown(true);
         file.document.insert(&taken);

@@ -79,7 +79,7 @@ pub(crate) fn opened(name: &str, text: &str) -> Opened {
         bom: false,
         stamp: Some(stamp(1)),
         read_only: None,
-        kept: None,
+        kept: Vec::new(),
         place: None,
     }
 }
@@ -256,8 +256,10 @@ fn a_file_that_changed_on_disk_is_read_again_or_asked_about() {
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::Save { force: true, .. }))));
     tell(&mut app, EditorMsg::Conflict { id, disk: disk("three", 3) });
     let effects = keys(&mut app, "r");
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::Check(_)))));
-    tell(&mut app, EditorMsg::Disk { id, disk: disk("three", 3) });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::TakeDisk { .. }))));
+    assert!(app.editor.file().unwrap().is_unsaved(), "until the disk was read");
+    let effects = tell(&mut app, EditorMsg::Taken { id, disk: disk("three", 3) });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::Forget(_)))), "{effects:?}");
     assert_eq!(text(&app).replace('|', ""), "three");
     keys(&mut app, "<A-u>");
     assert_eq!(text(&app).replace('|', ""), "onxe two", "undo brings the person's text back");
@@ -266,12 +268,87 @@ fn a_file_that_changed_on_disk_is_read_again_or_asked_about() {
 }
 
 #[test]
+fn a_file_that_is_gone_can_be_written_again_and_any_text_elsewhere() {
+    let mut app = editing("a.rs", "one|");
+    let id = app.editor.file().unwrap().id;
+    let effects = keys(&mut app, "x<A-s>");
+    let saved = |effects: &[Effect], forced: bool| {
+        effects.iter().any(|one| matches!(one, Effect::Editor(EditorEffect::Save { force, .. }) if *force == forced))
+    };
+    assert!(saved(&effects, false));
+    tell(&mut app, EditorMsg::Conflict { id, disk: Disk::Gone });
+    assert!(saved(&keys(&mut app, "<Enter>"), true));
+    tell(&mut app, EditorMsg::Conflict { id, disk: Disk::Unreadable("it is a folder".into()) });
+    assert!(!saved(&keys(&mut app, "<Enter>"), true) && app.editor.file().unwrap().is_unsaved());
+    keys(&mut app, "<A-e>/save b.rs<Enter>");
+    let effects = keys(&mut app, "");
+    assert!(effects.is_empty());
+    let state = app.editor.file_mut().unwrap().document.to_be_saved();
+    let effects = tell(&mut app, EditorMsg::SavedAs { id, state, opened: Box::new(opened("b.rs", "")) });
+    assert!(effects.contains(&Effect::Editor(EditorEffect::Forget("/folder/a.rs".into()))));
+    let file = app.editor.file().unwrap();
+    assert!(file.name == "b.rs" && !file.is_unsaved() && text(&app) == "onex|");
+}
+
+#[test]
+fn typing_on_while_it_is_saved_keeps_it_open_for_good() {
+    let mut app = editing("a.rs", "one|");
+    let id = app.editor.file().unwrap().id;
+    let effects = keys(&mut app, "x<A-w>s");
+    let state = effects.iter().find_map(|effect| match effect {
+        Effect::Editor(EditorEffect::Save { state, .. }) => Some(*state),
+        _ => None,
+    });
+    keys(&mut app, "y");
+    tell(&mut app, EditorMsg::Saved { id, state: state.unwrap(), stamp: stamp(2) });
+    assert_eq!(app.editor.files.len(), 1);
+    let effects = keys(&mut app, "<A-s>");
+    assert!(!effects.is_empty());
+    let state = app.editor.file_mut().unwrap().document.to_be_saved();
+    tell(&mut app, EditorMsg::Saved { id, state, stamp: stamp(3) });
+    assert_eq!(app.editor.files.len(), 1, "it was asked for once, and not done");
+}
+
+#[test]
+fn after_a_rest_the_disk_is_looked_at() {
+    let mut app = editing("a.rs", "one|");
+    let looks = |effects: &[Effect]| effects.iter().any(|one| matches!(one, Effect::Editor(EditorEffect::Check(_))));
+    keys(&mut app, "x");
+    assert!(!looks(&keys(&mut app, "y")));
+    app.update(Msg::Now(app.clock + 10_000));
+    assert!(looks(&keys(&mut app, "z")));
+}
+
+#[test]
+fn what_is_cut_here_is_pasted_as_it_was() {
+    let content = "a\r\nb\u{c}\n\u{ad}\u{2028}c\r";
+    let mut app = editing("a.txt", &format!("|{content}"));
+    keys(&mut app, "<A-a><A-x>");
+    assert_eq!(text(&app), "|");
+    keys(&mut app, "<A-v>");
+    assert_eq!(text(&app), format!("{content}|"));
+}
+
+#[test]
+fn a_typed_search_replaces_the_one_before() {
+    let mut app = editing("a.rs", "|foo new");
+    keys(&mut app, "<A-f>foo<Esc><A-f>new");
+    let Some(crate::app::editor::bar::Bar::Find(find)) = &app.editor.bar else { panic!() };
+    assert_eq!(find.query.text(), "new");
+}
+
+#[test]
 fn what_outlived_a_kill_is_offered() {
     let offer = || {
         let mut app = ready((80, 24));
-        let kept = Kept { rope: Rope::from_str("fn main() {}"), at: app.clock / 1000 - 180, same_base: true };
+        let kept = Kept {
+            rope: Rope::from_str("fn main() {}"),
+            at: app.clock / 1000 - 180,
+            same_base: true,
+            record: "kept/1.jsonl".into(),
+        };
         let effects =
-            tell(&mut app, EditorMsg::Opened(Box::new(Opened { kept: Some(kept), ..opened("a.rs", "fn main()") })));
+            tell(&mut app, EditorMsg::Opened(Box::new(Opened { kept: vec![kept], ..opened("a.rs", "fn main()") })));
         (app, effects)
     };
     let (mut app, _) = offer();
@@ -285,6 +362,7 @@ fn what_outlived_a_kill_is_offered() {
     assert_eq!(text(&app).replace('|', ""), "fn main()");
     let (mut app, _) = offer();
     assert!(matches!(keys(&mut app, "d")[..], [Effect::Editor(EditorEffect::SetAside(_))]));
+    assert!(told(&app).contains("kept/1.txt"));
     let (mut app, _) = offer();
     assert_eq!(keys(&mut app, "<Esc>"), []);
     assert!(app.editor.files.is_empty(), "what is kept must not be overwritten by new typing");
@@ -304,7 +382,7 @@ fn files_are_opened_from_the_list_from_a_command_and_from_an_answer() {
     assert!(app.overlay.is_none());
     keys(&mut app, "<A-e>new file.rs<Up>");
     assert_eq!(keys(&mut app, "<Enter>"), [open("new file.rs", None)]);
-    assert!(keys(&mut app, "/open src/a.rs:3<Enter>").contains(&open("src/a.rs", Some(3))));
+    assert!(keys(&mut app, "/open src/a.rs:3<Enter>").contains(&open("src/a.rs:3", None)));
     exchange(&mut app, "where?", "In `src/main.rs:12`.");
     let effects = keys(&mut app, "<A-o>");
     let [Effect::Editor(EditorEffect::OpenNamed(named))] = &effects[..] else { panic!("{effects:?}") };
@@ -353,10 +431,10 @@ fn a_file_that_someone_else_made_can_be_taken_or_overwritten() {
     tell(&mut app, EditorMsg::Opened(Box::new(Opened { stamp: None, ..opened("new.rs", "") })));
     let id = app.editor.file().unwrap().id;
     keys(&mut app, "mine<A-s>");
-    tell(&mut app, EditorMsg::Conflict { id, disk: Disk::Unreadable("someone else made it".into()) });
-    assert!(keys(&mut app, "r").iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::Check(_)))));
     let disk = Disk::Changed { rope: Rope::from_str("theirs"), bom: true, stamp: stamp(2) };
-    tell(&mut app, EditorMsg::Disk { id, disk });
+    tell(&mut app, EditorMsg::Conflict { id, disk: disk.clone() });
+    assert!(keys(&mut app, "r").iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::TakeDisk { .. }))));
+    tell(&mut app, EditorMsg::Taken { id, disk });
     assert_eq!(text(&app).replace('|', ""), "theirs");
     assert!(app.editor.file().unwrap().document.has_bom());
     keys(&mut app, "<A-u>");
@@ -367,7 +445,7 @@ fn a_file_that_someone_else_made_can_be_taken_or_overwritten() {
 fn names_cannot_carry_escape_sequences_into_notices() {
     let mut app = ready((80, 24));
     tell(&mut app, EditorMsg::Opened(Box::new(opened("a\u{1b}[31m\n.rs", "x"))));
-    tell(&mut app, EditorMsg::Left(vec!["b\u{1b}[2J\n".into()]));
+    tell(&mut app, EditorMsg::Left(vec!["b\u{1b}[2J\n".into()], 0));
     assert!(!app.editor.file().unwrap().name.contains(char::is_control));
     assert!(!told(&app).contains(char::is_control));
 }
@@ -477,6 +555,28 @@ mod suggestions {
         keys(&mut app, "a");
         suggested(&mut app, id, &["x"]);
         assert_eq!((ghost(&app), app.editor.ghost.as_ref().unwrap().place()), ("bc", (1, 1)));
+    }
+
+    #[test]
+    fn enter_goes_along_and_moving_away_takes_nothing() {
+        let mut app = with("fn f() {|\n}", &["\n    x();\n    y();"]);
+        let effects = keys(&mut app, "<Enter>");
+        assert!(!effects.contains(&Effect::CancelSuggest));
+        assert_eq!((text(&app).as_str(), ghost(&app)), ("fn f() {\n    |\n}", "x();\n    y();"));
+        let mut app = with("fn f() {|\n}", &["\nx();"]);
+        keys(&mut app, "<Enter>");
+        assert_eq!(ghost(&app), "");
+        // An answer for another place, or another text, is for nobody.
+        let mut app = editing("a.rs", "one\n|");
+        tell(&mut app, EditorMsg::Suggests(true));
+        let id = asked(&keys(&mut app, r"<A-\>")).unwrap().id;
+        app.editor.file_mut().unwrap().document.go_to(0, 1);
+        suggested(&mut app, id, &["late"]);
+        assert_eq!(ghost(&app), "");
+        let long = format!("|{}", "line\n".repeat(200));
+        let mut app = with(&long, &["x"]);
+        let effects: Vec<Effect> = (0..40).flat_map(|_| app.update(Msg::Wheel(3))).collect();
+        assert!(ghost(&app).is_empty() && effects.contains(&Effect::CancelSuggest));
     }
 
     #[test]

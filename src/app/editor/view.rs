@@ -2,7 +2,7 @@
 //! and the moving side both ask here, so that they cannot disagree.
 
 use super::OpenFile;
-use crate::app::{App, Pane};
+use crate::app::{App, Out, Pane};
 use crate::text::rows::Walk;
 use crate::text::{clean, wrap};
 
@@ -107,7 +107,7 @@ impl App {
     }
 
     /// Moves what is seen by rows, and the cursor with it where it would be lost.
-    pub(crate) fn scroll_text(&mut self, by: i32) {
+    pub(crate) fn scroll_text(&mut self, by: i32, out: &mut Out) {
         let Some(file) = self.editor.file() else { return };
         let (width, height) = self.text_size(file);
         let mut walk = Walk::new(file.document.rope(), width, file.top);
@@ -136,6 +136,7 @@ impl App {
             if let Some(to) = to {
                 let anchor = if marking { file.document.selection().anchor } else { to };
                 file.document.select(crate::text::document::Selection { anchor, head: to });
+                self.editor.dismiss(out);
             }
         }
     }

@@ -15,7 +15,8 @@ impl Document {
         self.edit(vec![change], kind, Selection::at(end));
     }
 
-    /// Puts a typed character in place of the selection. A closing bracket that begins its line goes one step out.
+    /// Puts a typed character in place of the selection. A closing bracket that begins its line goes out to where the line
+    /// of its other end begins, or one step.
     pub fn type_char(&mut self, c: char) {
         let line = line_of(&self.rope, self.cursor());
         let (start, _) = line_span(&self.rope, line);
@@ -24,7 +25,9 @@ impl Document {
         let mut bytes = [0; 4];
         let typed = c.encode_utf8(&mut bytes);
         if begins && brackets::closes(c) && !blanks.is_empty() {
-            let out = indent::outward(&blanks, self.unit);
+            let line = brackets::opening(&self.rope, self.cursor(), c).map(|at| line_of(&self.rope, at));
+            let out =
+                line.map_or_else(|| indent::outward(&blanks, self.unit), |line| indent::leading(&self.rope, line));
             self.replace(start..self.cursor(), &format!("{out}{typed}"), Kind::Other);
         } else {
             self.replace(self.selection.range(), typed, Kind::Typing);
@@ -36,6 +39,12 @@ impl Document {
         let text = self.own(text);
         self.undo.seal();
         self.replace(self.selection.range(), &text, Kind::Other);
+    }
+
+    /// Puts text that was cut or copied in the editor in place of the selection, as it is.
+    pub fn insert_verbatim(&mut self, text: &str) {
+        self.undo.seal();
+        self.replace(self.selection.range(), text, Kind::Other);
     }
 
     /// A text as it goes into this file.
@@ -188,17 +197,10 @@ impl Document {
         self.edit(changes, Kind::Other, after);
     }
 
-    /// Puts a text in place of ranges that are in order and do not overlap, as one step.
-    pub fn replace_all(&mut self, ranges: &[Range<usize>], with: impl Fn(&str) -> String) {
-        let changes: Vec<Change> = ranges
-            .iter()
-            .rev()
-            .map(|range| {
-                let old = graphemes::text(&self.rope, range.start, range.end);
-                Change { at: range.start, put: with(&old), cut: old }
-            })
-            .collect();
-        self.edit_lines(changes);
+    /// Puts texts in place of ranges that are in order and do not overlap, as one step.
+    pub fn replace_all(&mut self, ranges: Vec<(Range<usize>, String)>) {
+        let changes = ranges.into_iter().rev().map(|(range, put)| Change::new(&self.rope, range, put));
+        self.edit_lines(changes.collect());
     }
 
     /// The whole text becomes another, as one step; what begins and ends alike is not touched.

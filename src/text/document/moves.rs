@@ -78,7 +78,7 @@ impl Document {
     pub fn go_to(&mut self, line: usize, column: usize) {
         self.undo.seal();
         let (start, end) = line_span(&self.rope, line);
-        self.put((start + column).min(end), false);
+        self.put(start.saturating_add(column).min(end), false);
     }
 
     /// Selects everything.

@@ -61,6 +61,13 @@ fn brackets_and_blanks_follow_the_lines() {
 }
 
 #[test]
+fn a_closing_bracket_goes_to_the_line_of_its_opening_one() {
+    assert_eq!(after("    if x {\n    |", |document| document.type_char('}')), "    if x {\n    }|");
+    assert_eq!(after("    if x {\n        |", |document| document.type_char('}')), "    if x {\n    }|");
+    assert_eq!(after("        |", |document| document.type_char('}')), "    }|");
+}
+
+#[test]
 fn selections_are_replaced_cut_and_left() {
     assert_eq!(after("a^bc|d", |document| document.type_char('x')), "ax|d");
     assert_eq!(after("a^bc|d", Document::backspace), "a|d");
