@@ -3,7 +3,8 @@
 #
 #   scripts/pictures.sh [QUESTION]
 #
-# Needs tmux, and what screenshot.py needs; asks the model that zord would use. PYTHON names a python3 that has Pillow.
+# Needs tmux, and what screenshot.py needs; asks the model that zord would use, and for the editor Gemma-3-270M. PYTHON
+# names a python3 that has Pillow, PICTURES the ones to draw (wide phone editor review).
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$ROOT/scripts/prepare.sh"
@@ -26,21 +27,92 @@ wait_for() {
   done
 }
 
-picture() {
-  local name=$1 columns=$2 rows=$3
-  tmux_here -f /dev/null new-session -d -s zord -x "$columns" -y "$rows" \
-    "env COLORTERM=truecolor LANG=C.UTF-8 '$ZORD'"
-  wait_for "0/8.1k" yes
-  tmux_here send-keys -t zord -l "$QUESTION"
+# in_folder FOLDER COLUMNS ROWS ARGUMENTS…: zord in a terminal of its own
+in_folder() {
+  local folder=$1 columns=$2 rows=$3
+  shift 3
+  tmux_here -f /dev/null new-session -d -s zord -c "$folder" -x "$columns" -y "$rows" \
+    env COLORTERM=truecolor LANG=C.UTF-8 "$ZORD" "$@"
+}
+
+# typed WORDS: as if on the keyboard, then Enter
+typed() {
+  tmux_here send-keys -t zord -l "$1"
   tmux_here send-keys -t zord Enter
-  wait_for "Esc stops" yes
-  wait_for "Esc stops" no
+}
+
+# shot NAME COLUMNS: what is seen now, as a picture
+shot() {
   tmux_here capture-pane -e -p -N -t zord |
-    "${PYTHON:-python3}" "$ROOT/scripts/screenshot.py" "$ROOT/assets/pictures/$name.png" --columns "$columns"
+    "${PYTHON:-python3}" "$ROOT/scripts/screenshot.py" "$ROOT/assets/pictures/$1.png" --columns "$2"
   tmux_here kill-server
 }
 
-trap 'tmux_here kill-server 2>/dev/null || true' EXIT
+conversation() {
+  in_folder "$ROOT" "$2" "$3"
+  wait_for "0/8.1k" yes
+  typed "$QUESTION"
+  wait_for "Esc stops" yes
+  wait_for "Esc stops" no
+  shot "$1" "$2"
+}
+
+# A base model that writes code suggests something worth a look.
+suggestion() {
+  local folder=$1 tries=0
+  cat >"$folder/stats.py" <<'END'
+def mean(values):
+    """The arithmetic mean of some numbers."""
+    total = 0
+    for value in values:
+        total += value
+    return total / len(values)
+
+
+def variance(values):
+    """The mean squared distance from the mean."""
+    center = mean(values)
+    total = 0
+    for value in values:
+        
+    return total / len(values)
+END
+  in_folder "$folder" 80 20 --model "$MODELS/gemma-3-270m-q4_k_m.gguf" stats.py:14
+  wait_for "stats.py" yes
+  tmux_here send-keys -t zord End
+  until screen | grep -q "Tab take"; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 60 ] || fail "nothing is suggested"
+    tmux_here send-keys -t zord "M-\\"
+    sleep 1
+  done
+  shot editor 80
+}
+
+review() {
+  local folder=$1
+  printf 'def area(width, height):\n    return width * height\n\n\nprint(area(2, 3))\n' >"$folder/area.py"
+  in_folder "$folder" 80 24
+  wait_for "0/8.1k" yes
+  typed "@area.py Write this file again with a docstring in the function."
+  wait_for "Esc stops" yes
+  wait_for "Esc stops" no
+  typed "/apply"
+  wait_for "takes" yes
+  shot review 80
+}
+
+FOLDER=$(mktemp -d)
+trap 'tmux_here kill-server 2>/dev/null || true; rm -rf "$FOLDER"' EXIT
+MODELS=${ZORD_TEST_MODELS:-$(target_folder)/models}
+[ -f "$MODELS/gemma-3-270m-q4_k_m.gguf" ] || python3 "$ROOT/scripts/fetch.py" "$MODELS" gemma >/dev/null
 mkdir -p "$ROOT/assets/pictures"
-picture wide 80 24
-picture phone 45 30
+for name in ${PICTURES:-wide phone editor review}; do
+  case $name in
+    wide) conversation wide 80 24 ;;
+    phone) conversation phone 45 30 ;;
+    editor) suggestion "$FOLDER" ;;
+    review) review "$FOLDER" ;;
+    *) fail "there is no picture \`$name\`" "wide, phone, editor, review" ;;
+  esac
+done

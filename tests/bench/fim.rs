@@ -1,7 +1,7 @@
 //! `scripts/bench.sh fim`: typing sessions over real source files, with suggestions asked for at each pause: by the
 //! editor's own path, and by llama-server's `/infill` with the policy of llama.vim (256 lines before the cursor, 64 after
 //! it, 128 tokens or 250 ms for the first answer and 1000 ms for the one prepared ahead, its cache with 128 characters of
-//! walk-back), on the same file and threads.
+//! walk-back), on the same file and threads; and how soon a key ends a request.
 //!
 //! The model is a SmolLM2 whose spare tokens are called fill-in-the-middle tokens: it has the speed of one and not the
 //! sense, so only times and tokens are compared. Nothing here can fail for being slow.
@@ -85,6 +85,7 @@ fn main() {
         type_ours(&mut engine, session, &mut ours);
         type_theirs(&server, session, &mut theirs);
     }
+    let cancelled = cancelling(&mut engine, &sessions);
     engine.stop();
     println!("{} files, {pauses} pauses, {threads} threads\n", sessions.len());
     println!("| | zord | llama-server, llama.vim's policy | ratio |\n|---|---|---|---|");
@@ -99,6 +100,26 @@ fn main() {
     let share = |tally: &Tally| tally.cached as f64 * 100.0 / pauses as f64;
     row("served from the cache", share(&ours), share(&theirs), " %");
     row("tokens prefilled ahead, in all", ours.ahead, theirs.ahead, "");
+    let most = cancelled.iter().copied().fold(0.0, f64::max);
+    println!("| cancelling a suggestion, median | {:.1} ms, at most {most:.1} ms |  |  |", median(&cancelled));
+}
+
+/// Milliseconds from a key to an engine that is free again, at moments spread over a request.
+fn cancelling(engine: &mut Asked, sessions: &[Session]) -> Vec<f64> {
+    let mut ms = Vec::new();
+    for (n, session) in sessions.iter().cycle().take(30).enumerate() {
+        let after = &session.after[..session.after.floor_char_boundary(4 << 10)];
+        // nothing of it is in the cache
+        let site = Site::new(Some(&session.name), Some("project"), &format!("// {n}\n{}", session.before), after);
+        let (id, cancel) = engine.submit(Work::Infill(request(&site)));
+        std::thread::sleep(std::time::Duration::from_millis(40 + 61 * n as u64 % 1200));
+        let asked = Instant::now();
+        cancel.cancel();
+        if matches!(engine.wait(id).1, Ok(Outcome::Infilled(filled)) if filled.cancelled) {
+            ms.push(asked.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    ms
 }
 
 /// Numbers that look random and are the same every time.
@@ -203,10 +224,13 @@ fn type_ours(engine: &mut Asked, session: &Session, tally: &mut Tally) {
     }
 }
 
+/// As the editor asks.
+fn request(site: &Site) -> InfillRequest {
+    InfillRequest { site: site.clone(), chunks: Vec::new(), max_tokens: 48, alternatives: 1, prompt_tokens: 1024 }
+}
+
 fn fill(engine: &mut Asked, site: &Site) -> Infilled {
-    let request =
-        InfillRequest { site: site.clone(), chunks: Vec::new(), max_tokens: 48, alternatives: 1, prompt_tokens: 1024 };
-    match engine.work(Work::Infill(request)).1 {
+    match engine.work(Work::Infill(request(site))).1 {
         Ok(Outcome::Infilled(filled)) => filled,
         other => panic!("{other:?}"),
     }
