@@ -51,6 +51,7 @@ impl Edits {
     }
 
     /// The number of the proposal that is waited for.
+    #[cfg(test)]
     pub(crate) fn awaited(&self) -> u64 {
         self.proposals
     }
