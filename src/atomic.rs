@@ -72,9 +72,18 @@ pub fn sync_parent(target: &Path) -> io::Result<()> {
 }
 
 fn fill(temporary: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
+    let old = fs::metadata(target).ok();
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if let Some(old) = &old {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        // never open to more people than the target, not even while it is filled
+        options.mode(old.permissions().mode() & 0o600);
+    }
+    let mut file = options.open(temporary)?;
     file.write_all(bytes)?;
-    if let Ok(old) = fs::metadata(target) {
+    if let Some(old) = old {
         file.set_permissions(old.permissions())?;
     }
     file.sync_all()
@@ -103,6 +112,29 @@ mod tests {
         assert!(write(&path, "new").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(write(folder.path().join(".."), "x").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_replaces_a_private_file_is_private_from_its_first_byte() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (target, temporary) = (folder.path().join("key"), folder.path().join("temporary"));
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+        let seen = std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let mut widest = 0;
+                while !folder.path().join("done").exists() {
+                    widest |= fs::metadata(&temporary).map_or(0, |found| found.permissions().mode() & 0o777);
+                }
+                widest | fs::metadata(&temporary).unwrap().permissions().mode() & 0o777
+            });
+            fill(&temporary, &target, &vec![b'x'; 16 << 20]).unwrap();
+            fs::write(folder.path().join("done"), "").unwrap();
+            watcher.join().unwrap()
+        });
+        assert_eq!(seen, 0o600);
     }
 
     #[cfg(unix)]

@@ -2,100 +2,15 @@
 //! a model might. What lies on disk is looked at after every step.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it cannot go on")]
 
+mod scene;
 mod screen;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-
 use rustix::process::Signal;
-use screen::Screen;
+use scene::{BEFORE, READY, Scene, leave};
 
-const READY: &str = "ask · / commands";
-const BEFORE: &str = "def add(a, b):\r\n    return a - b\r\n\r\n\r\nprint(add(2, 2))";
 const BLOCK: &str = "src/a.py\n<<<<<<< SEARCH\n    return a - b\n=======\n    return a + b\n>>>>>>> REPLACE\n\
                      <<<<<<< SEARCH\nprint(nothing)\n=======\n>>>>>>> REPLACE\n\
                      ../out.py\n<<<<<<< SEARCH\n=======\nx\n>>>>>>> REPLACE\n";
-
-/// A server that gives this answer to every question; its address.
-fn server(answer: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let answer = answer.to_owned();
-    std::thread::spawn(move || {
-        for socket in listener.incoming().map_while(Result::ok) {
-            let _ = exchange(socket, &answer);
-        }
-    });
-    url
-}
-
-fn exchange(mut socket: TcpStream, answer: &str) -> std::io::Result<()> {
-    let mut reader = BufReader::new(socket.try_clone()?);
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 || line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or(0);
-        }
-    }
-    reader.read_exact(&mut vec![0; length])?;
-    let (kind, body) = if first.starts_with("GET") {
-        ("application/json", r#"{"data":[{"id":"tiny"}]}"#.to_owned())
-    } else {
-        let piece = serde_json::json!({"choices": [{"delta": {"content": answer}, "finish_reason": null}]});
-        let end = serde_json::json!({"choices": [{"delta": {}, "finish_reason": "stop"}]});
-        ("text/event-stream", format!("data: {piece}\n\ndata: {end}\n\ndata: [DONE]\n\n"))
-    };
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    socket.write_all(head.as_bytes())?;
-    socket.write_all(body.as_bytes())
-}
-
-struct Scene {
-    home: tempfile::TempDir,
-    url: String,
-}
-
-impl Scene {
-    fn new(answer: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(home.path().join("project/src")).unwrap();
-        let scene = Self { home, url: server(answer) };
-        std::fs::write(scene.file(), BEFORE).unwrap();
-        scene
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.home.path().join("project")
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder().join("src/a.py")
-    }
-
-    fn text(&self) -> String {
-        std::fs::read_to_string(self.file()).unwrap()
-    }
-
-    fn open(&self) -> Screen {
-        let home: &Path = self.home.path();
-        Screen::open(&home.join("state"), &self.folder(), &["--remote", &self.url], 80, 24)
-    }
-}
-
-fn leave(mut screen: Screen) {
-    screen.keys("\x03\x03\x03");
-    screen.end();
-}
 
 #[test]
 fn a_change_is_reviewed_written_survives_a_kill_and_is_taken_back() {
@@ -123,12 +38,13 @@ fn a_change_is_reviewed_written_survives_a_kill_and_is_taken_back() {
     screen.wait_for("go on?");
     screen.keys("\x1b");
     screen.wait("the input", |text| text.contains(READY) && !text.contains("go on?"));
-    std::fs::write(scene.file(), "mine\n").unwrap();
+    std::fs::write(scene.file(), BEFORE.replace("a - b", "mine")).unwrap();
     screen.keys("/undo\r");
-    screen.wait_for("Not taken back");
-    assert_eq!(scene.text(), "mine\n");
-    screen.keys("\x1b");
-    screen.wait("the page closed", |text| !text.contains("Not taken back"));
+    screen.wait_for("the way back");
+    screen.wait_for("-    return mine");
+    screen.keys("q");
+    screen.wait_for("/undo drop");
+    assert_eq!(scene.text(), BEFORE.replace("a - b", "mine"));
     std::fs::write(scene.file(), BEFORE.replace("a - b", "a + b")).unwrap();
     screen.keys("/undo\r");
     screen.wait_for("as before");
@@ -159,43 +75,115 @@ fn a_file_edited_while_its_diff_is_looked_at_keeps_what_was_written_there() {
     leave(screen);
 }
 
+/// A block for a file.
+fn block(name: &str, search: &str, replace: &str) -> String {
+    format!("{name}\n<<<<<<< SEARCH\n{search}=======\n{replace}>>>>>>> REPLACE\n\n")
+}
+
 #[test]
-fn a_command_is_run_after_a_yes_and_fixed_until_it_passes() {
-    let scene = Scene::new(BLOCK);
-    let mut screen = scene.open();
-    screen.wait_for(READY);
-    screen.keys("/fix if grep -n 'a - b' src/a.py; then echo src/a.py:2: wrong; touch ran; exit 1; fi\r");
-    screen.wait_for("run this?");
-    screen.keys("\r");
-    screen.settle(std::time::Duration::from_millis(200));
-    assert!(!scene.folder().join("ran").exists(), "Enter is no yes");
+fn of_several_files_only_the_hunks_that_were_taken_are_written() {
+    let two = (1..=20).map(|n| format!("line {n}\n")).collect::<String>();
+    let answer = [
+        block("src/a.py", "    return a - b\n", "    return a + b\n"),
+        block("two.txt", "line 3\n", "line three\n"),
+        block("two.txt", "line 15\n", "line fifteen\n"),
+        block("new/deep/c.txt", "", "fresh\n"),
+    ];
+    let scene = Scene::new(&answer.concat());
+    std::fs::write(scene.folder().join("two.txt"), &two).unwrap();
+    let mut screen = scene.ready();
+    screen.keys("/edit @src/a.py @two.txt both\r");
+    screen.wait_for("file 1 of 3");
+    screen.keys("n");
+    screen.wait_for("file 2 of 3");
     screen.keys("y");
-    screen.wait_for("+    return a + b");
-    assert!(scene.folder().join("ran").exists());
-    screen.wait_for("then it runs again");
+    screen.wait_for("1 taken · 1 left");
+    screen.keys("n");
+    screen.wait_for("file 3 of 3");
+    screen.wait_for("new file");
     screen.keys("y\r");
-    screen.wait_for("passes after one change");
-    assert_eq!(scene.text(), BEFORE.replace("a - b", "a + b"));
+    screen.wait_for("wrote `two.txt` and 1 more");
+    assert_eq!(scene.text(), BEFORE);
+    assert_eq!(scene.read("two.txt"), Some(two.replace("line 3\n", "line three\n")));
+    assert_eq!(scene.read("new/deep/c.txt").as_deref(), Some("fresh\n"));
+    // a file of it vanished since: undoing makes it again, and takes the new folders away
+    std::fs::remove_file(scene.folder().join("two.txt")).unwrap();
+    screen.keys("/undo\r");
+    screen.wait_for("as before");
+    assert_eq!((scene.read("two.txt"), scene.folder().join("new").exists()), (Some(two), false));
     leave(screen);
 }
 
 #[test]
-fn escape_ends_a_command_that_would_run_for_long() {
-    let scene = Scene::new("");
-    let mut screen = scene.open();
+fn links_and_absolute_names_lead_nowhere() {
+    let home = tempfile::tempdir().unwrap();
+    let outside = home.path().join("secret.txt");
+    std::fs::write(&outside, "one\n").unwrap();
+    let answer = [
+        block("link.txt", "one\n", "two\n"),
+        block("away/secret.txt", "one\n", "two\n"),
+        block(outside.to_str().unwrap(), "one\n", "two\n"),
+        block(&format!("/{}", home.path().join("made.txt").display()), "", "x\n"),
+        block("src/a.py", "    return a - b\n", "    return a + b\n"),
+    ];
+    let scene = Scene::new(&answer.concat());
+    std::os::unix::fs::symlink(&outside, scene.folder().join("link.txt")).unwrap();
+    std::os::unix::fs::symlink(home.path(), scene.folder().join("away")).unwrap();
+    let mut screen = scene.ready();
+    screen.keys("/edit @src/a.py mend it\r");
+    screen.wait("four refusals", |text| text.replace('\n', " ").matches("outside the opened").count() == 4);
+    screen.keys("a\r");
+    screen.wait_for("wrote `src/a.py`");
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "one\n");
+    assert!(!home.path().join("made.txt").exists());
+    let names: Vec<_> = std::fs::read_dir(scene.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 3, "nothing new lies in the folder: {names:?}");
+    leave(screen);
+}
+
+#[test]
+fn the_way_back_over_an_edited_file_is_taken_by_hand_and_the_older_change_is_reached() {
+    let scene = Scene::with(&[
+        &block("src/a.py", "    return a - b\n", "    return a + b\n"),
+        &block("src/a.py", "print(add(2, 2))\n", "print(add(2, 3))\n"),
+    ]);
+    let mut screen = scene.ready();
+    for wait in ["+    return a + b", "+print(add(2, 3))"] {
+        screen.keys("/edit @src/a.py mend it\r");
+        screen.wait_for(wait);
+        screen.keys("a\r");
+        screen.wait_for("wrote `src/a.py`");
+        screen.wait_for(READY);
+    }
+    let written = scene.text();
+    std::fs::write(scene.file(), format!("# mine\n{written}")).unwrap();
+    screen.keys("/undo\r");
+    screen.wait_for("the way back");
+    // my own line stays, the rest goes back
+    screen.keys("ny\r");
+    screen.wait_for("as before");
+    assert_eq!(scene.text(), format!("# mine\n{}", BEFORE.replace("a - b", "a + b")));
+    std::fs::write(scene.file(), BEFORE.replace("a - b", "a + b")).unwrap();
+    screen.keys("/undo\r");
+    screen.wait("the older one is taken back", |_| scene.text() == BEFORE);
+    leave(screen);
+}
+
+#[test]
+fn a_block_without_a_place_becomes_the_file_that_is_named_for_it() {
+    let scene = Scene::new("Here:\n\n```python\nprint('hello')\n```\n");
+    let mut screen = scene.ready();
+    screen.keys("say hello\r");
+    screen.wait_for("hello");
     screen.wait_for(READY);
-    screen.keys("/run echo be''gun; sleep 1000 & sleep 1000\r");
-    screen.wait_for("run this?");
-    screen.keys("y");
-    screen.wait_for("begun");
-    screen.keys("\x1b");
-    screen.wait_for("stopped");
+    screen.keys("/apply\r");
+    screen.wait_for("where does block 1 go?");
     screen.keys("\r");
-    screen.wait_for(READY);
-    screen.keys("/run echo oh''no; exit 3\r");
-    screen.wait_for("run this?");
-    screen.keys("y");
-    screen.wait_for("exit code 3");
-    screen.wait_for("goes with your next message");
+    screen.wait_for("block 1 as a new file");
+    screen.keys("hello\r");
+    screen.wait_for("hello.py · new file");
+    screen.keys("y\r");
+    screen.wait_for("wrote `hello.py`");
+    assert_eq!(scene.read("hello.py").as_deref(), Some("print('hello')\n"));
     leave(screen);
 }

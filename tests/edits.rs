@@ -35,7 +35,7 @@ fn ask(model: PathBuf, requests: Vec<ChatRequest>) -> Vec<(String, Stop, Stats)>
 
 /// Whole blocks of an answer, all of which must fit the file.
 fn fitting(answer: &str) -> usize {
-    let (found, _) = blocks::parse(answer, &[NAME]);
+    let (found, _) = blocks::parse(answer, &|name| name == NAME);
     let all: Vec<&blocks::Block> = found.iter().collect();
     for (_, reason) in blocks::apply(TEXT, &all).refused {
         assert_eq!(reason, "it changes nothing", "{answer}");
@@ -55,7 +55,11 @@ fn what_a_small_model_writes_under_the_constraint_fits_the_file() {
     let free = Sampling { top_k: 0, seed: 11, ..warm.clone() };
     let settings = [Sampling::default(), warm, free];
     let requests = WISHES.iter().zip(settings).map(|(wish, sampling)| request(wish, true, sampling)).collect();
-    for (text, stop, stats) in ask(model, requests) {
+    let answers = ask(model, requests);
+    // lines of the file are proposed and accepted: the constraint leaves nothing else
+    let sum = |count: fn(&Stats) -> u32| answers.iter().map(|(_, _, stats)| count(stats)).sum::<u32>();
+    assert!(sum(|stats| stats.drafted_tokens) > 0 && sum(|stats| stats.accepted_tokens) > 0);
+    for (text, stop, stats) in answers {
         let (drafted, accepted) = (stats.drafted_tokens, stats.accepted_tokens);
         eprintln!("--- {stop:?} {} tokens, {accepted} of {drafted} drafted\n{text}", stats.generated_tokens);
         let after = text.strip_prefix(&format!("{NAME}\n<<<<<<< SEARCH\n")).expect("it begins with a block");
@@ -70,7 +74,7 @@ fn without_the_constraint_the_same_questions_are_only_read() {
     let Some(model) = real::smollm2() else { return };
     let answers = ask(model, WISHES.iter().map(|wish| request(wish, false, Sampling::default())).collect());
     for (text, ..) in answers {
-        let (found, _) = blocks::parse(&text, &[NAME]);
+        let (found, _) = blocks::parse(&text, &|name| name == NAME);
         let refused = blocks::apply(TEXT, &found.iter().collect::<Vec<_>>()).refused.len();
         eprintln!("--- {} blocks, {refused} refused\n{text}", found.len());
     }

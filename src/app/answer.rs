@@ -150,8 +150,11 @@ impl App {
                 self.after_answer(out);
             }
             Event::Failed { job, message, hint } if Some(job) == current => {
+                let node = self.answer.as_ref().map(|answer| answer.node);
                 self.end_answer(None, None, out);
-                self.edits.fix = None;
+                if node.is_some_and(|node| self.fix_waits_for(&super::edits::Phase::Answering(node))) {
+                    self.end_fix();
+                }
                 self.tell_trouble(&Trouble { message, hint });
                 self.after_answer(out);
             }

@@ -8,6 +8,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use crate::chat::Role;
 use crate::chat::thinking::{Part, parts};
 use crate::chat::tree::{Conversation, Node, NodeId};
+use crate::edits::blocks as forms;
 use crate::edits::place::Piece;
 use crate::text::clean;
 
@@ -41,10 +42,17 @@ pub fn of(text: &str) -> Vec<Block> {
 
 fn of_markdown(text: &str) -> Vec<Block> {
     // most answers of a long conversation have none, and this is asked of all of them at once
-    if !text.contains("```") && !text.contains("~~~") && !text.contains("    ") && !text.contains('\t') {
+    if !text.contains("```")
+        && !text.contains("~~~")
+        && !text.contains("<<<<<")
+        && !text.contains("    ")
+        && !text.contains('\t')
+    {
         return Vec::new();
     }
     let text = clean::pasted(text);
+    // as they are drawn
+    let text = forms::fenced(&text, false);
     let syntax = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;

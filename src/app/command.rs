@@ -43,7 +43,7 @@ pub const COMMANDS: &[Command] = &[
     command("regenerate", "", "answer once more, as a branch", chat::regenerate),
     command("edit", "TEXT", "have the shown files changed", edits::edit),
     command("apply", "[N|all] [FILE]", "put its code into files", edits::apply),
-    command("undo", "", "take the last change back", edits::undo),
+    command("undo", "[drop]", "take the last change back", edits::undo),
     command("run", "CMD", "run a command, show its output", edits::run),
     command("fix", "CMD", "change files until it passes", edits::fix),
     command("rewrite", "[N]", "write a message anew", chat::rewrite),

@@ -2,12 +2,14 @@
 //! be asked. What is typed is never lost: it is in the input, waiting visibly, or in the conversation.
 
 use super::command;
+use super::edits::Phase;
 use super::model::State;
 use super::msg::{Effect, Level, Reading};
 use super::{App, Out, mentions};
 use crate::chat::Role;
 use crate::chat::journal::Entry;
 use crate::chat::tree::{Attachment, NodeId};
+use crate::edits::prompt;
 use crate::text::buffer::Buffer;
 
 /// Bytes of code or prose to a token, about.
@@ -22,6 +24,8 @@ pub struct Draft {
     pub attachments: Vec<Attachment>,
     /// The message it is written in place of.
     pub editing: Option<NodeId>,
+    /// `/fix` asks it.
+    pub fix: bool,
 }
 
 /// A message on its way.
@@ -31,6 +35,15 @@ pub enum Outgoing {
     Reading(Draft),
     /// The model is busy or loading, or memory is short.
     Waiting(Draft),
+}
+
+impl Draft {
+    /// What a change of files is about: the words to look for in files that are too long to be read whole.
+    fn about(&self) -> Option<String> {
+        let wish = prompt::wish(&self.text)?;
+        let told = self.attachments.iter().map(|attachment| attachment.text.as_str());
+        Some(std::iter::once(wish).chain(told).collect::<Vec<_>>().join("\n"))
+    }
 }
 
 impl Outgoing {
@@ -121,13 +134,31 @@ impl App {
         guesses: Vec<String>,
         out: &mut Out,
     ) {
-        let taken: u32 = attachments.iter().map(|attachment| estimate(&attachment.text)).sum();
-        let draft = Draft { text, attachments, editing: self.composer.editing.take() };
+        let draft = Draft { text, attachments, editing: self.composer.editing.take(), fix: false };
+        self.read_for(draft, patterns, guesses, out);
+    }
+
+    /// The same for `/fix`, with what its command wrote.
+    pub(crate) fn submit_for_fix(
+        &mut self,
+        text: String,
+        failure: Attachment,
+        patterns: Vec<String>,
+        guesses: Vec<String>,
+        out: &mut Out,
+    ) {
+        let draft = Draft { text, attachments: vec![failure], editing: None, fix: true };
+        self.read_for(draft, patterns, guesses, out);
+    }
+
+    fn read_for(&mut self, draft: Draft, patterns: Vec<String>, guesses: Vec<String>, out: &mut Out) {
+        let taken: u32 = draft.attachments.iter().map(|attachment| estimate(&attachment.text)).sum();
         if patterns.is_empty() && guesses.is_empty() && !self.needs_files(&draft) {
             self.dispatch(draft, out);
         } else {
             let tokens = self.room_for_files(&draft.text).saturating_sub(taken).max(64);
-            out.push(Effect::ReadFiles(Reading { patterns, guesses, tokens }));
+            let about = draft.about();
+            out.push(Effect::ReadFiles(Reading { patterns, guesses, tokens, about }));
             self.outgoing = Some(Outgoing::Reading(draft));
         }
     }
@@ -199,20 +230,33 @@ impl App {
             attachments: draft.attachments,
             at: self.clock / 1000,
         };
-        if self.record(entry, out) {
+        let asked = self.record(entry, out);
+        if asked {
             self.ask(id, out);
+        }
+        let answer = self.answer.as_ref().map(|answer| answer.node).filter(|_| asked);
+        match (draft.fix, answer) {
+            (true, Some(answer)) => self.fix_goes_on(Phase::Answering(answer)),
+            (true, None) => self.end_fix(),
+            // the conversation is about something else now
+            (false, _) if self.edits.is_holding() => self.end_fix(),
+            (false, _) => {}
         }
     }
 
     /// What waits goes back into the input; `false` when nothing does.
     pub(crate) fn take_back(&mut self) -> bool {
         let Some(outgoing) = self.outgoing.take() else { return false };
-        let draft = outgoing.draft();
+        let draft = outgoing.draft().clone();
         let rest = self.composer.buffer.take();
         let gap = if rest.is_empty() { "" } else { "\n" };
         self.composer.buffer = Buffer::new(&format!("{}{gap}{rest}", draft.text));
         self.composer.editing = draft.editing;
         self.composer.dismissed = true;
+        if draft.fix {
+            self.edits.failure = draft.attachments.last().cloned();
+            self.end_fix();
+        }
         true
     }
 }

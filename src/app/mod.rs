@@ -241,6 +241,7 @@ impl App {
             Msg::Resize(columns, rows) => {
                 self.size = (columns, rows);
                 self.follow_cursor();
+                self.look_at_command(&mut out);
             }
             Msg::Editor(told) => self.on_editor(told, &mut out),
             Msg::Suggested { id, alternatives, done } => self.on_suggested(id, alternatives, done),
@@ -311,7 +312,11 @@ impl App {
             (Scrolled::Page(top), Some(Overlay::Page(page))) => page.top = top,
             (Scrolled::Page(top), Some(Overlay::Review(review))) => review.top = Some(top),
             (Scrolled::Page(top), Some(Overlay::Running(running))) => running.top = Some(top),
-            (Scrolled::Page(_), _) => {}
+            (Scrolled::Command(top, end), Some(Overlay::Confirm(confirm))) => {
+                confirm.top = top;
+                confirm.seen |= end;
+            }
+            (Scrolled::Page(_) | Scrolled::Command(..), _) => {}
         }
     }
 

@@ -123,6 +123,7 @@ impl App {
     pub(crate) fn on_model_failed(&mut self, trouble: Trouble, out: &mut Out) {
         self.end_answer(None, None, out);
         self.take_back();
+        self.end_fix();
         self.cache.forget();
         self.model.state = State::Failed(trouble.clone());
         self.tell_trouble(&trouble);

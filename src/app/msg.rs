@@ -12,7 +12,7 @@ use crate::chat::Message;
 use crate::chat::journal::{Entry, SessionId};
 use crate::chat::store::{Hit, Summary};
 use crate::chat::tree::{Attachment, Conversation, NodeId};
-use crate::edits::diff::Diff;
+use crate::edits::Change;
 use crate::edits::propose::{Proposed, Wanted};
 use crate::edits::undo::Original;
 use crate::engine::{Event, JobId, Overflow};
@@ -151,14 +151,21 @@ pub enum EditsMsg {
     /// These files were written.
     Written(Vec<String>),
     /// These files are as they were before.
-    Undone(Vec<String>),
-    /// A file was edited since: from what was written to what stands there. Nothing was taken back.
-    Edited {
-        /// The file.
-        name: String,
-        /// What differs.
-        diff: Box<Diff>,
+    Undone {
+        /// The files.
+        names: Vec<String>,
+        /// What was odd about the records.
+        notices: Vec<String>,
     },
+    /// Files were edited since, so nothing was taken back yet: what taking this record back would change.
+    Edited {
+        /// The record.
+        record: String,
+        /// From what stands there to what stood there before.
+        changes: Vec<Change>,
+    },
+    /// The last change was forgotten; its files stay as they are.
+    Dropped(Vec<String>),
     /// Nothing was written or taken back.
     Failed(Trouble),
 }
@@ -274,6 +281,8 @@ pub enum Scrolled {
     Chat(Scroll),
     /// The page that is open over it: its top row.
     Page(usize),
+    /// The command that shall run: its top row, and whether its last one is seen.
+    Command(usize, bool),
 }
 
 /// What to load.
@@ -310,6 +319,8 @@ pub struct Reading {
     pub guesses: Vec<String>,
     /// Tokens that all of them together may take, estimated.
     pub tokens: u32,
+    /// They shall be changed: of a file that is too long, the parts that these words are about. Without it, its beginning.
+    pub about: Option<String>,
 }
 
 /// What is wanted.
@@ -375,6 +386,11 @@ pub enum Effect {
     Write(Vec<Original>),
     /// Take the last change back; answered by the other [`EditsMsg`].
     Undo,
+    /// Write what the person took of a record that cannot be taken back as it is; the record is done with then. Answered
+    /// by [`EditsMsg::Undone`] or [`EditsMsg::Failed`].
+    TakeBack(String, Vec<Original>),
+    /// Forget the last change; answered by [`EditsMsg::Dropped`] or [`EditsMsg::Failed`].
+    DropUndo,
     /// Run a command that the person agreed to, in the folder; answered by [`RunMsg`].
     Run(u64, String),
     /// End it and all that it began.

@@ -73,6 +73,7 @@ impl App {
         self.scroll = Scroll::Follow;
         self.unread = false;
         self.composer.editing = None;
+        self.end_fix();
         let leaving = self.cache.is_leaving();
         self.cache.forget();
         if self.conversation.is_empty() {

@@ -1,5 +1,6 @@
 //! What `update` does, without any I/O: a state, messages, effects.
 
+mod commands;
 pub(crate) mod edits;
 mod overlays;
 mod pressure;
@@ -290,7 +291,7 @@ fn files_are_read_before_the_message_is_sent() {
     };
     assert_eq!(reading.patterns, ["src/a.rs", "Override"]);
     assert!(reading.tokens > 2000 && reading.tokens < 4096);
-    let attachments = vec![Attachment { name: "src/a.rs".into(), text: "fn a() {}".into() }];
+    let attachments = vec![Attachment { name: "src/a.rs".into(), text: "fn a() {}".into(), real: None }];
     let read = FilesMsg::Read { attachments, notices: vec!["cut".into()], unmatched: vec!["Override".into()] };
     let effects = app.update(Msg::Files(read));
     assert!(asked(&effects).unwrap().turns[0].content.contains("fn a() {}"));

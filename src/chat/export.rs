@@ -105,7 +105,7 @@ mod tests {
                 parent: None,
                 role: Role::User,
                 text: "what is `this` # here".into(),
-                attachments: vec![Attachment { name: "GUIDE.md".into(), text: file }],
+                attachments: vec![Attachment { name: "GUIDE.md".into(), text: file, real: None }],
                 at: 1,
             },
             Entry::Node {

@@ -38,10 +38,13 @@ const MAX_NAME_BYTES: usize = 4096;
 /// A text that goes with a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
-    /// A file's path as the person wrote it.
+    /// A file's path as the person wrote it, on one line.
     pub name: String,
     /// Already trimmed to its token budget.
     pub text: String,
+    /// The path itself, where `name` is not it: it has line ends or controls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real: Option<String>,
 }
 
 /// One message.
@@ -73,7 +76,12 @@ impl Node {
     }
 
     fn bytes(&self) -> usize {
-        self.text.len() + self.attachments.iter().map(|a| a.name.len() + a.text.len()).sum::<usize>()
+        self.text.len()
+            + self
+                .attachments
+                .iter()
+                .map(|a| a.name.len() + a.text.len() + a.real.as_ref().map_or(0, String::len))
+                .sum::<usize>()
     }
 }
 

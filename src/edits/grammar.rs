@@ -13,10 +13,16 @@
 //! to an end of it. Lines that look like marks cannot be searched for and cannot be written as replacement:
 //! the reader would stumble over them. What it refuses to do: judge the replacement.
 
+mod search;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::blocks::{Mark, mark};
 use super::lines;
+use search::Search;
 
 const SEARCH: &[u8] = b"<<<<<<< SEARCH";
 const DIVIDER: &[u8] = b"=======";
@@ -41,6 +47,10 @@ struct File {
     lines: Vec<Vec<u8>>,
     /// Lines that no SEARCH may run through: they look like marks.
     barred: Vec<bool>,
+    /// Lines that the model was not shown; a SEARCH must not stand there as well.
+    hidden: Vec<bool>,
+    /// Lines that no SEARCH may begin with: however long it becomes, it stands among those that were not shown too.
+    dead: Vec<bool>,
     /// Beginnings of lines that a replacement may have because the file has them.
     odd: Vec<&'static [u8]>,
 }
@@ -65,21 +75,6 @@ struct Replace {
     line: Vec<u8>,
     /// Lines that may still follow before the mark must.
     left: usize,
-}
-
-#[derive(Clone, Debug)]
-struct Search {
-    file: usize,
-    /// Where the run may begin, as of the line's start.
-    starts: Arc<[u32]>,
-    /// Those that the line so far still fits.
-    alive: Vec<u32>,
-    /// Whole lines of it.
-    done: usize,
-    /// One of them is not blank.
-    solid: bool,
-    /// The line so far.
-    line: Vec<u8>,
 }
 
 /// The form of an answer, with the answer so far.
@@ -118,22 +113,33 @@ impl Constraint {
     /// For the names and texts of files. A name that is a mark, is empty or has line ends cannot be written and is left
     /// out.
     pub fn new<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::of_parts(files.into_iter().map(|(name, text)| (name, text, None)))
+    }
+
+    /// The same where the model was shown only these lines of a file, counted from 0; the text is all of it.
+    pub fn of_parts<'a>(files: impl IntoIterator<Item = (&'a str, &'a str, Option<Vec<Range<usize>>>)>) -> Self {
         let usable = |name: &str| !name.trim().is_empty() && !name.contains(['\n', '\r']) && mark(name).is_none();
-        let file = |(name, text): (&str, &str)| {
+        let file = |(name, text, shown): (&str, &str, Option<Vec<Range<usize>>>)| {
             let text = text.strip_prefix(lines::BOM).unwrap_or(text);
             let all: Vec<&str> = lines::split(text).into_iter().map(lines::body).collect();
-            File {
+            let mut file = File {
                 name: name.as_bytes().to_vec(),
+                hidden: (0..all.len())
+                    .map(|n| shown.as_ref().is_some_and(|shown| !shown.iter().any(|part| part.contains(&n))))
+                    .collect(),
                 barred: all.iter().map(|line| mark(line).is_some()).collect(),
                 odd: ODD
                     .iter()
                     .copied()
                     .filter(|odd| all.iter().any(|line| line.as_bytes().starts_with(odd)))
                     .collect(),
+                dead: Vec::new(),
                 lines: all.into_iter().map(|line| line.as_bytes().to_vec()).collect(),
-            }
+            };
+            file.dead = search::dead(&file);
+            file
         };
-        let files: Vec<File> = files.into_iter().filter(|(name, _)| usable(name)).map(file).collect();
+        let files: Vec<File> = files.into_iter().filter(|(name, ..)| usable(name)).map(file).collect();
         Self {
             used: Arc::new(files.iter().map(|file| vec![false; file.lines.len()]).collect()),
             current: None,
@@ -156,7 +162,7 @@ impl Constraint {
 
     /// Whether there is anything to search in; without it there is nothing to constrain.
     pub fn is_empty(&self) -> bool {
-        self.files.iter().all(|file| file.lines.iter().all(|line| is_blank(line)))
+        !(0..self.files.len()).any(|file| self.has_left(file))
     }
 
     /// Whole blocks so far.
@@ -308,7 +314,7 @@ impl Constraint {
     /// Whether a file has lines that can still be searched for.
     fn has_left(&self, file: usize) -> bool {
         let lines = self.files.get(file).map_or(&[][..], |file| &file.lines);
-        (0..lines.len()).any(|n| !is_blank(&lines[n]) && self.is_open(file, n))
+        (0..lines.len()).any(|n| self.may_begin(file, n, &lines[n]))
     }
 
     /// Whether a block may follow without a name.
@@ -316,53 +322,21 @@ impl Constraint {
         !self.said && self.current.is_some_and(|file| self.has_left(file))
     }
 
-    /// The beginning of a SEARCH in the current file.
-    fn search(&self) -> State {
-        let file = self.current.unwrap_or(0);
-        let lines = self.files.get(file).map_or(&[][..], |file| &file.lines);
-        let open = |n: &usize| !is_blank(&lines[*n]) && self.is_open(file, *n);
-        let starts: Arc<[u32]> = (0..lines.len()).filter(open).filter_map(|n| u32::try_from(n).ok()).collect();
-        let alive = starts.to_vec();
-        State::Search(Search { file, starts, alive, done: 0, solid: false, line: Vec::new() })
-    }
-
     /// Whether a line can be part of a SEARCH.
     fn is_open(&self, file: usize, line: usize) -> bool {
         let barred = self.files.get(file).and_then(|file| file.barred.get(line)).copied().unwrap_or(true);
         let used = self.used.get(file).and_then(|used| used.get(line)).copied().unwrap_or(true);
-        !barred && !used
+        !barred && !used && !self.is_hidden(file, line)
     }
 
-    fn step_search(&mut self, mut search: Search, byte: u8) -> bool {
-        let Some(file) = self.files.get(search.file) else { return false };
-        if byte == b'\n' {
-            if search.line == DIVIDER && search.can_close(self) {
-                if let Some(&start) = search.starts.first() {
-                    let all = Arc::make_mut(&mut self.used);
-                    if let Some(used) = all.get_mut(search.file) {
-                        used.iter_mut().skip(start as usize).take(search.done).for_each(|line| *line = true);
-                    }
-                }
-                self.state = State::Replace(Replace { line: Vec::new(), left: LONGEST + 4 * search.done });
-                return true;
-            }
-            let line = std::mem::take(&mut search.line);
-            search.alive.retain(|start| file.lines.get(*start as usize + search.done) == Some(&line));
-            search.solid |= !is_blank(&line);
-            search.done += 1;
-            search.starts = search.alive.as_slice().into();
-            let fine = !search.starts.is_empty();
-            self.state = State::Search(search);
-            return fine;
-        }
-        search.line.push(byte);
-        let closing = starts_like(&search.line, DIVIDER) && search.can_close(self);
-        let mut alive = std::mem::take(&mut search.alive);
-        alive.retain(|start| search.next_line(self, file, *start).is_some_and(|line| line.starts_with(&search.line)));
-        search.alive = alive;
-        let fine = closing || !search.alive.is_empty();
-        self.state = State::Search(search);
-        fine
+    /// Whether a SEARCH can begin with a line.
+    fn may_begin(&self, file: usize, n: usize, line: &[u8]) -> bool {
+        let dead = self.files.get(file).and_then(|file| file.dead.get(n)).copied().unwrap_or(false);
+        !is_blank(line) && !dead && self.is_open(file, n)
+    }
+
+    fn is_hidden(&self, file: usize, line: usize) -> bool {
+        self.files.get(file).and_then(|file| file.hidden.get(line)).copied().unwrap_or(false)
     }
 
     fn step_replace(&mut self, replace: Replace, byte: u8) -> bool {
@@ -387,174 +361,5 @@ impl Constraint {
         let fine = plain || starts_like(&line, REPLACE);
         self.state = State::Replace(Replace { line, left });
         fine
-    }
-}
-
-impl Search {
-    /// The line that must follow if the run begins at `start`; `None` behind the last line or before one that is barred.
-    fn next_line<'a>(&self, whole: &Constraint, file: &'a File, start: u32) -> Option<&'a [u8]> {
-        let at = start as usize + self.done;
-        file.lines.get(at).filter(|_| whole.is_open(self.file, at)).map(Vec::as_slice)
-    }
-
-    /// Whether the run may end before this line: it says something, and it stands in one place only; or it cannot be made
-    /// any longer.
-    fn can_close(&self, whole: &Constraint) -> bool {
-        let Some(file) = whole.files.get(self.file) else { return false };
-        self.done > 0
-            && self.solid
-            && (self.starts.len() == 1
-                || !self.starts.iter().any(|start| self.next_line(whole, file, *start).is_some()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::edits::blocks;
-    use proptest::prelude::*;
-
-    const TEXT: &str = "fn a() {\n    one();\n}\n\nfn b() {\n    two();\n}\n";
-
-    fn begun(bytes: &str) -> Constraint {
-        let mut constraint = Constraint::new([("src/a.rs", TEXT), ("b.py", "x = 1\n")]);
-        assert!(constraint.allows(bytes.as_bytes()), "{bytes:?}");
-        constraint.push(bytes.as_bytes());
-        constraint
-    }
-
-    fn forced(constraint: &Constraint) -> String {
-        String::from_utf8(constraint.forced().unwrap_or_default()).unwrap()
-    }
-
-    #[test]
-    fn only_lines_of_the_file_can_be_searched() {
-        let open = begun("src/a.rs\n<<<<<<< SEARCH\n");
-        assert!(open.allows(b"fn a() {\n    one"));
-        assert!(open.allows(b"    two();\n}\n=======\n"));
-        for wrong in ["fn c", "one();\n", "    one();\n\n", "=======", "\n", "    one();\n}\nfn b", "fn a() { "] {
-            assert!(!open.allows(wrong.as_bytes()), "{wrong:?}");
-        }
-        assert!(!open.may_end());
-    }
-
-    #[test]
-    fn a_search_goes_on_until_it_stands_in_one_place() {
-        let open = begun("src/a.rs\n<<<<<<< SEARCH\n");
-        assert!(!open.allows(b"}\n======="), "`}}` stands twice");
-        assert!(open.allows(b"}\n\n======="));
-        let last = begun("src/a.rs\n<<<<<<< SEARCH\n    two();\n}\n");
-        assert_eq!(forced(&last), "=======\n", "the file is at its end");
-    }
-
-    #[test]
-    fn what_must_follow_is_known() {
-        assert_eq!(forced(&begun("src/a.rs\n")), "<<<<<<< SEARCH\n");
-        assert_eq!(forced(&begun("src/a.rs\n<<<<<<< SEARCH\n    o")), "ne();\n");
-        assert_eq!(forced(&begun("src/a.rs\n<<<<<<< SEARCH\n    one();\n")), "", "it may end or go on");
-        assert_eq!(forced(&begun("src/a.rs\n<<<<<<< SEARCH\n    one();\n=")), "======\n");
-        let replacing = begun("src/a.rs\n<<<<<<< SEARCH\n    one();\n=======\n");
-        assert_eq!(forced(&replacing), "");
-        let mut ending = replacing.clone();
-        ending.push(b"x\n>>>>>");
-        assert_eq!(forced(&ending), ">> REPLACE");
-        assert_eq!(forced(&begun("b.py\n<<<<<<< SEARCH\n")), "x = 1\n=======\n");
-    }
-
-    #[test]
-    fn changed_lines_are_not_searched_again_and_marks_are_not_written() {
-        let block = "src/a.rs\n<<<<<<< SEARCH\n    one();\n=======\n    1();\n>>>>>>> REPLACE";
-        let mut after = begun(block);
-        assert!(after.may_end());
-        after.push(b"\n");
-        assert!(after.may_end() && after.blocks() == 1);
-        assert!(after.allows(b"<<<<<<< SEARCH\nfn a() {\n======="));
-        assert!(!after.allows(b"<<<<<<< SEARCH\n    one"));
-        assert!(!after.allows(b"<<<<<<< SEARCH\nfn a() {\n    one"));
-        let replacing = begun("src/a.rs\n<<<<<<< SEARCH\n    one();\n=======\n");
-        for wrong in ["=======\n", "=", "<<", "<<<<<<< SEARCH", ">>>>>>> x", ">>>> x", "```", "\u{1b}"] {
-            assert!(!replacing.allows(wrong.as_bytes()), "{wrong:?}");
-        }
-        assert!(replacing.allows(b"x ======= x\n>>> y\n<div>\n>>>>>>> REPLACE\n"));
-        let mut long = replacing.clone();
-        long.push("y\n".repeat(LONGEST + 4).as_bytes());
-        assert!(!long.allows(b"y") && !long.allows(b"\n"));
-        assert_eq!(forced(&long), ">>>>>>> REPLACE");
-        let table = Constraint::new([("a.rst", "Title\n=====\n\ntext\n")]);
-        assert!(table.allows(b"a.rst\n<<<<<<< SEARCH\nTitle\n=====\n=======\nNew title\n=========\n>>>>>>> REPLACE"));
-        assert!(!table.allows(b"a.rst\n<<<<<<< SEARCH\nTitle\n=====\n=======\n======\n"));
-    }
-
-    #[test]
-    fn talk_comes_behind_a_block_and_is_short() {
-        let open = begun("");
-        for wrong in ["```", "I fix it.", "\n", "<<<<<<< SEARCH"] {
-            assert!(!open.allows(wrong.as_bytes()), "{wrong:?}");
-        }
-        assert!(!open.may_end());
-        assert_eq!(forced(&open), "", "there are two files");
-        let one = Constraint::new([("a.py", "x = 1\ny = 2\n")]);
-        assert_eq!(forced(&one), "a.py\n<<<<<<< SEARCH\n");
-        let after = begun("src/a.rs\n<<<<<<< SEARCH\n    one();\n=======\n>>>>>>> REPLACE\n");
-        assert!(after.may_end() && after.allows(b"That is all.") && !after.allows(b"```"));
-        assert!(!after.allows(&[b'x'; PROSE + 1]) && !after.allows(&[b'\n'; PROSE + 2]));
-        let mut long = after.clone();
-        long.push(&[b'x'; PROSE]);
-        assert!(long.allows(b"\nsrc/a") && !long.allows(b"y") && !long.allows(b"\ny"));
-        assert!(!open.allows(b"<think>"));
-        let mut thinking = Constraint::new([("src/a.rs", TEXT)]).thinking();
-        thinking.push(b"<think>\n```\nfree for as long as it likes\n");
-        assert!(thinking.allows(&[b'y'; 1000]) && !thinking.may_end());
-        assert!(thinking.allows(b"</think>\n\nsrc/a.rs\n<<<<<<< SEARCH\n    two"));
-    }
-
-    #[test]
-    fn a_file_that_looks_like_a_block_does_not_confuse_it() {
-        let odd = Constraint::new([("a.md", "x\n=======\ny\n>>>>>>> REPLACE\nz\n")]);
-        let open = |text: &str| odd.allows(format!("a.md\n<<<<<<< SEARCH\n{text}").as_bytes());
-        assert!(open("x\n=======\nnew\n>>>>>>> REPLACE\n"));
-        assert!(!open("x\n=======\ny\n=======\n"), "the second mark would be a third part");
-        assert!(open("y\n=======\n") && !open("y\n>>>>>"));
-        assert!(Constraint::new([("a.rs", "\n\n")]).is_empty());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
-
-        /// Whatever is chosen among what is allowed: the answer can always go on, and its blocks apply.
-        #[test]
-        fn every_allowed_answer_applies(
-            lines in proptest::collection::vec(proptest::sample::select(vec!["a", "b", "", "  a", "=======", "== a"]), 1..9),
-            ended in any::<bool>(), choices in proptest::collection::vec(any::<u16>(), 400),
-        ) {
-            let text = lines.join("\n") + if ended { "\n" } else { "" };
-            let files = [("a.txt", text.as_str()), ("b.txt", "only\n")];
-            let mut constraint = Constraint::new(files);
-            let mut answer = Vec::new();
-            let pieces: [&[u8]; 16] = [
-                b"a", b"b", b"\n", b" ", b"=", b"<", b">", b"x", b"a.txt\n", b"b.txt", b" SEARCH\n", b" REPLACE\n", b"=======\n",
-                b">>>>>>> REPLACE\n", b"a\n", b"  ",
-            ];
-            for choice in choices {
-                if let Some(forced) = constraint.forced() {
-                    prop_assert!(constraint.allows(&forced), "{:?} after {:?}", String::from_utf8_lossy(&forced), String::from_utf8_lossy(&answer));
-                }
-                let allowed: Vec<&[u8]> = pieces.iter().copied().filter(|piece| constraint.allows(piece)).collect();
-                let byte: Vec<u8> = (0..=255u8).filter(|byte| constraint.allows(&[*byte])).take(1).collect();
-                prop_assert!(!byte.is_empty() || constraint.may_end(), "stuck after {:?}", String::from_utf8_lossy(&answer));
-                if byte.is_empty() { break; }
-                let piece = if allowed.is_empty() { &byte[..] } else { allowed[usize::from(choice) % allowed.len()] };
-                constraint.push(piece);
-                answer.extend_from_slice(piece);
-            }
-            let answer = String::from_utf8(answer).unwrap();
-            let (found, _) = blocks::parse(&answer, &["a.txt", "b.txt"]);
-            prop_assert_eq!(found.len(), constraint.blocks() + usize::from(answer.ends_with("REPLACE") && constraint.may_end()), "{}", answer);
-            for (name, text) in files {
-                let ours: Vec<&blocks::Block> = found.iter().filter(|block| block.name.as_deref() == Some(name)).collect();
-                let refused = blocks::apply(text, &ours).refused;
-                prop_assert!(refused.iter().all(|(_, why)| why.contains("changes nothing") || why.contains("times")), "{:?}\n{}", refused, answer);
-            }
-        }
     }
 }

@@ -6,6 +6,7 @@
 //! | [`diff`] | hunks between two texts, any of which can be taken |
 //! | [`place`] | which file a block of code belongs to, and where in it |
 //! | [`blocks`] | search/replace blocks: read tolerantly, applied whole or not at all |
+//! | [`excerpt`] | the parts of a long file that a wish is about |
 //! | [`grammar`] | what a model may write next, so that each SEARCH text stands in a file |
 //! | [`prompt`] | what the model is told about such blocks |
 //! | [`propose`] | from an answer to changes and to what does not apply |
@@ -16,6 +17,7 @@
 
 pub mod blocks;
 pub mod diff;
+pub mod excerpt;
 pub mod grammar;
 pub mod inside;
 mod items;
@@ -34,6 +36,8 @@ pub struct Change {
     pub name: String,
     /// Whether there is no such file yet.
     pub new: bool,
+    /// Whether there shall be none any more when all of it is taken.
+    pub gone: bool,
     /// From what stands on disk to what is proposed.
     pub diff: Diff,
 }

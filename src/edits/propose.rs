@@ -7,23 +7,42 @@ use super::{Change, Problem, blocks, lines};
 /// What shall become changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
+    /// Its number; it comes back with what was worked out.
+    pub number: u64,
     /// An answer that may have search/replace blocks.
     pub answer: String,
     /// Its blocks of code, taken where it has no search/replace blocks.
     pub pieces: Vec<Piece>,
+    /// The number of the first of them, as the person reads it.
+    pub first: usize,
     /// The file that the person named for them.
     pub name: Option<String>,
     /// Names of the files that go with the conversation, the newest first.
     pub attached: Vec<String>,
+    /// What those of them are called that are shown otherwise.
+    pub real: Vec<(String, String)>,
 }
 
 /// What an answer would change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proposed {
+    /// The number of what was wanted.
+    pub number: u64,
     /// The changes; each has at least one hunk.
     pub changes: Vec<Change>,
     /// What does not apply.
     pub problems: Vec<Problem>,
+    /// Blocks that might go anywhere: only the person knows.
+    pub homeless: Vec<Homeless>,
+}
+
+/// A block of code that names no file and resembles none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Homeless {
+    /// Its number, as the person reads it.
+    pub number: usize,
+    /// The word behind its fence.
+    pub lang: String,
 }
 
 /// A file as it was found.
@@ -51,31 +70,41 @@ struct Desk<'a> {
     attached: &'a [String],
     drafts: Vec<Draft>,
     problems: Vec<Problem>,
+    homeless: Vec<Homeless>,
 }
 
 /// What an answer would change, and what of it does not apply.
 pub fn propose(wanted: &Wanted, read: Read<'_>) -> Proposed {
-    let mut desk = Desk { read, attached: &wanted.attached, drafts: Vec::new(), problems: Vec::new() };
+    let mut desk =
+        Desk { read, attached: &wanted.attached, drafts: Vec::new(), problems: Vec::new(), homeless: Vec::new() };
     if blocks::has_blocks(&wanted.answer) {
         desk.search_replace(wanted);
     } else {
         for (n, piece) in wanted.pieces.iter().enumerate() {
-            desk.piece(n, piece, wanted.name.as_deref());
+            desk.piece(wanted.first + n, piece, wanted.name.as_deref());
         }
     }
     let change = |draft: Draft| {
         let diff = Diff::new(draft.found.text.as_deref().unwrap_or_default(), draft.now);
-        Change { name: draft.found.name, new: draft.found.text.is_none(), diff }
+        Change { name: draft.found.name, new: draft.found.text.is_none(), gone: false, diff }
     };
-    let changes = desk.drafts.into_iter().map(change).filter(|change| !change.diff.hunks().is_empty()).collect();
-    Proposed { changes, problems: desk.problems }
+    let changes: Vec<Change> =
+        desk.drafts.into_iter().map(change).filter(|change| !change.diff.hunks().is_empty()).collect();
+    let (mut problems, mut homeless) = (desk.problems, desk.homeless);
+    if !changes.is_empty() {
+        // there is something to show first; these can be asked about by their numbers
+        let reason = "it names no file and resembles none that was attached; `/apply N FILE` says where it goes";
+        problems.extend(homeless.drain(..).map(|block| Problem::new(format!("block {}", block.number), reason)));
+    }
+    Proposed { number: wanted.number, changes, problems, homeless }
 }
 
 impl Desk<'_> {
-    /// The draft of a file; a name that several attached files end with is none of them.
-    fn draft(&mut self, name: &str) -> Result<usize, String> {
+    /// The draft of a file; a name that several attached files end with is none of them, and one that the person `chose`
+    /// is exactly that.
+    fn draft(&mut self, name: &str, chosen: bool) -> Result<usize, String> {
         let mut found = (self.read)(name)?;
-        if found.text.is_none() {
+        if found.text.is_none() && !chosen {
             let ends = |known: &&String| known.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'));
             let mut near = self.attached.iter().filter(ends);
             if let (Some(one), None) = (near.next(), near.next()) {
@@ -91,10 +120,12 @@ impl Desk<'_> {
     }
 
     fn search_replace(&mut self, wanted: &Wanted) {
-        let known: Vec<&str> = self.attached.iter().map(String::as_str).collect();
+        let known = |name: &str| {
+            self.attached.iter().any(|known| known == name) || (self.read)(name).is_ok_and(|found| found.text.is_some())
+        };
         let (found, problems) = blocks::parse(&wanted.answer, &known);
         self.problems.extend(problems);
-        for (n, block) in found.into_iter().enumerate() {
+        for (n, mut block) in found.into_iter().enumerate() {
             let number = n + 1;
             let name = wanted.name.clone().or_else(|| block.name.clone()).or_else(|| self.holder(&block));
             let Some(name) = name else {
@@ -105,9 +136,10 @@ impl Desk<'_> {
                 continue;
             };
             let what = format!("block {number} for {name}");
-            match self.draft(&name) {
+            match self.draft(&name, wanted.name.is_some()) {
                 Ok(at) => {
                     let draft = &mut self.drafts[at];
+                    block.name = Some(draft.found.name.clone());
                     if draft.found.text.is_none() && !block.search.trim().is_empty() && draft.blocks.is_empty() {
                         self.problems.push(Problem::new(what, "there is no such file"));
                         continue;
@@ -139,13 +171,15 @@ impl Desk<'_> {
         holders.next().filter(|_| holders.next().is_none()).cloned()
     }
 
-    fn piece(&mut self, n: usize, piece: &Piece, chosen: Option<&str>) {
-        let what = |name: &str| {
-            if name.is_empty() { format!("block {}", n + 1) } else { format!("block {} for {name}", n + 1) }
-        };
+    fn piece(&mut self, number: usize, piece: &Piece, chosen: Option<&str>) {
+        let what = |name: &str| format!("block {number} for {name}");
         match self.place(piece, chosen) {
             Err((name, reason)) => self.problems.push(Problem::new(what(&name), reason)),
-            Ok(name) => match self.draft(&name) {
+            Ok(None) => {
+                let lang = piece.info.split([' ', ':', ',', '{']).next().unwrap_or("").to_owned();
+                self.homeless.push(Homeless { number, lang });
+            }
+            Ok(Some(name)) => match self.draft(&name, chosen.is_some()) {
                 Err(reason) => self.problems.push(Problem::new(what(&name), reason)),
                 Ok(at) => {
                     let code = place::code(piece, &name);
@@ -164,10 +198,10 @@ impl Desk<'_> {
         }
     }
 
-    /// The file that a block belongs to: chosen, named and there, resembled, named and new.
-    fn place(&self, piece: &Piece, chosen: Option<&str>) -> Result<String, (String, String)> {
+    /// The file that a block belongs to: chosen, named and there, resembled, named and new; `None` where nothing says.
+    fn place(&self, piece: &Piece, chosen: Option<&str>) -> Result<Option<String>, (String, String)> {
         if let Some(chosen) = chosen {
-            return Ok(chosen.to_owned());
+            return Ok(Some(chosen.to_owned()));
         }
         let named = place::named(piece);
         let attached =
@@ -175,7 +209,7 @@ impl Desk<'_> {
         let mut outside = None;
         for one in &named {
             match (self.read)(&one.name) {
-                Ok(found) if found.text.is_some() || attached(&one.name) => return Ok(one.name.clone()),
+                Ok(found) if found.text.is_some() || attached(&one.name) => return Ok(Some(one.name.clone())),
                 Ok(_) => {}
                 // what leads outside is not quietly put elsewhere
                 Err(reason) if one.explicit && outside.is_none() => outside = Some((one.name.clone(), reason)),
@@ -187,17 +221,12 @@ impl Desk<'_> {
         }
         let new = named.iter().find(|one| one.explicit);
         if let Some(new) = new.filter(|_| !piece.text.trim().is_empty()) {
-            return Ok(new.name.clone());
+            return Ok(Some(new.name.clone()));
         }
         let texts: Vec<(String, String)> =
             self.attached.iter().filter_map(|name| Some((name.clone(), (self.read)(name).ok()?.text?))).collect();
-        match place::resembles(&piece.text, texts.iter().map(|(_, text)| text.as_str())) {
-            Some(at) => Ok(texts[at].0.clone()),
-            None => Err((
-                String::new(),
-                "it names no file and resembles none that was attached; `/apply N FILE` says where it goes".into(),
-            )),
-        }
+        let alike = place::resembles(&piece.text, texts.iter().map(|(_, text)| text.as_str()));
+        Ok(alike.and_then(|at| texts.into_iter().nth(at)).map(|(name, _)| name))
     }
 }
 
@@ -224,8 +253,9 @@ mod tests {
         Wanted {
             answer: answer.into(),
             pieces: pieces.iter().map(piece).collect(),
-            name: None,
             attached: vec!["src/a.py".into(), "b.py".into()],
+            first: 4,
+            ..Wanted::default()
         }
     }
 
@@ -284,8 +314,46 @@ mod tests {
             (0, "it lies outside the opened folder")
         );
         let proposed = propose(&wanted("", &[("sh", "Run:", "cargo test\n")]), &read);
-        assert!(proposed.problems[0].reason.contains("/apply N FILE"));
+        assert_eq!(proposed.homeless, [Homeless { number: 4, lang: "sh".into() }]);
         let chosen = Wanted { name: Some("b.py".into()), ..wanted("", &[("", "", "x = 1\nz = 3\n")]) };
         assert_eq!(texts(&propose(&chosen, &read)), [("b.py", "x = 1\nz = 3\n".into())]);
+    }
+
+    #[test]
+    fn a_name_that_the_person_chose_is_exactly_that() {
+        let chosen = Wanted { name: Some("a.py".into()), ..wanted("", &[("py", "", "y = 1\n")]) };
+        let proposed = propose(&chosen, &read);
+        assert!(proposed.changes[0].new && proposed.changes[0].name == "a.py");
+        let answer = "<<<<<<< SEARCH\n=======\ny = 1\n>>>>>>> REPLACE\n";
+        let chosen = Wanted { name: Some("a.py".into()), ..wanted(answer, &[]) };
+        assert_eq!(texts(&propose(&chosen, &read)), [("a.py", "y = 1\n".into())]);
+    }
+
+    #[test]
+    fn blocks_without_a_place_are_told_beside_the_others_by_their_numbers() {
+        let proposed = propose(&wanted("", &[("sh", "", "cargo test\n"), ("py b.py", "", "x = 2\n")]), &read);
+        assert_eq!((proposed.changes.len(), proposed.homeless.len()), (1, 0));
+        assert!(proposed.problems[0].what == "block 4" && proposed.problems[0].reason.contains("/apply N FILE"));
+    }
+
+    #[test]
+    fn absolute_names_and_files_without_an_ending_are_what_they_say() {
+        let block = "<<<<<<< SEARCH\n=======\nz\n>>>>>>> REPLACE\n";
+        let outside = |name: &str| match name.starts_with('/') {
+            true => Err("it lies outside the opened folder".to_owned()),
+            false => read(name),
+        };
+        let proposed = propose(&wanted(&format!("b.py\n{block}/etc/motd\n{block}//etc/x.d\n{block}"), &[]), &outside);
+        assert!(proposed.changes.is_empty());
+        let outside = proposed.problems.iter().filter(|problem| problem.reason.contains("outside")).count();
+        assert_eq!(outside, 2, "{:?}", proposed.problems);
+        let there = |name: &str| match name {
+            "run-tests" => Ok(Found { name: name.into(), text: Some("all:\n".into()) }),
+            name => read(name),
+        };
+        let answer = "b.py\n<<<<<<< SEARCH\nx = 1\n=======\nx = 2\n>>>>>>> REPLACE\n\
+                      run-tests\n<<<<<<< SEARCH\nall:\n=======\nall: a\n>>>>>>> REPLACE\n";
+        let proposed = propose(&wanted(answer, &[]), &there);
+        assert_eq!(texts(&proposed), [("b.py", "x = 2\n".into()), ("run-tests", "all: a\n".into())]);
     }
 }

@@ -1,7 +1,8 @@
 //! What files held before they were changed, kept on disk until it is wanted back: one JSON file a change, written before
 //! the first file is touched, so that a kill in between loses nothing.
 //!
-//! It refuses to take back a change over something that was written since: then it says what differs.
+//! It refuses to take back a change over something that was written since: then it says what that would change, and a
+//! person decides.
 
 use std::fs;
 use std::io;
@@ -9,10 +10,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::Change;
 use super::diff::Diff;
 use super::inside::{self, Refused};
 use crate::atomic;
+use crate::budget::bytes;
 use crate::error::Advise;
+
+mod records;
+#[cfg(test)]
+mod tests;
 
 /// Bytes of a record: two texts of every file that one change may touch.
 const LARGEST: u64 = 256 << 20;
@@ -24,12 +31,12 @@ pub struct Original {
     pub name: String,
     /// What it held; `None`: there was no such file.
     pub before: Option<String>,
-    /// What was written.
-    pub after: String,
+    /// What was written; `None`: it was removed.
+    pub after: Option<String>,
 }
 
 /// A change as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The folder it was made in.
     pub folder: PathBuf,
@@ -37,6 +44,9 @@ pub struct Record {
     pub at: u64,
     /// Its files.
     pub files: Vec<Original>,
+    /// Folders that were made for them, the outer ones first, relative to the folder.
+    #[serde(default)]
+    pub made: Vec<String>,
 }
 
 /// Why something could not be written or taken back. Nothing was changed then.
@@ -45,13 +55,13 @@ pub enum UndoError {
     /// Nothing is kept for this folder.
     #[error("there is nothing to take back in this folder")]
     Nothing,
-    /// A file was edited since.
-    #[error("`{name}` was edited since")]
+    /// Files were edited since.
+    #[error("`{}` was edited since", changes.first().map_or("", |change| change.name.as_str()))]
     Edited {
-        /// The file.
-        name: String,
-        /// From what was written to what stands there.
-        diff: Box<Diff>,
+        /// The record.
+        record: String,
+        /// From what stands there to what stood there before.
+        changes: Vec<Change>,
     },
     /// A file changed while its diff was looked at.
     #[error("`{0}` changed since the diff was made")]
@@ -80,6 +90,9 @@ pub enum UndoError {
         /// Why.
         source: io::Error,
     },
+    /// Their record could not be read again.
+    #[error("the originals take {} and at most {} are kept", bytes(*.0), bytes(LARGEST))]
+    Large(u64),
 }
 
 impl Advise for UndoError {
@@ -88,6 +101,7 @@ impl Advise for UndoError {
             Self::Stale(_) => "`/apply` shows a diff against what stands there now".into(),
             Self::Edited { .. } => "nothing was taken back; the originals are kept".into(),
             Self::Keep { .. } => "without a place for originals nothing is written".into(),
+            Self::Large(_) => "take fewer files at once".into(),
             Self::Nothing | Self::Refused { .. } | Self::Write { .. } => return None,
         })
     }
@@ -97,6 +111,24 @@ impl Advise for UndoError {
 #[derive(Clone, Debug)]
 pub struct Undo {
     folder: PathBuf,
+}
+
+/// A record, and where it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its file.
+    pub path: PathBuf,
+    /// The change.
+    pub record: Record,
+}
+
+/// What was looked for among the records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Newest {
+    /// The newest change of the folder that was not taken back.
+    pub found: Option<Kept>,
+    /// Newer records that cannot be read: whose they are is not known.
+    pub broken: Vec<PathBuf>,
 }
 
 fn refused(name: &str) -> impl FnOnce(Refused) -> UndoError + '_ {
@@ -125,6 +157,22 @@ fn put(path: &Path, text: Option<&str>) -> io::Result<()> {
     }
 }
 
+/// The folders that have to be made for a file, the outer ones first.
+fn missing(root: &Path, path: &Path) -> Vec<String> {
+    let above = path.ancestors().skip(1).take_while(|above| above.starts_with(root) && !above.exists());
+    let mut names: Vec<String> = above.map(|above| inside::shown(root, above)).collect();
+    names.reverse();
+    names
+}
+
+/// Takes folders away that were made, as far as they are empty.
+fn unmake(record: &Record) {
+    for name in record.made.iter().rev() {
+        // one that holds something else by now stays
+        let _ = inside::path(&record.folder, name).map(fs::remove_dir);
+    }
+}
+
 impl Undo {
     /// Nothing is made until something is kept.
     pub fn at(folder: PathBuf) -> Self {
@@ -135,211 +183,114 @@ impl Undo {
     ///
     /// # Errors
     /// A file changed meanwhile, lies outside, or cannot be written; the originals cannot be kept. Files written before
-    /// the failure have their old text again.
+    /// the failure have their old text again, and the folders made for them are gone.
     pub fn write(&self, record: &Record) -> Result<(), UndoError> {
-        let mut paths = Vec::new();
+        let paths = fresh(record)?;
+        let root = fs::canonicalize(&record.folder).unwrap_or_else(|_| record.folder.clone());
+        let mut made: Vec<String> = paths.iter().flat_map(|path| missing(&root, path)).collect();
+        made.sort_by_key(|name| name.matches('/').count());
+        made.dedup();
+        let record = Record { made, ..record.clone() };
+        let kept = self.keep(&record, "json")?;
+        match put_all(&record, &paths) {
+            Ok(()) => Ok(()),
+            Err((error, restored)) => {
+                unmake(&record);
+                if restored {
+                    let _ = fs::remove_file(&kept);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the newest change in a folder back; gives it, and newer records that cannot be read. A file that vanished is
+    /// made again.
+    ///
+    /// # Errors
+    /// There is none, or files of it were edited since: then nothing is touched.
+    pub fn undo(&self, folder: &Path) -> Result<(Record, Vec<PathBuf>), UndoError> {
+        let Newest { found, broken } = self.newest(folder)?;
+        let Kept { path: kept, record } = found.ok_or(UndoError::Nothing)?;
+        let (mut back, mut edited) = (Vec::new(), false);
         for file in &record.files {
             let path = inside::path(&record.folder, &file.name).map_err(refused(&file.name))?;
             let now = inside::text(&path).map_err(refused(&file.name))?;
             if now != file.before {
-                return Err(UndoError::Stale(file.name.clone()));
-            }
-            paths.push(path);
-        }
-        let kept = self.keep(record)?;
-        for (n, (file, path)) in record.files.iter().zip(&paths).enumerate() {
-            if let Err(source) = put(path, Some(&file.after)) {
-                for (file, path) in record.files.iter().zip(&paths).take(n) {
-                    // the error that matters is the first one; the record stays if this one fails too
-                    if put(path, file.before.as_deref()).is_err() {
-                        return Err(UndoError::Write { name: file.name.clone(), source });
-                    }
-                }
-                let _ = fs::remove_file(&kept);
-                return Err(UndoError::Write { name: file.name.clone(), source });
+                edited |= now.is_some() && now != file.after;
+                back.push((path, file, now));
             }
         }
-        Ok(())
-    }
-
-    /// Takes the newest change in a folder back; gives it.
-    ///
-    /// # Errors
-    /// There is none, or a file of it holds neither what was written nor what was there before: then nothing is touched.
-    pub fn undo(&self, folder: &Path) -> Result<Record, UndoError> {
-        let (kept, record) = self.newest(folder)?.ok_or(UndoError::Nothing)?;
-        let mut back = Vec::new();
-        for file in &record.files {
-            let path = inside::path(&record.folder, &file.name).map_err(refused(&file.name))?;
-            let now = inside::text(&path).map_err(refused(&file.name))?;
-            if now == file.before {
-                continue;
-            }
-            if now.as_deref() != Some(&file.after) {
-                let diff = Diff::new(file.after.as_str(), now.unwrap_or_default());
-                return Err(UndoError::Edited { name: file.name.clone(), diff: Box::new(diff) });
-            }
-            back.push((path, file));
+        if edited {
+            let change = |(_, file, now): (PathBuf, &Original, Option<String>)| Change {
+                name: file.name.clone(),
+                new: now.is_none(),
+                gone: file.before.is_none(),
+                diff: Diff::new(now.unwrap_or_default(), file.before.clone().unwrap_or_default()),
+            };
+            let changes = back.into_iter().map(change).filter(|change| !change.diff.hunks().is_empty()).collect();
+            let record = kept.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return Err(UndoError::Edited { record, changes });
         }
-        for (path, file) in back {
+        for (path, file, _) in back {
             put(&path, file.before.as_deref())
                 .map_err(|source| UndoError::Write { name: file.name.clone(), source })?;
         }
-        fs::remove_file(&kept).map_err(|source| UndoError::Keep { path: kept, source })?;
-        Ok(record)
+        unmake(&record);
+        self.forget(&kept)?;
+        Ok((record, broken))
     }
 
-    /// The newest change of a folder that was not taken back, and where it is kept.
+    /// Writes what a person took of the way back over files that were edited since; the record named is done with then.
+    /// What stood there is kept beside the records: its place is given.
     ///
     /// # Errors
-    /// The folder of records cannot be read. A record that is broken is passed over.
-    pub fn newest(&self, folder: &Path) -> Result<Option<(PathBuf, Record)>, UndoError> {
-        let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        for path in self.names()?.into_iter().rev() {
-            let Ok(found) = fs::metadata(&path) else { continue };
-            if found.len() > LARGEST {
-                continue;
-            }
-            let read = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
-            if let Some(record) = read.filter(|record| record.folder == folder) {
-                return Ok(Some((path, record)));
-            }
+    /// As [`Undo::write`].
+    pub fn take_back(&self, named: &str, record: &Record) -> Result<PathBuf, UndoError> {
+        let old = self.folder.join(Path::new(named).file_name().unwrap_or_default());
+        let paths = fresh(record)?;
+        let kept = self.keep(record, "taken")?;
+        put_all(record, &paths).map_err(|(error, _)| error)?;
+        if let Some(done) = records::read(&old) {
+            unmake(&done);
         }
-        Ok(None)
+        self.forget(&old)?;
+        Ok(kept)
     }
 
-    /// The records, oldest first.
-    fn names(&self) -> Result<Vec<PathBuf>, UndoError> {
-        let failed = |source| UndoError::Keep { path: self.folder.clone(), source };
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut names: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|end| end == "json"))
-            .collect();
-        names.sort();
-        Ok(names)
-    }
-
-    fn keep(&self, record: &Record) -> Result<PathBuf, UndoError> {
-        let failed = |source| UndoError::Keep { path: self.folder.clone(), source };
-        fs::create_dir_all(&self.folder).map_err(failed)?;
-        let folder = fs::canonicalize(&record.folder).unwrap_or_else(|_| record.folder.clone());
-        let text = serde_json::to_vec(&Record { folder, ..record.clone() }).map_err(|error| failed(error.into()))?;
-        let last = self.names()?.pop();
-        let last = last.and_then(|path| path.file_stem()?.to_str()?.parse::<u64>().ok()).unwrap_or(0);
-        let path = self.folder.join(format!("{:016}.json", last + 1));
-        atomic::write(&path, text).map_err(failed)?;
-        Ok(path)
+    /// Forgets the newest change in a folder; gives it.
+    ///
+    /// # Errors
+    /// There is none, or its record cannot be removed.
+    pub fn drop_newest(&self, folder: &Path) -> Result<Record, UndoError> {
+        let Kept { path, record } = self.newest(folder)?.found.ok_or(UndoError::Nothing)?;
+        self.forget(&path)?;
+        Ok(record)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Scene {
-        _home: tempfile::TempDir,
-        folder: PathBuf,
-        undo: Undo,
-    }
-
-    fn scene() -> Scene {
-        let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join("project");
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("a.txt"), "one\n").unwrap();
-        fs::write(folder.join("b.txt"), "two\n").unwrap();
-        Scene { undo: Undo::at(home.path().join("state/undo")), folder, _home: home }
-    }
-
-    impl Scene {
-        fn record(&self, files: &[(&str, Option<&str>, &str)]) -> Record {
-            let original = |(name, before, after): &(&str, Option<&str>, &str)| Original {
-                name: (*name).into(),
-                before: before.map(str::to_owned),
-                after: (*after).into(),
-            };
-            Record { folder: self.folder.clone(), at: 1, files: files.iter().map(original).collect() }
+/// The paths of a change's files, each of which holds what the change says it held.
+fn fresh(record: &Record) -> Result<Vec<PathBuf>, UndoError> {
+    let mut paths = Vec::new();
+    for file in &record.files {
+        let path = inside::path(&record.folder, &file.name).map_err(refused(&file.name))?;
+        let now = inside::text(&path).map_err(refused(&file.name))?;
+        if now != file.before {
+            return Err(UndoError::Stale(file.name.clone()));
         }
-
-        fn text(&self, name: &str) -> Option<String> {
-            fs::read_to_string(self.folder.join(name)).ok()
-        }
+        paths.push(path);
     }
+    Ok(paths)
+}
 
-    #[test]
-    fn all_files_of_a_change_come_back_also_after_a_restart() {
-        let scene = scene();
-        let first = scene.record(&[("a.txt", Some("one\n"), "1\n"), ("new/c.txt", None, "3\n")]);
-        scene.undo.write(&first).unwrap();
-        scene.undo.write(&scene.record(&[("a.txt", Some("1\n"), "11\n")])).unwrap();
-        let later = Undo::at(scene.undo.folder.clone());
-        later.undo(&scene.folder).unwrap();
-        assert_eq!(scene.text("a.txt").as_deref(), Some("1\n"));
-        later.undo(&scene.folder).unwrap();
-        assert_eq!((scene.text("a.txt").as_deref(), scene.text("new/c.txt")), (Some("one\n"), None));
-        assert!(matches!(later.undo(&scene.folder), Err(UndoError::Nothing)));
+/// Writes all files, or puts back those that were written: and whether that could be done.
+fn put_all(record: &Record, paths: &[PathBuf]) -> Result<(), (UndoError, bool)> {
+    for (n, (file, path)) in record.files.iter().zip(paths).enumerate() {
+        let Err(source) = put(path, file.after.as_deref()) else { continue };
+        let written = record.files.iter().zip(paths).take(n);
+        // the error that matters is the first one; the record stays if one of these fails too
+        let restored = written.map(|(file, path)| put(path, file.before.as_deref())).all(|done| done.is_ok());
+        return Err((UndoError::Write { name: file.name.clone(), source }, restored));
     }
-
-    #[test]
-    fn a_file_edited_since_is_left_alone_with_the_others() {
-        let scene = scene();
-        scene.undo.write(&scene.record(&[("a.txt", Some("one\n"), "1\n"), ("b.txt", Some("two\n"), "2\n")])).unwrap();
-        fs::write(scene.folder.join("b.txt"), "mine\n").unwrap();
-        let Err(UndoError::Edited { name, diff }) = scene.undo.undo(&scene.folder) else { panic!() };
-        assert_eq!((name.as_str(), diff.old(), diff.proposed()), ("b.txt", "2\n", "mine\n"));
-        assert_eq!((scene.text("a.txt").as_deref(), scene.text("b.txt").as_deref()), (Some("1\n"), Some("mine\n")));
-        fs::write(scene.folder.join("b.txt"), "2\n").unwrap();
-        scene.undo.undo(&scene.folder).unwrap();
-        assert_eq!(scene.text("b.txt").as_deref(), Some("two\n"));
-    }
-
-    #[test]
-    fn what_changed_since_the_diff_or_lies_outside_is_not_written() {
-        let scene = scene();
-        let stale = scene.record(&[("a.txt", Some("one\n"), "1\n"), ("b.txt", Some("old\n"), "2\n")]);
-        assert!(matches!(scene.undo.write(&stale), Err(UndoError::Stale(name)) if name == "b.txt"));
-        let gone = scene.record(&[("c.txt", Some("three\n"), "3\n")]);
-        assert!(matches!(scene.undo.write(&gone), Err(UndoError::Stale(_))), "it vanished");
-        let taken = scene.record(&[("a.txt", None, "1\n")]);
-        assert!(matches!(scene.undo.write(&taken), Err(UndoError::Stale(_))), "it is there by now");
-        let outside = scene.record(&[("../c.txt", None, "3\n")]);
-        assert!(matches!(scene.undo.write(&outside), Err(UndoError::Refused { .. })));
-        assert_eq!(scene.text("a.txt").as_deref(), Some("one\n"));
-        assert!(scene.undo.newest(&scene.folder).unwrap().is_none(), "nothing is kept of what was not written");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_failure_in_the_middle_writes_nothing() {
-        use std::os::unix::fs::PermissionsExt;
-        let scene = scene();
-        // a folder cannot be made where a file is, which also holds for whoever may write everything
-        let half = scene.record(&[("a.txt", Some("one\n"), "1\n"), ("b.txt/c.txt", None, "3\n")]);
-        assert!(scene.undo.write(&half).is_err());
-        assert_eq!(scene.text("a.txt").as_deref(), Some("one\n"));
-        assert!(scene.undo.newest(&scene.folder).unwrap().is_none());
-        if rustix::process::geteuid().is_root() {
-            return;
-        }
-        fs::set_permissions(scene.folder.join("b.txt"), fs::Permissions::from_mode(0o400)).unwrap();
-        let barred = scene.record(&[("a.txt", Some("one\n"), "1\n"), ("b.txt", Some("two\n"), "2\n")]);
-        assert!(matches!(scene.undo.write(&barred), Err(UndoError::Write { .. })));
-        assert_eq!(scene.text("a.txt").as_deref(), Some("one\n"));
-    }
-
-    #[test]
-    fn broken_and_foreign_records_are_passed_over() {
-        let scene = scene();
-        scene.undo.write(&scene.record(&[("a.txt", Some("one\n"), "1\n")])).unwrap();
-        fs::write(scene.undo.folder.join("9999999999999999.json"), "{").unwrap();
-        let elsewhere = tempfile::tempdir().unwrap();
-        assert!(matches!(scene.undo.undo(elsewhere.path()), Err(UndoError::Nothing)));
-        scene.undo.undo(&scene.folder).unwrap();
-        assert_eq!(scene.text("a.txt").as_deref(), Some("one\n"));
-    }
+    Ok(())
 }

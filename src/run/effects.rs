@@ -9,7 +9,6 @@ use super::{Desk, Told, clipboard, editing, edits, files, history, notice, now_m
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
 use crate::chat::journal::SessionId;
-use crate::edits::grammar::Constraint;
 use crate::edits::undo::Undo;
 use crate::engine::{Cancel, ChatRequest, JobId, Work};
 use crate::error::{ExitCode, Report};
@@ -85,6 +84,15 @@ impl Desk {
                     let at = now_ms();
                     self.background(move || Some(Msg::Edits(edits::write(&folder, &undo, files, at))));
                 }
+                Effect::TakeBack(record, files) => {
+                    let (folder, undo) = (self.start.folder.clone(), Undo::at(self.start.paths.undo()));
+                    let at = now_ms();
+                    self.background(move || Some(Msg::Edits(edits::take_back(&folder, &undo, &record, files, at))));
+                }
+                Effect::DropUndo => {
+                    let (folder, undo) = (self.start.folder.clone(), Undo::at(self.start.paths.undo()));
+                    self.background(move || Some(Msg::Edits(edits::forget(&folder, &undo))));
+                }
                 Effect::Undo => {
                     let (folder, undo) = (self.start.folder.clone(), Undo::at(self.start.paths.undo()));
                     self.background(move || Some(Msg::Edits(edits::undo(&folder, &undo))));
@@ -115,8 +123,7 @@ impl Desk {
             max_tokens: self.start.max_tokens,
             stop: self.start.stop.clone(),
             overflow: ask.overflow,
-            constraint: (!ask.files.is_empty())
-                .then(|| Constraint::new(ask.files.iter().map(|file| (file.name.as_str(), file.text.as_str())))),
+            constraint: (!ask.files.is_empty()).then(|| edits::constraint(&self.start.folder, &ask.files)),
             ..ChatRequest::default()
         };
         self.looked.get_or_insert_with(std::time::Instant::now);

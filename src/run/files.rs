@@ -13,7 +13,7 @@ use ignore::WalkBuilder;
 use crate::app::msg::Reading;
 use crate::budget::bytes;
 use crate::chat::tree::Attachment;
-use crate::edits::inside;
+use crate::edits::{excerpt, inside};
 use crate::text::clean;
 
 /// Names listed at most.
@@ -90,26 +90,72 @@ pub(super) fn read(folder: &Path, reading: &Reading) -> Files {
         out.notices.push(format!("only the first {READ} files were read"));
     }
     let mut left = (f64::from(reading.tokens) * BYTES_PER_TOKEN) as u64;
+    // what the wish names and no file has had so far
+    let mut wanted: Vec<String> = reading.about.as_deref().map(excerpt::named).unwrap_or_default();
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by_key(|n| found[*n].2);
     let mut read: Vec<Option<Attachment>> = vec![None; found.len()];
     for (done, n) in order.into_iter().enumerate() {
         let (name, path, size) = &found[n];
         let share = left / (found.len() - done) as u64;
-        match text_of(path, share.min(LONGEST)) {
-            Ok((text, lines)) => {
-                left -= (text.len() as u64).min(left);
-                if let Some(lines) = lines {
+        let real = real_name(folder, path, name);
+        let part = match &reading.about {
+            Some(about) => part_of(path, name, about, share.min(LONGEST), &mut wanted),
+            None => text_of(path, share.min(LONGEST)).map(|(text, lines)| {
+                let cut = lines.map(|lines| {
                     let kept = bytes(text.len() as u64);
-                    out.notices.push(format!("`{name}` was cut: the first {lines} lines, {kept} of {}", bytes(*size)));
-                }
-                read[n] = Some(Attachment { name: name.clone(), text });
+                    format!("`{name}` was cut: the first {lines} lines, {kept} of {}", bytes(*size))
+                });
+                (text, cut.into_iter().collect())
+            }),
+        };
+        match part {
+            Ok((text, notices)) => {
+                left -= (text.len() as u64).min(left);
+                out.notices.extend(notices);
+                read[n] = Some(Attachment { name: name.clone(), text, real });
             }
             Err(why) => out.notices.push(format!("`{name}` was left out: {why}")),
         }
     }
     out.attachments = read.into_iter().flatten().collect();
+    if out.attachments.iter().any(|file| file.text.lines().any(excerpt::is_gap)) {
+        out.notices.extend(wanted.iter().map(|name| format!("`{name}` stands in none of the files")));
+    }
     out
+}
+
+/// What a file is called, where the name that is shown is not that.
+fn real_name(folder: &Path, path: &Path, shown: &str) -> Option<String> {
+    let real = path.strip_prefix(folder).unwrap_or(path).to_str()?;
+    (real != shown).then(|| real.to_owned())
+}
+
+/// The text of a file in at most `room` bytes: all of it, or the parts that a wish is about; and what is to be told.
+/// What the wish names and the file has goes out of `wanted`.
+fn part_of(
+    path: &Path,
+    name: &str,
+    about: &str,
+    room: u64,
+    wanted: &mut Vec<String>,
+) -> Result<(String, Vec<String>), String> {
+    let whole = inside::text(path).map_err(|refused| refused.to_string())?.ok_or("it vanished")?;
+    wanted.retain(|word| !whole.contains(word.as_str()));
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    if whole.len() <= room {
+        return Ok((whole, Vec::new()));
+    }
+    let part = excerpt::choose(&whole, name, about, room).ok_or("no line of it fits the context")?;
+    let lines: Vec<String> = part.parts.iter().map(|run| format!("{}–{}", run.start + 1, run.end)).collect();
+    let more = if lines.len() > 6 { format!(" and {} more parts", lines.len() - 6) } else { String::new() };
+    let shown = lines.into_iter().take(6).collect::<Vec<_>>().join(", ");
+    let mut notices =
+        vec![format!("`{name}` is too long: the model sees lines {shown}{more} of {}", whole.lines().count())];
+    for (word, line) in part.outside {
+        notices.push(format!("`{word}` (line {line} of `{name}`) did not fit: ask for less, or with a larger context"));
+    }
+    Ok((part.text, notices))
 }
 
 /// A file of the folder that a program spoke of; it is not read if it lies elsewhere.
@@ -224,7 +270,12 @@ mod tests {
     }
 
     fn reading(patterns: &[&str], tokens: u32) -> Reading {
-        Reading { patterns: patterns.iter().map(|text| (*text).to_owned()).collect(), guesses: Vec::new(), tokens }
+        Reading {
+            patterns: patterns.iter().map(|text| (*text).to_owned()).collect(),
+            guesses: Vec::new(),
+            tokens,
+            about: None,
+        }
     }
 
     fn names(files: &Files) -> Vec<&str> {
@@ -286,5 +337,28 @@ mod tests {
         let folder = folder();
         let found = read(&folder.path().join("src/ui"), &reading(&["../main.rs"], 1000));
         assert_eq!(found.attachments[0].text, "fn main() {}\n");
+    }
+
+    #[test]
+    fn of_a_long_file_that_shall_be_changed_the_parts_are_read_that_the_wish_is_about() {
+        let folder = folder();
+        let text: String = (0..900).map(|n| format!("def f_{n}():\n    pass\n\n")).collect();
+        fs::write(folder.path().join("big.py"), &text).unwrap();
+        let about = |wish: &str| Reading { about: Some(wish.into()), ..reading(&["big.py"], 200) };
+        let found = read(folder.path(), &about("let `f_700` return 1"));
+        let text = &found.attachments[0].text;
+        assert!(text.contains("def f_700():\n    pass\n") && text.len() <= 700, "{text}");
+        assert!(found.notices.len() == 1 && found.notices[0].contains("of 2700"), "{:?}", found.notices);
+        let found = read(folder.path(), &about("let `f_9000` return 1"));
+        assert!(found.notices.iter().any(|told| told.contains("`f_9000` stands in none")), "{:?}", found.notices);
+    }
+
+    #[test]
+    fn a_name_with_a_line_end_is_shown_on_one_line_and_kept_as_it_is() {
+        let folder = folder();
+        fs::write(folder.path().join("nl\nname.py"), "x = 1\n").unwrap();
+        let found = read(folder.path(), &reading(&["nl?name.py"], 1000));
+        assert_eq!(found.attachments[0].name, "nl name.py");
+        assert_eq!(found.attachments[0].real.as_deref(), Some("nl\nname.py"));
     }
 }

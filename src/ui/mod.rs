@@ -113,8 +113,8 @@ impl View {
         let area = Rect { x: 0, y: 0, width, height: app.size.1 };
         let theme = self.theme(app);
         let areas = if chat == 0 { Areas { chat: area, ..Areas::default() } } else { Areas::new(app, area) };
-        if let Some(top) = overlay::moved(app, self, areas.chat, &theme, by) {
-            return Scrolled::Page(top);
+        if let Some(scrolled) = overlay::moved(app, self, areas.chat, &theme, by) {
+            return scrolled;
         }
         let rows = pane::Rows::new(app, self, &theme, areas.chat.width);
         Scrolled::Chat(rows.moved(by, usize::from(areas.chat.height)))

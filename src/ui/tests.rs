@@ -1,6 +1,8 @@
 //! Screens, cell by cell, at the sizes that matter: a terminal, a phone upright, and next to nothing. The expected ones
 //! lie in `screens/`; `ZORD_SCREENS=write` writes them anew, to be looked at before they are committed.
 
+mod changes;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -211,7 +213,7 @@ fn reviewing(size: (u16, u16)) -> App {
     let mut app = with_gauge(size);
     exchange(&mut app, "Why?", "```rust\nfn a() {}\n```");
     app.command("apply", "", &mut Vec::new());
-    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(edits::proposed()))));
+    edits::deliver(&mut app, edits::proposed());
     app
 }
 
@@ -244,7 +246,7 @@ fn the_next_file_under_review_and_names_that_would_move_the_cursor() {
     let change = edits::change("a\n\u{1b}[2J/b.rs", "x\u{1b}[31m\n", "y\u{202e}\u{7}\n");
     let problems = vec![crate::edits::Problem { what: "p\u{1b}\n".into(), reason: "r\u{9b}".into() }];
     app.edits = crate::app::edits::Edits::default();
-    let proposed = crate::edits::propose::Proposed { changes: vec![change], problems };
+    let proposed = crate::edits::propose::Proposed { changes: vec![change], problems, ..Default::default() };
     app.update(Msg::Edits(EditsMsg::Proposed(Box::new(proposed))));
     let (text, _) = screen(&app, &view());
     assert!(
@@ -263,6 +265,7 @@ fn a_command_before_it_runs_and_its_end() {
     check("running", |size| {
         let mut app = with_gauge(size);
         say(&mut app, "/run cargo test");
+        app.update(Msg::Scrolled(Scrolled::Command(0, true)));
         app.update(Msg::Key(KeyCode::Char('y').into()));
         let lines: String = (1..40).map(|n| format!("\u{1b}[32mtest number_{n} ... ok\u{1b}[0m\n")).collect();
         app.update(Msg::Run(RunMsg::Output(

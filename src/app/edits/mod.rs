@@ -1,31 +1,29 @@
 //! Answers that become changes of files: asking for them, having them worked out, writing what the person took.
 //!
-//! Nothing is written but through [`Effect::Write`], which only a review gives out, for hunks that were taken one by one
+//! Nothing is written but through [`Effect::Write`] and [`Effect::TakeBack`], which only a review gives out, for hunks that were taken one by one
 //! or all at once.
 
 mod fix;
 mod run;
 
-pub use fix::Fix;
 pub(crate) use fix::fix;
+pub use fix::{Fix, Phase};
 pub(crate) use run::run;
 
 use super::compose::{Draft, Outgoing};
 use super::msg::{EditsMsg, Effect, Level};
-use super::overlay::{Choose, Overlay, Page, Pick, Review, Row};
+use super::overlay::{Choose, Overlay, Pick, Review, Row, Then};
 use super::{App, Out, Pane, blocks, mentions};
 use crate::chat::tree::{Attachment, NodeId};
-use crate::chat::{Role, fence, thinking};
-use crate::edits::diff::{self, Diff};
-use crate::edits::propose::{Proposed, Wanted};
-use crate::edits::{blocks as forms, prompt};
+use crate::chat::{Role, thinking};
+use crate::edits::place;
+use crate::edits::propose::{Homeless, Proposed, Wanted};
+use crate::edits::{Change, blocks as forms, prompt};
 use crate::engine::Stop;
 use crate::text::clean;
 
 /// Files of earlier messages that a change may concern, at most.
 const REMEMBERED: usize = 12;
-/// Lines of a diff that cannot be taken back, shown at most.
-const SHOWN: usize = 400;
 
 /// Changes and commands under way.
 #[derive(Clone, Debug, Default)]
@@ -36,13 +34,26 @@ pub struct Edits {
     pub fix: Option<Fix>,
     /// Counts commands.
     runs: u64,
-    /// A proposal is being worked out: whether the person asked for it by a key just now.
+    /// Counts proposals: only the last one is waited for.
+    proposals: u64,
+    /// Whether the person asked for it by a key just now.
     asked: bool,
 }
 
 impl Edits {
     pub(crate) fn take_failure(&mut self) -> Option<Attachment> {
         self.failure.take()
+    }
+
+    /// Whether a proposal of `/fix` waits for the person.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.fix.as_ref().is_some_and(|fix| matches!(fix.phase, Phase::Holding(_)))
+    }
+
+    /// The number of the proposal that is waited for.
+    #[cfg(test)]
+    pub(crate) fn awaited(&self) -> u64 {
+        self.proposals
     }
 }
 
@@ -59,7 +70,7 @@ pub(crate) fn edit(app: &mut App, args: &str, out: &mut Out) {
     }
     let mut patterns = mentions::all(args);
     if patterns.is_empty() {
-        patterns = app.shown_files();
+        patterns = app.shown_names();
     }
     let failure = app.edits.take_failure().into_iter().collect();
     app.submit(prompt::request(args), failure, patterns, Vec::new(), out);
@@ -73,29 +84,45 @@ pub(crate) fn apply(app: &mut App, args: &str, out: &mut Out) {
     let name = if number.is_some() || all { rest } else { args };
     let name = name.trim().trim_matches('"').trim_start_matches('@').to_owned();
     let name = (!name.is_empty()).then_some(name);
+    if args.trim().is_empty()
+        && let Some(held) = app.held_by_fix()
+    {
+        app.review(held, Then::Fix);
+        return;
+    }
     match number {
         Some(number) => app.apply_block(number, name, out),
         None => app.apply_last(all, name, out),
     }
 }
 
-/// `/undo`: the last change in this folder, also one of an earlier run of the program.
-pub(crate) fn undo(_app: &mut App, _args: &str, out: &mut Out) {
-    out.push(Effect::Undo);
+/// `/undo`: the last change in this folder, also one of an earlier run of the program. `/undo drop` forgets it.
+pub(crate) fn undo(app: &mut App, args: &str, out: &mut Out) {
+    match args.trim() {
+        "" => out.push(Effect::Undo),
+        "drop" => out.push(Effect::DropUndo),
+        _ => app.tell(Level::Info, "`/undo` takes the last change back, `/undo drop` forgets it"),
+    }
 }
 
 impl App {
-    /// Names of the files that were shown on this branch, the newest first.
-    pub(crate) fn shown_files(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
+    /// The files that were shown on this branch, the newest first: as they are shown, and what they are called where
+    /// that is something else.
+    fn shown_files(&self) -> Vec<(String, Option<String>)> {
+        let mut files: Vec<(String, Option<String>)> = Vec::new();
         for node in self.path.iter().rev().filter_map(|id| self.conversation.node(*id)) {
-            for attachment in node.attachments.iter().filter(|attachment| prompt::is_file(&attachment.name)) {
-                if !names.contains(&attachment.name) && names.len() < REMEMBERED {
-                    names.push(attachment.name.clone());
+            for file in node.attachments.iter().filter(|attachment| prompt::is_file(&attachment.name)) {
+                if !files.iter().any(|(name, _)| *name == file.name) && files.len() < REMEMBERED {
+                    files.push((file.name.clone(), file.real.clone()));
                 }
             }
         }
-        names
+        files
+    }
+
+    /// Their names as the disk has them.
+    pub(crate) fn shown_names(&self) -> Vec<String> {
+        self.shown_files().into_iter().map(|(name, real)| real.unwrap_or(name)).collect()
     }
 
     /// The files that the answer to a message shall change; none if it asks for no change.
@@ -113,10 +140,9 @@ impl App {
 
     /// There is nothing to change: the message goes back into the input.
     pub(crate) fn refuse_without_files(&mut self) {
-        if self.edits.fix.take().is_some() {
-            if let Some(Outgoing::Reading(draft)) = self.outgoing.take() {
-                self.edits.failure = draft.attachments.into_iter().next();
-            }
+        if let Some(Outgoing::Reading(draft)) = self.outgoing.take_if(|outgoing| outgoing.draft().fix) {
+            self.edits.failure = draft.attachments.into_iter().next();
+            self.edits.fix = None;
             self.tell(Level::Warning, "no file to change is known: show it one with `@`, then `/fix` again");
             return;
         }
@@ -134,7 +160,8 @@ impl App {
         let answer = thinking::strip(&last.text).to_string();
         let found = blocks::of(&last.text);
         if forms::has_blocks(&answer) || found.len() == 1 || (all && !found.is_empty()) {
-            self.propose(answer, found, name, out);
+            let first = self.blocks.first(last.id);
+            self.propose(answer, (first, found), name, out);
         } else if found.is_empty() {
             self.tell(Level::Info, "the last answer has no code");
         } else {
@@ -160,37 +187,60 @@ impl App {
         });
         match block {
             Some(block) => {
-                let answer = if forms::has_blocks(&block.text) { block.text.clone() } else { String::new() };
-                self.propose(answer, vec![block], name, out);
+                // what stands above the fence and behind it may be the file's name
+                let answer = match forms::has_blocks(&block.text) {
+                    true => format!("{}\n```{}\n{}\n```\n", block.before, block.info, block.text),
+                    false => String::new(),
+                };
+                self.propose(answer, (number, vec![block]), name, out);
             }
             None => self.tell(Level::Warning, format!("there is no code block {number}")),
         }
     }
 
-    fn propose(&mut self, answer: String, found: Vec<blocks::Block>, name: Option<String>, out: &mut Out) {
-        self.edits.asked = true;
+    fn propose(&mut self, answer: String, found: (usize, Vec<blocks::Block>), name: Option<String>, out: &mut Out) {
         self.work_out(answer, found, name, out);
+        self.edits.asked = true;
     }
 
-    fn work_out(&mut self, answer: String, found: Vec<blocks::Block>, name: Option<String>, out: &mut Out) {
-        let pieces = found.into_iter().map(Into::into).collect();
-        out.push(Effect::Propose(Box::new(Wanted { answer, pieces, name, attached: self.shown_files() })));
+    /// Has worked out what an answer with these blocks, and the number of the first of them, would change.
+    fn work_out(&mut self, answer: String, found: (usize, Vec<blocks::Block>), name: Option<String>, out: &mut Out) {
+        if self.fix_waits_for(&Phase::Proposing(self.edits.proposals)) {
+            // its own will be dropped
+            self.end_fix();
+        }
+        self.edits.proposals += 1;
+        self.edits.asked = false;
+        let (number, first) = (self.edits.proposals, found.0);
+        let pieces = found.1.into_iter().map(Into::into).collect();
+        let (mut attached, mut real) = (Vec::new(), Vec::new());
+        for (shown, name) in self.shown_files() {
+            real.extend(name.map(|name| (shown.clone(), name)));
+            attached.push(shown);
+        }
+        out.push(Effect::Propose(Box::new(Wanted { number, answer, pieces, first, name, attached, real })));
     }
 
     /// An answer has ended: if it was to change files, what it would change is worked out.
     pub(crate) fn edit_answered(&mut self, node: Option<NodeId>, stop: Stop, out: &mut Out) {
         let Some(node) = node.and_then(|id| self.conversation.node(id)) else { return };
+        let fixing = self.fix_waits_for(&Phase::Answering(node.id));
         let asked = node.parent.and_then(|id| self.conversation.node(id));
         if self.leaving || asked.is_none_or(|asked| prompt::wish(&asked.text).is_none()) {
             return;
         }
+        let (answer, found) = (thinking::strip(&node.text).to_string(), blocks::of(&node.text));
+        let first = self.blocks.first(node.id);
         if stop == Stop::Cancelled {
-            self.edits.fix = None;
+            if fixing {
+                self.end_fix();
+            }
             return;
         }
-        let (answer, found) = (thinking::strip(&node.text).to_string(), blocks::of(&node.text));
-        self.edits.asked = false;
-        self.work_out(answer, found, None, out);
+        self.work_out(answer, (first, found), None, out);
+        if fixing {
+            self.fix_goes_on(Phase::Proposing(self.edits.proposals));
+        }
     }
 
     pub(crate) fn on_edits(&mut self, told: EditsMsg, out: &mut Out) {
@@ -201,66 +251,106 @@ impl App {
                 self.check_files(out);
                 self.fix_written(out);
             }
-            EditsMsg::Undone(names) => {
+            EditsMsg::Undone { names, notices } => {
+                notices.into_iter().for_each(|notice| self.tell(Level::Warning, notice));
                 self.tell(Level::Info, format!("{} as before", listed(&names)));
                 self.check_files(out);
             }
-            EditsMsg::Edited { name, diff } => self.on_edited(&name, &diff),
+            EditsMsg::Edited { record, changes } => self.on_edited(record, changes),
+            EditsMsg::Dropped(names) => {
+                self.tell(Level::Info, format!("the change of {} is forgotten; its files stay", listed(&names)));
+            }
             EditsMsg::Failed(trouble) => {
-                self.edits.fix = None;
                 self.tell_trouble(&trouble);
+                if self.fix_waits_for(&Phase::Writing) {
+                    self.end_fix();
+                }
             }
         }
     }
 
     fn on_proposed(&mut self, proposed: Proposed) {
-        let asked = std::mem::take(&mut self.edits.asked) || self.edits.fix.is_some();
+        if proposed.number != self.edits.proposals {
+            return;
+        }
+        let asked = std::mem::take(&mut self.edits.asked);
+        let fixing = self.fix_waits_for(&Phase::Proposing(proposed.number));
         if proposed.changes.is_empty() {
-            self.edits.fix = None;
-            for problem in &proposed.problems {
-                self.tell(Level::Warning, format!("{}: {}", clean::one_line(&problem.what), problem.reason));
-            }
-            if proposed.problems.is_empty() {
-                self.tell(Level::Info, "nothing would change");
+            self.nothing_to_show(&proposed, asked);
+            if fixing {
+                self.end_fix();
             }
             return;
         }
-        // who writes something else must not find the letters taken as decisions
-        let writing = !self.composer.buffer.is_empty() || self.pane == Pane::Editor;
-        let busy = writing || self.overlay.as_ref().is_some_and(|open| !open.is_popup());
-        if busy && !asked {
+        if self.is_busy(asked) {
             self.tell(Level::Info, "the changes are worked out: `/apply` shows them");
+            if fixing {
+                self.fix_goes_on(Phase::Holding(Box::new(proposed)));
+            }
             return;
         }
-        let fix = self.edits.fix.is_some();
-        self.overlay = Some(Overlay::Review(Box::new(Review::new(proposed, fix))));
+        if fixing {
+            self.fix_goes_on(Phase::Reviewing);
+        }
+        self.review(proposed, if fixing { Then::Fix } else { Then::Nothing });
     }
 
-    /// A file that was edited since keeps what was written there; the difference is shown.
-    fn on_edited(&mut self, name: &str, diff: &Diff) {
-        let mut text = String::new();
-        let mut left = SHOWN;
-        for hunk in 0..diff.hunks().len() {
-            for row in diff.rows(hunk, 2).into_iter().take(left) {
-                let (sign, line) = match row {
-                    diff::Row::Same(_, _, line) => (' ', line),
-                    diff::Row::Gone(_, line) => ('-', line),
-                    diff::Row::Come(_, line) => ('+', line),
-                };
-                text.push(sign);
-                text.push_str(&line.chars().take(400).collect::<String>());
-                text.push('\n');
-                left -= 1;
+    /// Who does something else must not find letters taken as decisions; and what stands over a command that runs would
+    /// hide the way to end it.
+    fn is_busy(&self, asked: bool) -> bool {
+        let open = self.overlay.as_ref();
+        let writing = !self.composer.buffer.is_empty() || self.pane == Pane::Editor;
+        open.is_some_and(Overlay::is_running) || (!asked && (writing || open.is_some_and(|open| !open.is_popup())))
+    }
+
+    fn review(&mut self, proposed: Proposed, then: Then) {
+        self.overlay = Some(Overlay::Review(Box::new(Review::new(proposed, then))));
+    }
+
+    /// Nothing would change: what does not apply is told, and for a block without a place the person is asked.
+    fn nothing_to_show(&mut self, proposed: &Proposed, asked: bool) {
+        match &proposed.homeless[..] {
+            [block] if proposed.problems.is_empty() && !self.is_busy(asked) => return self.ask_for_place(block),
+            blocks => {
+                for block in blocks {
+                    let text = format!(
+                        "block {}: it names no file and resembles none; `/apply {0} FILE` says where",
+                        block.number
+                    );
+                    self.tell(Level::Warning, text);
+                }
             }
         }
-        let shown = fence::inline(&clean::one_line(name));
-        let markdown = format!(
-            "# Not taken back\n\n{shown} was edited since the change was written. Taking it back would lose that, so \
-             nothing was touched. From what was written to what stands there now:\n\n{}\nBring the file into the state \
-             that was written, or edit it by hand; the original is kept.\n",
-            fence::fenced(&text, "diff")
-        );
-        self.overlay = Some(Overlay::Page(Page { title: "undo".into(), markdown, top: 0, back: false }));
+        for problem in &proposed.problems {
+            self.tell(Level::Warning, format!("{}: {}", clean::one_line(&problem.what), problem.reason));
+        }
+        if proposed.problems.is_empty() && proposed.homeless.is_empty() {
+            self.tell(Level::Info, "nothing would change");
+        }
+    }
+
+    /// A block that names no file and resembles none: one of those that were shown, or a new one.
+    fn ask_for_place(&mut self, block: &Homeless) {
+        let ending = place::ending_of(&block.lang);
+        let mut rows = vec![Row::new("a new file", ending)];
+        let mut picks = vec![Pick::NewFile(block.number, ending)];
+        for name in self.shown_names() {
+            rows.push(Row::new(clean::one_line(&name), "shown before"));
+            picks.push(Pick::Apply(format!("{} \"{name}\"", block.number)));
+        }
+        let title = format!("where does block {} go?", block.number);
+        self.overlay = Some(Overlay::Choose(Choose::new(&title, rows, picks)));
+    }
+
+    /// Files were edited since: the way back is shown, and the person says which parts of it to take.
+    fn on_edited(&mut self, record: String, changes: Vec<Change>) {
+        if self.is_busy(true) {
+            self.tell(Level::Info, "files were edited since; `/undo` shows how, when the command is at its end");
+            return;
+        }
+        let names: Vec<String> = changes.iter().map(|change| change.name.clone()).collect();
+        self.tell(Level::Warning, format!("{} changed since: take what shall be as before", listed(&names)));
+        self.review(Proposed { changes, ..Proposed::default() }, Then::Undo(record));
     }
 }
 

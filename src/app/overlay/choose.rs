@@ -1,6 +1,6 @@
 //! Choosing one of several things, and reading a page.
 
-use super::{List, Overlay};
+use super::{List, NewFile, Overlay};
 use crate::app::keys::Action;
 use crate::app::look::Choice;
 use crate::app::msg::{Effect, Move};
@@ -38,6 +38,8 @@ pub enum Pick {
     },
     /// Puts a block of code, or all of the last answer, into files: what stands behind `/apply`.
     Apply(String),
+    /// Asks for the name of a file that a block of code shall become: its number, and the usual ending.
+    NewFile(usize, &'static str),
     /// Writes a message anew.
     Edit(NodeId),
     /// Goes to the branch that begins here.
@@ -104,6 +106,7 @@ impl App {
             Pick::Theme(choice) => self.settings.theme = choice,
             Pick::Copy { text, what } => out.push(Effect::Copy { text, what }),
             Pick::Apply(what) => self.command("apply", &what, out),
+            Pick::NewFile(block, ending) => self.overlay = Some(Overlay::NewFile(NewFile::new(block, ending))),
             Pick::Edit(id) => self.edit_message(id, out),
             Pick::Branch(id) => self.go_to_branch(id, out),
             Pick::Guide(name) => self.open_guide(name),

@@ -3,6 +3,7 @@
 
 mod choose;
 mod models;
+mod name;
 mod open;
 mod popup;
 mod review;
@@ -11,9 +12,10 @@ mod sessions;
 
 pub use choose::{Choose, Page, Pick, Row};
 pub use models::{Models, Progress};
+pub use name::NewFile;
 pub use open::Picker;
 pub use popup::{Files, Listing, Match, Palette};
-pub use review::Review;
+pub use review::{Review, Then};
 pub use running::{Confirm, Running};
 pub use sessions::{Found, Resume, Sessions};
 
@@ -45,6 +47,8 @@ pub enum Overlay {
     Resume(Box<Resume>),
     /// Changes of files, to be taken or not.
     Review(Box<Review>),
+    /// The name of a file that a block of code shall become.
+    NewFile(NewFile),
     /// A command that shall run.
     Confirm(Confirm),
     /// A command that runs.
@@ -58,9 +62,15 @@ impl Overlay {
             Self::Sessions(sessions) => Some(&mut sessions.query),
             Self::Models(models) => models.path.as_mut(),
             Self::Open(picker) => Some(&mut picker.query),
+            Self::NewFile(file) => Some(&mut file.name),
             Self::Palette(_) | Self::Files(_) | Self::Choose(_) | Self::Page(_) | Self::Resume(_) => None,
             Self::Review(_) | Self::Confirm(_) | Self::Running(_) => None,
         }
+    }
+
+    /// Whether it is a command that runs: nobody could end it if something else stood in its place.
+    pub fn is_running(&self) -> bool {
+        matches!(self, Self::Running(running) if running.end.is_none())
     }
 
     /// Whether it follows the input instead of having the keyboard to itself.
@@ -117,6 +127,7 @@ impl App {
             Some(Overlay::Open(picker)) => self.picker_key(picker, action, typed, out),
             Some(Overlay::Resume(resume)) => self.resume_key(resume, action, typed, out),
             Some(Overlay::Review(review)) => self.review_key(review, action, typed, out),
+            Some(Overlay::NewFile(file)) => self.new_file_key(file, action, typed, out),
             Some(Overlay::Confirm(confirm)) => self.confirm_key(confirm, action, typed, out),
             Some(Overlay::Running(running)) => self.running_key(running, action, typed, out),
         }

@@ -2,8 +2,10 @@
 
 use super::Overlay;
 use super::choose::ends;
+use super::running::scrolls;
+use crate::app::edits::Phase;
 use crate::app::keys::Action;
-use crate::app::msg::{Effect, Level, Move};
+use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out};
 use crate::edits::propose::Proposed;
 use crate::edits::undo::Original;
@@ -22,14 +24,25 @@ pub struct Review {
     pub at: (usize, usize),
     /// The row at the top, if the person scrolled; else the hunk is.
     pub top: Option<usize>,
-    /// It is a round of `/fix`: the command runs when it is written.
-    pub fix: bool,
+    /// What comes of it.
+    pub then: Then,
+}
+
+/// What comes of a review.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The files are written.
+    Nothing,
+    /// It is a round of `/fix`: the command runs when they are written.
+    Fix,
+    /// This record of a change is taken back with it.
+    Undo(String),
 }
 
 impl Review {
-    pub(crate) fn new(proposed: Proposed, fix: bool) -> Self {
+    pub(crate) fn new(proposed: Proposed, then: Then) -> Self {
         let decided = proposed.changes.iter().map(|change| vec![None; change.diff.hunks().len()]).collect();
-        Self { changes: proposed.changes, problems: proposed.problems, decided, at: (0, 0), top: None, fix }
+        Self { changes: proposed.changes, problems: proposed.problems, decided, at: (0, 0), top: None, then }
     }
 
     /// The change that is looked at.
@@ -96,7 +109,7 @@ impl Review {
             .map(|(change, taken)| Original {
                 name: change.name.clone(),
                 before: (!change.new).then(|| change.diff.old().to_owned()),
-                after: change.diff.apply(&taken),
+                after: (!change.gone || taken.contains(&false)).then(|| change.diff.apply(&taken)),
             })
             .collect()
     }
@@ -137,13 +150,7 @@ impl App {
                 review.step(-1);
                 None
             }
-            (Some(Action::Up | Action::RowUp), _) | (None, Some('k')) => Some(Move::Rows(-1)),
-            (Some(Action::Down | Action::RowDown), _) | (None, Some('j')) => Some(Move::Rows(1)),
-            (Some(Action::PageUp), _) => Some(Move::Pages(-1)),
-            (Some(Action::PageDown), _) | (None, Some(' ')) => Some(Move::Pages(1)),
-            (Some(Action::Top), _) => Some(Move::Top),
-            (Some(Action::Bottom), _) => Some(Move::Bottom),
-            _ => None,
+            (action, typed) => scrolls(action, typed),
         };
         out.extend(wanted.map(Effect::Scroll));
         self.overlay = Some(Overlay::Review(review));
@@ -164,7 +171,14 @@ impl App {
         if originals.is_empty() {
             self.given_up(&Overlay::Review(review));
         } else {
-            out.push(Effect::Write(originals));
+            out.push(match review.then {
+                Then::Nothing => Effect::Write(originals),
+                Then::Fix => {
+                    self.fix_goes_on(Phase::Writing);
+                    Effect::Write(originals)
+                }
+                Then::Undo(record) => Effect::TakeBack(record, originals),
+            });
         }
         true
     }

@@ -21,6 +21,16 @@ pub struct Confirm {
     pub command: String,
     /// It is the beginning of `/fix`.
     pub fix: bool,
+    /// The row at the top.
+    pub top: usize,
+    /// Its last row was seen: before that nobody can agree to it.
+    pub seen: bool,
+}
+
+impl Confirm {
+    pub(crate) fn new(command: &str, fix: bool) -> Self {
+        Self { command: command.to_owned(), fix, top: 0, seen: false }
+    }
 }
 
 /// A command that runs, or ran.
@@ -43,6 +53,8 @@ pub struct Running {
     /// The row at the top, if the person scrolled; else the end is seen.
     pub top: Option<usize>,
     began: u64,
+    /// The last line begins anew with the next character.
+    returned: bool,
 }
 
 impl Running {
@@ -57,24 +69,41 @@ impl Running {
             stopping: false,
             top: None,
             began: now,
+            returned: false,
         }
     }
 
     /// More of what it writes.
     pub(crate) fn push(&mut self, text: &str) {
-        for (n, part) in clean::pasted(text).split('\n').enumerate() {
-            if n > 0 {
-                self.lines.push_back(String::new());
-                if self.lines.len() > LINES {
-                    self.lines.pop_front();
-                    self.dropped += 1;
+        for (n, part) in text.replace("\r\n", "\n").split('\r').enumerate() {
+            self.returned |= n > 0;
+            for (n, part) in clean::pasted(part).split('\n').enumerate() {
+                if n > 0 {
+                    self.begin_line();
                 }
-            }
-            if let Some(line) = self.lines.back_mut() {
-                let room = LONGEST.saturating_sub(line.chars().count());
-                line.extend(part.chars().take(room));
+                self.add(part);
             }
         }
+    }
+
+    fn begin_line(&mut self) {
+        self.returned = false;
+        self.lines.push_back(String::new());
+        if self.lines.len() > LINES {
+            self.lines.pop_front();
+            self.dropped += 1;
+        }
+    }
+
+    /// More of the last line. What was written after a carriage return takes the place of what stood before it, as on a
+    /// terminal: a bar of progress is one line.
+    fn add(&mut self, part: &str) {
+        let Some(line) = self.lines.back_mut().filter(|_| !part.is_empty()) else { return };
+        if std::mem::take(&mut self.returned) {
+            line.clear();
+        }
+        let room = LONGEST.saturating_sub(line.chars().count());
+        line.extend(part.chars().take(room));
     }
 
     pub(crate) fn finish(&mut self, end: RunEnd, now: u64) {
@@ -85,17 +114,22 @@ impl Running {
         }
     }
 
-    /// The last lines, in at most `room` bytes or so.
+    /// The last lines, in at most `room` bytes or so. No line takes more than a quarter of them: of a longer one the end
+    /// is kept.
     pub(crate) fn tail(&self, room: usize) -> String {
         let mut bytes = 0;
-        let fits = |line: &&String| {
+        let mut lines: Vec<std::borrow::Cow<'_, str>> = Vec::new();
+        for line in self.lines.iter().rev() {
+            let line = ending(line, room / 4);
             bytes += line.len() + 1;
-            bytes <= room
-        };
-        let mut lines: Vec<&String> = self.lines.iter().rev().take_while(fits).collect();
+            if bytes > room && !lines.is_empty() {
+                break;
+            }
+            lines.push(line);
+        }
         let cut = lines.len() < self.lines.len() || self.dropped > 0;
         lines.reverse();
-        let text: String = lines.into_iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        let text: String = lines.iter().flat_map(|line| [line.as_ref(), "\n"]).collect();
         if cut { format!("[…]\n{text}") } else { text }
     }
 
@@ -112,8 +146,17 @@ impl Running {
     }
 }
 
+/// The end of a line, in at most `room` bytes or so.
+fn ending(line: &str, room: usize) -> std::borrow::Cow<'_, str> {
+    let from = (line.len().saturating_sub(room)..line.len()).find(|at| line.is_char_boundary(*at));
+    match from {
+        Some(from) if from > 0 => format!("[…] {}", &line[from..]).into(),
+        _ => line.into(),
+    }
+}
+
 impl App {
-    /// Only `y` agrees: Enter was pressed a moment ago.
+    /// Only `y` agrees: Enter was pressed a moment ago. It does so only when the command was seen to its end.
     pub(super) fn confirm_key(
         &mut self,
         confirm: Confirm,
@@ -121,12 +164,27 @@ impl App {
         typed: Option<char>,
         out: &mut Out,
     ) -> bool {
-        match (action, typed) {
-            (None, Some('y' | 'Y')) if confirm.fix => self.start_fix(confirm.command, out),
-            (None, Some('y' | 'Y')) => self.start_run(confirm.command, out),
-            (Some(Action::Back), _) | (None, Some('n' | 'N' | 'q' | 'Q')) => self.tell(Level::Info, "it was not run"),
-            _ => self.overlay = Some(Overlay::Confirm(confirm)),
-        }
+        let wanted = match (action.map(ends), typed) {
+            (None, Some('y' | 'Y')) if !confirm.seen => {
+                self.tell(Level::Info, "the command goes on below: read it to its end first");
+                Some(Move::Pages(1))
+            }
+            (None, Some('y' | 'Y')) if confirm.fix => {
+                self.start_fix(confirm.command, out);
+                return true;
+            }
+            (None, Some('y' | 'Y')) => {
+                self.start_run(confirm.command, out);
+                return true;
+            }
+            (Some(Action::Back), _) | (None, Some('n' | 'N' | 'q' | 'Q')) => {
+                self.tell(Level::Info, "it was not run");
+                return true;
+            }
+            (action, typed) => scrolls(action, typed),
+        };
+        out.extend(wanted.map(Effect::Scroll));
+        self.overlay = Some(Overlay::Confirm(confirm));
         true
     }
 
@@ -145,16 +203,23 @@ impl App {
                 self.stop_run(out);
                 return true;
             }
-            (Some(Action::Up | Action::RowUp), _) | (None, Some('k')) => Some(Move::Rows(-1)),
-            (Some(Action::Down | Action::RowDown), _) | (None, Some('j')) => Some(Move::Rows(1)),
-            (Some(Action::PageUp), _) => Some(Move::Pages(-1)),
-            (Some(Action::PageDown), _) | (None, Some(' ')) => Some(Move::Pages(1)),
-            (Some(Action::Top), _) => Some(Move::Top),
-            (Some(Action::Bottom), _) => Some(Move::Bottom),
-            _ => None,
+            (action, typed) => scrolls(action, typed),
         };
         out.extend(wanted.map(Effect::Scroll));
         self.overlay = Some(Overlay::Running(running));
         true
+    }
+}
+
+/// Where a key moves in a text that is only read.
+pub(super) fn scrolls(action: Option<Action>, typed: Option<char>) -> Option<Move> {
+    match (action, typed) {
+        (Some(Action::Up | Action::RowUp), _) | (None, Some('k')) => Some(Move::Rows(-1)),
+        (Some(Action::Down | Action::RowDown), _) | (None, Some('j')) => Some(Move::Rows(1)),
+        (Some(Action::PageUp), _) => Some(Move::Pages(-1)),
+        (Some(Action::PageDown), _) | (None, Some(' ')) => Some(Move::Pages(1)),
+        (Some(Action::Top), _) => Some(Move::Top),
+        (Some(Action::Bottom), _) => Some(Move::Bottom),
+        _ => None,
     }
 }

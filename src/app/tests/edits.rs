@@ -1,13 +1,14 @@
 //! Answers that become edits: what is asked for, what is shown, and that nothing is written or run without a yes.
 
+use super::commands::run;
 use super::*;
 use crate::app::overlay::Overlay;
 use crate::edits::diff::Diff;
-use crate::edits::propose::Proposed;
+use crate::edits::propose::{Homeless, Proposed};
 use crate::edits::{Change, Problem};
 
 pub(crate) fn change(name: &str, old: &str, new: &str) -> Change {
-    Change { name: name.into(), new: false, diff: Diff::new(old, new) }
+    Change { name: name.into(), new: false, gone: false, diff: Diff::new(old, new) }
 }
 
 pub(crate) fn lines(range: std::ops::RangeInclusive<u32>) -> String {
@@ -21,22 +22,29 @@ pub(crate) fn proposed() -> Proposed {
     Proposed {
         changes: vec![change("src/a.rs", &old, &new), change("b.py", "x = 1\n", "x = 2\n")],
         problems: vec![Problem { what: "block 3 for c.rs".into(), reason: "`z` does not stand in the file".into() }],
+        ..Proposed::default()
     }
+}
+
+/// The answer to what is wanted last.
+pub(crate) fn deliver(app: &mut App, proposed: Proposed) -> Vec<Effect> {
+    let number = app.edits.awaited();
+    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(Proposed { number, ..proposed }))))
 }
 
 fn show(app: &mut App, proposed: Proposed) {
     app.command("apply", "1", &mut Vec::new());
-    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(proposed))));
+    deliver(app, proposed);
     assert!(matches!(app.overlay, Some(Overlay::Review(_))), "{:?}", app.overlay);
 }
 
-fn with_code() -> App {
+pub(super) fn with_code() -> App {
     let mut app = ready(SIZE);
     exchange(&mut app, "how?", "In `src/a.rs`:\n```rust\nfn a() {}\n```\nand\n```py\nx = 2\n```");
     app
 }
 
-fn wanted(effects: &[Effect]) -> Option<&crate::edits::propose::Wanted> {
+pub(super) fn wanted(effects: &[Effect]) -> Option<&crate::edits::propose::Wanted> {
     effects.iter().find_map(|effect| match effect {
         Effect::Propose(wanted) => Some(&**wanted),
         _ => None,
@@ -75,8 +83,8 @@ fn only_what_was_taken_is_written_and_only_by_enter() {
     let [Effect::Write(files)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(files[0].name, "src/a.rs");
     assert_eq!(files[0].before.as_deref(), Some(lines(1..=30).as_str()));
-    assert_eq!(files[0].after, lines(1..=30).replace("line 4\n", "line four\nand more\n"));
-    assert_eq!((files[1].name.as_str(), files[1].after.as_str()), ("b.py", "x = 2\n"));
+    assert_eq!(files[0].after, Some(lines(1..=30).replace("line 4\n", "line four\nand more\n")));
+    assert_eq!((files[1].name.as_str(), files[1].after.as_deref()), ("b.py", Some("x = 2\n")));
     app.update(Msg::Edits(EditsMsg::Written(vec!["src/a.rs".into(), "b\u{1b}[31m.py".into()])));
     assert!(told(&app).contains("/undo"));
 }
@@ -138,11 +146,11 @@ fn arrows_walk_through_the_hunks_of_all_files() {
 fn what_does_not_apply_is_told_where_nothing_else_is_there_to_show() {
     let mut app = with_code();
     app.command("apply", "1", &mut Vec::new());
-    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(Proposed { changes: Vec::new(), ..proposed() }))));
+    deliver(&mut app, Proposed { changes: Vec::new(), ..proposed() });
     assert!(app.overlay.is_none() && told(&app).contains("does not stand in the file"));
 }
 
-fn asked_to_edit(app: &mut App, attachments: Vec<Attachment>) -> Vec<Effect> {
+pub(super) fn asked_to_edit(app: &mut App, attachments: Vec<Attachment>) -> Vec<Effect> {
     let effects = say(app, "/edit rename a in @src/a.rs");
     assert!(
         matches!(&effects[..], [.., Effect::ReadFiles(reading)] if reading.patterns == ["src/a.rs"]),
@@ -151,8 +159,8 @@ fn asked_to_edit(app: &mut App, attachments: Vec<Attachment>) -> Vec<Effect> {
     app.update(Msg::Files(FilesMsg::Read { attachments, notices: Vec::new(), unmatched: Vec::new() }))
 }
 
-fn file() -> Attachment {
-    Attachment { name: "src/a.rs".into(), text: "fn a() {}\n".into() }
+pub(super) fn file() -> Attachment {
+    Attachment { name: "src/a.rs".into(), text: "fn a() {}\n".into(), real: None }
 }
 
 #[test]
@@ -167,7 +175,7 @@ fn an_edit_is_asked_for_with_the_form_and_the_file_and_leads_to_a_review() {
     let effects = done(&mut app, Stop::End);
     let found = wanted(&effects).unwrap();
     assert_eq!((found.answer.trim(), &found.attached), ("src/a.rs\n<<<<<<< SEARCH", &vec!["src/a.rs".to_owned()]));
-    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(proposed()))));
+    deliver(&mut app, proposed());
     assert!(matches!(app.overlay, Some(Overlay::Review(_))));
     // the next question, and asking again, know nothing of it and everything
     key(&mut app, KeyCode::Esc);
@@ -208,171 +216,106 @@ fn letters_that_are_being_typed_decide_nothing() {
     asked_to_edit(&mut app, vec![file()]);
     type_in(&mut app, "an");
     done(&mut app, Stop::End);
-    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(proposed()))));
+    deliver(&mut app, proposed());
     assert!(app.overlay.is_none() && told(&app).contains("`/apply` shows them"));
     type_in(&mut app, "y");
     assert_eq!(app.composer.buffer.text(), "any");
 }
 
 #[test]
-fn a_file_edited_since_is_shown_and_not_taken_back() {
+fn the_way_back_over_files_edited_since_is_reviewed_and_a_change_can_be_dropped() {
     let mut app = ready(SIZE);
     let mut out = Vec::new();
     app.command("undo", "", &mut out);
-    assert_eq!(out, [Effect::Undo]);
-    let diff = Box::new(Diff::new("a\n", "a\nmine\n"));
-    app.update(Msg::Edits(EditsMsg::Edited { name: "x\u{1b}`\n.rs".into(), diff }));
-    let Some(Overlay::Page(page)) = &app.overlay else { panic!() };
-    assert!(page.markdown.contains("+mine") && page.markdown.contains("Not taken back"), "{}", page.markdown);
-}
-
-fn run(app: &mut App, command: &str) -> u64 {
-    say(app, command);
-    assert!(matches!(app.overlay, Some(Overlay::Confirm(_))));
-    for code in [KeyCode::Enter, KeyCode::Char('x'), KeyCode::Tab] {
-        assert_eq!(key(app, code), [], "only y agrees");
-    }
-    match &key(app, KeyCode::Char('y'))[..] {
-        [Effect::Run(run, _)] => *run,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn end(app: &mut App, run: u64, output: &str, end: RunEnd) -> Vec<Effect> {
-    app.update(Msg::Run(RunMsg::Output(run, output.into())));
-    app.update(Msg::Run(RunMsg::Ended(run, end)))
-}
-
-#[test]
-fn a_command_runs_after_a_yes_and_its_failure_goes_with_the_next_question() {
-    let mut app = ready(SIZE);
-    let one = run(&mut app, "/run make  test");
-    end(&mut app, one, "\u{1b}[31mboom\u{1b}[0m\r\n\u{7}bad\n", RunEnd::Code(2));
-    assert!(told(&app).contains("goes with your next message"));
-    key(&mut app, KeyCode::Enter);
-    let effects = say(&mut app, "why?");
-    let content = &asked(&effects).unwrap().turns[0].content;
-    assert!(content.contains("$ make  test\nboom\nbad\n[exit code 2]"), "{content}");
-    assert!(asked(&say(&mut app, "")).is_none());
-    done(&mut app, Stop::End);
-    let two = run(&mut app, "/run true");
-    end(&mut app, two, "", RunEnd::Code(0));
-    key(&mut app, KeyCode::Esc);
-    assert!(!asked(&say(&mut app, "and?")).unwrap().turns.last().unwrap().content.contains("exit code"));
-}
-
-#[test]
-fn saying_no_runs_nothing_and_a_failure_can_be_forgotten() {
-    let mut app = ready(SIZE);
-    say(&mut app, "/run rm -rf build");
-    assert_eq!(key(&mut app, KeyCode::Esc), []);
-    assert!(app.overlay.is_none() && told(&app).contains("not run"));
-    let one = run(&mut app, "/run false");
-    end(&mut app, one, "", RunEnd::Code(1));
-    key(&mut app, KeyCode::Enter);
-    say(&mut app, "/run");
-    assert!(app.edits.failure.is_none());
-}
-
-#[test]
-fn escape_and_interrupt_end_the_command_and_late_words_are_dropped() {
-    let mut app = ready(SIZE);
-    let one = run(&mut app, "/run sleep 100");
-    assert_eq!(key(&mut app, KeyCode::Esc), [Effect::Kill(one)]);
-    assert_eq!(press(&mut app, KeyCode::Char('c'), KeyModifiers::CONTROL), [Effect::Kill(one)]);
-    assert!(matches!(app.overlay, Some(Overlay::Running(_))));
-    end(&mut app, one, "", RunEnd::Signal(15));
-    assert!(app.edits.failure.is_none(), "the person ended it");
-    key(&mut app, KeyCode::Esc);
-    let two = run(&mut app, "/run echo");
-    end(&mut app, one, "ghost", RunEnd::Code(1));
-    let Some(Overlay::Running(running)) = &app.overlay else { panic!() };
-    assert!(running.run == two && running.end.is_none() && running.lines.iter().all(String::is_empty));
-}
-
-#[test]
-fn a_flood_is_kept_in_bounds() {
-    let mut app = ready(SIZE);
-    let one = run(&mut app, "/run yes");
-    for _ in 0..40 {
-        app.update(Msg::Run(RunMsg::Output(one, "y\n".repeat(1000))));
-    }
-    app.update(Msg::Run(RunMsg::Output(one, "x".repeat(1 << 20))));
-    let Some(Overlay::Running(running)) = &app.overlay else { panic!() };
-    assert!(running.lines.len() <= 5000 && running.dropped > 30_000);
-    assert!(running.lines.iter().map(String::len).max() <= Some(2000));
-    end(&mut app, one, "", RunEnd::Code(1));
-    assert!(app.edits.failure.as_ref().unwrap().text.len() < 20_000);
-}
-
-#[test]
-fn fixing_runs_asks_shows_writes_and_runs_again_until_it_passes() {
-    let mut app = ready(SIZE);
-    let first = run(&mut app, "/fix python t.py");
-    let effects = end(&mut app, first, "  File \"src/a.rs\", line 3\nNameError\n", RunEnd::Code(1));
-    let [Effect::ReadFiles(reading)] = &effects[..] else { panic!("{effects:?}") };
-    assert!(reading.patterns.is_empty() && reading.guesses.contains(&"src/a.rs".to_owned()), "{reading:?}");
-    let read = FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() };
-    let effects = app.update(Msg::Files(read));
-    let ask = asked(&effects).unwrap();
-    assert_eq!(ask.files, [file()], "the output is no file");
-    assert!(ask.turns[0].content.contains("NameError") && ask.turns[0].content.contains("`python t.py` fails"));
-    done(&mut app, Stop::End);
-    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(proposed()))));
-    key(&mut app, KeyCode::Char('a'));
-    assert!(matches!(key(&mut app, KeyCode::Enter)[..], [Effect::Write(_)]));
-    let effects = app.update(Msg::Edits(EditsMsg::Written(vec!["src/a.rs".into()])));
-    let [Effect::Run(second, command)] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(command, "python t.py");
-    assert_eq!(end(&mut app, *second, "ok\n", RunEnd::Code(0)), []);
-    assert!(app.edits.fix.is_none() && told(&app).contains("passes after one change"));
-}
-
-#[test]
-fn fixing_stops_after_its_rounds_when_nothing_is_taken_and_when_it_is_ended() {
-    let fixing = |rounds: u32| {
-        let mut app = ready(SIZE);
-        app.settings.fix_rounds = rounds;
-        asked_to_edit(&mut app, vec![file()]);
-        done(&mut app, Stop::End);
-        let run = run(&mut app, "/fix make");
-        (app, run)
+    app.command("undo", "drop", &mut out);
+    assert_eq!(out, [Effect::Undo, Effect::DropUndo]);
+    let edited = || {
+        let new = Change { gone: true, ..change("new.py", "mine\n", "") };
+        EditsMsg::Edited { record: "7.json".into(), changes: vec![change("x.py", "1\nmine\n", "one\n"), new] }
     };
-    let (mut app, mut one) = fixing(2);
-    for round in 0..3 {
-        let effects = end(&mut app, one, "bad\n", RunEnd::Code(2));
-        if round == 2 {
-            assert_eq!(effects, []);
-            break;
-        }
-        let read = FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() };
-        app.update(Msg::Files(read));
-        done(&mut app, Stop::End);
-        app.update(Msg::Edits(EditsMsg::Proposed(Box::new(proposed()))));
-        key(&mut app, KeyCode::Char('a'));
-        key(&mut app, KeyCode::Enter);
-        let effects = app.update(Msg::Edits(EditsMsg::Written(vec!["src/a.rs".into()])));
-        let [Effect::Run(next, _)] = &effects[..] else { panic!("{effects:?}") };
-        one = *next;
-    }
-    assert!(app.edits.fix.is_none() && told(&app).contains("still fails after 2 changes"));
-
-    let (mut app, one) = fixing(3);
-    end(&mut app, one, "bad\n", RunEnd::Code(2));
-    app.update(Msg::Files(FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() }));
-    done(&mut app, Stop::End);
-    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(proposed()))));
+    app.update(Msg::Edits(edited()));
     key(&mut app, KeyCode::Char('q'));
-    assert!(app.edits.fix.is_none());
+    assert!(app.overlay.is_none() && told(&app).contains("/undo drop"), "{}", told(&app));
+    app.update(Msg::Edits(edited()));
+    key(&mut app, KeyCode::Char('a'));
+    let effects = key(&mut app, KeyCode::Enter);
+    let [Effect::TakeBack(record, files)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(
+        (record.as_str(), files[0].after.as_deref(), files[1].after.as_deref()),
+        ("7.json", Some("one\n"), None)
+    );
+    app.update(Msg::Edits(EditsMsg::Undone { names: vec!["x.py".into()], notices: vec!["odd".into()] }));
+    assert!(told(&app).contains("odd") && told(&app).contains("as before"));
+    // a command that runs stays in sight
+    run(&mut app, "/run sleep 9");
+    app.update(Msg::Edits(edited()));
+    assert!(matches!(app.overlay, Some(Overlay::Running(_))));
+}
 
-    let (mut app, one) = fixing(3);
-    key(&mut app, KeyCode::Esc);
-    assert_eq!(end(&mut app, one, "", RunEnd::Signal(15)), []);
-    assert!(app.edits.fix.is_none());
+#[test]
+fn the_name_above_the_fence_and_behind_it_goes_with_a_block_of_blocks() {
+    let mut app = ready(SIZE);
+    let block = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n";
+    exchange(&mut app, "how?", &format!("x\n\n**src/a.rs**\n\n```\n{block}```\n\n```rust src/b.rs\n{block}```\n"));
+    for (number, name) in [(1, "src/a.rs"), (2, "src/b.rs")] {
+        let mut out = Vec::new();
+        app.command("apply", &number.to_string(), &mut out);
+        let (found, problems) = crate::edits::blocks::parse(&wanted(&out).unwrap().answer, &|_| false);
+        assert_eq!((found[0].name.as_deref(), problems.len()), (Some(name), 0));
+    }
+}
 
-    let (mut app, one) = fixing(3);
-    end(&mut app, one, "bad\n", RunEnd::Code(2));
-    app.update(Msg::Files(FilesMsg::Read { attachments: Vec::new(), notices: Vec::new(), unmatched: Vec::new() }));
-    assert!(app.edits.fix.is_none() && app.answer.is_none() && app.outgoing.is_none());
-    assert!(told(&app).contains("no file to change"));
+#[test]
+fn blocks_without_a_fence_have_numbers_like_all_others() {
+    let mut app = ready(SIZE);
+    let block = "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n";
+    exchange(&mut app, "how?", &format!("src/a.rs\n{block}\n```\nx\n```\n"));
+    let mut out = Vec::new();
+    app.command("apply", "1", &mut out);
+    assert!(wanted(&out).unwrap().answer.contains("src/a.rs"));
+    out.clear();
+    app.command("apply", "2", &mut out);
+    assert_eq!(wanted(&out).unwrap().pieces[0].text, "x\n");
+}
+
+#[test]
+fn for_a_block_that_belongs_nowhere_the_person_is_asked() {
+    let homeless = || Proposed { homeless: vec![Homeless { number: 2, lang: "py".into() }], ..Proposed::default() };
+    let mut app = with_code();
+    app.command("apply", "2", &mut Vec::new());
+    deliver(&mut app, homeless());
+    assert!(matches!(app.overlay, Some(Overlay::Choose(_))), "{:?}", app.overlay);
+    key(&mut app, KeyCode::Enter);
+    assert_eq!(key(&mut app, KeyCode::Enter), [], "it has no name yet");
+    type_in(&mut app, "tools");
+    let effects = key(&mut app, KeyCode::Enter);
+    let found = wanted(&effects).unwrap();
+    assert_eq!((found.name.as_deref(), found.first), (Some("tools.py"), 2));
+    // a file that was shown is offered as well
+    let mut app = ready(SIZE);
+    asked_to_edit(&mut app, vec![file()]);
+    piece(&mut app, "```py\nx = 2\n```");
+    done(&mut app, Stop::End);
+    let number = Homeless { number: 1, lang: "py".into() };
+    deliver(&mut app, Proposed { homeless: vec![number], ..Proposed::default() });
+    key(&mut app, KeyCode::Down);
+    assert_eq!(wanted(&key(&mut app, KeyCode::Enter)).unwrap().name.as_deref(), Some("src/a.rs"));
+    // who writes something is only told
+    let mut app = with_code();
+    app.edits = crate::app::edits::Edits::default();
+    type_in(&mut app, "a");
+    deliver(&mut app, homeless());
+    assert!(app.overlay.is_none() && told(&app).contains("`/apply 2 FILE`"), "{}", told(&app));
+}
+
+#[test]
+fn a_proposal_that_another_has_overtaken_is_dropped() {
+    let mut app = with_code();
+    app.command("apply", "1", &mut Vec::new());
+    let late = app.edits.awaited();
+    app.command("apply", "2", &mut Vec::new());
+    app.update(Msg::Edits(EditsMsg::Proposed(Box::new(Proposed { number: late, ..proposed() }))));
+    assert!(app.overlay.is_none());
+    deliver(&mut app, proposed());
+    assert!(matches!(app.overlay, Some(Overlay::Review(_))));
 }

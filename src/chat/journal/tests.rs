@@ -283,7 +283,11 @@ fn play(acts: Vec<Act>) -> (Vec<Entry>, Vec<Conversation>) {
             parent,
             role,
             text,
-            attachments: if attach { vec![Attachment { name: "a".into(), text: "b\n".into() }] } else { vec![] },
+            attachments: if attach {
+                vec![Attachment { name: "a".into(), text: "b\n".into(), real: None }]
+            } else {
+                vec![]
+            },
             at: u64::from(next.0),
         };
         let steps = match act {

@@ -101,7 +101,7 @@ fn turns_are_what_the_model_may_see() {
             parent: None,
             role: Role::User,
             text: "why?".into(),
-            attachments: vec![Attachment { name: "src/a.rs".into(), text: "// ```\nfn a() {}".into() }],
+            attachments: vec![Attachment { name: "src/a.rs".into(), text: "// ```\nfn a() {}".into(), real: None }],
             at: 0,
         },
         node(1, Some(0), Role::Assistant, ""),

@@ -2,6 +2,7 @@
 
 use super::walk::{self, Mark};
 use super::{Options, Rendered, tail};
+use crate::edits::blocks;
 use crate::ui::sanitise::{self, Tabs};
 use crate::ui::theme::Theme;
 
@@ -32,7 +33,8 @@ impl Growing {
             *self = Self { asked: Some(asked), ..Self::default() };
         }
         let clean = sanitise::text_with(&text[self.done.len()..], Tabs::Keep);
-        let rest = tail::close(&clean);
+        let fenced = blocks::fenced(&clean, true);
+        let rest = tail::close(&fenced);
         let options = Options { first_number: options.first_number + self.blocks, growing: true, ..options };
         let (mut rendered, mark) = walk::walk(&rest, usize::from(width), theme, options);
         self.rendered.lines.truncate(self.lines);

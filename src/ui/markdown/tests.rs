@@ -270,3 +270,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn search_and_replace_blocks_without_a_fence_keep_their_lines() {
+    let text = "I change it.\nsrc/a.py\n<<<<<<< SEARCH\n    return a - b\n    # *x*\n=======\n    return a + b\n>>>>>>> REPLACE\nDone.\n";
+    for growing in [false, true] {
+        let theme = plain();
+        let found = super::layout(text, 60, &theme, Options { growing, ..Options::default() });
+        let rows: Vec<String> = found.lines.iter().map(|line| line.to_string().trim_end().to_owned()).collect();
+        for wanted in ["<<<<<<< SEARCH", "    return a - b", "    # *x*", "=======", ">>>>>>> REPLACE", "Done."] {
+            assert!(rows.iter().any(|row| row == wanted), "{wanted}: {rows:#?}");
+        }
+        assert_eq!(found.blocks.len(), 1);
+    }
+    // piece by piece it is the same
+    let theme = plain();
+    let mut growing = Growing::new();
+    for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
+        growing.layout(&text[..end], 60, &theme, Options::default());
+    }
+    let whole = super::layout(text, 60, &theme, Options::default());
+    assert_eq!(growing.layout(text, 60, &theme, Options::default()), &whole);
+}

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::{Canvas, window};
 use crate::app::App;
-use crate::app::overlay::{Choose, Files, Found, Match, Overlay, Palette, Picker, Resume, Sessions};
+use crate::app::overlay::{Choose, Files, Found, Match, NewFile, Overlay, Palette, Picker, Resume, Sessions};
 use crate::ui::input::{cut, field};
 use crate::ui::sanitise;
 
@@ -99,6 +99,12 @@ pub(super) fn picker(picker: &Picker, area: Rect, canvas: &mut Canvas<'_>) -> Op
         canvas.line(list, n, Line::from(spans));
     });
     cursor
+}
+
+/// The name of a file that there shall be.
+pub(super) fn new_file(file: &NewFile, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
+    let body = canvas.title(area, &format!("block {} as a new file", file.block), "Enter · Esc");
+    field("name ", &file.name, body, canvas.theme, canvas.screen)
 }
 
 /// A file's name with the matched letters marked. Its end tells more than its beginning: that is what is kept.

@@ -16,7 +16,7 @@ use super::input::cut;
 use super::markdown::{self, Options};
 use super::{View, sanitise};
 use crate::app::App;
-use crate::app::msg::Move;
+use crate::app::msg::{Move, Scrolled};
 use crate::app::overlay::{Overlay, Page};
 use crate::ui::theme::Theme;
 
@@ -113,6 +113,7 @@ pub(crate) fn draw(app: &App, view: &View, area: Rect, theme: &Theme, screen: &m
             review::draw(review, area, &mut canvas);
             Some(None)
         }
+        Overlay::NewFile(file) => Some(lists::new_file(file, area, &mut canvas)),
         Overlay::Confirm(confirm) => {
             running::confirm(app, confirm, area, &mut canvas);
             Some(None)
@@ -145,17 +146,25 @@ fn draw_page(page: &Page, view: &View, area: Rect, canvas: &mut Canvas<'_>) {
 }
 
 /// Where a movement leads in what is open; `None` where there is nothing to scroll.
-pub(crate) fn moved(app: &App, view: &View, area: Rect, theme: &Theme, by: Move) -> Option<usize> {
+pub(crate) fn moved(app: &App, view: &View, area: Rect, theme: &Theme, by: Move) -> Option<Scrolled> {
     let inner = usize::from(area.height.saturating_sub(1));
     match app.overlay.as_ref()? {
-        Overlay::Page(page) => Some(scrolled(page.top, page_lines(page, view, area.width, theme).len(), inner, by)),
+        Overlay::Page(page) => {
+            let rows = page_lines(page, view, area.width, theme).len();
+            Some(Scrolled::Page(scrolled(page.top, rows, inner, by)))
+        }
         Overlay::Review(review) => {
             let (top, rows, height) = review::place(review, area, theme);
-            Some(scrolled(top, rows, height, by))
+            Some(Scrolled::Page(scrolled(top, rows, height, by)))
         }
         Overlay::Running(running) => {
             let (rows, height) = running::place(running, area);
-            Some(scrolled(running.top.unwrap_or(usize::MAX), rows, height, by))
+            Some(Scrolled::Page(scrolled(running.top.unwrap_or(usize::MAX), rows, height, by)))
+        }
+        Overlay::Confirm(confirm) => {
+            let (top, rows, height) = running::confirm_place(app, confirm, area);
+            let top = scrolled(top, rows, height, by);
+            Some(Scrolled::Command(top, top + height >= rows))
         }
         _ => None,
     }

@@ -5,9 +5,9 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::Canvas;
-use crate::app::overlay::Review;
-use crate::edits::Change;
+use crate::app::overlay::{Review, Then};
 use crate::edits::diff::Row;
+use crate::edits::{Change, Problem};
 use crate::ui::input::cut;
 use crate::ui::sanitise;
 use crate::ui::theme::Theme;
@@ -17,74 +17,126 @@ use crate::ui::wrap::{self, Run};
 const SIDE_BY_SIDE: u16 = 110;
 /// Lines around a hunk.
 const AROUND: usize = 3;
-/// Rows of a hunk that are drawn; what is behind them is counted.
-const MOST: usize = 2000;
-/// Characters of a line that are drawn.
-const LONGEST: usize = 2000;
 /// Begins the rows a long line goes on in.
 const GOES_ON: &str = "↳ ";
 /// Rows under the hunks: what is decided, and the keys.
 const FOOT: u16 = 2;
 
-/// The lines of a file's hunks, and where each begins.
-struct Layout {
-    lines: Vec<Line<'static>>,
+/// One side of two: a line's number, its text, its look.
+type Side<'a> = Option<(usize, &'a str, Style)>;
+
+/// A part of what is shown: measured first, drawn only where it is seen. A change may have more lines than anybody
+/// wants to lay out for one frame, and all of them can be reached.
+enum Part<'a> {
+    /// What does not apply.
+    Note(String),
+    Head(usize),
+    Line(&'static str, &'a str, Style),
+    /// Old on the left, new on the right, each with its number.
+    Pair(Side<'a>, Side<'a>, [char; 2]),
+}
+
+/// What is drawn where.
+struct Layout<'a> {
+    parts: Vec<Part<'a>>,
+    /// Where each part begins, and behind them the number of rows.
+    starts: Vec<usize>,
+    /// Where each hunk begins.
     hunks: Vec<usize>,
+    /// The row at the top as long as nobody scrolls and the first hunk is looked at.
+    first: usize,
 }
 
 fn plain(style: Style) -> Style {
     style.remove_modifier(Modifier::BOLD)
 }
 
-/// A line's text as it may be drawn.
-fn shown(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}…", sanitise::text(&text[..at])),
-        None => sanitise::text(text).into_owned(),
-    }
-}
-
 fn rows_of(sign: &str, text: &str, width: usize, style: Style, theme: &Theme) -> Vec<wrap::Row> {
     let mark = Run::new(GOES_ON, theme.dim);
-    let text = shown(text);
-    wrap::code([(sign, style), (text.as_str(), style)].into_iter(), width, &mark)
+    let text = sanitise::text(text);
+    wrap::code([(sign, style), (text.as_ref(), style)].into_iter(), width, &mark)
 }
 
-fn unified(rows: &[Row<'_>], width: usize, theme: &Theme, out: &mut Vec<Line<'static>>) {
-    for row in rows {
-        let (sign, text, style) = match *row {
-            Row::Same(_, _, text) => (" ", text, theme.text),
-            Row::Gone(_, text) => ("-", text, plain(theme.error)),
-            Row::Come(_, text) => ("+", text, plain(theme.ok)),
-        };
-        out.extend(rows_of(sign, text, width, style, theme).into_iter().map(|row| Line::from(row.spans)));
+/// How many rows [`rows_of`] gives.
+fn height_of(sign: &str, text: &str, width: usize, theme: &Theme) -> usize {
+    let all = sign.len() + text.len();
+    if !sign.is_ascii() || !text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) || width < 8 {
+        return rows_of(sign, text, width, Style::new(), theme).len();
     }
+    1 + all.saturating_sub(width).div_ceil(width - sanitise::width(GOES_ON))
+}
+
+impl Part<'_> {
+    fn height(&self, width: usize, theme: &Theme) -> usize {
+        match self {
+            Self::Note(text) => wrap::prose(&[Run::new(text.as_str(), theme.warning)], width).len(),
+            Self::Head(_) => 1,
+            Self::Line(sign, text, _) => height_of(sign, text, width, theme),
+            Self::Pair(left, right, signs) => {
+                let half = half(width);
+                let height = |side: &Side<'_>, sign: char| {
+                    side.map_or(0, |(number, text, _)| height_of(&numbered(number, sign), text, half, theme))
+                };
+                height(left, signs[0]).max(height(right, signs[1]))
+            }
+        }
+    }
+
+    fn draw(&self, review: &Review, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+        let lines = |rows: Vec<wrap::Row>| rows.into_iter().map(|row| Line::from(row.spans)).collect();
+        match self {
+            Self::Note(text) => lines(wrap::prose(&[Run::new(text.as_str(), theme.warning)], width)),
+            Self::Head(hunk) => {
+                review.change().map(|change| head(review, change, *hunk, width, theme)).into_iter().collect()
+            }
+            Self::Line(sign, text, style) => lines(rows_of(sign, text, width, *style, theme)),
+            Self::Pair(left, right, signs) => pair((left, right), signs, half(width), theme),
+        }
+    }
+}
+
+fn half(width: usize) -> usize {
+    width.saturating_sub(3) / 2
+}
+
+fn numbered(number: usize, sign: char) -> String {
+    format!("{number:>5} {sign}")
+}
+
+fn pair(sides: (&Side<'_>, &Side<'_>), signs: &[char; 2], half: usize, theme: &Theme) -> Vec<Line<'static>> {
+    let cell = |side: &Side<'_>, sign: char| match side {
+        Some((number, text, style)) => rows_of(&numbered(*number, sign), text, half, *style, theme),
+        None => Vec::new(),
+    };
+    let (left, right) = (cell(sides.0, signs[0]), cell(sides.1, signs[1]));
+    let line = |n: usize| {
+        let mut row = wrap::Row::default();
+        if let Some(left) = left.get(n) {
+            row.width = left.width;
+            row.spans.clone_from(&left.spans);
+        }
+        row.pad(half.saturating_sub(row.width), theme.text);
+        row.push(" │ ", 3, theme.border);
+        row.spans.extend(right.get(n).map(|right| right.spans.clone()).unwrap_or_default());
+        Line::from(row.spans)
+    };
+    (0..left.len().max(right.len())).map(line).collect()
+}
+
+fn unified<'a>(rows: &[Row<'a>], theme: &Theme, out: &mut Vec<Part<'a>>) {
+    out.extend(rows.iter().map(|row| match *row {
+        Row::Same(_, _, text) => Part::Line(" ", text, theme.text),
+        Row::Gone(_, text) => Part::Line("-", text, plain(theme.error)),
+        Row::Come(_, text) => Part::Line("+", text, plain(theme.ok)),
+    }));
 }
 
 /// Old on the left, new on the right; what goes stands beside what comes.
-fn beside(rows: &[Row<'_>], width: usize, theme: &Theme, out: &mut Vec<Line<'static>>) {
-    let half = width.saturating_sub(3) / 2;
-    let cell = |side: Option<(usize, &str, Style)>, sign: &str| match side {
-        Some((number, text, style)) => rows_of(&format!("{number:>5} {sign}"), text, half, style, theme),
-        None => Vec::new(),
-    };
-    let mut put = |left: Vec<wrap::Row>, right: Vec<wrap::Row>| {
-        for n in 0..left.len().max(right.len()) {
-            let mut row = wrap::Row::default();
-            if let Some(left) = left.get(n) {
-                row.width = left.width;
-                row.spans.clone_from(&left.spans);
-            }
-            row.pad(half.saturating_sub(row.width), theme.text);
-            row.push(" │ ", 3, theme.border);
-            row.spans.extend(right.get(n).map(|right| right.spans.clone()).unwrap_or_default());
-            out.push(Line::from(row.spans));
-        }
-    };
+fn beside<'a>(rows: &[Row<'a>], theme: &Theme, out: &mut Vec<Part<'a>>) {
     let mut at = 0;
     while at < rows.len() {
         if let Row::Same(old, new, text) = rows[at] {
-            put(cell(Some((old, text, theme.text)), " "), cell(Some((new, text, theme.text)), " "));
+            out.push(Part::Pair(Some((old, text, theme.text)), Some((new, text, theme.text)), [' ', ' ']));
             at += 1;
             continue;
         }
@@ -101,39 +153,87 @@ fn beside(rows: &[Row<'_>], width: usize, theme: &Theme, out: &mut Vec<Line<'sta
         for n in 0..gone.len().max(come.len()) {
             let left = gone.get(n).map(|(number, text)| (*number, *text, plain(theme.error)));
             let right = come.get(n).map(|(number, text)| (*number, *text, plain(theme.ok)));
-            put(cell(left, "-"), cell(right, "+"));
+            out.push(Part::Pair(left, right, ['-', '+']));
         }
     }
 }
 
-fn layout(review: &Review, width: u16, theme: &Theme) -> Layout {
-    let mut lines: Vec<Line<'static>> = Vec::new();
+/// What does not apply, over the first hunk; too much of it stands above the screen, and a line says so.
+fn notes(review: &Review, width: usize, height: usize, theme: &Theme) -> (Vec<Part<'static>>, usize) {
+    let note = |problem: &Problem| {
+        Part::Note(format!("! {}: {}", sanitise::line(&problem.what), sanitise::line(&problem.reason)))
+    };
+    let mut parts: Vec<Part<'static>> = review.problems.iter().map(note).collect();
+    let rows: usize = parts.iter().map(|part| part.height(width, theme)).sum();
+    if rows * 3 <= height.max(1) * 2 && rows + 2 <= height {
+        return (parts, 0);
+    }
+    let all = review.problems.len();
+    let words = if all == 1 { "1 part does not apply".to_owned() } else { format!("{all} parts do not apply") };
+    if all > 0 {
+        parts.push(Part::Note(format!("! {words} · ↑ shows why")));
+    }
+    (parts, rows)
+}
+
+fn layout<'a>(review: &'a Review, width: u16, height: usize, theme: &Theme) -> Layout<'a> {
     let columns = usize::from(width);
-    if review.at.0 == 0 {
-        for problem in &review.problems {
-            let text = format!("! {}: {}", sanitise::line(&problem.what), sanitise::line(&problem.reason));
-            let rows = wrap::prose(&[Run::new(text, theme.warning)], columns);
-            lines.extend(rows.into_iter().map(|row| Line::from(row.spans)));
+    let (mut parts, first) = match review.at.0 {
+        0 => notes(review, columns, height, theme),
+        _ => (Vec::new(), 0),
+    };
+    let mut heads = Vec::new();
+    if let Some(change) = review.change() {
+        for hunk in 0..change.diff.hunks().len() {
+            heads.push(parts.len());
+            parts.push(Part::Head(hunk));
+            let rows = change.diff.rows(hunk, AROUND);
+            if width >= SIDE_BY_SIDE {
+                beside(&rows, theme, &mut parts);
+            } else {
+                unified(&rows, theme, &mut parts);
+            }
         }
     }
-    let Some(change) = review.change() else { return Layout { lines, hunks: Vec::new() } };
-    let all = change.diff.hunks().len();
-    let mut hunks = Vec::with_capacity(all);
-    for hunk in 0..all {
-        hunks.push(lines.len());
-        lines.push(head(review, change, hunk, columns, theme));
-        let rows = change.diff.rows(hunk, AROUND);
-        let drawn = &rows[..rows.len().min(MOST)];
-        if width >= SIDE_BY_SIDE {
-            beside(drawn, columns, theme, &mut lines);
-        } else {
-            unified(drawn, columns, theme, &mut lines);
-        }
-        if rows.len() > MOST {
-            lines.push(Line::styled(format!("⋮ {} more lines", rows.len() - MOST), theme.dim));
-        }
+    let mut starts = Vec::with_capacity(parts.len() + 1);
+    let mut at = 0;
+    for part in &parts {
+        starts.push(at);
+        at += part.height(columns, theme);
     }
-    Layout { lines, hunks }
+    let hunks = heads.into_iter().map(|head| starts[head]).collect();
+    starts.push(at);
+    Layout { parts, starts, hunks, first }
+}
+
+impl Layout<'_> {
+    fn rows(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// The row at the top of `height` rows.
+    fn top(&self, review: &Review, height: usize) -> usize {
+        // what does not apply stands over the first hunk
+        let hunk = match review.at.1 {
+            0 => self.first,
+            hunk => self.hunks.get(hunk).copied().unwrap_or(0),
+        };
+        review.top.unwrap_or(hunk).min(self.rows().saturating_sub(height))
+    }
+
+    /// The lines of `height` rows from `top` on.
+    fn seen(&self, review: &Review, top: usize, height: usize, width: usize, theme: &Theme) -> Vec<Line<'static>> {
+        let from = self.starts.partition_point(|start| *start <= top).saturating_sub(1);
+        let mut lines = Vec::new();
+        for (part, start) in
+            self.parts.iter().zip(&self.starts).skip(from).take_while(|(_, start)| **start < top + height)
+        {
+            let drawn = part.draw(review, width, theme).into_iter();
+            lines.extend(drawn.skip(top.saturating_sub(*start)));
+        }
+        lines.truncate(height);
+        lines
+    }
 }
 
 /// `▸ line 12 · 2 of 3 · taken`
@@ -163,18 +263,18 @@ fn body(area: Rect) -> Rect {
 
 /// The row at the top, how many there are, and how many are seen.
 pub(super) fn place(review: &Review, area: Rect, theme: &Theme) -> (usize, usize, usize) {
-    let layout = layout(review, area.width, theme);
     let height = usize::from(body(area).height);
-    let hunk = layout.hunks.get(review.at.1).copied().unwrap_or(0);
-    // what does not apply stands over the first hunk
-    let hunk = if review.at.1 == 0 { 0 } else { hunk };
-    let top = review.top.unwrap_or(hunk).min(layout.lines.len().saturating_sub(height));
-    (top, layout.lines.len(), height)
+    let layout = layout(review, area.width, height, theme);
+    (layout.top(review, height), layout.rows(), height)
 }
 
 pub(super) fn draw(review: &Review, area: Rect, canvas: &mut Canvas<'_>) {
     let name = review.change().map(|change| sanitise::line(&change.name).into_owned()).unwrap_or_default();
-    let new = if review.change().is_some_and(|change| change.new) { " · new file" } else { "" };
+    let new = match review.change() {
+        Some(change) if change.gone => " · goes away",
+        Some(change) if change.new => " · new file",
+        _ => "",
+    };
     let files = if review.changes.len() > 1 {
         format!(" · file {} of {}", review.at.0 + 1, review.changes.len())
     } else {
@@ -183,15 +283,21 @@ pub(super) fn draw(review: &Review, area: Rect, canvas: &mut Canvas<'_>) {
     let room = usize::from(area.width).saturating_sub(sanitise::width(&files) + new.len() + 5);
     canvas.title(area, &format!("{}{new}{files}", tail(&name, room)), "");
     let inner = body(area);
-    let (top, _, height) = place(review, area, canvas.theme);
-    let layout = layout(review, area.width, canvas.theme);
-    for (n, line) in (0u16..).zip(layout.lines.into_iter().skip(top).take(height)) {
+    let height = usize::from(inner.height);
+    let layout = layout(review, area.width, height, canvas.theme);
+    let top = layout.top(review, height);
+    let lines = layout.seen(review, top, height, usize::from(area.width), canvas.theme);
+    for (n, line) in (0u16..).zip(lines) {
         canvas.line(inner, n, line);
     }
     if inner.bottom() < area.bottom() {
         let foot = Rect { y: inner.bottom(), height: area.bottom() - inner.bottom(), ..area };
         let (taken, left, open) = review.counts();
-        let then = if review.fix { " · then it runs again" } else { "" };
+        let then = match review.then {
+            Then::Nothing => "",
+            Then::Fix => " · then it runs again",
+            Then::Undo(_) => " · the way back",
+        };
         let count = format!("{taken} taken · {left} left · {open} open{then}");
         canvas.line(foot, 0, Line::styled(cut(&count, usize::from(area.width)), canvas.theme.dim));
         canvas.line(foot, 1, keys(canvas.theme));
@@ -219,4 +325,22 @@ fn keys(theme: &Theme) -> Line<'static> {
         .into_iter()
         .flat_map(|(key, word)| [Span::styled(key, theme.accent), Span::styled(format!(" {word}"), theme.dim)]);
     Line::from(spans.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::theme::Ground;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_line_is_as_high_as_it_is_drawn(text in "[a-c \\t中\u{1b}]{0,60}|[ -~]{0,200}", width in 1usize..40) {
+            let theme = Theme::plain(Ground::Dark);
+            for sign in ["+", "   12 -"] {
+                let drawn = rows_of(sign, &text, width, Style::new(), &theme).len();
+                prop_assert_eq!(height_of(sign, &text, width, &theme), drawn);
+            }
+        }
+    }
 }

@@ -23,35 +23,49 @@ fn rows(text: &str, width: u16) -> Vec<String> {
     rows.into_iter().map(|row| clean[row.start..row.end].trim_end_matches(' ').to_owned()).collect()
 }
 
-pub(super) fn confirm(app: &App, confirm: &Confirm, area: Rect, canvas: &mut Canvas<'_>) {
-    let inner = canvas.title(area, "run this?", "");
-    let text = exactly(&confirm.command);
+/// The rows of a command, and the rows under it that are always seen.
+fn asking(app: &App, confirm: &Confirm, area: Rect) -> (Vec<String>, Vec<String>) {
     let again = match confirm.fix {
         true => format!("It runs again after each change that you take, of {} at most.", app.settings.fix_rounds),
         false => String::new(),
     };
+    let again = if again.is_empty() { Vec::new() } else { rows(&again, area.width) };
+    (rows(&exactly(&confirm.command), area.width.saturating_sub(2)), again)
+}
+
+/// The row at the top of a command that shall run, how many there are, and how many are seen.
+pub(super) fn confirm_place(app: &App, confirm: &Confirm, area: Rect) -> (usize, usize, usize) {
+    let (command, again) = asking(app, confirm, area);
+    // the title, an empty row, the question, and one that says how much is hidden
+    let room = usize::from(area.height).saturating_sub(3 + again.len()).max(1);
+    let height = if command.len() > room { room.saturating_sub(1).max(1) } else { room };
+    (confirm.top.min(command.len().saturating_sub(height)), command.len(), height)
+}
+
+pub(super) fn confirm(app: &App, confirm: &Confirm, area: Rect, canvas: &mut Canvas<'_>) {
+    let inner = canvas.title(area, "run this?", "");
+    let (command, again) = asking(app, confirm, area);
+    let (top, all, height) = confirm_place(app, confirm, area);
     let mut lines: Vec<Line<'static>> = Vec::new();
-    for (n, row) in rows(&text, inner.width.saturating_sub(2)).into_iter().enumerate() {
+    for (n, row) in command.into_iter().enumerate().skip(top).take(height) {
         let sign = if n == 0 { "$ " } else { "  " };
         lines.push(Line::from(vec![Span::styled(sign, canvas.theme.dim), Span::styled(row, canvas.theme.strong)]));
     }
-    // whatever its length, the question is seen
-    let room = usize::from(inner.height.saturating_sub(3 + 2 * u16::from(confirm.fix)));
-    let hidden = lines.len().saturating_sub(room.max(1));
-    if hidden > 0 {
-        lines.truncate(room.saturating_sub(1).max(1));
-        lines.push(Line::styled(
-            format!("  ⋮ {} more rows: too long to be shown here", hidden + 1),
-            canvas.theme.warning,
-        ));
+    let below = all.saturating_sub(top + height);
+    if all > height {
+        let words = match below {
+            0 => "  ↑ the beginning".to_owned(),
+            1 => "  ⋮ one more row: ↓".to_owned(),
+            n => format!("  ⋮ {n} more rows: ↓"),
+        };
+        lines.push(Line::styled(words, canvas.theme.warning));
     }
     lines.push(Line::default());
-    if confirm.fix {
-        lines.extend(rows(&again, inner.width).into_iter().map(|row| Line::styled(row, canvas.theme.text)));
-    }
+    lines.extend(again.into_iter().map(|row| Line::styled(row, canvas.theme.text)));
+    let yes = if confirm.seen || below == 0 { " runs it here · " } else { " goes on reading · " };
     lines.push(Line::from(vec![
         Span::styled("y", canvas.theme.accent),
-        Span::raw(" runs it here · "),
+        Span::raw(yes),
         Span::styled("n", canvas.theme.accent),
         Span::raw(" does not"),
     ]));

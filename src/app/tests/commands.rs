@@ -1,0 +1,317 @@
+//! Commands that the person has run, and those that are run until they pass.
+
+use super::edits::{asked_to_edit, deliver, file, proposed, with_code};
+use super::*;
+use crate::app::edits::Phase;
+use crate::app::overlay::Overlay;
+
+pub(super) fn run(app: &mut App, command: &str) -> u64 {
+    let effects = say(app, command);
+    assert!(matches!(app.overlay, Some(Overlay::Confirm(_))) && effects.contains(&Effect::Scroll(Move::Rows(0))));
+    assert_eq!(key(app, KeyCode::Char('y')), [Effect::Scroll(Move::Pages(1))], "its end was not seen");
+    app.update(Msg::Scrolled(Scrolled::Command(0, true)));
+    for code in [KeyCode::Enter, KeyCode::Char('x'), KeyCode::Tab] {
+        assert_eq!(key(app, code), [], "only y agrees");
+    }
+    match &key(app, KeyCode::Char('y'))[..] {
+        [Effect::Run(run, _)] => *run,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn end(app: &mut App, run: u64, output: &str, end: RunEnd) -> Vec<Effect> {
+    app.update(Msg::Run(RunMsg::Output(run, output.into())));
+    app.update(Msg::Run(RunMsg::Ended(run, end)))
+}
+
+#[test]
+fn a_command_runs_after_a_yes_and_its_failure_goes_with_the_next_question() {
+    let mut app = ready(SIZE);
+    let one = run(&mut app, "/run make  test");
+    end(&mut app, one, "\u{1b}[31mboom\u{1b}[0m\r\n\u{7}bad\n", RunEnd::Code(2));
+    assert!(told(&app).contains("goes with your next message"));
+    key(&mut app, KeyCode::Enter);
+    let effects = say(&mut app, "why?");
+    let content = &asked(&effects).unwrap().turns[0].content;
+    assert!(content.contains("$ make  test\nboom\nbad\n[exit code 2]"), "{content}");
+    assert!(asked(&say(&mut app, "")).is_none());
+    done(&mut app, Stop::End);
+    let two = run(&mut app, "/run true");
+    end(&mut app, two, "", RunEnd::Code(0));
+    key(&mut app, KeyCode::Esc);
+    assert!(!asked(&say(&mut app, "and?")).unwrap().turns.last().unwrap().content.contains("exit code"));
+}
+
+#[test]
+fn saying_no_runs_nothing_and_a_failure_can_be_forgotten() {
+    let mut app = ready(SIZE);
+    say(&mut app, "/run rm -rf build");
+    assert_eq!(key(&mut app, KeyCode::Esc), []);
+    assert!(app.overlay.is_none() && told(&app).contains("not run"));
+    let one = run(&mut app, "/run false");
+    end(&mut app, one, "", RunEnd::Code(1));
+    key(&mut app, KeyCode::Enter);
+    say(&mut app, "/run");
+    assert!(app.edits.failure.is_none());
+}
+
+#[test]
+fn escape_and_interrupt_end_the_command_and_late_words_are_dropped() {
+    let mut app = ready(SIZE);
+    let one = run(&mut app, "/run sleep 100");
+    assert_eq!(key(&mut app, KeyCode::Esc), [Effect::Kill(one)]);
+    assert!(matches!(app.overlay, Some(Overlay::Running(_))));
+    assert_eq!(press(&mut app, KeyCode::Char('c'), KeyModifiers::CONTROL), [Effect::Kill(one)]);
+    assert!(app.overlay.is_none() && told(&app).contains("by force"), "nobody waits for it");
+    end(&mut app, one, "", RunEnd::Signal(9));
+    assert!(app.edits.failure.is_none(), "the person ended it");
+    let two = run(&mut app, "/run echo");
+    end(&mut app, one, "ghost", RunEnd::Code(1));
+    let Some(Overlay::Running(running)) = &app.overlay else { panic!() };
+    assert!(running.run == two && running.end.is_none() && running.lines.iter().all(String::is_empty));
+}
+
+#[test]
+fn a_flood_is_kept_in_bounds() {
+    let mut app = ready(SIZE);
+    let one = run(&mut app, "/run yes");
+    for _ in 0..40 {
+        app.update(Msg::Run(RunMsg::Output(one, "y\n".repeat(1000))));
+    }
+    app.update(Msg::Run(RunMsg::Output(one, "x".repeat(1 << 20))));
+    let Some(Overlay::Running(running)) = &app.overlay else { panic!() };
+    assert!(running.lines.len() <= 5000 && running.dropped > 30_000);
+    assert!(running.lines.iter().map(String::len).max() <= Some(2000));
+    end(&mut app, one, "", RunEnd::Code(1));
+    assert!(app.edits.failure.as_ref().unwrap().text.len() < 20_000);
+}
+
+#[test]
+fn fixing_runs_asks_shows_writes_and_runs_again_until_it_passes() {
+    let mut app = ready(SIZE);
+    let first = run(&mut app, "/fix python t.py");
+    let effects = end(&mut app, first, "  File \"src/a.rs\", line 3\nNameError\n", RunEnd::Code(1));
+    let [Effect::Redraw, Effect::ReadFiles(reading)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(reading.patterns.is_empty() && reading.guesses.contains(&"src/a.rs".to_owned()), "{reading:?}");
+    let read = FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() };
+    let effects = app.update(Msg::Files(read));
+    let ask = asked(&effects).unwrap();
+    assert_eq!(ask.files, [file()], "the output is no file");
+    assert!(ask.turns[0].content.contains("NameError") && ask.turns[0].content.contains("`python t.py` fails"));
+    done(&mut app, Stop::End);
+    deliver(&mut app, proposed());
+    key(&mut app, KeyCode::Char('a'));
+    assert!(matches!(key(&mut app, KeyCode::Enter)[..], [Effect::Write(_)]));
+    let effects = app.update(Msg::Edits(EditsMsg::Written(vec!["src/a.rs".into()])));
+    let [Effect::Run(second, command)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(command, "python t.py");
+    assert_eq!(end(&mut app, *second, "ok\n", RunEnd::Code(0)), [Effect::Redraw]);
+    assert!(app.edits.fix.is_none() && told(&app).contains("passes after one change"));
+}
+
+#[test]
+fn fixing_stops_after_its_rounds_when_nothing_is_taken_and_when_it_is_ended() {
+    let fixing = |rounds: u32| {
+        let mut app = ready(SIZE);
+        app.settings.fix_rounds = rounds;
+        asked_to_edit(&mut app, vec![file()]);
+        done(&mut app, Stop::End);
+        let run = run(&mut app, "/fix make");
+        (app, run)
+    };
+    let (mut app, mut one) = fixing(2);
+    for round in 0..3 {
+        let effects = end(&mut app, one, "bad\n", RunEnd::Code(2));
+        if round == 2 {
+            assert_eq!(effects, [Effect::Redraw]);
+            break;
+        }
+        let read = FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() };
+        app.update(Msg::Files(read));
+        done(&mut app, Stop::End);
+        deliver(&mut app, proposed());
+        key(&mut app, KeyCode::Char('a'));
+        key(&mut app, KeyCode::Enter);
+        let effects = app.update(Msg::Edits(EditsMsg::Written(vec!["src/a.rs".into()])));
+        let [Effect::Run(next, _)] = &effects[..] else { panic!("{effects:?}") };
+        one = *next;
+    }
+    assert!(
+        app.edits.fix.is_none()
+            && told(&app).contains("still fails after 2 changes; `/undo` takes back one, `/undo` 2 times")
+    );
+
+    let (mut app, one) = fixing(3);
+    end(&mut app, one, "bad\n", RunEnd::Code(2));
+    app.update(Msg::Files(FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() }));
+    done(&mut app, Stop::End);
+    deliver(&mut app, proposed());
+    key(&mut app, KeyCode::Char('q'));
+    assert!(app.edits.fix.is_none());
+
+    let (mut app, one) = fixing(3);
+    key(&mut app, KeyCode::Esc);
+    assert_eq!(end(&mut app, one, "", RunEnd::Signal(15)), [Effect::Redraw]);
+    assert!(app.edits.fix.is_none());
+
+    let (mut app, one) = fixing(3);
+    end(&mut app, one, "bad\n", RunEnd::Code(2));
+    app.update(Msg::Files(FilesMsg::Read { attachments: Vec::new(), notices: Vec::new(), unmatched: Vec::new() }));
+    assert!(app.edits.fix.is_none() && app.answer.is_none() && app.outgoing.is_none());
+    assert!(told(&app).contains("no file to change"));
+}
+
+fn read_files(app: &mut App) -> Vec<Effect> {
+    app.update(Msg::Files(FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() }))
+}
+
+/// `/fix make` whose first run has failed and whose files are read: it waits for the answer.
+fn asking_to_fix(app: &mut App) {
+    let one = run(app, "/fix make");
+    end(app, one, "bad\n", RunEnd::Code(2));
+    read_files(app);
+}
+
+/// The same up to its proposal.
+fn answered_fix(app: &mut App) {
+    asking_to_fix(app);
+    done(app, Stop::End);
+}
+
+fn apply_all(app: &mut App) -> Vec<Effect> {
+    app.command("apply", "1", &mut Vec::new());
+    deliver(app, proposed());
+    key(app, KeyCode::Char('a'));
+    assert!(matches!(key(app, KeyCode::Enter)[..], [Effect::Write(_)]));
+    app.update(Msg::Edits(EditsMsg::Written(vec!["src/a.rs".into()])))
+}
+
+#[test]
+fn a_fix_that_was_taken_back_never_runs_again() {
+    let mut app = fresh(SIZE);
+    app.update(Msg::Now(1_700_000_000_000));
+    asking_to_fix(&mut app);
+    assert!(app.outgoing.is_some() && app.edits.fix.is_some(), "the model is loading");
+    key(&mut app, KeyCode::Esc);
+    assert!(app.edits.fix.is_none() && app.edits.failure.is_some());
+    press(&mut app, KeyCode::Char('u'), KeyModifiers::CONTROL);
+    app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    exchange(&mut app, "how?", "```rust\nfn a() {}\n```");
+    assert!(!apply_all(&mut app).iter().any(|effect| matches!(effect, Effect::Run(..))));
+}
+
+#[test]
+fn a_fix_ends_with_the_model_and_with_its_answer() {
+    let fixing = || {
+        let mut app = with_code();
+        asking_to_fix(&mut app);
+        assert!(app.answer.is_some());
+        app
+    };
+    let mut app = fixing();
+    app.update(Msg::EngineGone);
+    assert!(app.edits.fix.is_none());
+    let mut app = fixing();
+    let job = app.answer.as_ref().unwrap().job;
+    app.update(Msg::Engine(Event::Failed { job, message: "no".into(), hint: None }));
+    assert!(app.edits.fix.is_none());
+    let mut app = fixing();
+    done(&mut app, Stop::Cancelled);
+    assert!(app.edits.fix.is_none() && told(&app).contains("ends here"));
+    let mut app = fresh(SIZE);
+    asking_to_fix(&mut app);
+    app.update(Msg::Engine(Event::LoadFailed { message: "no".into(), hint: None }));
+    assert!(app.edits.fix.is_none());
+}
+
+#[test]
+fn the_review_of_a_fix_waits_for_who_is_writing() {
+    let mut app = with_code();
+    answered_fix(&mut app);
+    type_in(&mut app, "an");
+    deliver(&mut app, proposed());
+    assert!(app.overlay.is_none() && told(&app).contains("`/apply` shows them"));
+    type_in(&mut app, "y");
+    assert_eq!(app.composer.buffer.text(), "any");
+    press(&mut app, KeyCode::Char('u'), KeyModifiers::CONTROL);
+    say(&mut app, "/apply");
+    assert!(matches!(app.overlay, Some(Overlay::Review(_))));
+    key(&mut app, KeyCode::Char('a'));
+    key(&mut app, KeyCode::Enter);
+    let effects = app.update(Msg::Edits(EditsMsg::Written(vec!["src/a.rs".into()])));
+    assert!(matches!(&effects[..], [Effect::Run(_, command)] if command == "make"), "{effects:?}");
+    // and for who is in the editor; another question ends it
+    let mut app = with_code();
+    answered_fix(&mut app);
+    app.pane = Pane::Editor;
+    deliver(&mut app, proposed());
+    assert!(app.overlay.is_none());
+    app.pane = Pane::Chat;
+    say(&mut app, "something else");
+    assert!(app.edits.fix.is_none());
+}
+
+#[test]
+fn a_review_never_stands_over_a_command_that_runs() {
+    let mut app = with_code();
+    answered_fix(&mut app);
+    let other = run(&mut app, "/run sleep 600");
+    deliver(&mut app, proposed());
+    assert!(matches!(app.overlay, Some(Overlay::Running(_))));
+    assert_eq!(key(&mut app, KeyCode::Esc), [Effect::Kill(other)]);
+    let mut app = with_code();
+    app.command("apply", "1", &mut Vec::new());
+    run(&mut app, "/run sleep 600");
+    deliver(&mut app, proposed());
+    assert!(matches!(app.overlay, Some(Overlay::Running(_))), "also where it was asked for");
+}
+
+#[test]
+fn another_command_is_no_run_of_the_fix() {
+    let mut app = with_code();
+    asking_to_fix(&mut app);
+    let fix = app.edits.fix.clone();
+    let other = run(&mut app, "/run true");
+    end(&mut app, other, "", RunEnd::Code(0));
+    assert!(app.edits.fix == fix && !told(&app).contains("passes"));
+    key(&mut app, KeyCode::Enter);
+    let other = run(&mut app, "/run false");
+    assert_eq!(end(&mut app, other, "no\n", RunEnd::Code(1)), [Effect::Redraw]);
+    assert!(app.edits.fix == fix && app.edits.failure.is_some());
+    // nor is a file written by something else a step of it
+    key(&mut app, KeyCode::Enter);
+    app.update(Msg::Edits(EditsMsg::Written(vec!["x".into()])));
+    assert!(matches!(app.edits.fix.as_ref().unwrap().phase, Phase::Answering(_)));
+}
+
+#[test]
+fn a_long_last_line_does_not_push_the_others_out() {
+    let mut app = ready(SIZE);
+    let one = run(&mut app, "/run make");
+    end(&mut app, one, &format!("first error\n{}the end\n", "x".repeat(1900)), RunEnd::Code(1));
+    let text = &app.edits.failure.as_ref().unwrap().text;
+    assert!(text.contains("first error") && text.contains("the end"), "{text}");
+    let Some(Overlay::Running(running)) = &app.overlay else { panic!() };
+    let tail = running.tail(200);
+    assert!(tail.contains("first error\n[…] xxx") && tail.ends_with("xthe end\n") && tail.len() < 200, "{tail}");
+    assert!(running.tail(8).ends_with("nd\n"), "{:?}", running.tail(8));
+}
+
+#[test]
+fn steps_of_progress_are_one_line() {
+    let mut app = ready(SIZE);
+    let one = run(&mut app, "/run pull");
+    for text in ["10%\r", "20%\r30", "%\r\nnext\r\r\n", "a\rb\nc\r"] {
+        app.update(Msg::Run(RunMsg::Output(one, text.into())));
+    }
+    let Some(Overlay::Running(running)) = &app.overlay else { panic!() };
+    assert_eq!(running.lines, ["30%", "next", "b", "c"]);
+}
+
+#[test]
+fn a_command_is_looked_at_again_when_the_screen_changes() {
+    let mut app = ready(SIZE);
+    say(&mut app, "/run true");
+    assert_eq!(app.update(Msg::Resize(45, 30)), [Effect::Scroll(Move::Rows(0))]);
+    assert_eq!(key(&mut app, KeyCode::Down), [Effect::Scroll(Move::Rows(1))]);
+}
