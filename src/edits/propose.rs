@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn blocks_without_a_place_are_told_beside_the_others_by_their_numbers() {
-        let proposed = propose(&wanted("", &[("sh", "", "cargo test\n"), ("py b.py", "", "x = 2\n")]), &read);
+        let proposed = propose(&wanted("", &[("sh", "", "cargo test\n"), ("py b.py", "", "x = 1\ny = 2\n")]), &read);
         assert_eq!((proposed.changes.len(), proposed.homeless.len()), (1, 0));
         assert!(proposed.problems[0].what == "block 4" && proposed.problems[0].reason.contains("/apply N FILE"));
     }
