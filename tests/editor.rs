@@ -17,6 +17,7 @@ use screen::Screen;
 const SAVE: &str = "\x1bs";
 const LEAVE: &str = "\x1bq";
 /// Stands at the foot while a suggestion is shown.
+#[cfg(feature = "engine")]
 const GHOST: &str = "Tab take";
 const CONTENT: &str = "\u{feff}fn main() {\r\n    one();\n\ttwo();\r\n}";
 
