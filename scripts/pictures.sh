@@ -50,7 +50,7 @@ shot() {
 
 conversation() {
   in_folder "$ROOT" "$2" "$3"
-  wait_for "0/8.1k" yes
+  wait_for "ctx 0/" yes
   typed "$QUESTION"
   wait_for "Esc stops" yes
   wait_for "Esc stops" no
@@ -60,25 +60,24 @@ conversation() {
 # A base model that writes code suggests something worth a look.
 suggestion() {
   local folder=$1 tries=0
-  cat >"$folder/stats.py" <<'END'
-def mean(values):
-    """The arithmetic mean of some numbers."""
-    total = 0
-    for value in values:
-        total += value
-    return total / len(values)
+  cat >"$folder/words.py" <<'END'
+import re
 
 
-def variance(values):
-    """The mean squared distance from the mean."""
-    center = mean(values)
-    total = 0
-    for value in values:
+def words(text):
+    """The words of a text, in lower case."""
+    return re.findall(r"\w+", text.lower())
+
+
+def count(text):
+    """How often each word occurs in a text."""
+    counts = {}
+    for word in words(text):
         
-    return total / len(values)
+    return counts
 END
-  in_folder "$folder" 80 20 --model "$MODELS/gemma-3-270m-q4_k_m.gguf" stats.py:14
-  wait_for "stats.py" yes
+  in_folder "$folder" 80 20 --model "$MODELS/gemma-3-270m-q4_k_m.gguf" words.py:13
+  wait_for "words.py" yes
   tmux_here send-keys -t zord End
   until screen | grep -q "Tab take"; do
     tries=$((tries + 1))
@@ -93,12 +92,12 @@ review() {
   local folder=$1
   printf 'def area(width, height):\n    return width * height\n\n\nprint(area(2, 3))\n' >"$folder/area.py"
   in_folder "$folder" 80 24
-  wait_for "0/8.1k" yes
+  wait_for "ctx 0/" yes
   typed "@area.py Write this file again with a docstring in the function."
   wait_for "Esc stops" yes
   wait_for "Esc stops" no
   typed "/apply"
-  wait_for "takes" yes
+  wait_for "y take" yes
   shot review 80
 }
 
