@@ -20,7 +20,7 @@ mod models;
 pub(crate) mod output;
 pub(crate) mod plan;
 pub mod prepare;
-mod progress;
+pub(crate) mod progress;
 mod sessions;
 mod stream;
 mod tui;
@@ -111,7 +111,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Help and versions are answers; the rest is wrong use, in this program's own form.
-fn refuse(error: &clap::Error) -> ExitCode {
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print();
         return ExitCode::Done;

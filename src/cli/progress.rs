@@ -13,7 +13,7 @@ use crate::error::Report;
 ///
 /// # Errors
 /// The system does not let us listen.
-pub(super) fn cancel_on_signals() -> Result<Cancel, Report> {
+pub(crate) fn cancel_on_signals() -> Result<Cancel, Report> {
     let cancel = Cancel::new();
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&cancel.0))
@@ -24,7 +24,7 @@ pub(super) fn cancel_on_signals() -> Result<Cancel, Report> {
 }
 
 /// One line of progress on stderr.
-pub(super) struct Bar {
+pub(crate) struct Bar {
     name: String,
     on: bool,
     started: Instant,
@@ -33,13 +33,13 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let on = output::stderr_is_terminal();
         Self { name: name.to_owned(), on, started: Instant::now(), drawn: None, first: None }
     }
 
     /// So many bytes are done, of so many where that is known.
-    pub(super) fn show(&mut self, done: u64, total: Option<u64>) {
+    pub(crate) fn show(&mut self, done: u64, total: Option<u64>) {
         let first = *self.first.get_or_insert(done);
         if !self.on || self.drawn.is_some_and(|at| at.elapsed() < Duration::from_millis(100)) {
             return;
@@ -51,7 +51,7 @@ impl Bar {
     }
 
     /// Takes the line away.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if self.on && self.drawn.is_some() {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
