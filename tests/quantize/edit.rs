@@ -121,10 +121,9 @@ fn edits_that_make_no_sense_change_nothing() {
     }
 }
 
-#[cfg(feature = "engine")]
 #[test]
 fn a_real_model_is_the_same_after_an_edit_in_place() {
-    let Some(model) = crate::real::smollm2() else { return };
+    let Some(model) = crate::smollm2() else { return };
     let tool = Tool::new();
     std::fs::copy(model, tool.path("m.gguf")).unwrap();
     let before = data(&tool.path("m.gguf"));

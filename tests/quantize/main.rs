@@ -3,9 +3,23 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
 
-#[path = "../real/mod.rs"]
-#[cfg(feature = "engine")]
-mod real;
-
+mod convert;
 mod edit;
+#[cfg(feature = "engine")]
+mod export;
+mod refused;
+#[cfg(feature = "engine")]
+mod shrink;
+mod small;
 mod tool;
+
+/// SmolLM2 in the folder that ZORD_TEST_MODELS names.
+fn smollm2() -> Option<std::path::PathBuf> {
+    let name = "SmolLM2-135M-Instruct.Q4_1.gguf";
+    let file = std::env::var_os("ZORD_TEST_MODELS").map(|folder| std::path::PathBuf::from(folder).join(name));
+    let file = file.filter(|file| file.is_file());
+    if file.is_none() {
+        eprintln!("SKIPPED: needs `{name}` in the folder that ZORD_TEST_MODELS names");
+    }
+    file
+}

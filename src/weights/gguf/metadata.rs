@@ -49,6 +49,11 @@ impl Metadata {
         self.entries.iter().map(|(key, kind, bytes)| (key.as_str(), *kind, bytes.as_slice()))
     }
 
+    /// Sets all of `other`, in its order.
+    pub fn extend(&mut self, other: Self) {
+        other.entries.into_iter().for_each(|(key, kind, bytes)| self.set(&key, kind, bytes));
+    }
+
     /// Whether there is a value of this name.
     pub fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.0 == key)
