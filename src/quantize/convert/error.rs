@@ -44,8 +44,6 @@ pub enum ConvertError {
     Overflow { tensor: String, count: u64 },
     #[error("the tokenizer cannot be represented: {what}")]
     Tokenizer { what: String },
-    #[error("the adapter cannot be converted: {what}")]
-    Adapter { what: String },
     #[error("interrupted; nothing was written")]
     Interrupted,
 }
@@ -86,7 +84,6 @@ impl Advise for ConvertError {
                 "byte-level BPE (`tokenizer.json`) and SentencePiece (`tokenizer.model`) can be converted; \
                  `--pre NAME` overrides what was recognised"
             }
-            Self::Adapter { .. } => "LoRA adapters of PEFT can be converted, with the base model's folder as `--base`",
         };
         Some(text.to_owned())
     }

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use regex::Regex;
 
@@ -262,9 +262,4 @@ fn stored(name: &str, shape: &[u64], kind: GgmlType) -> GgmlType {
     }
     let whole = shape.last().is_some_and(|columns| columns.is_multiple_of(kind.block()));
     if whole { kind } else { GgmlType::F16 }
-}
-
-/// Whether a folder holds an adapter of PEFT instead of a model.
-pub fn is_adapter(folder: &Path) -> bool {
-    folder.join("adapter_config.json").is_file()
 }

@@ -91,6 +91,7 @@ impl Arch {
     }
 
     /// The name in a checkpoint of a tensor of GGUF.
+    #[cfg(feature = "engine")]
     pub(crate) fn restore(self, name: &str) -> Option<String> {
         let (stem, end) = name.rsplit_once('.')?;
         let glm = matches!(self, Self::ChatGlm | Self::Glm4);

@@ -19,7 +19,7 @@ use crate::weights::safetensors::Tensor;
 /// Elements of a piece, unless a row has more.
 const PIECE: u64 = 1 << 20;
 /// How often the caller is told, and the flag is looked at.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(5);
 
 /// Where a tensor's numbers come from.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ pub(super) fn write(
             });
         }
         while running.load(Ordering::Acquire) > 0 {
-            std::thread::sleep(TICK.min(Duration::from_millis(5)));
+            std::thread::sleep(TICK);
             show(done.load(Ordering::Relaxed));
             if cancel.is_cancelled() {
                 stop.store(true, Ordering::Relaxed);
