@@ -103,7 +103,7 @@ pub(super) fn describe(
     let mut vocabulary = if pieces.is_file() && !(arch == Arch::Phi3 && bytelevel) {
         sentencepiece::read(&pieces, &files, size, arch)?
     } else if let Some(json) = &files.json {
-        bpe::read(json, &files, arch, size)?
+        bpe::read(json, &files, arch, size, pre)?
     } else {
         let what = "there is neither `tokenizer.json` nor `tokenizer.model`".to_owned();
         return Err(ConvertError::Tokenizer { what });

@@ -6,7 +6,14 @@ use super::{Added, Files, Kind, Vocabulary, looks_special, padding, pre};
 use crate::quantize::convert::arch::Arch;
 use crate::quantize::convert::error::ConvertError;
 
-pub(super) fn read(json: &Value, files: &Files, arch: Arch, size: u32) -> Result<Vocabulary, ConvertError> {
+/// `known` is the pre-tokenizer's name where a person said it.
+pub(super) fn read(
+    json: &Value,
+    files: &Files,
+    arch: Arch,
+    size: u32,
+    known: Option<&str>,
+) -> Result<Vocabulary, ConvertError> {
     let wrong = |what: String| ConvertError::Tokenizer { what };
     let model = json.get("model").ok_or_else(|| wrong("`tokenizer.json` has no model".into()))?;
     let kind = model.get("type").and_then(Value::as_str).unwrap_or("BPE");
@@ -37,7 +44,10 @@ pub(super) fn read(json: &Value, files: &Files, arch: Arch, size: u32) -> Result
     if flag("byte_fallback") {
         return Ok(pieces(vocabulary));
     }
-    vocabulary.pre = pre::recognise(json, model, arch, &|text| vocabulary.id(text).is_some())?;
+    vocabulary.pre = match known {
+        Some(known) => known.to_owned(),
+        None => pre::recognise(json, model, arch, &|text| vocabulary.id(text).is_some())?,
+    };
     Ok(vocabulary)
 }
 
