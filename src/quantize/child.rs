@@ -124,7 +124,9 @@ pub fn run(
 }
 
 fn start(job: &impl Serialize) -> std::io::Result<Child> {
-    let program = std::env::current_exe()?;
+    // The running program itself, even if its file was replaced meanwhile by an update.
+    let own = std::path::Path::new("/proc/self/exe");
+    let program = if own.exists() { own.to_owned() } else { std::env::current_exe()? };
     let mut command = Command::new(program);
     command.arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;

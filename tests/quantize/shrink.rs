@@ -285,7 +285,7 @@ fn requests_that_make_no_sense_are_refused_and_leave_nothing() {
         let fixed = ["quantize".as_ref(), model.as_os_str(), "out.gguf".as_ref()];
         tool.run(fixed.into_iter().chain(args.iter().map(AsRef::as_ref)))
     };
-    run(&["--type", "Q4_K_M"]).refused(1, &["is q4_1 already", "--allow-requantize"]);
+    run(&["--type", "Q4_K_M"]).refused(1, &["is q8_0 already", "--allow-requantize"]);
     run(&["--type", "Q9"]).refused(2, &["Q9", "Q4_K_M"]);
     run(&["--type", "IQ2_XS", "--allow-requantize"])
         .refused(1, &["needs an importance matrix", "zord-quantize imatrix"]);
