@@ -215,7 +215,7 @@ pub(crate) unsafe fn is_wanted(tensor: *const sys::ggml_tensor, output: bool) ->
         let name = name(&*matrix);
         node.op == sys::GGML_OP_MUL_MAT
             && (*inputs).ne[1] >= LEAST_ROWS
-            && (name.starts_with("blk.") || (output && name == "output.weight"))
+            && (name.starts_with("blk.") || (output && ["output.weight", "token_embd.weight"].contains(&name)))
     }
 }
 
