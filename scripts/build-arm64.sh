@@ -39,7 +39,7 @@ compile() {
   if ! arm64_tools_here; then
     # a distribution's compiler: its standard library is built along, and the C library's start files are zig's
     export RUSTC_BOOTSTRAP=1 LIBCLANG_PATH=${LIBCLANG_PATH:-/usr/lib/llvm-21/lib}
-    flags+=(-Zbuild-std=std,panic_abort)
+    flags+=("-Zbuild-std=std,panic_abort")
     RUSTFLAGS+=" -C link-self-contained=no"
   fi
   export RUSTFLAGS
