@@ -11,6 +11,16 @@ ARM64_TOOLS=${ZORD_ARM64_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/zord-arm64-tools
 ARM64_PACKAGES=(rustc cargo rust-src clang-21 libclang-21-dev cmake make gcc libc6-dev python3 python3-pip ca-certificates)
 ARM64_WHEELS=(ziglang==0.17.1 cargo-zigbuild==0.24.0)
 
+# level_arch LEVEL: its features in the compiler's words.
+level_arch() {
+  case $1 in
+    v80) echo armv8-a ;;
+    v82) echo armv8-a+dotprod+fp16 ;;
+    v86) echo armv8-a+dotprod+fp16+i8mm ;;
+    *) fail "there is no level \`$1\`" "v80, v82 or v86" ;;
+  esac
+}
+
 # The compilers of this machine will do.
 arm64_tools_here() {
   has rustup && has cargo-zigbuild && rustup target list --installed 2>/dev/null | grep -qx "$ARM64_TARGET"

@@ -13,16 +13,6 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$ROOT/scripts/prepare.sh"
 . "$ROOT/scripts/arm64-tools.sh"
 
-# level_arch LEVEL: its features in the compiler's words.
-level_arch() {
-  case $1 in
-    v80) echo armv8-a ;;
-    v82) echo armv8-a+dotprod+fp16 ;;
-    v86) echo armv8-a+dotprod+fp16+i8mm ;;
-    *) fail "there is no level \`$1\`" "v80, v82 or v86" ;;
-  esac
-}
-
 # compile FOLDER LEVEL…: with the compilers that are on the PATH.
 compile() {
   local folder=$1 level flags=() maps

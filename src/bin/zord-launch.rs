@@ -8,7 +8,7 @@
 use std::ffi::{CStr, OsStr, c_char, c_ulong};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use zord::device::Level;
@@ -56,14 +56,21 @@ fn launch() -> Result<std::convert::Infallible, (String, String)> {
     })
 }
 
-/// Where builds may lie: beside this program, whichever link led here, or in the place for what people do not start.
+/// Where builds may lie: in the place for what people do not start, or beside this program, whichever link led here.
 fn folders() -> Vec<PathBuf> {
-    let here = this_program().canonicalize().ok().or_else(|| std::env::current_exe().ok());
-    let here = here.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
-    vec![here.join("../libexec/zord"), here.to_owned()]
+    // On Android the linker may be what was started; then the first argument tells.
+    let named = std::env::args_os().next().map(PathBuf::from).filter(|name| name.components().count() > 1);
+    let programs = [Some(this_program()), named, std::env::current_exe().ok()].into_iter().flatten();
+    let mut all: Vec<PathBuf> = Vec::new();
+    for folder in programs.filter_map(|program| Some(program.canonicalize().ok()?.parent()?.to_owned())) {
+        if !all.contains(&folder) {
+            all.extend([folder.with_file_name("libexec").join("zord"), folder]);
+        }
+    }
+    all
 }
 
-/// The path that was started. `/proc/self/exe` may be the linker on Android.
+/// The path that was started.
 fn this_program() -> PathBuf {
     let name = getauxval(AT_EXECFN) as *const c_char;
     if name.is_null() {
