@@ -13,7 +13,8 @@ use crate::device::Termux;
 const LINGER: Duration = Duration::from_secs(20);
 
 /// Signals to the whole group of a terminal's processes must not end the shell before it has released the lock.
-const SCRIPT: &str = r#"trap '' INT HUP TERM QUIT TSTP; "$1/termux-wake-lock"; while read -r _; do :; done; "$1/termux-wake-unlock""#;
+const SCRIPT: &str =
+    r#"trap '' INT HUP TERM QUIT TSTP; "$1/termux-wake-lock"; while read -r _; do :; done; "$1/termux-wake-unlock""#;
 
 /// The lock, held or not.
 #[derive(Debug)]

