@@ -15,8 +15,9 @@
 //! | `suggest` | what could stand at the editor's cursor |
 //! | [`wake`] | a phone that stays awake while an answer is made |
 //! | `editing`, `kept` | files for the editor; what was typed and not saved |
-//! | `files`, `history`, `clipboard` | what their names say |
+//! | `files`, `history`, `clipboard`, `battery` | what their names say |
 
+mod battery;
 mod clipboard;
 mod command;
 mod editing;
