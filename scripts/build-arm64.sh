@@ -15,7 +15,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # compile FOLDER LEVEL…: with the compilers that are on the PATH.
 compile() {
-  local folder=$1 level flags=() maps
+  local folder=$1 level flags=() c_flags
   shift
   mkdir -p "$folder/result"
   # The sys crate states `armv8-a` for this target whatever the environment says; this is read later, and wins.
@@ -23,9 +23,10 @@ compile() {
   printf 'set(GGML_CPU_ARM_ARCH "$ENV{GGML_CPU_ARM_ARCH}" CACHE STRING "" FORCE)\n' >"$folder/arch.cmake"
   export CMAKE_PROJECT_TOP_LEVEL_INCLUDES=$folder/arch.cmake CARGO_TARGET_DIR=$folder CARGO_INCREMENTAL=0
   local home=${CARGO_HOME:-$HOME/.cargo}
-  maps="-ffile-prefix-map=$home=/cargo -ffile-prefix-map=$folder=/build -ffile-prefix-map=$ROOT=/zord"
-  export CFLAGS_aarch64_unknown_linux_musl=$maps CXXFLAGS_aarch64_unknown_linux_musl=$maps
-  RUSTFLAGS="--remap-path-prefix=$home=/cargo --remap-path-prefix=$folder=/build --remap-path-prefix=$ROOT=/zord"
+  # Atomics of ARMv8.1 would be chosen at run time by the kernel's word, and one kernel is known to lie (Exynos 9810).
+  c_flags="-mno-outline-atomics -ffile-prefix-map=$home=/cargo -ffile-prefix-map=$folder=/build -ffile-prefix-map=$ROOT=/zord"
+  export CFLAGS_aarch64_unknown_linux_musl=$c_flags CXXFLAGS_aarch64_unknown_linux_musl=$c_flags
+  RUSTFLAGS="-C target-feature=-outline-atomics --remap-path-prefix=$home=/cargo --remap-path-prefix=$folder=/build --remap-path-prefix=$ROOT=/zord"
   if ! arm64_tools_here; then
     # a distribution's compiler: its standard library is built along, and the C library's start files are zig's
     export RUSTC_BOOTSTRAP=1 LIBCLANG_PATH=${LIBCLANG_PATH:-/usr/lib/llvm-21/lib}

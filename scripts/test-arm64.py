@@ -27,7 +27,7 @@ CHOICES = {"cortex-a53": "v80", "cortex-a72": "v80", "cortex-a76": "v82", "neove
 INSTRUCTIONS = {
     "sdot": [(0xBFE0FC00, 0x0E809400), (0xBFC0F400, 0x0F80E000)],
     "smmla": [(0xFFE0FC00, 0x4E80A400)],
-    "LSE": [(0x3F208C00, 0x38200000), (0x3FA07C00, 0x08A07C00)],
+    "LSE": [(0x3F208C00, 0x38200000), (0x3F20FC00, 0x38208000), (0x3FA07C00, 0x08A07C00)],
 }
 TEXT = "def add(a, b):\n    return a + b\n\ndef sub(a, b):\n    return"
 TOLERANCE = 0.3

@@ -11,7 +11,12 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use zord::device::Level;
+// The file and not the library, which would bring llama.cpp along.
+#[path = "../device/level.rs"]
+#[allow(unreachable_pub, reason = "the library's rooms are public, a program's are not")]
+mod level;
+
+use level::Level;
 
 const AT_HWCAP: c_ulong = 16;
 const AT_HWCAP2: c_ulong = 26;
