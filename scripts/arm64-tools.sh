@@ -8,7 +8,8 @@
 
 ARM64_TARGET=aarch64-unknown-linux-musl
 ARM64_TOOLS=${ZORD_ARM64_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/zord-arm64-tools}
-ARM64_PACKAGES=(rustc cargo rust-src clang-21 libclang-21-dev cmake make gcc libc6-dev python3 python3-pip ca-certificates)
+ARM64_BUILD=$(target_folder)/arm64/build
+ARM64_PACKAGES=(rustc cargo rust-src clang-21 libclang-21-dev cmake make gcc libc6-dev python3 python3-pip ca-certificates qemu-user)
 ARM64_WHEELS=(ziglang==0.17.1 cargo-zigbuild==0.24.0)
 
 # level_arch LEVEL: its features in the compiler's words.
@@ -48,6 +49,7 @@ in_tree() {
 # Makes the tree, or says why it cannot be.
 make_arm64_tools() {
   ! arm64_tools_made || return 0
+  mkdir -p "$ARM64_BUILD"
   [ "$(id -u)" = 0 ] || fail "the compilers for ARM are not here, and a tree for them needs root" \
     "rustup target add $ARM64_TARGET && cargo install cargo-zigbuild, with zig on the PATH"
   has debootstrap || add_packages debootstrap ""

@@ -60,7 +60,6 @@ if [ "${1:-}" = --here ]; then
 fi
 
 RESULT=$(target_folder)/arm64
-ARM64_BUILD=$RESULT/build
 mkdir -p "$ARM64_BUILD"
 if arm64_tools_here; then
   need_build_tools

@@ -7,11 +7,12 @@
 #
 # Checked: counts of instructions; the launcher's choice on five processors; the likeliest first tokens and their logits
 # against this machine's own build; that a level dies on a processor below it; every system call of a chat, a download
-# and a session in the terminal against what Android allows; the package, unpacked into a prefix. Builds what is missing.
-# ZORD_BUILDS names a folder with builds, else target/arm64 is used.
+# and a session in the terminal against what Android allows; the package, unpacked into a prefix. Builds first what is not
+# up to date, unless ZORD_BUILDS names a folder with builds.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$ROOT/scripts/prepare.sh"
+. "$ROOT/scripts/arm64-tools.sh"
 cd "$ROOT"
 
 levels=(v80 v82 v86)
@@ -32,11 +33,14 @@ if [ -z "${ZORD_TEST_MODELS:-}" ]; then
 fi
 model=$ZORD_TEST_MODELS/SmolLM2-135M-Instruct.Q4_1.gguf
 builds=${ZORD_BUILDS:-$(target_folder)/arm64}
-missing=()
-for level in "${levels[@]}"; do [ -f "$builds/zord-$level" ] || missing+=("$level"); done
-[ ${#missing[@]} = 0 ] || scripts/build-arm64.sh "${missing[@]}"
+[ -n "${ZORD_BUILDS:-}" ] || scripts/build-arm64.sh "${levels[@]}"
 [ ${#levels[@]} = 1 ] || ZORD_BUILDS=$builds scripts/package-termux.sh
 cargo build --release --locked --bin zord
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+# not below /tmp, which no program may look for
+folder=$builds/test
+rm -rf "$folder"
+mkdir -p "$folder/emulator"
+# the tree's emulator is newer than most distributions'
+! [ -x "$ARM64_TOOLS/usr/bin/qemu-aarch64" ] || ln -s "$ARM64_TOOLS/usr/bin/qemu-aarch64" "$folder/emulator/"
+PATH=$folder/emulator:$PATH
 python3 scripts/test-arm64.py "$builds" "$model" "$(target_folder)/release/zord" "$folder" "${levels[@]}"
