@@ -38,6 +38,8 @@ compile() {
   cd "$ROOT"
   for level in "$@"; do
     say "building zord-$level"
+    # configured once and never again otherwise; only what the level changes is compiled anew
+    rm -f "$folder/$ARM64_TARGET"/release/build/llama-cpp-sys-2-*/out/build/CMakeCache.txt
     GGML_CPU_ARM_ARCH=$(level_arch "$level")
     export GGML_CPU_ARM_ARCH ZORD_ARM_LEVEL=$level
     cargo zigbuild --release --locked --target "$ARM64_TARGET" --config 'profile.release.strip="symbols"' \
