@@ -4,7 +4,6 @@
 mod phone;
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use phone::{PROGRAM, Phone, archive, script};
@@ -56,10 +55,19 @@ fn an_interrupted_upgrade_leaves_the_old_version_running() {
     phone.run(&archive(&phone.release("1"))).good();
     // The new program is started once before anything moves; this one ends the installer there, as a killed terminal
     // does.
-    let deadly = "#!/bin/sh\nkill -9 $(cut -d ' ' -f 4 /proc/$PPID/stat) $PPID\n";
+    let deadly = r#"#!/bin/sh
+at=$PPID
+while tr '\0' ' ' </proc/$at/cmdline | grep -q 'install\.sh'; do
+  doomed="$doomed $at"
+  at=$(cut -d ' ' -f 4 /proc/$at/stat)
+done
+kill -9 $doomed
+"#;
     let broken = phone.release_with("2", &[("bin/zord", deadly)]);
     let ran = phone.run(&archive(&broken));
     assert_ne!(ran.code, Some(0), "{}", ran.said);
+    assert!(!ran.said.contains("error: "), "it was killed and did not end by itself: {}", ran.said);
+    assert!(phone.prefix().join("libexec/.zord-new").exists(), "what the killed one left");
     assert_eq!(phone.version(), "zord 1");
     phone.run(&archive(&phone.release("2"))).good();
     assert_eq!(phone.version(), "zord 2");

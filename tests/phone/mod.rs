@@ -106,8 +106,10 @@ impl Phone {
             ("share/zord/extra-keys.properties", "extra-keys = [['ESC']]\n".to_owned()),
         ];
         let more = more.iter().map(|&(name, text)| (name, text.to_owned()));
+        // what is given replaces what a release has under that name
+        let files: BTreeMap<&str, String> = files.into_iter().chain(more).collect();
         let mut sums = String::new();
-        for (name, text) in files.into_iter().chain(more) {
+        for (name, text) in files {
             let path = tree.join("zord").join(name);
             script(&path, &text);
             sums.push_str(&format!("{}  {name}\n", hex(text.as_bytes())));
