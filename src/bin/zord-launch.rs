@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn launch() -> Result<std::convert::Infallible, (String, String)> {
-    let fits = Level::of(u64::from(getauxval(AT_HWCAP)), u64::from(getauxval(AT_HWCAP2)));
+    let fits = Level::of(getauxval(AT_HWCAP), getauxval(AT_HWCAP2));
     let wanted = std::env::var("ZORD_CPU").ok().filter(|name| !name.is_empty());
     let levels: Vec<Level> = match wanted {
         None => Level::ALL.into_iter().filter(|&level| level <= fits).collect(),
