@@ -19,20 +19,17 @@ is_built() {
 }
 
 build() {
-  need_rust
-  need_build_tools
-  local flags=(--release --locked --bin zord)
   if in_termux || [ -n "${ZORD_AS_ON_A_PHONE:-}" ]; then
-    flags+=(--no-default-features --features engine)
-    local override
-    override=$("$ROOT/scripts/llama-termux.sh" "$TARGET/llama")
-    mapfile -t -O "${#flags[@]}" flags <<<"$override"
+    "$ROOT/scripts/build-termux.sh" >/dev/null
+  else
+    need_rust
+    need_build_tools
+    say "building (llama.cpp takes some minutes the first time)"
+    # from inside the repository: cargo reads its configuration from where it is started
+    cd "$ROOT"
+    cargo fetch --locked --offline --quiet 2>/dev/null || cargo fetch --locked
+    cargo build --offline --release --locked --bin zord >&2
   fi
-  say "building (llama.cpp takes some minutes the first time)"
-  # from inside the repository: cargo reads its configuration from where it is started
-  cd "$ROOT"
-  cargo fetch --locked --offline --quiet 2>/dev/null || cargo fetch --locked
-  cargo build --offline "${flags[@]}" >&2
   touch "$BUILT"
 }
 

@@ -96,6 +96,50 @@ find_peers() {
   export ZORD_PEERS=$PEERS
 }
 
+# Builds for phones take compilers that most machines have not, and half an hour: ZORD_TEST_PHONES=yes asks for them.
+phones() {
+  local limit=4500 log
+  if [ "${ZORD_TEST_PHONES:-}" != yes ]; then
+    skip "builds for phones" "nobody asked (ZORD_TEST_PHONES=yes; scripts/test-arm64.sh proves all levels)"
+    return
+  fi
+  log=$(target_folder)/arm64-tools.log
+  if [ "${CI:-}" = true ] && [ $((limit - SECONDS)) -lt 1800 ]; then
+    skip "builds for phones" "$((SECONDS / 60)) minutes have gone already (scripts/test-arm64.sh proves them)"
+    return
+  fi
+  . "$ROOT/scripts/arm64-tools.sh"
+  if ! arm64_tools_here && ! arm64_tools_made; then
+    if [ "${CI:-}" != true ]; then
+      skip "builds for phones" "their compilers are not here (scripts/test-arm64.sh gets them and proves all levels)"
+      return
+    fi
+    say "── getting the compilers for phones"
+    # shellcheck disable=SC2016 # expanded by the shell inside
+    if ! ROOT=$ROOT timeout 900 bash -euc '. "$ROOT/scripts/prepare.sh"; . "$ROOT/scripts/arm64-tools.sh"; make_arm64_tools' \
+      >"$log" 2>&1; then
+      skip "builds for phones" "their compilers could not be had, see $log"
+      return
+    fi
+  fi
+  step "builds for phones, one level" one_level $((limit - SECONDS))
+}
+
+# one_level SECONDS: in CI no longer than that; too little time says nothing about the builds.
+one_level() {
+  local code=0
+  if [ "${CI:-}" != true ]; then
+    scripts/test-arm64.sh --short
+    return
+  fi
+  timeout "$1" scripts/test-arm64.sh --short || code=$?
+  if [ "$code" = 124 ]; then
+    skip "builds for phones" "they took more than $(($1 / 60)) minutes"
+    return 0
+  fi
+  return "$code"
+}
+
 need_rust
 need_build_tools
 need_pip
@@ -131,6 +175,7 @@ elif ! fetch_models; then
 fi
 find_peers
 step tests tests "$@"
+phones
 
 say ""
 for line in "${skipped[@]+"${skipped[@]}"}"; do say "SKIPPED $line"; done

@@ -17,9 +17,11 @@ use crate::error::Advise;
 use crate::models::names::printable;
 
 mod check;
+mod phone;
 mod size;
 
 use check::{Checker, KEYS, known, last, line_of};
+pub use phone::PhoneConfig;
 pub use size::{SizeError, parse_size};
 
 /// The documented defaults, as text: what `zord` writes when a person asks for a file to edit.
@@ -52,6 +54,8 @@ pub struct Config {
     pub models: ModelsConfig,
     /// Changes of files.
     pub edits: EditsConfig,
+    /// What only matters on a phone.
+    pub phone: PhoneConfig,
 }
 
 /// `[context]`

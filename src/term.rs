@@ -4,6 +4,7 @@
 //! What it refuses to do: draw, read keys, or start where there is no terminal.
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::mem::ManuallyDrop;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once};
@@ -31,7 +32,9 @@ static HOOK: Once = Once::new();
 
 /// The screen while it is ours.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// Never dropped: where the terminal is gone, its end would be told to a standard error that is gone too, which
+    /// panics.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     mouse: bool,
 }
 
@@ -50,7 +53,7 @@ impl Screen {
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout()));
         enter(false).inspect_err(|_| give_back()).map_err(failed)?;
         let terminal = Terminal::new(backend).inspect_err(|_| give_back()).map_err(failed)?;
-        Ok(Self { terminal, mouse: false })
+        Ok(Self { terminal: ManuallyDrop::new(terminal), mouse: false })
     }
 
     /// Columns and rows; zero where the terminal does not say.
@@ -111,7 +114,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
         for words in LAST_WORDS.lock().map(|mut words| std::mem::take(&mut *words)).unwrap_or_default() {
-            eprintln!("{words}");
+            let _ = writeln!(io::stderr(), "{words}");
         }
     }
 }

@@ -5,8 +5,10 @@
 mod real;
 mod screen;
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::process::Signal;
 use screen::{BUSY, READY, Screen, last_session, open};
 
@@ -65,6 +67,39 @@ fn signals_give_the_terminal_back_and_lose_nothing() {
         let text = bare(last_session(home.path())["turns"][1]["text"].as_str().unwrap());
         assert!(text.starts_with(&seen[..seen.len().min(400)]), "{seen}\n--\n{text}");
     }
+}
+
+/// A terminal's window closed, a session of Termux ended: nothing can be written any more, to the standard error neither.
+#[test]
+fn a_terminal_that_vanishes_is_an_orderly_end() {
+    let Some(home) = home() else { return };
+    let pair = native_pty_system().openpty(PtySize { rows: 24, cols: 80, ..PtySize::default() }).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zord"));
+    command.env("ZORD_HOME", home.path());
+    command.env("TERM", "xterm-256color");
+    command.cwd(home.path());
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let (mut reader, mut keys) = (pair.master.try_clone_reader().unwrap(), pair.master.take_writer().unwrap());
+    let mut parser = vt100::Parser::new(std::num::NonZero::new(24).unwrap(), std::num::NonZero::new(80).unwrap(), 0);
+    let mut read_until = |parser: &mut vt100::Parser, words: &str| {
+        let mut buffer = [0; 4096];
+        while !parser.screen().contents().contains(words) {
+            let n = reader.read(&mut buffer).unwrap();
+            parser.process(&buffer[..n]);
+        }
+    };
+    read_until(&mut parser, READY);
+    keys.write_all(format!("{LONG}\r").as_bytes()).unwrap();
+    read_until(&mut parser, BUSY);
+    // every copy of the terminal's other end goes
+    drop((reader, keys, pair.master));
+    let status = child.wait().unwrap();
+    // by the signal, or by the first frame that could not be drawn
+    assert!([1, 130].contains(&status.exit_code()), "{status:?}");
+    let marked = std::fs::read_dir(home.path().join("cache/running")).unwrap().count();
+    assert_eq!(marked, 0, "the next start takes it for an orderly end");
+    assert_eq!(last_session(home.path())["turns"][0]["text"], LONG);
 }
 
 #[test]

@@ -10,9 +10,11 @@ use super::stream::Session;
 use super::{Scene, output, prepare};
 use crate::budget::probe::Probe;
 use crate::chat::{Message, Role};
+use crate::device::Termux;
 use crate::engine::{ChatRequest, Event, Outcome, Sampling, Stats, Stop, Work, presets};
 use crate::error::{ExitCode, Report};
 use crate::models::catalogue::Preset;
+use crate::run::wake::Awake;
 
 #[derive(Args, Debug)]
 pub(super) struct ChatArgs {
@@ -73,6 +75,8 @@ pub(super) fn run(scene: &Scene, args: ChatArgs) -> Result<ExitCode, Report> {
         overflow: scene.config.context.overflow,
         ..ChatRequest::default()
     };
+    let mut awake = Awake::new(Termux::here().as_ref(), scene.config.phone.wake_lock);
+    awake.keep(true);
     let mut session = Session::start(ready.spec)?;
     let mut out = Output { json: args.json, ends_line: true };
     let outcome = session.work(Work::Chat(request), |event| out.take(event)).inspect_err(|_| out.break_off())?;

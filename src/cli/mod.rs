@@ -2,6 +2,7 @@
 //!
 //! Data goes to stdout; progress, notices and errors to stderr. What it refuses to do: think. The rooms do that.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -104,7 +105,8 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(report) => {
-            eprintln!("{report}");
+            // where nobody can be told, the code says it
+            let _ = writeln!(std::io::stderr(), "{report}");
             report.code
         }
     }
@@ -121,7 +123,7 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     // Quotes come in pairs; where they do not, a value has one in it.
     let text = if text.matches('\'').count().is_multiple_of(2) { text.replace('\'', "`") } else { text.to_owned() };
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
-    eprintln!("error: {}\n\nhint: {}", message.trim(), advice(rest));
+    let _ = writeln!(std::io::stderr(), "error: {}\n\nhint: {}", message.trim(), advice(rest));
     ExitCode::Usage
 }
 

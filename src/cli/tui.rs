@@ -68,7 +68,7 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool) -> Re
     let theme = Choice::parse(&config.ui.theme).unwrap_or_default();
     let (chat, overflow, ui) = (config.chat.clone(), config.context.overflow, config.ui.clone());
     let endpoint = config.models.endpoint.clone();
-    let fix_rounds = config.edits.fix_rounds;
+    let (fix_rounds, wake_lock) = (config.edits.fix_rounds, config.phone.wake_lock);
     let prepare: Prepare = {
         let paths = paths.clone();
         Arc::new(move |load: &Load| {
@@ -107,6 +107,7 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool) -> Re
         stop: chat.stop,
         endpoint,
         fix_rounds,
+        wake_lock,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}")))?;

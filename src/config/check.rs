@@ -57,6 +57,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("models.endpoint", Kind::Text),
     ("edits", Kind::Table),
     ("edits.fix_rounds", Kind::Count),
+    ("phone", Kind::Table),
+    ("phone.wake_lock", Kind::Switch),
 ];
 
 impl Kind {

@@ -153,7 +153,7 @@ fn phone(termux: &Termux) -> Vec<Finding> {
     };
     let wake_lock = if termux.wake_lock {
         finding("wake lock", State::Note, "available")
-            .hint("run `termux-wake-lock` before long answers, or Android slows the program when the screen is off")
+            .hint("it is held while an answer is made (`phone.wake_lock`); `termux-wake-lock` holds it for longer")
     } else {
         finding("wake lock", State::Warning, "the command is missing").hint("`pkg install termux-tools` brings it")
     };

@@ -20,6 +20,11 @@ pub struct Termux {
 }
 
 impl Termux {
+    /// The one this program runs in; `None` outside Termux.
+    pub fn here() -> Option<Self> {
+        Self::read(Path::new("/"), &|name| std::env::var(name).ok())
+    }
+
     /// `None` outside Termux.
     pub(super) fn read(root: &Path, env: Env<'_>) -> Option<Self> {
         let version = env("TERMUX_VERSION");

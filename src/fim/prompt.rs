@@ -28,7 +28,7 @@ pub struct Budget {
     pub tokens: usize,
     /// The text before the cursor.
     pub prefix: usize,
-    /// The text after the cursor, for forms that show it.
+    /// The text after the cursor.
     pub suffix: usize,
     /// Imports and signatures of what the prefix lacks.
     pub outline: usize,
@@ -56,6 +56,8 @@ pub struct Prompt {
 
 /// Bytes of a probe at most.
 const PROBE: usize = 400;
+/// Tokens of the text after the cursor that are told to models which only continue: near the cursor it helps most.
+const BELOW: usize = 160;
 /// Tokens that a form's own words may take.
 const FRAME: usize = 32;
 
@@ -69,8 +71,8 @@ pub fn build(
     count: &mut dyn FnMut(&str) -> usize,
 ) -> Prompt {
     let fills = form.fills();
-    let suffix = if fills { window::after(&site.suffix, budget.suffix, count) } else { "" };
-    let room = budget.prefix + if fills { 0 } else { budget.suffix };
+    let suffix = window::after(&site.suffix, if fills { budget.suffix } else { budget.suffix.min(BELOW) }, count);
+    let room = budget.prefix + if fills { 0 } else { budget.suffix.saturating_sub(BELOW) };
     let held = if fills { "" } else { blanks_at_end(site.line_before()) };
     let prefix = &site.prefix[..site.prefix.len() - held.len()];
     let start = window::before(prefix, room, count);

@@ -13,9 +13,11 @@
 //! | `journal` | writing conversations, on a thread of its own |
 //! | `signals` | those that matter to someone who holds a terminal |
 //! | `suggest` | what could stand at the editor's cursor |
+//! | [`wake`] | a phone that stays awake while an answer is made |
 //! | `editing`, `kept` | files for the editor; what was typed and not saved |
-//! | `files`, `history`, `clipboard` | what their names say |
+//! | `files`, `history`, `clipboard`, `battery` | what their names say |
 
+mod battery;
 mod clipboard;
 mod command;
 mod editing;
@@ -30,6 +32,7 @@ pub mod services;
 mod signals;
 pub mod start;
 mod suggest;
+pub mod wake;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -113,6 +116,7 @@ struct Desk {
     suggester: suggest::Suggester,
     drawn: Option<Instant>,
     dirty: bool,
+    awake: wake::Awake,
     quit: Option<ExitCode>,
 }
 
@@ -193,6 +197,7 @@ impl Desk {
             suggester,
             drawn: None,
             dirty: true,
+            awake: wake::Awake::new(crate::device::Termux::here().as_ref(), start.wake_lock),
             quit: None,
             start,
         }
@@ -209,7 +214,8 @@ impl Desk {
         self.open_or_offer();
         self.open_file_or_tell();
         while self.quit.is_none() {
-            let deadline = self.deadline();
+            let sleepy = self.awake.keep(self.app.answer.is_some());
+            let deadline = self.deadline().into_iter().chain(sleepy).min();
             let keys = &mut self.keys;
             let event = async {
                 match keys {

@@ -70,4 +70,6 @@ pub struct Start {
     pub endpoint: Option<String>,
     /// How often `/fix` asks for a change at most.
     pub fix_rounds: u32,
+    /// Whether a phone is kept awake while an answer is made.
+    pub wake_lock: bool,
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::Desk;
+use super::{Desk, battery};
 use crate::app::editor::msg::{Asked, EditorMsg, SuggestId, SuggestRequest};
 use crate::app::msg::Msg;
 use crate::device;
@@ -191,7 +191,13 @@ impl Desk {
     fn look_at_power(&mut self) {
         if self.suggester.power.is_none_or(|at| at.elapsed() > POWER_EVERY) {
             self.suggester.power = Some(Instant::now());
-            self.tell(Msg::Editor(EditorMsg::Power(device::power())));
+            let known = device::power();
+            self.tell(Msg::Editor(EditorMsg::Power(known)));
+            if known.battery.is_none()
+                && let Some(ask) = battery::command()
+            {
+                self.background(move || Some(Msg::Editor(EditorMsg::Power(battery::ask(ask, known)?))));
+            }
         }
     }
 }

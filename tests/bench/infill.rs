@@ -118,7 +118,7 @@ fn compare(model: &Path, tasks: &[Task], python: Option<&Sandbox>) -> (Tally, Ta
         let started = Instant::now();
         let site = Site::new(Some("solution.py"), None, &task.prompt, &task.suffix);
         let request =
-            InfillRequest { site, chunks: Vec::new(), max_tokens: LIMIT, alternatives: 4, prompt_tokens: 1024 };
+            InfillRequest { site, chunks: Vec::new(), max_tokens: LIMIT, alternatives: 1, prompt_tokens: 1024 };
         let Ok(Outcome::Infilled(filled)) = engine.work(Work::Infill(request)).1 else { panic!("{}", task.task_id) };
         let texts: Vec<String> = filled.alternatives.into_iter().map(|one| one.text).collect();
         full.count(task, &texts, started, python);

@@ -17,6 +17,9 @@ const DRY_LAST_N: i32 = 1024;
 /// Tokens tried first where not all are allowed.
 const LOOKED_AT: usize = 48;
 
+/// `ZORD_LOG=logits=trace` shows the five likeliest tokens of each choice, for comparing builds.
+const LOGITS: &str = "logits";
+
 /// Chooses tokens for one generation.
 pub(super) enum Chooser {
     /// The largest logit; of equal ones the first.
@@ -76,6 +79,12 @@ impl Chooser {
 
     /// The next token; it counts as accepted. `None` when no logit is a number.
     pub(super) fn choose(&mut self, logits: &[f32]) -> Option<i32> {
+        if tracing::enabled!(target: LOGITS, tracing::Level::TRACE) {
+            let mut top = largest_n(logits, 5);
+            top.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            let top: Vec<String> = top.iter().map(|(logit, token)| format!("{token}={logit:.4}")).collect();
+            tracing::trace!(target: LOGITS, "{}", top.join(" "));
+        }
         match self {
             Self::Greedy => largest(logits),
             Self::Chain { chain, keep } => {

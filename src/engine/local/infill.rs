@@ -36,6 +36,8 @@ const LEAST_FORK: f32 = -2.5;
 const FAR_BEHIND: f32 = 2.0;
 /// Where the likeliest text has this much of the probability there is nothing to choose.
 const CERTAIN: f32 = -0.5;
+/// How much less likely a fork or a candidate may be where somebody asked for other ways to go on.
+const CURIOUS: f32 = 4.0;
 /// Candidates among which the suffix chooses, for models that do not see it.
 const CHOICE: u32 = 4;
 /// The shortest prompt worth asking with, in tokens.
@@ -193,7 +195,7 @@ impl Worker {
         fill.stats.first_token_ms = started.elapsed().as_secs_f64() * 1e3;
         let decoding = Instant::now();
         loop {
-            prune(&mut fill.candidates);
+            prune(&mut fill.candidates, FAR_BEHIND + curious(fill.request));
             self.fork(fill)?;
             let live: Vec<usize> = (0..fill.candidates.len()).filter(|&i| fill.candidates[i].kept.is_none()).collect();
             if live.is_empty() {
@@ -233,8 +235,9 @@ impl Worker {
             return Ok(());
         };
         let so_far = candidate.likelihood();
+        let least = LEAST_FORK - curious(fill.request);
         for &(chance, token) in others {
-            if so_far + chance > LEAST_FORK && !self.is_end(token) {
+            if so_far + chance > least && !self.is_end(token) {
                 let tokens = candidate.tokens.iter().copied().chain([token]).collect();
                 let odds = candidate.odds.iter().copied().chain([chance]).collect();
                 fill.forks.push(Fork { seq: candidate.seq, tokens, odds });
@@ -272,7 +275,7 @@ impl Worker {
     /// Gives free sequences to the likeliest forks.
     fn fork(&mut self, fill: &mut Fill<'_>) -> Result<(), DecodeError> {
         let first = &fill.candidates[0];
-        if first.kept.is_some() && first.likelihood() > CERTAIN {
+        if first.kept.is_some() && first.likelihood() > CERTAIN + curious(fill.request) {
             fill.forks.clear();
             fill.candidates.iter_mut().filter(|one| one.kept.is_none()).for_each(|one| one.kept = Some(0));
         }
@@ -307,11 +310,16 @@ impl Worker {
     }
 }
 
+/// [`CURIOUS`] if more than the best text is asked for.
+fn curious(request: &InfillRequest) -> f32 {
+    if request.alternatives > 1 { CURIOUS } else { 0.0 }
+}
+
 /// Ends candidates that a finished one is far ahead of.
-fn prune(candidates: &mut [Candidate]) {
+fn prune(candidates: &mut [Candidate], far: f32) {
     let best = candidates.iter().filter(|one| one.kept.is_some()).map(Candidate::likelihood).reduce(f32::max);
     let Some(best) = best else { return };
-    for one in candidates.iter_mut().filter(|one| one.kept.is_none() && one.likelihood() < best - FAR_BEHIND) {
+    for one in candidates.iter_mut().filter(|one| one.kept.is_none() && one.likelihood() < best - far) {
         one.kept = Some(0);
     }
 }

@@ -111,11 +111,11 @@ impl Layout {
                 parts.files(files, &content);
                 parts.token(files.separator);
                 parts.text(content.path.map(|path| format!("{}\n", clean(path))).unwrap_or_default());
-                parts.text(content.prefix);
+                parts.text(content.told_first());
             }
             Self::Plain { .. } => {
                 parts.headed(None, &content);
-                parts.text(content.prefix);
+                parts.text(content.told_first());
             }
         }
         parts.0
@@ -123,6 +123,17 @@ impl Layout {
 }
 
 impl Content<'_> {
+    /// For models that only continue: what comes after the cursor, told before the prefix as a file might tell it. Base
+    /// models were never taught this, and still use it: more lines come out right, and few are copied from there.
+    fn told_first(self) -> String {
+        let below = self.suffix.trim_end();
+        if below.is_empty() {
+            return self.prefix;
+        }
+        let sign = self.language.comment();
+        format!("{sign} How it ends:\n{below}\n\n{sign} All of it:\n{}", self.prefix)
+    }
+
     fn names_files(&self) -> bool {
         !self.chunks.is_empty() || (self.repo.is_some() && self.path.is_some())
     }

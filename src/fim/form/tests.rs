@@ -54,7 +54,7 @@ fn every_family_is_asked_in_its_own_words() {
         (&CODESTRAL, "[SUFFIX]S[PREFIX]P"),
         (&STAR[..3], "<fim_prefix>P<fim_suffix>S<fim_middle>"),
         (&GRANITE, "<|fim_prefix|>P<|fim_suffix|>S<|fim_middle|>"),
-        (&["<|endoftext|>"], "P"),
+        (&["<|endoftext|>"], "# How it ends:\nS\n\n# All of it:\nP"),
     ] {
         assert_eq!(ask(tokens, &bare, &[]), want);
     }
@@ -74,8 +74,8 @@ fn other_files_stand_where_the_family_learnt_to_see_them() {
         (&LLAMA, " <PRE> # p0\nc0\n\n# p1\nP <SUF>S <MID>"),
         (&CODESTRAL, "[SUFFIX]S[PREFIX]# p0\nc0\n\n# p1\nP"),
         (&GRANITE, "<|fim_prefix|># p0\nc0\n\n# p1\nP<|fim_suffix|>S<|fim_middle|>"),
-        (&STAR[3..], "<repo_name>R<file_sep>p0\nc0\n<file_sep>p1\nP"),
-        (&["<|endoftext|>"], "# p0\nc0\n\n# p1\nP"),
+        (&STAR[3..], "<repo_name>R<file_sep>p0\nc0\n<file_sep>p1\n# How it ends:\nS\n\n# All of it:\nP"),
+        (&["<|endoftext|>"], "# p0\nc0\n\n# p1\n# How it ends:\nS\n\n# All of it:\nP"),
     ] {
         assert_eq!(ask(tokens, &here, &chunks), want);
     }

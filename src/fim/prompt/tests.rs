@@ -41,7 +41,8 @@ fn file(lines: usize) -> String {
 #[test]
 fn what_fits_is_sent_whole() {
     assert_eq!(text(&ask(&qwen(), "a = 1\nb", "\nc\n", 100)), "<1>a = 1\nb<2>\nc\n<3>");
-    assert_eq!(text(&ask(&plain(), "a = 1\nb", "\nc\n", 100)), "a = 1\nb");
+    assert_eq!(text(&ask(&plain(), "a = 1\nb", "\nc\n", 100)), "# How it ends:\n\nc\n\n# All of it:\na = 1\nb");
+    assert_eq!(text(&ask(&plain(), "a = 1\nb", "\n \n", 100)), "a = 1\nb");
     assert_eq!(text(&ask(&qwen(), "", "", 100)), "<1><2><3>");
 }
 
