@@ -15,6 +15,7 @@
 //! | [`device`] | what this machine is: cores and clusters, instruction sets, Termux |
 //! | [`weights`] | model files: bounded readers shared by all programs |
 //! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
+//! | `distill` | teaches small models from larger ones, and fine-tunes them (feature `train`) |
 //! | [`ui`] | draws the state; changes nothing |
 //! | [`cli`] | one file a command of the `zord` program |
 
@@ -25,6 +26,8 @@ pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod device;
+#[cfg(feature = "train")]
+pub mod distill;
 pub mod edits;
 pub mod engine;
 pub mod error;

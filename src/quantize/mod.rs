@@ -25,4 +25,4 @@ pub(crate) mod session;
 #[cfg(feature = "engine")]
 pub mod shrink;
 
-pub use partial::Partial;
+pub use partial::{Partial, WriteError};

@@ -1,0 +1,127 @@
+//! `zord-distill dataset`: what the student would read.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::json;
+
+use super::RecipeArgs;
+use crate::cli::{output, progress};
+use crate::distill::data::corpus::Window;
+use crate::distill::data::prepare::{Prepared, prepare};
+use crate::distill::data::tokenizer::Tokenizer;
+use crate::distill::model::Source;
+use crate::distill::objective::Kind;
+use crate::distill::recipe::Recipe;
+use crate::engine::Cancel;
+use crate::error::{ExitCode, Report};
+
+#[derive(Args, Debug)]
+pub(super) struct DatasetArgs {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Windows to show
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    samples: u64,
+    /// One JSON document, in it the samples' tokens
+    #[arg(long)]
+    json: bool,
+}
+
+/// The student's tokenizer.
+pub(super) fn tokenizer(recipe: &Recipe) -> Result<Tokenizer, Report> {
+    let source = Source::open(&recipe.student.path)?;
+    let architecture = source.config.get("model_type").and_then(|kind| kind.as_str()).unwrap_or_default();
+    Ok(Tokenizer::open(&source.folder, architecture)?)
+}
+
+/// The recipe's windows.
+pub(super) fn prepared(
+    recipe: &Recipe,
+    tokenizer: &Tokenizer,
+    folder: &Path,
+    cancel: &Cancel,
+) -> Result<Prepared, Report> {
+    let pairs = recipe.objective.kind == Kind::Dpo;
+    Ok(prepare(&recipe.data, pairs, recipe.seed, tokenizer, folder, &|| cancel.is_cancelled())?)
+}
+
+pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, Report> {
+    let recipe = args.recipe.read()?;
+    let cancel = progress::cancel_on_signals()?;
+    let tokenizer = tokenizer(&recipe)?;
+    let folder = tempfile::tempdir().map_err(|error| Report::failed(format!("cannot make a folder: {error}")))?;
+    let data = prepared(&recipe, &tokenizer, folder.path(), &cancel)?;
+    let (head, tally) = (&data.train.head, data.tally.unwrap_or_default());
+    let samples: Result<Vec<Window>, String> =
+        (0..args.samples.min(data.train.len())).map(|at| data.train.window(at)).collect();
+    let samples = samples.map_err(Report::failed)?;
+    if args.json {
+        let sample = |window: &Window| {
+            let document = |document: &Vec<(u32, bool)>| {
+                let tokens: Vec<u32> = document.iter().map(|(token, _)| *token).collect();
+                let learnt: Vec<bool> = document.iter().map(|(_, learnt)| *learnt).collect();
+                json!({"text": tokenizer.text(&tokens), "tokens": tokens, "learnt": learnt})
+            };
+            json!(window.documents.iter().map(document).collect::<Vec<_>>())
+        };
+        output::json(&json!({
+            "documents": head.documents,
+            "tokens": head.tokens,
+            "learnt": head.learnt,
+            "windows": head.windows,
+            "longest": head.longest,
+            "held_out": data.validation.as_ref().map(|held| held.head.tokens),
+            "fingerprint": head.content,
+            "tally": tally,
+            "samples": samples.iter().map(sample).collect::<Vec<_>>(),
+        }))?;
+        return Ok(ExitCode::Done);
+    }
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let mut rows = vec![
+        row("documents", format!("{}, the longest of {} tokens", head.documents, head.longest)),
+        row("tokens", format!("{}, {} of them learnt", head.tokens, head.learnt)),
+        row("windows", format!("{}, {:.0} % full", head.windows, fullness(&recipe, head.tokens, head.windows))),
+        row("held out", data.validation.as_ref().map_or(0, |held| held.head.tokens).to_string() + " tokens"),
+        row("examples", tally.examples.to_string()),
+        row("twice there", tally.duplicates.to_string()),
+        row("too long", format!("{}, {} of them cut or left out", tally.long, tally.left_out)),
+        row("with a hole", tally.with_hole.to_string()),
+        row("nothing to learn", tally.nothing_to_learn.to_string()),
+        row("wrong lines", tally.malformed.to_string()),
+        row("fingerprint", head.content.clone()),
+    ];
+    for (licence, files) in &tally.licences {
+        let name = if licence.is_empty() { "no licence named" } else { licence };
+        rows.push(row(name, format!("{files} files")));
+    }
+    let mut text = output::table(&rows);
+    for line in &tally.shown {
+        text.push_str(&format!("wrong: {line}\n"));
+    }
+    for (at, window) in samples.iter().enumerate() {
+        text.push_str(&format!("\n── window {at}; ⟦learnt⟧\n"));
+        window.documents.iter().for_each(|document| text.push_str(&marked(document, &tokenizer)));
+    }
+    output::print(&text)?;
+    Ok(ExitCode::Done)
+}
+
+fn fullness(recipe: &Recipe, tokens: u64, windows: u64) -> f64 {
+    100.0 * tokens as f64 / (windows.max(1) as f64 * recipe.data.context as f64)
+}
+
+/// A document with brackets around what is learnt; control characters are not sent to a terminal.
+fn marked(document: &[(u32, bool)], tokenizer: &Tokenizer) -> String {
+    let mut text = String::new();
+    for part in document.chunk_by(|a, b| a.1 == b.1) {
+        let tokens: Vec<u32> = part.iter().map(|(token, _)| *token).collect();
+        let shown = tokenizer.text(&tokens);
+        let clean: String =
+            shown.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect();
+        text.push_str(&if part[0].1 { format!("⟦{clean}⟧") } else { clean });
+    }
+    text.push_str("\n──\n");
+    text
+}

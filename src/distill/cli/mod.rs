@@ -1,0 +1,85 @@
+//! The `zord-distill` program's command line: one file a command, each from parsed arguments to text on stdout.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cli::{output, refuse};
+use crate::distill::recipe::{self, Recipe};
+use crate::error::{ExitCode, Report};
+
+mod cache;
+mod check;
+mod dataset;
+mod run;
+
+/// Teach a small model from larger ones, and fine-tune it.
+#[derive(Debug, Parser)]
+#[command(name = "zord-distill", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Follow a recipe, from where an earlier run of it stopped
+    Run(run::RunArgs),
+    /// Say what a recipe comes to, without training: every key, memory, steps, time
+    Check(check::CheckArgs),
+    /// Ask the teachers, and keep what they say
+    Cache(cache::CacheArgs),
+    /// Show what the student would read: counts, lengths, samples
+    Dataset(dataset::DatasetArgs),
+    /// What this program starts itself as, to outlive llama.cpp
+    #[cfg(feature = "engine")]
+    #[command(hide = true)]
+    LlamaChild,
+}
+
+/// A recipe and what is changed of it.
+#[derive(Args, Debug)]
+struct RecipeArgs {
+    /// The recipe, a TOML file; paths in it count from its folder
+    #[arg(value_name = "RECIPE")]
+    recipe: PathBuf,
+    /// Change a key, again for more: `--set student.path=DIR`
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl RecipeArgs {
+    fn read(&self) -> Result<Recipe, Report> {
+        let recipe = recipe::read(&self.recipe, &self.set)?;
+        // A second pool cannot be made; in tests of this process there may be one already.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(recipe.threads).build_global();
+        Ok(recipe)
+    }
+}
+
+/// Parses the arguments of the process and does what they say. Errors are printed here, once.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    output::start_log();
+    match run(&cli.command) {
+        Ok(code) => code,
+        Err(report) => {
+            eprintln!("{report}");
+            report.code
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<ExitCode, Report> {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Cache(args) => cache::run(args),
+        Command::Dataset(args) => dataset::run(args),
+        #[cfg(feature = "engine")]
+        Command::LlamaChild => Ok(crate::distill::teacher::serve()),
+    }
+}

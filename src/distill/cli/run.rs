@@ -1,0 +1,102 @@
+//! `zord-distill run`: training, with a line for what goes on.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::RecipeArgs;
+use crate::budget::bytes;
+use crate::cli::{output, progress};
+use crate::distill::run::{Event, Options, Outcome, train};
+use crate::error::{ExitCode, Report};
+
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// The folder for the trained model or adapter; the run's own files go to `run` in it
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Stop after so many steps
+    #[arg(long, value_name = "N")]
+    max_steps: Option<u64>,
+    /// Begin anew, whatever an earlier run left there
+    #[arg(long)]
+    fresh: bool,
+    /// JSON lines: one a step, the last for the whole run
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
+    let recipe = args.recipe.read()?;
+    let cancel = progress::cancel_on_signals()?;
+    let options = Options { max_steps: args.max_steps, fresh: args.fresh, cancel };
+    let mut teachers = progress::Bar::counting("asking the teacher", "windows");
+    let mut tell = |event: &Event<'_>| show(event, args.json, &mut teachers);
+    let outcome = train(&recipe, &args.output, &options, &mut tell)?;
+    if outcome.interrupted {
+        let message = format!("interrupted; step {} is saved", outcome.steps);
+        let report = Report { message, hint: None, code: ExitCode::Interrupted };
+        return Err(report.hint("the same command goes on from there"));
+    }
+    if args.json {
+        let text = serde_json::to_string(&outcome).unwrap_or_default();
+        output::print(&(text + "\n"))?;
+    } else {
+        output::print(&page(&outcome, &args.output))?;
+    }
+    Ok(ExitCode::Done)
+}
+
+fn show(event: &Event<'_>, json: bool, teachers: &mut progress::Bar) {
+    match event {
+        Event::Data { head, tally } => {
+            output::note(format!("{} documents, {} tokens in {} windows", head.documents, head.tokens, head.windows));
+            if let Some(tally) = tally.filter(|tally| tally.malformed > 0) {
+                output::note(format!("{} lines are wrong:\n  {}", tally.malformed, tally.shown.join("\n  ")));
+            }
+        }
+        Event::Teacher(progress) => {
+            teachers.show(progress.done, Some(progress.all));
+            if progress.done == progress.all {
+                teachers.end();
+            }
+        }
+        Event::Resumed { step, steps } => output::note(format!("goes on after step {step} of {steps}")),
+        Event::Step { line, steps } => {
+            if json {
+                // A reader that went away does not stop a training.
+                let _ = output::print(&(json!(line).to_string() + "\n"));
+            }
+            let mut text = format!(
+                "step {} of {steps}  loss {:.4}  rate {:.2e}  gradient {:.3}  {:.0} tokens/s",
+                line.step, line.loss, line.rate, line.norm, line.tokens_per_s
+            );
+            if let Some(loss) = line.val_loss {
+                text.push_str(&format!("  held-out {loss:.4}"));
+            }
+            if let Some(fault) = line.fault {
+                text.push_str(&format!("  left out: {fault:?}"));
+            }
+            output::note(text);
+        }
+        Event::Returned { step } => output::note(format!("too many bad steps: back to step {step}")),
+        Event::Saved { step } => output::note(format!("step {step} is saved")),
+    }
+}
+
+fn page(outcome: &Outcome, folder: &std::path::Path) -> String {
+    let loss = |loss: Option<f64>| loss.map_or_else(|| "–".to_owned(), |loss| format!("{loss:.4}"));
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    output::table(&[
+        row("steps", outcome.steps.to_string()),
+        row("tokens", outcome.tokens.to_string()),
+        row("loss", format!("{} → {}", loss(outcome.loss_first), loss(outcome.loss_last))),
+        row("held-out loss", format!("{} → {}", loss(outcome.val_loss_before), loss(outcome.val_loss_after))),
+        row("tokens/s", format!("{:.1}", outcome.tokens_per_s)),
+        row("peak memory", bytes(outcome.peak_rss)),
+        row("written to", folder.display().to_string()),
+    ])
+}

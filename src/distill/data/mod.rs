@@ -1,0 +1,26 @@
+//! From texts to windows of tokens on disk.
+//!
+//! | file | what changes there |
+//! |---|---|
+//! | `source` | forms of JSON lines |
+//! | `code` | which files of a folder count |
+//! | `render` | turns and answers as the model reads them; what is learnt of them |
+//! | `fim` | documents with a hole |
+//! | `tokenizer` | texts to tokens and back |
+//! | `prepare` | splitting, de-duplication, packing |
+//! | `corpus` | the file of windows |
+//! | `order` | which window comes when |
+//!
+//! Texts are read once, one at a time; training reads windows from disk. What this room refuses to do: hold a corpus in
+//! memory, or let one document see another.
+
+pub(crate) mod code;
+pub(crate) mod corpus;
+mod fim;
+pub(crate) mod order;
+pub(crate) mod prepare;
+mod render;
+mod source;
+pub(crate) mod tokenizer;
+
+pub use prepare::DataError;

@@ -1,0 +1,167 @@
+//! Examples from files of JSON lines, in the forms in which people keep them.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use crate::chat::{Message, Role};
+
+/// The longest line read, in bytes.
+const LONGEST: u64 = 16 << 20;
+
+/// One example as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Example {
+    /// A document.
+    Text(String),
+    /// What stands before, and what is to follow.
+    Completion { prompt: String, completion: String },
+    /// A conversation.
+    Chat(Vec<Message>),
+    /// A task, perhaps with material.
+    Instruction { instruction: String, input: String, output: String },
+    /// Two answers to the same turns, the better first.
+    Pair { prompt: Vec<Message>, chosen: String, rejected: String },
+}
+
+/// Understands one line.
+///
+/// # Errors
+/// In words: what is wrong with it.
+pub(crate) fn parse(line: &str) -> Result<Example, String> {
+    let json: Json = serde_json::from_str(line).map_err(|error| format!("it is no JSON: {error}"))?;
+    let json = json.as_object().ok_or("it is no object")?;
+    let text = |key: &str| match json.get(key) {
+        Some(Json::String(text)) => Ok(text.clone()),
+        Some(_) => Err(format!("its `{key}` is no text")),
+        None => Err(format!("it has no `{key}`")),
+    };
+    let has = |key: &str| json.contains_key(key);
+    if has("chosen") || has("rejected") {
+        let prompt = match json.get("prompt") {
+            Some(Json::Array(turns)) => messages(turns)?,
+            _ => vec![Message::new(Role::User, text("prompt")?)],
+        };
+        return Ok(Example::Pair { prompt, chosen: answer(json, "chosen")?, rejected: answer(json, "rejected")? });
+    }
+    if let Some(Json::Array(turns)) = json.get("messages") {
+        let turns = messages(turns)?;
+        let answered = turns.iter().any(|turn| turn.role == Role::Assistant);
+        return if answered { Ok(Example::Chat(turns)) } else { Err("nobody answers in its `messages`".to_owned()) };
+    }
+    if has("completion") {
+        return Ok(Example::Completion { prompt: text("prompt")?, completion: text("completion")? });
+    }
+    if has("instruction") {
+        let input = if has("input") { text("input")? } else { String::new() };
+        return Ok(Example::Instruction { instruction: text("instruction")?, input, output: text("output")? });
+    }
+    if has("text") {
+        return Ok(Example::Text(text("text")?));
+    }
+    Err("it has none of `text`, `messages`, `completion`, `instruction`, `chosen`".to_owned())
+}
+
+fn messages(turns: &[Json]) -> Result<Vec<Message>, String> {
+    let one = |turn: &Json| {
+        let part = |key: &str| turn.get(key).and_then(Json::as_str);
+        let role = match part("role") {
+            Some("system") => Role::System,
+            Some("user") => Role::User,
+            Some("assistant") => Role::Assistant,
+            Some(other) => return Err(format!("a role is `{}`", other.chars().take(40).collect::<String>())),
+            None => return Err("a turn has no `role`".to_owned()),
+        };
+        Ok(Message::new(role, part("content").ok_or("a turn has no `content` that is text")?))
+    };
+    turns.iter().map(one).collect()
+}
+
+/// An answer as text, or as the last of some turns.
+fn answer(json: &serde_json::Map<String, Json>, key: &str) -> Result<String, String> {
+    match json.get(key) {
+        Some(Json::String(text)) => Ok(text.clone()),
+        Some(Json::Array(turns)) => match messages(turns)?.pop() {
+            Some(last) if last.role == Role::Assistant => Ok(last.content),
+            _ => Err(format!("its `{key}` does not end with an answer")),
+        },
+        _ => Err(format!("it has no `{key}` that is text")),
+    }
+}
+
+/// Hands every line that is not empty to `each`, with its number, as text or as what is wrong with it.
+///
+/// # Errors
+/// The file cannot be read, or whatever `each` says.
+pub(crate) fn lines<E: From<std::io::Error>>(
+    path: &Path,
+    mut each: impl FnMut(usize, Result<&str, String>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut reader = BufReader::with_capacity(1 << 18, File::open(path)?);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        if line.len() as u64 == LONGEST && line.last() != Some(&b'\n') {
+            each(number, Err(format!("it is longer than {LONGEST} bytes")))?;
+            skip_line(&mut reader)?;
+            continue;
+        }
+        match std::str::from_utf8(&line).map(str::trim) {
+            Ok("") => {}
+            Ok(text) => each(number, Ok(text))?,
+            Err(_) => each(number, Err("it is no UTF-8".to_owned()))?,
+        }
+    }
+    Ok(())
+}
+
+fn skip_line(reader: &mut impl BufRead) -> std::io::Result<()> {
+    loop {
+        let buffer = reader.fill_buf()?;
+        let (used, over) = match buffer.iter().position(|&byte| byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (buffer.len(), buffer.is_empty()),
+        };
+        reader.consume(used);
+        if over {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_understood() {
+        assert_eq!(parse(r#"{"text":"a","id":1}"#), Ok(Example::Text("a".to_owned())));
+        let pair = parse(r#"{"prompt":"p","chosen":"c","rejected":[{"role":"assistant","content":"r"}]}"#).unwrap();
+        let Example::Pair { prompt, chosen, rejected } = pair else { panic!() };
+        assert_eq!((prompt[0].content.as_str(), chosen.as_str(), rejected.as_str()), ("p", "c", "r"));
+        let chat = r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}"#;
+        assert!(matches!(parse(chat), Ok(Example::Chat(turns)) if turns.len() == 2));
+        assert!(matches!(parse(r#"{"prompt":"p","completion":"c"}"#), Ok(Example::Completion { .. })));
+        assert!(matches!(parse(r#"{"instruction":"i","output":"o"}"#), Ok(Example::Instruction { .. })));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (line, word) in [
+            ("{", "JSON"),
+            ("[]", "object"),
+            ("{}", "none of"),
+            (r#"{"text":1}"#, "`text`"),
+            (r#"{"prompt":"p","chosen":"c"}"#, "`rejected`"),
+            (r#"{"messages":[{"role":"user","content":"q"}]}"#, "nobody answers"),
+            (r#"{"messages":[{"role":"tool","content":"q"}]}"#, "`tool`"),
+        ] {
+            assert!(parse(line).unwrap_err().contains(word), "{line}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Texts to tokens and back, by the checkpoint's own `tokenizer.json`.
+
+use std::path::Path;
+
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+use tokenizers::Tokenizer as Inner;
+
+use super::corpus::hex;
+use crate::chat::template::{Hints, Template};
+use crate::distill::model::ModelError;
+
+/// A tokenizer with what the checkpoint says about its use.
+pub(crate) struct Tokenizer {
+    /// Special tokens in a text count as such.
+    marked: Inner,
+    /// They are only text.
+    plain: Inner,
+    pub(crate) bos: Option<String>,
+    pub(crate) eos: Option<String>,
+    pub(crate) template: Template,
+    /// SHA-256 of its file.
+    pub(crate) fingerprint: String,
+    /// What the person should know.
+    pub(crate) notice: Option<String>,
+}
+
+impl Tokenizer {
+    /// Reads the tokenizer of a checkpoint's folder.
+    pub(crate) fn open(folder: &Path, architecture: &str) -> Result<Self, ModelError> {
+        let path = folder.join("tokenizer.json");
+        let bytes = std::fs::read(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        let marked = Inner::from_bytes(&bytes)
+            .map_err(|error| ModelError::Config { path: path.clone(), what: error.to_string() })?;
+        let mut plain = marked.clone();
+        plain.set_encode_special_tokens(true);
+        let settings = folder.join("tokenizer_config.json");
+        let settings = if settings.is_file() { crate::distill::model::json(&settings)? } else { Json::Null };
+        let word = |key: &str| {
+            let value = settings.get(key)?;
+            value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
+        };
+        let (bos, eos) = (word("bos_token"), word("eos_token"));
+        let beside = std::fs::read_to_string(folder.join("chat_template.jinja")).ok();
+        let source = beside.or_else(|| word("chat_template"));
+        let has_token = |text: &str| marked.token_to_id(text).is_some();
+        // Templates that name the day would make another corpus of the same data tomorrow.
+        let hints = Hints { architecture, name: "", has_token: &has_token, now: 1_735_689_600 };
+        let (template, notice) = Template::new(source.as_deref(), &hints);
+        Ok(Self { marked, plain, bos, eos, template, fingerprint: hex(&Sha256::digest(&bytes)), notice })
+    }
+
+    pub(crate) fn id(&self, token: &str) -> Option<u32> {
+        self.marked.token_to_id(token)
+    }
+
+    /// The token that ends a document.
+    pub(crate) fn end(&self) -> Option<u32> {
+        self.eos.as_deref().and_then(|eos| self.id(eos))
+    }
+
+    /// Tokens of a text; with `marks`, special tokens in it count as such.
+    ///
+    /// # Errors
+    /// In words: the tokenizer fails on the text.
+    pub(crate) fn tokens(&self, text: &str, marks: bool) -> Result<Vec<u32>, String> {
+        let inner = if marks { &self.marked } else { &self.plain };
+        inner.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec()).map_err(|error| error.to_string())
+    }
+
+    /// The text of some tokens, special ones included.
+    pub(crate) fn text(&self, tokens: &[u32]) -> String {
+        self.marked.decode(tokens, false).unwrap_or_default()
+    }
+
+    /// A token as the vocabulary spells it.
+    pub(crate) fn token(&self, id: u32) -> Option<String> {
+        self.marked.id_to_token(id)
+    }
+
+    /// Number of tokens, added ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.marked.get_vocab_size(true)
+    }
+}

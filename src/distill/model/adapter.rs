@@ -1,0 +1,174 @@
+//! LoRA and DoRA: where they sit, how they begin, and PEFT's files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+
+use super::decoder::Decoder;
+use super::linear::{Adapter, Linear};
+use super::save::{self, Entry};
+use super::weight::{Id, Numbers, Weight};
+use crate::distill::kernel::dropout;
+use crate::quantize::WriteError;
+use crate::weights::safetensors::Dtype;
+
+/// What is laid over the projections.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdapterRecipe {
+    /// Columns of the narrow products.
+    pub rank: usize,
+    /// What the product is multiplied by, before it is divided by the rank.
+    pub alpha: f64,
+    /// The share of inputs the adapter does not see.
+    pub dropout: f32,
+    /// Divide by the square root of the rank instead (rsLoRA, arXiv 2312.03732).
+    pub rslora: bool,
+    /// Learn the lengths of rows besides (DoRA, arXiv 2402.09353).
+    pub dora: bool,
+    /// Ends of the names of the projections that get one.
+    pub modules: Vec<String>,
+    /// An adapter to go on from: the folder of an earlier run's.
+    pub from: Option<std::path::PathBuf>,
+}
+
+impl Default for AdapterRecipe {
+    fn default() -> Self {
+        let modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+        let modules = modules.map(str::to_owned).to_vec();
+        Self { rank: 16, alpha: 32.0, dropout: 0.0, rslora: false, dora: false, modules, from: None }
+    }
+}
+
+impl AdapterRecipe {
+    fn scale(&self) -> f32 {
+        let rank = self.rank as f64;
+        (self.alpha / if self.rslora { rank.sqrt() } else { rank }) as f32
+    }
+
+    /// Whether a projection gets one.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        self.modules.iter().any(|module| name == module || name.ends_with(&format!(".{module}")))
+    }
+}
+
+/// What stands before every name in PEFT's files.
+const PREFIX: &str = "base_model.model.";
+
+/// Lays an adapter over a frozen model: `A` as PEFT begins it (Kaiming's uniform), `B` zero. Gives the number of
+/// projections that got one.
+pub(crate) fn lay(model: &mut Decoder, recipe: &AdapterRecipe, seed: u64) -> usize {
+    let mut count = 0;
+    let Decoder { blocks, weights, .. } = model;
+    for (layer, block) in blocks.iter_mut().enumerate() {
+        for (name, linear) in block.projections() {
+            let name = format!("model.layers.{layer}.{name}");
+            if !recipe.takes(&name) {
+                continue;
+            }
+            count += 1;
+            let mut push = |half: &str, dims: &[usize], numbers: Vec<f32>| {
+                weights.push(Weight::f32(format!("{PREFIX}{name}.{half}"), dims, numbers));
+                Id(weights.len() - 1)
+            };
+            let (rank, inputs, outputs) = (recipe.rank, linear.inputs, linear.outputs);
+            // a = √5 in Kaiming's formula gives bounds of 1/√inputs
+            let bound = 1.0 / (inputs as f64).sqrt();
+            let start = dropout::mix(seed ^ (count as u64) << 32);
+            let random = |i: usize| ((dropout::share(start ^ i as u64) * 2.0 - 1.0) * bound) as f32;
+            let a = push("lora_A.weight", &[rank, inputs], (0..rank * inputs).map(random).collect());
+            let b = push("lora_B.weight", &[outputs, rank], vec![0.0; outputs * rank]);
+            linear.adapter =
+                Some(Adapter { a, b, rank, scale: recipe.scale(), dropout: recipe.dropout, magnitude: None });
+            if recipe.dora {
+                dora(linear, &name, weights);
+            }
+        }
+    }
+    count
+}
+
+fn dora(linear: &mut Linear, name: &str, weights: &mut Vec<Weight>) {
+    let lengths = linear.row_lengths(weights);
+    let ratio = vec![1.0; lengths.len()];
+    let name = format!("{PREFIX}{name}.lora_magnitude_vector");
+    weights.push(Weight::f32(name, &[linear.outputs], lengths));
+    if let Some(adapter) = &mut linear.adapter {
+        adapter.magnitude = Some((Id(weights.len() - 1), ratio));
+    }
+}
+
+/// PEFT's `adapter_config.json`.
+pub(crate) fn config(recipe: &AdapterRecipe, base: &str) -> Json {
+    json!({
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": recipe.rank,
+        "lora_alpha": recipe.alpha,
+        "lora_dropout": recipe.dropout,
+        "use_rslora": recipe.rslora,
+        "use_dora": recipe.dora,
+        "target_modules": recipe.modules,
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "layers_to_transform": null,
+        "modules_to_save": null,
+    })
+}
+
+/// Writes the adapter as PEFT reads it.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder: &Path) -> Result<(), WriteError> {
+    let entry = |weight: &'_ Weight| (weight.name.clone(), weight.dims.clone());
+    let entries: Vec<Entry<'_>> = model
+        .weights
+        .iter()
+        .filter(|weight| weight.name.starts_with(PREFIX))
+        .map(|weight| {
+            let (name, dims) = entry(weight);
+            Entry { name, dims, dtype: Dtype::F32, numbers: &weight.numbers }
+        })
+        .collect();
+    let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    save::write(&folder.join("adapter_model.safetensors"), &entries, &notes)?;
+    let text = serde_json::to_string_pretty(&config(recipe, base)).unwrap_or_default();
+    let path = folder.join("adapter_config.json");
+    crate::distill::run::output::replace(&path, text.as_bytes())
+}
+
+/// Reads numbers of an adapter that was written before into the one that was laid over the model.
+///
+/// # Errors
+/// In words: what does not fit.
+pub(crate) fn read(model: &mut Decoder, folder: &Path) -> Result<(), String> {
+    let path = folder.join("adapter_model.safetensors");
+    let file = crate::weights::safetensors::Folder::open(&path).map_err(|error| crate::error::chain(&error))?;
+    let wanted = model.weights.iter_mut().filter(|weight| weight.name.starts_with(PREFIX));
+    let mut left = file.tensors.len();
+    for weight in wanted {
+        let name = &weight.name;
+        let tensor = file.tensors.iter().find(|tensor| tensor.name == *name);
+        let tensor = tensor.ok_or_else(|| format!("`{}` has no tensor `{name}`", path.display()))?;
+        if !tensor.shape.iter().map(|&dim| dim as usize).eq(weight.dims.iter().copied()) {
+            let (found, expected) = (&tensor.shape, &weight.dims);
+            return Err(format!("tensor `{name}` of `{}` is {found:?}, expected {expected:?}", path.display()));
+        }
+        let mut bytes = vec![0; tensor.bytes as usize];
+        tensor.read(&mut bytes, 0).map_err(|error| crate::error::chain(&error))?;
+        let numbers = Numbers::read(tensor.dtype, &bytes);
+        let numbers = numbers.ok_or_else(|| format!("tensor `{name}` of `{}` is no matrix of floats", path.display()))?;
+        weight.numbers = numbers;
+        weight.train(true);
+        left -= 1;
+    }
+    if left > 0 {
+        return Err(format!("`{}` has {left} tensors more than the recipe's adapter", path.display()));
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! All layers, forward and backward: what is kept of the way there, and what is computed again.
+
+use std::ops::Range;
+
+use super::block::{Block, Kept};
+use super::head;
+use super::shape::Shape;
+use super::weight::{Gradients, Id, Weight};
+use crate::distill::kernel::norm;
+use crate::distill::kernel::rope::Rope;
+
+/// A model in memory.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    pub(crate) shape: Shape,
+    pub(crate) weights: Vec<Weight>,
+    pub(crate) embeddings: Id,
+    pub(crate) final_norm: Id,
+    /// `None` where the embeddings take its place.
+    pub(crate) output: Option<Id>,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) rope: Rope,
+}
+
+/// Tokens that are computed together: documents one behind the other, none of which sees another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) tokens: Vec<u32>,
+    /// Places within the documents.
+    pub(crate) positions: Vec<u32>,
+    pub(crate) documents: Vec<Range<usize>>,
+}
+
+impl Batch {
+    /// Adds a document.
+    pub(crate) fn push(&mut self, tokens: impl IntoIterator<Item = u32>) {
+        let from = self.tokens.len();
+        self.tokens.extend(tokens);
+        let to = self.tokens.len();
+        if to > from {
+            self.documents.push(from..to);
+            self.positions.extend(0..(to - from) as u32);
+        }
+    }
+}
+
+/// Whether layers are computed a second time, to keep less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Recompute {
+    /// Everything that is slow to make is kept.
+    None,
+    /// Only each layer's input is kept; the layer is computed again in the backward pass.
+    Block,
+}
+
+/// What all layers share in one pass.
+pub(crate) struct Pass<'a> {
+    pub(crate) shape: &'a Shape,
+    pub(crate) weights: &'a [Weight],
+    pub(crate) rope: &'a Rope,
+    pub(crate) positions: &'a [u32],
+    pub(crate) documents: &'a [Range<usize>],
+    /// What dropout follows from; none outside training.
+    pub(crate) dropout: Option<u64>,
+}
+
+/// What a forward pass leaves for the backward one.
+pub(crate) struct Trace {
+    inputs: Vec<Vec<f32>>,
+    kept: Vec<Option<Kept>>,
+    /// Hidden states behind the last layer, not normalised.
+    pub(crate) last: Vec<f32>,
+    /// The same, normalised: what the output is computed from.
+    pub(crate) normed: Vec<f32>,
+}
+
+impl Trace {
+    /// Hidden states in front of a layer.
+    pub(crate) fn input(&self, layer: usize) -> &[f32] {
+        self.inputs.get(layer).map_or(&self.last, Vec::as_slice)
+    }
+}
+
+impl Decoder {
+    pub(crate) fn pass<'a>(&'a self, batch: &'a Batch, dropout: Option<u64>) -> Pass<'a> {
+        let (positions, documents) = (batch.positions.as_slice(), batch.documents.as_slice());
+        Pass { shape: &self.shape, weights: &self.weights, rope: &self.rope, positions, documents, dropout }
+    }
+
+    /// The matrix that turns hidden states into logits.
+    pub(crate) fn output(&self) -> Id {
+        self.output.unwrap_or(self.embeddings)
+    }
+
+    pub(crate) fn head(&self) -> head::Head<'_> {
+        let Shape { hidden, vocabulary, .. } = self.shape;
+        head::Head { weight: &self.weights[self.output().0], hidden, vocabulary }
+    }
+
+    fn embed(&self, tokens: &[u32]) -> Vec<f32> {
+        let (width, weight) = (self.shape.hidden, &self.weights[self.embeddings.0]);
+        let mut x = Vec::with_capacity(tokens.len() * width);
+        for &token in tokens {
+            x.extend_from_slice(&weight.part(token as usize * width, (token as usize + 1) * width));
+        }
+        x
+    }
+
+    /// Hidden states of all positions, with what a backward pass will ask for.
+    pub(crate) fn forward(&self, batch: &Batch, dropout: Option<u64>, recompute: Recompute) -> Trace {
+        let pass = self.pass(batch, dropout);
+        let mut x = self.embed(&batch.tokens);
+        let (mut inputs, mut kept) = (Vec::new(), Vec::new());
+        for block in &self.blocks {
+            let (y, on_the_way) = block.forward(&pass, &x);
+            inputs.push(std::mem::replace(&mut x, y));
+            kept.push((recompute == Recompute::None).then_some(on_the_way));
+        }
+        let normed = norm::forward(&x, &self.weights[self.final_norm.0].all(), self.shape.eps);
+        Trace { inputs, kept, last: x, normed }
+    }
+
+    /// Only the normalised hidden states behind the last layer.
+    pub(crate) fn states(&self, batch: &Batch) -> Vec<f32> {
+        let pass = self.pass(batch, None);
+        let mut x = self.embed(&batch.tokens);
+        for block in &self.blocks {
+            x = block.forward(&pass, &x).0;
+        }
+        norm::forward(&x, &self.weights[self.final_norm.0].all(), self.shape.eps)
+    }
+
+    /// Adds to `gradients` what follows from the gradient of the normalised hidden states. `between` gives what a loss on
+    /// the hidden states in front of a layer adds there (number `blocks.len()` is behind the last).
+    pub(crate) fn backward(
+        &self,
+        batch: &Batch,
+        dropout: Option<u64>,
+        mut trace: Trace,
+        mut d: Vec<f32>,
+        gradients: &mut Gradients,
+        between: &mut dyn FnMut(usize, &mut [f32]),
+    ) {
+        let pass = self.pass(batch, dropout);
+        let factor = self.weights[self.final_norm.0].all();
+        norm::backward(&mut d, &trace.last, &factor, self.shape.eps, gradients.of(self.final_norm));
+        between(self.blocks.len(), &mut d);
+        trace.normed = Vec::new();
+        trace.last = Vec::new();
+        for (layer, block) in self.blocks.iter().enumerate().rev() {
+            let (Some(x), Some(kept)) = (trace.inputs.pop(), trace.kept.pop()) else { break };
+            let kept = kept.unwrap_or_else(|| block.forward(&pass, &x).1);
+            d = block.backward(&pass, &x, &kept, d, gradients);
+            between(layer, &mut d);
+        }
+        if let Some(gradient) = gradients.of(self.embeddings) {
+            let width = self.shape.hidden;
+            for (&token, d) in batch.tokens.iter().zip(d.chunks_exact(width)) {
+                crate::distill::kernel::add(&mut gradient[token as usize * width..][..width], d);
+            }
+        }
+    }
+
+    /// To be called whenever weights have changed.
+    pub(crate) fn changed(&mut self) {
+        let Self { blocks, weights, .. } = self;
+        for block in blocks {
+            block.projections().into_iter().for_each(|(_, linear)| linear.measure(weights));
+        }
+    }
+
+    /// The weight of a name.
+    pub(crate) fn find(&self, name: &str) -> Option<Id> {
+        self.weights.iter().position(|weight| weight.name == name).map(Id)
+    }
+}

@@ -1,0 +1,206 @@
+//! From a checkpoint's folder to a model in memory.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+
+use super::block::Block;
+use super::decoder::Decoder;
+use super::linear::Linear;
+use super::shape::{Family, Shape};
+use super::weight::{Id, Numbers, Weight};
+use crate::distill::kernel::rope::Rope;
+use crate::error::Advise;
+use crate::weights::safetensors::{Folder, SafetensorsError, Tensor};
+
+/// The longest configuration read, in bytes.
+const LONGEST: u64 = 4 << 20;
+
+/// Why a checkpoint cannot be trained.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum ModelError {
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("`{}`: {what}", path.display())]
+    Config { path: PathBuf, what: String },
+    #[error("`{}` is of the architecture `{found}`, which cannot be trained", path.display())]
+    Family { path: PathBuf, found: String },
+    #[error(transparent)]
+    File(#[from] SafetensorsError),
+    #[error("`{}` has no tensor `{name}`", path.display())]
+    Missing { path: PathBuf, name: String },
+    #[error("`{}` has a tensor `{name}`, for which a {family} model has no place", path.display())]
+    Unknown { path: PathBuf, name: String, family: &'static str },
+    #[error("tensor `{name}` of `{}` has the shape {found:?}, expected {expected:?}", path.display())]
+    Dims { path: PathBuf, name: String, found: Vec<u64>, expected: Vec<usize> },
+    #[error("tensor `{name}` of `{}` is stored as {found}, expected F32, F16 or BF16", path.display())]
+    Dtype { path: PathBuf, name: String, found: String },
+    #[error("tensor `{name}` of `{}` holds NaN or infinite numbers", path.display())]
+    NotFinite { path: PathBuf, name: String },
+}
+
+impl Advise for ModelError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Family { .. } => Some("students are `llama`, `qwen2` or `qwen3`; any GGUF can teach".to_owned()),
+            Self::Missing { .. } | Self::Dims { .. } => {
+                Some("the weights and `config.json` are not of the same model".to_owned())
+            }
+            Self::Dtype { .. } => Some("`zord-quantize export` writes a GGUF file back as plain weights".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a JSON file of a checkpoint.
+pub(crate) fn json(path: &Path) -> Result<Json, ModelError> {
+    let read = |source| ModelError::Read { path: path.to_owned(), source };
+    let len = std::fs::metadata(path).map_err(read)?.len();
+    if len > LONGEST {
+        let what = format!("it has {len} bytes, expected at most {LONGEST}");
+        return Err(ModelError::Config { path: path.to_owned(), what });
+    }
+    let text = std::fs::read(path).map_err(read)?;
+    serde_json::from_slice(&text).map_err(|error| ModelError::Config { path: path.to_owned(), what: error.to_string() })
+}
+
+/// A checkpoint of which only the headers have been read.
+pub(crate) struct Source {
+    pub(crate) folder: PathBuf,
+    pub(crate) shape: Shape,
+    pub(crate) config: Json,
+    pub(crate) tensors: Folder,
+}
+
+impl Source {
+    pub(crate) fn open(folder: &Path) -> Result<Self, ModelError> {
+        let path = folder.join("config.json");
+        let config = json(&path)?;
+        let shape = Shape::of(&config, &path)?;
+        let tensors = Folder::open(folder)?;
+        let source = Self { folder: folder.to_owned(), shape, config, tensors };
+        source.check()?;
+        Ok(source)
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        let path = || self.folder.clone();
+        let wanted = names(&self.shape);
+        for (name, dims) in &wanted {
+            let tensor = self.tensor(name).ok_or_else(|| ModelError::Missing { path: path(), name: name.clone() })?;
+            if !tensor.shape.iter().map(|&dim| dim as usize).eq(dims.iter().copied()) {
+                let (name, found) = (name.clone(), tensor.shape.clone());
+                return Err(ModelError::Dims { path: path(), name, found, expected: dims.clone() });
+            }
+            if Numbers::read(tensor.dtype, &[]).is_none() {
+                let (name, found) = (name.clone(), tensor.dtype.name());
+                return Err(ModelError::Dtype { path: path(), name, found });
+            }
+        }
+        let known = |name: &str| {
+            let left = name.ends_with("rotary_emb.inv_freq") || (self.shape.tied && name == "lm_head.weight");
+            left || wanted.iter().any(|(wanted, _)| wanted == name)
+        };
+        match self.tensors.tensors.iter().find(|tensor| !known(&tensor.name)) {
+            Some(tensor) => {
+                let family = match self.shape.family {
+                    Family::Llama => "llama",
+                    Family::Qwen2 => "qwen2",
+                    Family::Qwen3 => "qwen3",
+                };
+                let name = tensor.name.chars().take(120).collect();
+                Err(ModelError::Unknown { path: path(), name, family })
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.tensors.iter().find(|tensor| tensor.name == name)
+    }
+
+    /// Reads the weights, for positions up to `context`. Nothing is trained yet.
+    pub(crate) fn load(&self, context: usize) -> Result<Decoder, ModelError> {
+        let mut weights = Vec::new();
+        for (name, dims) in names(&self.shape) {
+            let tensor = self.tensor(&name);
+            let Some(tensor) = tensor else { return Err(ModelError::Missing { path: self.folder.clone(), name }) };
+            let mut bytes = vec![0; tensor.bytes as usize];
+            tensor.read(&mut bytes, 0)?;
+            let Some(numbers) = Numbers::read(tensor.dtype, &bytes) else {
+                let found = tensor.dtype.name();
+                return Err(ModelError::Dtype { path: self.folder.clone(), name, found });
+            };
+            let weight = Weight { name, dims, dtype: tensor.dtype, numbers, trained: false };
+            if !weight.all().iter().all(|x| x.is_finite()) {
+                return Err(ModelError::NotFinite { path: self.folder.clone(), name: weight.name });
+            }
+            weights.push(weight);
+        }
+        Ok(assemble(self.shape.clone(), weights, context))
+    }
+}
+
+/// Names and shapes of all tensors of a model, in the order of its layers.
+pub(crate) fn names(shape: &Shape) -> Vec<(String, Vec<usize>)> {
+    let (hidden, q, kv) = (shape.hidden, shape.heads * shape.width, shape.keys * shape.width);
+    let mut all = vec![("model.embed_tokens.weight".to_owned(), vec![shape.vocabulary, hidden])];
+    for layer in 0..shape.layers {
+        let mut add = |name: &str, dims: &[usize]| all.push((format!("model.layers.{layer}.{name}"), dims.to_vec()));
+        add("input_layernorm.weight", &[hidden]);
+        for (name, outputs) in [("q", q), ("k", kv), ("v", kv)] {
+            add(&format!("self_attn.{name}_proj.weight"), &[outputs, hidden]);
+            if shape.bias {
+                add(&format!("self_attn.{name}_proj.bias"), &[outputs]);
+            }
+        }
+        add("self_attn.o_proj.weight", &[hidden, q]);
+        if shape.output_bias {
+            add("self_attn.o_proj.bias", &[hidden]);
+        }
+        if shape.family == Family::Qwen3 {
+            add("self_attn.q_norm.weight", &[shape.width]);
+            add("self_attn.k_norm.weight", &[shape.width]);
+        }
+        add("post_attention_layernorm.weight", &[hidden]);
+        add("mlp.gate_proj.weight", &[shape.inner, hidden]);
+        add("mlp.up_proj.weight", &[shape.inner, hidden]);
+        add("mlp.down_proj.weight", &[hidden, shape.inner]);
+    }
+    all.push(("model.norm.weight".to_owned(), vec![hidden]));
+    if !shape.tied {
+        all.push(("lm_head.weight".to_owned(), vec![shape.vocabulary, hidden]));
+    }
+    all
+}
+
+/// Puts weights that came in the order of [`names`] together.
+pub(crate) fn assemble(shape: Shape, weights: Vec<Weight>, context: usize) -> Decoder {
+    let mut next = 0..weights.len();
+    let mut id = || Id(next.next().unwrap_or_default());
+    let embeddings = id();
+    let blocks = (0..shape.layers)
+        .map(|_| {
+            let (hidden, q, kv) = (shape.hidden, shape.heads * shape.width, shape.keys * shape.width);
+            let input_norm = id();
+            let mut linear = |inputs, outputs, bias: bool| {
+                let weight = id();
+                Linear { weight, bias: bias.then(&mut id), inputs, outputs, adapter: None }
+            };
+            let [q, k, v] = [q, kv, kv].map(|outputs| linear(hidden, outputs, shape.bias));
+            let o = linear(q.outputs, hidden, shape.output_bias);
+            let head_norms = (shape.family == Family::Qwen3).then(|| (id(), id()));
+            let post_norm = id();
+            let mut plain = |inputs, outputs| Linear { weight: id(), bias: None, inputs, outputs, adapter: None };
+            let (gate, up) = (plain(hidden, shape.inner), plain(hidden, shape.inner));
+            let down = plain(shape.inner, hidden);
+            Block { input_norm, q, k, v, o, head_norms, post_norm, gate, up, down }
+        })
+        .collect();
+    let final_norm = id();
+    let output = (!shape.tied).then(&mut id);
+    let rope = Rope::new(shape.width, shape.theta, shape.factor, context);
+    Decoder { shape, weights, embeddings, final_norm, output, blocks, rope }
+}

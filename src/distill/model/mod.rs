@@ -1,0 +1,34 @@
+//! The student: one decoder for Llama, Qwen2 and Qwen3 checkpoints, forward and backward.
+//!
+//! | file | what changes there |
+//! |---|---|
+//! | `shape` | which `config.json` is understood |
+//! | `weight`, `load`, `save` | numbers and their files |
+//! | `linear` | a projection, with its adapter |
+//! | `block` | one layer |
+//! | `decoder` | all layers: what is kept and what is computed again |
+//! | `head` | from hidden states to losses, without all logits at once |
+//! | `adapter` | LoRA and DoRA: where they sit, and their files |
+//! | `initial` | a smaller student out of a larger checkpoint, and rows for new tokens |
+//!
+//! Derivatives are written out by hand: memory then is what these files say it is, and one layer can be computed again
+//! where there is little of it. What this room refuses to do: know of losses, schedules or data.
+
+pub(crate) mod adapter;
+mod block;
+mod decoder;
+pub(crate) mod head;
+pub(crate) mod initial;
+mod linear;
+mod load;
+pub(crate) mod save;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod weight;
+
+pub(crate) use decoder::{Batch, Decoder, Recompute};
+pub use load::ModelError;
+pub(crate) use load::{Source, json};
+pub use shape::{Family, Shape};
+pub(crate) use weight::{Gradients, Numbers, Weight};

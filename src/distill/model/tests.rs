@@ -1,0 +1,178 @@
+//! The backward pass against differences of the forward one, on small models with random weights.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::adapter::{self, AdapterRecipe};
+use super::head::Wanted;
+use super::load::{assemble, names};
+use super::*;
+use crate::distill::data::corpus::Goal;
+use crate::distill::kernel::dropout::share;
+use crate::distill::objective::{self, Lesson, ObjectiveRecipe};
+use crate::distill::run::rows;
+
+fn shape(kind: &str, tied: bool) -> Shape {
+    let config = json!({
+        "model_type": kind, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "vocab_size": 40, "rms_norm_eps": 1e-5,
+        "rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0}, "max_position_embeddings": 64,
+        "tie_word_embeddings": tied, "attention_bias": kind == "llama",
+    });
+    Shape::of(&config, Path::new("config.json")).unwrap()
+}
+
+fn model(kind: &str, tied: bool) -> Decoder {
+    let shape = shape(kind, tied);
+    let mut count = 0_u64;
+    let mut random = || {
+        count += 1;
+        (share(count * 7919) as f32 - 0.5) * 0.6
+    };
+    let weights: Vec<Weight> = names(&shape)
+        .into_iter()
+        .map(|(name, dims)| {
+            let norm = if name.contains("norm") { 1.0 } else { 0.0 };
+            let numbers = (0..dims.iter().product()).map(|_| norm + random()).collect();
+            Weight::f32(name, &dims, numbers)
+        })
+        .collect();
+    assemble(shape, weights, 32)
+}
+
+fn batch() -> (Batch, Lesson) {
+    let mut batch = Batch::default();
+    batch.push([3, 17, 5, 5, 39, 0, 2]);
+    batch.push([8, 1, 22, 9]);
+    let goals = [(1, 5), (2, 5), (5, 2), (7, 1), (9, 9)];
+    let goals = goals.map(|(row, token)| Goal { row, token, document: usize::from(row > 6) }).to_vec();
+    (batch, Lesson { goals, ..Lesson::default() })
+}
+
+fn loss(model: &Decoder, batch: &Batch, lesson: &Lesson, dropout: Option<u64>) -> f64 {
+    let trace = model.forward(batch, dropout, Recompute::None);
+    let states = rows(&trace.normed, lesson, model.shape.hidden);
+    objective::judge(&ObjectiveRecipe::default(), &model.head(), &states, lesson, 1.0, Wanted::default()).whole
+}
+
+fn gradients(model: &Decoder, dropout: Option<u64>, recompute: Recompute) -> Gradients {
+    let (batch, lesson) = batch();
+    let width = model.shape.hidden;
+    let mut gradients = Gradients::new(&model.weights);
+    let trace = model.forward(&batch, dropout, recompute);
+    let states = rows(&trace.normed, &lesson, width);
+    let mut slopes = vec![0.0; states.len()];
+    let wanted = Wanted { states: Some(&mut slopes), matrix: gradients.of(model.output()) };
+    objective::judge(&ObjectiveRecipe::default(), &model.head(), &states, &lesson, 1.0, wanted);
+    let mut d = vec![0.0; trace.normed.len()];
+    for (goal, slope) in lesson.goals.iter().zip(slopes.chunks_exact(width)) {
+        d[goal.row * width..][..width].copy_from_slice(slope);
+    }
+    model.backward(&batch, dropout, trace, d, &mut gradients, &mut |_, _| ());
+    gradients
+}
+
+/// A few numbers of every trained weight.
+fn check(model: &mut Decoder, dropout: Option<u64>, what: &str) {
+    let mut all = gradients(model, dropout, Recompute::None);
+    let (batch, lesson) = batch();
+    let mut checked = 0;
+    for (id, gradient) in all.each() {
+        for i in 0..3 {
+            let at = (share(id.0 as u64 * 31 + i) * gradient.len() as f64) as usize;
+            let step = 0.01;
+            let mut moved = |by: f32| {
+                model.weights[id.0].change().unwrap()[at] += by;
+                // lengths of rows are constants to the derivative, so they are not measured again
+                let loss = loss(model, &batch, &lesson, dropout);
+                model.weights[id.0].change().unwrap()[at] -= by;
+                loss
+            };
+            let slope = (moved(step) - moved(-step)) / f64::from(2.0 * step);
+            // The loss has single precision (1e-6 of 20, over 0.02), third derivatives the rest.
+            let right = (slope - f64::from(gradient[at])).abs() < 3e-3 + 0.01 * slope.abs();
+            assert!(right, "{what}, {} [{at}]: {slope}, not {}", model.weights[id.0].name, gradient[at]);
+            checked += 1;
+        }
+    }
+    assert!(checked > 20);
+}
+
+#[test]
+fn gradients_are_the_slopes_of_the_loss() {
+    for (kind, tied) in [("llama", false), ("llama", true), ("qwen2", true), ("qwen3", false)] {
+        check(&mut model(kind, tied), None, kind);
+    }
+}
+
+#[test]
+fn adapters_have_the_slopes_of_the_loss_and_only_they_are_trained() {
+    for (dora, dropout) in [(false, 0.0), (false, 0.3), (true, 0.0)] {
+        let mut model = model("qwen3", true);
+        model.weights.iter_mut().for_each(|weight| weight.trained = false);
+        let recipe = AdapterRecipe { rank: 3, alpha: 5.0, dora, dropout, ..AdapterRecipe::default() };
+        assert_eq!(adapter::lay(&mut model, &recipe, 1), 14);
+        for weight in model.weights.iter_mut().filter(|weight| weight.name.ends_with("lora_B.weight")) {
+            for (i, x) in weight.change().unwrap().iter_mut().enumerate() {
+                *x = (share(i as u64) as f32 - 0.5) * 0.5;
+            }
+        }
+        model.changed();
+        if dora {
+            // Moving a matrix would change the lengths, which the derivative takes for constants: only learned lengths.
+            let names: Vec<bool> = model.weights.iter().map(|weight| weight.name.ends_with("vector")).collect();
+            let mut all = gradients(&model, None, Recompute::None);
+            let (batch, lesson) = batch();
+            for (id, gradient) in all.each().filter(|(id, _)| names[id.0]) {
+                let mut moved = |by: f32| {
+                    model.weights[id.0].change().unwrap()[1] += by;
+                    model.changed();
+                    let loss = loss(&model, &batch, &lesson, None);
+                    model.weights[id.0].change().unwrap()[1] -= by;
+                    loss
+                };
+                let slope = (moved(0.01) - moved(-0.01)) / 0.02;
+                assert!((slope - f64::from(gradient[1])).abs() < 3e-3 + 0.01 * slope.abs(), "{slope} {}", gradient[1]);
+            }
+        } else {
+            check(&mut model, (dropout > 0.0).then_some(99), "lora");
+        }
+    }
+}
+
+#[test]
+fn layers_computed_again_give_the_same_gradients_to_the_bit() {
+    let model = model("llama", true);
+    let (mut kept, mut again) = (gradients(&model, None, Recompute::None), gradients(&model, None, Recompute::Block));
+    assert!(kept.each().zip(again.each()).all(|(a, b)| a.0 == b.0 && a.1 == b.1));
+}
+
+#[test]
+fn documents_do_not_see_each_other() {
+    let model = model("qwen2", false);
+    let (both, lesson) = batch();
+    let together = model.states(&both);
+    let mut second = Batch::default();
+    second.push([8, 1, 22, 9]);
+    let alone = model.states(&second);
+    let width = model.shape.hidden;
+    let behind = &together[7 * width..];
+    assert!(behind.iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-6));
+    assert_eq!(lesson.goals.len(), 5);
+}
+
+#[test]
+fn layers_are_left_out_under_new_numbers() {
+    let whole = model("qwen3", true);
+    let last = whole.find("model.layers.1.mlp.up_proj.weight").map(|id| whole.weights[id.0].numbers.clone());
+    let parameters = whole.shape.parameters();
+    assert_eq!(parameters, whole.weights.iter().map(|weight| weight.len() as u64).sum::<u64>());
+    let less = initial::keep_layers(whole, &[1], 32);
+    assert_eq!(less.blocks.len(), 1);
+    assert_eq!(less.find("model.layers.0.mlp.up_proj.weight").map(|id| less.weights[id.0].numbers.clone()), last);
+    assert_eq!(less.weights.len(), 13);
+    assert!(less.shape.parameters() < parameters);
+    let (batch, lesson) = batch();
+    assert!(loss(&less, &batch, &lesson, None).is_finite());
+}

@@ -1,0 +1,148 @@
+//! Numbers of a model: in 32 bits where they are trained, as they came where they are not.
+
+use std::borrow::Cow;
+
+use half::{bf16, f16};
+
+use crate::weights::safetensors::Dtype;
+
+/// A weight's place in the model's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Id(pub(crate) usize);
+
+/// A tensor of the model.
+#[derive(Clone, Debug)]
+pub(crate) struct Weight {
+    /// As checkpoints name it.
+    pub(crate) name: String,
+    /// Rows and columns, or one length.
+    pub(crate) dims: Vec<usize>,
+    /// How files hold it.
+    pub(crate) dtype: Dtype,
+    pub(crate) numbers: Numbers,
+    /// Whether training changes it.
+    pub(crate) trained: bool,
+}
+
+/// Numbers in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Numbers {
+    F32(Vec<f32>),
+    F16(Vec<u16>),
+    Bf16(Vec<u16>),
+}
+
+impl Weight {
+    pub(crate) fn f32(name: impl Into<String>, dims: &[usize], numbers: Vec<f32>) -> Self {
+        let numbers = Numbers::F32(numbers);
+        Self { name: name.into(), dims: dims.to_vec(), dtype: Dtype::F32, numbers, trained: true }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// All numbers.
+    pub(crate) fn all(&self) -> Cow<'_, [f32]> {
+        self.part(0, self.len())
+    }
+
+    /// Numbers from `from` to `to`.
+    pub(crate) fn part(&self, from: usize, to: usize) -> Cow<'_, [f32]> {
+        match &self.numbers {
+            Numbers::F32(numbers) => Cow::Borrowed(&numbers[from..to]),
+            Numbers::Bf16(bits) => bits[from..to].iter().map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect(),
+            Numbers::F16(bits) => bits[from..to].iter().map(|&bits| f16::from_bits(bits).to_f32()).collect(),
+        }
+    }
+
+    /// The numbers to be changed; `None` while they are kept in 16 bits.
+    pub(crate) fn change(&mut self) -> Option<&mut Vec<f32>> {
+        match &mut self.numbers {
+            Numbers::F32(numbers) => Some(numbers),
+            Numbers::F16(_) | Numbers::Bf16(_) => None,
+        }
+    }
+
+    /// Makes it ready to be trained, or frozen in as few bytes as its file takes.
+    pub(crate) fn train(&mut self, trained: bool) {
+        self.trained = trained;
+        if trained && !matches!(self.numbers, Numbers::F32(_)) {
+            self.numbers = Numbers::F32(self.all().into_owned());
+        }
+    }
+}
+
+impl Numbers {
+    /// Of little-endian bytes; `None` for types that are not trained.
+    pub(crate) fn read(dtype: Dtype, bytes: &[u8]) -> Option<Self> {
+        let pairs = || bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+        match dtype {
+            Dtype::F32 => {
+                let four = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+                Some(Self::F32(bytes.chunks_exact(4).map(four).collect()))
+            }
+            Dtype::BF16 => Some(Self::Bf16(pairs())),
+            Dtype::F16 => Some(Self::F16(pairs())),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::F32(numbers) => numbers.len(),
+            Self::F16(bits) | Self::Bf16(bits) => bits.len(),
+        }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::F32(numbers) => numbers.len() * 4,
+            Self::F16(bits) | Self::Bf16(bits) => bits.len() * 2,
+        }
+    }
+
+    /// Little-endian bytes of some numbers in a file's type, rounded to nearest. What was not trained comes out as it
+    /// came in.
+    pub(crate) fn write(&self, dtype: Dtype, from: usize, to: usize) -> Vec<u8> {
+        match (self, dtype) {
+            (Self::F32(numbers), Dtype::BF16) => {
+                numbers[from..to].iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect()
+            }
+            (Self::F32(numbers), Dtype::F16) => {
+                numbers[from..to].iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect()
+            }
+            (Self::F32(numbers), _) => numbers[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
+            (Self::F16(bits) | Self::Bf16(bits), _) => bits[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
+}
+
+/// What each trained weight is to be changed by; nothing for the others.
+#[derive(Debug)]
+pub(crate) struct Gradients(Vec<Vec<f32>>);
+
+impl Gradients {
+    pub(crate) fn new(weights: &[Weight]) -> Self {
+        Self(weights.iter().map(|weight| if weight.trained { vec![0.0; weight.len()] } else { Vec::new() }).collect())
+    }
+
+    /// `None` for what is not trained.
+    pub(crate) fn of(&mut self, id: Id) -> Option<&mut [f32]> {
+        self.0.get_mut(id.0).filter(|gradient| !gradient.is_empty()).map(Vec::as_mut_slice)
+    }
+
+    pub(crate) fn wants(&self, id: Id) -> bool {
+        self.0.get(id.0).is_some_and(|gradient| !gradient.is_empty())
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.iter_mut().for_each(|gradient| gradient.fill(0.0));
+    }
+
+    /// With the places of their weights.
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = (Id, &mut Vec<f32>)> {
+        self.0.iter_mut().enumerate().filter(|(_, gradient)| !gradient.is_empty()).map(|(at, g)| (Id(at), g))
+    }
+}

@@ -1,0 +1,163 @@
+//! What is to become smaller: from logits and what is known about them to a loss and its gradient.
+//!
+//! | file | objective |
+//! |---|---|
+//! | `tokens` | the data's own next tokens (cross-entropy) |
+//! | `odds` | a teacher's odds over the same vocabulary: forward and reverse KL, Jensen-Shannon |
+//! | `preference` | of two answers the better one (DPO) |
+//!
+//! Losses are sums over what is predicted, times a weight that the caller chose, so that a step split into parts is the
+//! step that was not. What this room refuses to do: know how logits are made.
+
+use serde::{Deserialize, Serialize};
+
+use super::data::corpus::Goal;
+use super::model::head::{Head, Wanted};
+
+mod odds;
+mod preference;
+mod tokens;
+
+pub(crate) use odds::Odds;
+pub(crate) use preference::{Reference, reference};
+
+/// What is to become smaller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// The data's own tokens.
+    #[default]
+    Sft,
+    /// Teachers' odds besides.
+    Kd,
+    /// Of two answers the better one.
+    Dpo,
+}
+
+/// How far apart two distributions are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Divergence {
+    /// KL of the teacher from the student: cover all that the teacher does.
+    #[default]
+    Forward,
+    /// KL of the student from the teacher: do nothing that the teacher does not.
+    Reverse,
+    /// Between them.
+    JensenShannon,
+}
+
+/// The objective's keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ObjectiveRecipe {
+    pub(crate) kind: Kind,
+    /// The teachers' share of a distillation's loss.
+    pub(crate) alpha: f64,
+    /// What logits are divided by before they are compared.
+    pub(crate) temperature: f64,
+    pub(crate) divergence: Divergence,
+    /// The teacher's share of the mixture that Jensen-Shannon compares with.
+    pub(crate) mixture: f64,
+    /// How hard a preference is held against the reference.
+    pub(crate) beta: f64,
+}
+
+impl Default for ObjectiveRecipe {
+    fn default() -> Self {
+        let divergence = Divergence::Forward;
+        Self { kind: Kind::Sft, alpha: 0.5, temperature: 1.0, divergence, mixture: 0.5, beta: 0.1 }
+    }
+}
+
+impl ObjectiveRecipe {
+    pub(crate) fn problems(&self, teachers: usize) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut must = |holds: bool, what: String| {
+            if !holds {
+                all.push(what);
+            }
+        };
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        must((0.0..=1.0).contains(&self.alpha), format!("`objective.alpha` is {}, expected a share", self.alpha));
+        let t = self.temperature;
+        must(positive(t), format!("`objective.temperature` is {t}, expected more than 0"));
+        must(self.mixture > 0.0 && self.mixture < 1.0, "`objective.mixture` is a share between 0 and 1".to_owned());
+        must(positive(self.beta), format!("`objective.beta` is {}, expected more than 0", self.beta));
+        must(self.kind != Kind::Kd || teachers > 0, "`objective.kind` is `kd`, and there is no `[[teacher]]`".to_owned());
+        must(self.kind == Kind::Kd || teachers == 0, "there are teachers, and `objective.kind` is not `kd`".to_owned());
+        all
+    }
+}
+
+/// What one teacher says about all goals of a batch.
+pub(crate) struct Taught {
+    /// Its share among the teachers that count now.
+    pub(crate) weight: f64,
+    pub(crate) odds: Vec<Odds>,
+}
+
+/// What is known about a batch's goals.
+#[derive(Default)]
+pub(crate) struct Lesson {
+    pub(crate) goals: Vec<Goal>,
+    pub(crate) taught: Vec<Taught>,
+    /// What the reference thinks of each pair of answers.
+    pub(crate) references: Vec<Reference>,
+}
+
+impl Lesson {
+    /// What losses are divided by: predicted tokens, or pairs.
+    pub(crate) fn size(&self, recipe: &ObjectiveRecipe) -> usize {
+        if recipe.kind == Kind::Dpo { self.references.len() } else { self.goals.len() }
+    }
+}
+
+/// Loss of a batch, summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Loss {
+    /// What is made smaller.
+    pub(crate) whole: f64,
+    /// Of it, the data's own tokens; for preferences, how often the better answer is the likelier one.
+    pub(crate) part: f64,
+}
+
+impl Loss {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.whole += other.whole;
+        self.part += other.part;
+    }
+}
+
+/// Judges the hidden states from which the lesson's goals are predicted, one row each. Gradients are those of the loss
+/// times `weight`.
+pub(crate) fn judge(
+    recipe: &ObjectiveRecipe,
+    head: &Head<'_>,
+    states: &[f32],
+    lesson: &Lesson,
+    weight: f64,
+    wanted: Wanted<'_>,
+) -> Loss {
+    let gradients = wanted.states.is_some() || wanted.matrix.is_some();
+    let goals = &lesson.goals;
+    let losses = match recipe.kind {
+        Kind::Dpo => return preference::judge(recipe, head, states, lesson, weight, wanted),
+        Kind::Sft => {
+            let one = |row: usize, logits: &mut [f32]| {
+                let whole = tokens::judge(logits, goals[row].token, gradients.then_some(weight as f32));
+                Loss { whole, part: whole }
+            };
+            head.run(states, &one, wanted)
+        }
+        Kind::Kd => {
+            let one = |row: usize, logits: &mut [f32]| {
+                odds::judge(recipe, logits, goals[row].token, &lesson.taught, row, gradients.then_some(weight))
+            };
+            head.run(states, &one, wanted)
+        }
+    };
+    let mut sum = Loss::default();
+    losses.into_iter().for_each(|loss| sum.add(loss));
+    sum
+}

@@ -1,0 +1,154 @@
+//! From a TOML file, with keys changed on the command line, to a recipe.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::Recipe;
+use crate::error::Advise;
+
+/// The longest recipe read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// Why there is no recipe.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum RecipeError {
+    #[error("cannot read the recipe `{}`: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the recipe `{}` has {size} bytes, expected at most {LONGEST}", path.display())]
+    Long { path: PathBuf, size: u64 },
+    #[error("the recipe `{}`: {what}", path.display())]
+    Wrong { path: PathBuf, what: String },
+    #[error("`--set {given}`: {what}")]
+    Set { given: String, what: String },
+    #[error("the recipe cannot be followed:\n  {}", .0.join("\n  "))]
+    Problems(Vec<String>),
+}
+
+impl Advise for RecipeError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Set { .. } => Some("keys are written as in the file, `--set optimiser.rate=1e-4`".to_owned()),
+            Self::Wrong { .. } => Some("`zord-distill check RECIPE` prints every key as it counts".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a recipe. Paths in it count from its folder.
+pub(crate) fn read(path: &Path, set: &[String]) -> Result<Recipe, RecipeError> {
+    let io = |source| RecipeError::Read { path: path.to_owned(), source };
+    let size = std::fs::metadata(path).map_err(io)?.len();
+    if size > LONGEST {
+        return Err(RecipeError::Long { path: path.to_owned(), size });
+    }
+    let text = std::fs::read_to_string(path).map_err(io)?;
+    let wrong = |what: String| RecipeError::Wrong { path: path.to_owned(), what };
+    // Errors of the file itself come with its lines; those of a changed key cannot.
+    let mut table: Table = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+    if set.is_empty() {
+        toml::from_str::<Recipe>(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+    }
+    for given in set {
+        change(&mut table, given).map_err(|what| RecipeError::Set { given: given.clone(), what })?;
+    }
+    let mut recipe: Recipe = table.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+    place(&mut recipe, path.parent().unwrap_or(Path::new("")));
+    let problems = recipe.problems();
+    if problems.is_empty() { Ok(recipe) } else { Err(RecipeError::Problems(problems)) }
+}
+
+/// The recipe as TOML, every key written out.
+pub(crate) fn text(recipe: &Recipe) -> String {
+    toml::to_string(recipe).unwrap_or_default()
+}
+
+/// Changes `a.b.0.c=value`; a value that is no TOML is a text.
+fn change(table: &mut Table, given: &str) -> Result<(), String> {
+    let (key, value) = given.split_once('=').ok_or("it has no `=`")?;
+    let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok().and_then(|mut one| one.remove("value"));
+    let value = parsed.unwrap_or_else(|| Value::String(value.to_owned()));
+    let mut parts = key.trim().split('.').peekable();
+    let mut here = table;
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            here.insert(part.to_owned(), value);
+            return Ok(());
+        }
+        let next = here.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        here = match next {
+            Value::Table(table) => table,
+            Value::Array(all) => {
+                let at = parts.next().and_then(|part| part.parse::<usize>().ok());
+                let at = at.ok_or_else(|| format!("`{part}` is a list; name one by its number from 0"))?;
+                let found = all.get_mut(at).and_then(Value::as_table_mut);
+                found.ok_or_else(|| format!("`{part}` has no entry {at}"))?
+            }
+            _ => return Err(format!("`{part}` has no keys")),
+        };
+    }
+    Err("it names no key".to_owned())
+}
+
+fn place(recipe: &mut Recipe, folder: &Path) {
+    let at = |path: &mut PathBuf| {
+        if !path.to_string_lossy().starts_with("hf:") {
+            *path = folder.join(&*path);
+        }
+    };
+    at(&mut recipe.student.path);
+    recipe.data.sources.iter_mut().for_each(|source| at(&mut source.path));
+    recipe.teachers.iter_mut().for_each(|teacher| at(&mut teacher.model));
+    if let Some(from) = recipe.adapter.as_mut().and_then(|adapter| adapter.from.as_mut()) {
+        at(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "[student]\npath = 's'\n[[data.source]]\npath = 'd.jsonl'\n";
+
+    fn recipe(text: &str, set: &[&str]) -> Result<Recipe, RecipeError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.toml");
+        std::fs::write(&path, text).unwrap();
+        read(&path, &set.iter().map(|&one| one.to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back_the_same() {
+        let one = recipe(&format!("{LEAST}[adapter]\nrank = 8\n"), &[]).unwrap();
+        let again: Recipe = toml::from_str(&text(&one)).unwrap();
+        assert_eq!(one, again);
+        assert!(text(&one).contains("alpha = 32.0"));
+    }
+
+    #[test]
+    fn keys_are_changed_on_the_command_line() {
+        let set = ["optimiser.rate=1e-3", "data.source.0.path=other.jsonl", "student.path=/x/y", "adapter.rank=4"];
+        let recipe = recipe(LEAST, &set).unwrap();
+        assert_eq!(recipe.optimiser.rate, 1e-3);
+        assert!(recipe.data.sources[0].path.ends_with("other.jsonl"));
+        assert_eq!(recipe.student.path, Path::new("/x/y"));
+        assert_eq!(recipe.adapter.unwrap().rank, 4);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        for (text, set, word) in [
+            ("[student]\npath = 's'\nlayer = 3\n", None, "layer"),
+            (LEAST, Some("optimiser.speed=1"), "speed"),
+            (LEAST, Some("optimiser.rate=-1"), "optimiser.rate"),
+            (LEAST, Some("data.source.4.path=x"), "no entry 4"),
+            (LEAST, Some("seed"), "no `=`"),
+            (LEAST, Some("objective.kind=kd"), "teacher"),
+            (LEAST, Some("data.context=1"), "data.context"),
+        ] {
+            let error = recipe(text, set.as_slice()).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

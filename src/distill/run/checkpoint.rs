@@ -1,0 +1,133 @@
+//! A run's state on disk: one safetensors file, whole under its name or not there, from which the run goes on to the bit.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::guard::Guard;
+use super::optimiser::AdamW;
+use super::train::RunError;
+use crate::distill::model::save::{self, Entry};
+use crate::distill::model::{Decoder, Numbers, Weight};
+use crate::weights::safetensors::{Dtype, Folder};
+
+/// Of the file's form.
+const VERSION: u32 = 1;
+const STATE: &str = "zord_state";
+
+/// Numbers that must come back to the bit.
+pub(crate) mod exact {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
+        number.to_bits().serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        u64::deserialize(from).map(f64::from_bits)
+    }
+}
+
+/// A loss as it is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept(#[serde(with = "exact")] pub(crate) f64);
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) version: u32,
+    /// Of the recipe, and of the data's tokens.
+    pub(crate) recipe: String,
+    pub(crate) data: String,
+    /// Steps done.
+    pub(crate) step: u64,
+    /// Windows that were taken, those of steps that were left out included.
+    pub(crate) cursor: u64,
+    /// Tokens computed.
+    pub(crate) tokens: u64,
+    pub(crate) loss_first: Option<Kept>,
+    pub(crate) loss_last: Option<Kept>,
+    pub(crate) before: Option<Kept>,
+    /// The best held-out loss and how many looks ago it was.
+    pub(crate) best: Option<Kept>,
+    pub(crate) stale: u64,
+    pub(crate) guard: Guard,
+    /// Returns to a checkpoint.
+    pub(crate) returns: u64,
+    /// Seconds spent on steps.
+    pub(crate) seconds: f64,
+}
+
+impl State {
+    pub(crate) fn new(recipe: String, data: String) -> Self {
+        Self { version: VERSION, recipe, data, ..Self::default() }
+    }
+}
+
+/// Writes weights that are trained, with the optimiser's means where it is given.
+///
+/// # Errors
+/// The disk is full; the checkpoint before stays.
+pub(crate) fn write(path: &Path, state: &State, model: &Decoder, optimiser: Option<&AdamW>) -> Result<(), RunError> {
+    let moments: Vec<(String, Vec<usize>, Numbers)> = optimiser
+        .iter()
+        .flat_map(|optimiser| [("mean.", &optimiser.means), ("square.", &optimiser.squares)])
+        .flat_map(|(kind, all)| model.weights.iter().zip(all).map(move |(weight, numbers)| (kind, weight, numbers)))
+        .filter(|(_, weight, _)| weight.trained)
+        .map(|(kind, weight, numbers)| {
+            (format!("{kind}{}", weight.name), weight.dims.clone(), Numbers::F32(numbers.clone()))
+        })
+        .collect();
+    let weights = model.weights.iter().filter(|weight| weight.trained);
+    let entry = |name: &str, dims: &[usize], numbers| Entry {
+        name: name.to_owned(),
+        dims: dims.to_vec(),
+        dtype: Dtype::F32,
+        numbers,
+    };
+    let mut entries: Vec<Entry<'_>> =
+        weights.map(|weight| entry(&weight.name, &weight.dims, &weight.numbers)).collect();
+    entries.extend(moments.iter().map(|(name, dims, numbers)| entry(name, dims, numbers)));
+    let text = serde_json::to_string(state).unwrap_or_default();
+    let notes = BTreeMap::from([(STATE.to_owned(), text)]);
+    Ok(save::write(path, &entries, &notes)?)
+}
+
+/// Reads a checkpoint back into a model and an optimiser that were made from the same recipe.
+///
+/// # Errors
+/// It is damaged, or not of this model.
+pub(crate) fn read(path: &Path, model: &mut Decoder, optimiser: Option<&mut AdamW>) -> Result<State, RunError> {
+    let wrong = |what: String| RunError::Checkpoint { path: path.to_owned(), what };
+    let file = Folder::open(path).map_err(|error| wrong(crate::error::chain(&error)))?;
+    let state = file.notes.get(STATE).ok_or_else(|| wrong("it holds no state of a run".to_owned()))?;
+    let state: State = serde_json::from_str(state).map_err(|error| wrong(error.to_string()))?;
+    if state.version != VERSION {
+        return Err(wrong(format!("its form has the number {}, expected {VERSION}", state.version)));
+    }
+    let fill = |weight: &Weight, name: String| -> Result<Vec<f32>, RunError> {
+        let tensor = file.tensors.iter().find(|tensor| tensor.name == name);
+        let tensor = tensor.filter(|tensor| tensor.dtype == Dtype::F32 && tensor.elements() == weight.len() as u64);
+        let tensor = tensor.ok_or_else(|| wrong(format!("the tensor `{name}` is missing or has another shape")))?;
+        let mut bytes = vec![0; tensor.bytes as usize];
+        tensor.read(&mut bytes, 0).map_err(|error| wrong(crate::error::chain(&error)))?;
+        match Numbers::read(Dtype::F32, &bytes) {
+            Some(Numbers::F32(numbers)) => Ok(numbers),
+            _ => Err(wrong(format!("the tensor `{name}` is no list of floats"))),
+        }
+    };
+    if let Some(optimiser) = optimiser {
+        for (at, weight) in model.weights.iter().enumerate().filter(|(_, weight)| weight.trained) {
+            optimiser.means[at] = fill(weight, format!("mean.{}", weight.name))?;
+            optimiser.squares[at] = fill(weight, format!("square.{}", weight.name))?;
+        }
+        optimiser.steps = state.step;
+    }
+    for weight in model.weights.iter_mut().filter(|weight| weight.trained) {
+        let numbers = fill(weight, weight.name.clone())?;
+        weight.numbers = Numbers::F32(numbers);
+    }
+    model.changed();
+    Ok(state)
+}

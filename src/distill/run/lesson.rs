@@ -1,0 +1,60 @@
+//! A batch with all that is known about it.
+
+use super::train::RunError;
+use crate::distill::data::corpus::{self, Corpus};
+use crate::distill::model::Batch;
+use crate::distill::objective::{Kind, Lesson, Reference, Taught};
+use crate::distill::recipe::Recipe;
+use crate::distill::teacher::Store;
+
+/// Where lessons come from.
+pub(crate) struct Lessons<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) corpus: &'a Corpus,
+    /// In the recipe's order.
+    pub(crate) teachers: Vec<Store>,
+    /// Of every window, where the objective compares answers.
+    pub(crate) references: Vec<Reference>,
+}
+
+impl Lessons<'_> {
+    /// The windows of these numbers, as they are learnt from in step `step`.
+    ///
+    /// # Errors
+    /// A file is damaged, or tokens are not the student's.
+    pub(crate) fn of(&self, windows: &[u64], step: u64, vocabulary: usize) -> Result<(Batch, Lesson), RunError> {
+        let read: Result<Vec<_>, _> = windows.iter().map(|&window| self.corpus.window(window)).collect();
+        let (batch, goals) = corpus::batch(&read.map_err(RunError::Told)?);
+        if let Some(token) = batch.tokens.iter().find(|&&token| token as usize >= vocabulary) {
+            let what = format!("the data holds the token {token}, and the student has {vocabulary}");
+            return Err(RunError::Told(what));
+        }
+        let mut lesson = Lesson { goals, ..Lesson::default() };
+        if self.recipe.objective.kind == Kind::Dpo {
+            lesson.references = windows.iter().filter_map(|&at| self.references.get(at as usize).copied()).collect();
+        }
+        let active = |from: u64, until: u64| step >= from && (until == 0 || step < until);
+        let now: Vec<_> = self
+            .recipe
+            .teachers
+            .iter()
+            .zip(&self.teachers)
+            .filter(|(teacher, _)| active(teacher.from, teacher.until))
+            .collect();
+        let sum: f64 = now.iter().map(|(teacher, _)| teacher.weight).sum();
+        for (teacher, store) in now {
+            let mut odds = Vec::with_capacity(lesson.goals.len());
+            for &window in windows {
+                odds.extend(store.window(window).map_err(RunError::Told)?);
+            }
+            if odds.len() != lesson.goals.len() {
+                let (found, expected) = (odds.len(), lesson.goals.len());
+                return Err(RunError::Told(format!(
+                    "the teacher's store holds {found} odds where the windows have {expected} goals"
+                )));
+            }
+            lesson.taught.push(Taught { weight: teacher.weight / sum, odds });
+        }
+        Ok((batch, lesson))
+    }
+}

@@ -1,0 +1,112 @@
+//! What is left at the end: a Hugging Face folder, or an adapter in PEFT's form, and a card that says where it comes from.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+
+use super::student::Student;
+use super::train::{Outcome, RunError};
+use crate::distill::data::corpus::Head;
+use crate::distill::model::adapter;
+use crate::distill::model::save::{self, Entry};
+use crate::distill::recipe::{self, Recipe};
+use crate::quantize::{Partial, WriteError};
+
+/// Files of a checkpoint that are neither weights nor `config.json`, where they are there.
+const BESIDE: [&str; 9] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "generation_config.json",
+];
+
+/// Replaces a small file.
+///
+/// # Errors
+/// The place cannot be written to; what was there stays.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let mut partial = Partial::create(path)?;
+    let written = partial.file().and_then(|file| file.write_all(bytes));
+    written.map_err(|source| partial.fault(source))?;
+    partial.finish()
+}
+
+/// Writes the trained student.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub(crate) fn write(student: &Student, recipe: &Recipe, out: &Path) -> Result<(), RunError> {
+    if let Some(settings) = &recipe.adapter {
+        let base = recipe.student.path.to_string_lossy();
+        adapter::write(&student.model, settings, &base, out)?;
+    } else {
+        let weights = &student.model.weights;
+        let entries: Vec<Entry<'_>> = weights
+            .iter()
+            .map(|weight| {
+                let (name, dims) = (weight.name.clone(), weight.dims.clone());
+                Entry { name, dims, dtype: weight.dtype, numbers: &weight.numbers }
+            })
+            .collect();
+        let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+        save::write(&out.join("model.safetensors"), &entries, &notes)?;
+        let text = serde_json::to_string_pretty(&config(student)).unwrap_or_default();
+        replace(&out.join("config.json"), text.as_bytes())?;
+    }
+    for name in BESIDE {
+        if let Ok(bytes) = std::fs::read(student.folder.join(name)) {
+            replace(&out.join(name), &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// The checkpoint's own, with what has changed.
+fn config(student: &Student) -> Json {
+    let mut config = student.config.clone();
+    let shape = &student.model.shape;
+    config["num_hidden_layers"] = json!(shape.layers);
+    config["vocab_size"] = json!(shape.vocabulary);
+    if let Some(types) = config.get_mut("layer_types").and_then(Json::as_array_mut) {
+        types.truncate(shape.layers);
+    }
+    if config.get("max_window_layers").is_some() {
+        config["max_window_layers"] = json!(shape.layers);
+    }
+    config
+}
+
+/// Writes `README.md`: recipe, data and results.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub(crate) fn card(recipe: &Recipe, data: &Head, outcome: &Outcome, out: &Path) -> Result<(), RunError> {
+    let shown = |loss: Option<f64>| loss.map_or_else(|| "–".to_owned(), |loss| format!("{loss:.4}"));
+    let base = recipe.student.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let what = if recipe.adapter.is_some() { "An adapter for" } else { "Made from" };
+    let text = format!(
+        "# {base}, trained by zord-distill\n\n{what} `{base}`.\n\n\
+         | | |\n|---|---|\n| steps | {} |\n| tokens | {} |\n| loss of the first and the last step | {} → {} |\n\
+         | held-out loss before and after | {} → {} |\n| data (SHA-256 of its tokens) | `{}` |\n\
+         | documents, tokens | {}, {} |\n\nIts weights keep the licence of what they were made from.\n\n\
+         ## Recipe\n\n```toml\n{}```\n",
+        outcome.steps,
+        outcome.tokens,
+        shown(outcome.loss_first),
+        shown(outcome.loss_last),
+        shown(outcome.val_loss_before),
+        shown(outcome.val_loss_after),
+        data.content,
+        data.documents,
+        data.tokens,
+        recipe::text(recipe),
+    );
+    Ok(replace(&out.join("README.md"), text.as_bytes())?)
+}

@@ -1,0 +1,406 @@
+//! The loop: windows in a fixed order, gradients, a step; a look at held-out windows and a checkpoint now and then.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::checkpoint::{self, Kept, State};
+use super::evaluate::{held_out, rows};
+use super::guard::Fault;
+use super::lesson::Lessons;
+use super::metrics::{Line, Log};
+use super::optimiser::{AdamW, clip};
+use super::student::{self, Student};
+use super::{output, reference};
+use crate::distill::data::corpus::{Head, hex};
+use crate::distill::data::order;
+use crate::distill::data::prepare::{DataError, Prepared, Tally, prepare};
+use crate::distill::data::tokenizer::Tokenizer;
+use crate::distill::kernel::dropout::mix;
+use crate::distill::model::head::Wanted;
+use crate::distill::model::{Batch, Gradients, ModelError};
+use crate::distill::objective::{self, Kind, Lesson, Loss};
+use crate::distill::recipe::{self, Recipe, RecipeError};
+use crate::distill::teacher;
+use crate::engine::Cancel;
+use crate::error::Advise;
+use crate::quantize::WriteError;
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum RunError {
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Teacher(#[from] teacher::TeacherError),
+    #[error("cannot write `{}`: {source}", path.display())]
+    Log { path: PathBuf, source: std::io::Error },
+    #[error("the checkpoint `{}`: {what}", path.display())]
+    Checkpoint { path: PathBuf, what: String },
+    #[error("`{}` holds the run of another recipe", out.display())]
+    Other { out: PathBuf },
+    #[error("another run is writing to `{}`", out.display())]
+    Taken { out: PathBuf },
+    #[error("the loss was {what} {times} times in a row at step {step}, after {returns} returns to a checkpoint")]
+    Diverged { what: &'static str, times: u64, step: u64, returns: u64 },
+    #[error("{0}")]
+    Told(String),
+    #[error("interrupted before the first step")]
+    Interrupted,
+}
+
+impl Advise for RunError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Recipe(error) => error.hint(),
+            Self::Model(error) => error.hint(),
+            Self::Data(error) => error.hint(),
+            Self::Write(error) => error.hint(),
+            Self::Teacher(error) => error.hint(),
+            Self::Other { .. } => Some("name another folder, or begin anew with `--fresh`".to_owned()),
+            Self::Checkpoint { .. } => Some("`--fresh` begins anew".to_owned()),
+            Self::Diverged { .. } => Some("lower `optimiser.rate`, or raise `schedule.warmup`".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// How a run is started.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Stop after so many steps.
+    pub(crate) max_steps: Option<u64>,
+    /// Forget what an earlier run left.
+    pub(crate) fresh: bool,
+    pub(crate) cancel: Cancel,
+}
+
+/// What is told on the way.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    Data { head: &'a Head, tally: Option<&'a Tally> },
+    Teacher(teacher::Progress<'a>),
+    Resumed { step: u64, steps: u64 },
+    Step { line: &'a Line, steps: u64 },
+    Returned { step: u64 },
+    Saved { step: u64 },
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Outcome {
+    pub(crate) steps: u64,
+    pub(crate) tokens: u64,
+    pub(crate) loss_first: Option<f64>,
+    pub(crate) loss_last: Option<f64>,
+    pub(crate) val_loss_before: Option<f64>,
+    pub(crate) val_loss_after: Option<f64>,
+    pub(crate) tokens_per_s: f64,
+    pub(crate) peak_rss: u64,
+    /// Whether it was stopped by the person; nothing but the checkpoint was written then.
+    #[serde(skip)]
+    pub(crate) interrupted: bool,
+}
+
+/// What all steps share.
+struct Run<'a> {
+    recipe: &'a Recipe,
+    options: &'a Options,
+    lessons: Lessons<'a>,
+    judged: Option<Lessons<'a>>,
+    student: Student,
+    optimiser: AdamW,
+    gradients: Gradients,
+    state: State,
+    steps: u64,
+    places: Places,
+    log: Log,
+}
+
+/// The run's own files.
+struct Places {
+    last: PathBuf,
+    best: PathBuf,
+    metrics: PathBuf,
+}
+
+/// Follows a recipe, from where an earlier run of it stopped.
+///
+/// # Errors
+/// As [`RunError`]. What a checkpoint held before stays.
+pub(crate) fn train(
+    recipe: &Recipe,
+    out: &Path,
+    options: &Options,
+    tell: &mut dyn FnMut(&Event<'_>),
+) -> Result<Outcome, RunError> {
+    let folder = out.join("run");
+    let io = |source| RunError::Log { path: folder.clone(), source };
+    std::fs::create_dir_all(&folder).map_err(io)?;
+    let lock = std::fs::File::create(folder.join("lock")).map_err(io)?;
+    let held = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    held.map_err(|_| RunError::Taken { out: out.to_owned() })?;
+    let interrupted = || options.cancel.is_cancelled();
+
+    let student = student::build(recipe)?;
+    let architecture = student.config.get("model_type").and_then(|kind| kind.as_str()).unwrap_or_default();
+    let tokenizer = Tokenizer::open(&student.folder, architecture)?;
+    let pairs = recipe.objective.kind == Kind::Dpo;
+    let Prepared { train, validation, tally } =
+        prepare(&recipe.data, pairs, recipe.seed, &tokenizer, &folder, &interrupted)?;
+    tell(&Event::Data { head: &train.head, tally: tally.as_ref() });
+
+    let fingerprint = fingerprint(recipe);
+    let places = ["last.safetensors", "best.safetensors", "metrics.jsonl"].map(|name| folder.join(name));
+    let [last, best, metrics] = places;
+    if options.fresh {
+        for path in [&last, &best, &metrics] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    let teachers = teacher::stores(recipe, &train, &tokenizer, &folder, &options.cancel, &mut |progress| {
+        tell(&Event::Teacher(progress));
+    })?;
+    let reference = |corpus, name: &str| {
+        let known = format!("{fingerprint} {}", student.model.shape.layers);
+        reference::of(&student.model, &known, corpus, &folder.join(name), &interrupted)
+    };
+    let references = if pairs { reference(&train, "train.reference")? } else { Vec::new() };
+    let lessons = Lessons { recipe, corpus: &train, teachers, references };
+    let judged = match &validation {
+        Some(corpus) => {
+            let references = if pairs { reference(corpus, "validation.reference")? } else { Vec::new() };
+            Some(Lessons { recipe, corpus, teachers: Vec::new(), references })
+        }
+        None => None,
+    };
+    let mut run = Run {
+        recipe,
+        options,
+        optimiser: AdamW::new(&student.model.weights),
+        gradients: Gradients::new(&student.model.weights),
+        student,
+        state: State::new(fingerprint.clone(), train.head.content.clone()),
+        steps: recipe.schedule.steps(train.len(), recipe.batch()),
+        log: Log::open(&metrics, 0)?,
+        places: Places { last, best, metrics },
+        lessons,
+        judged,
+    };
+    if run.places.last.is_file() {
+        let state = checkpoint::read(&run.places.last, &mut run.student.model, Some(&mut run.optimiser))?;
+        if state.recipe != fingerprint || state.data != train.head.content {
+            return Err(RunError::Other { out: out.to_owned() });
+        }
+        run.state = state;
+        tell(&Event::Resumed { step: run.state.step, steps: run.steps });
+    }
+    run.log = Log::open(&run.places.metrics, run.state.step)?;
+    let outcome = run.follow(tell)?;
+    if !outcome.interrupted {
+        output::write(&run.student, recipe, out)?;
+        output::card(recipe, &train.head, &outcome, out)?;
+    }
+    Ok(outcome)
+}
+
+/// A name for everything a run's numbers follow from; how often it is looked at or saved is not part of it.
+fn fingerprint(recipe: &Recipe) -> String {
+    let mut recipe = recipe.clone();
+    recipe.threads = 0;
+    recipe.safety.checkpoint_every = 0;
+    recipe.evaluation.every = 0;
+    hex(&Sha256::digest(recipe::text(&recipe)))
+}
+
+impl Run<'_> {
+    fn follow(&mut self, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Outcome, RunError> {
+        if self.state.before.is_none() {
+            self.state.before = self.look()?.map(Kept);
+        }
+        let end = self.options.max_steps.map_or(self.steps, |most| most.min(self.steps));
+        let (mut tokens, begun) = (self.state.tokens, Instant::now());
+        let at_start = self.state.tokens;
+        let every = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
+        let mut saved = self.state.step;
+        while self.state.step < end {
+            if self.options.cancel.is_cancelled() {
+                self.save()?;
+                tell(&Event::Saved { step: self.state.step });
+                return Ok(Outcome { interrupted: true, ..self.outcome(begun, at_start) });
+            }
+            let started = Instant::now();
+            let Some(mut line) = self.step()? else {
+                tell(&Event::Returned { step: self.state.step });
+                continue;
+            };
+            line.tokens_per_s = (self.state.tokens - tokens) as f64 / started.elapsed().as_secs_f64();
+            self.state.seconds += started.elapsed().as_secs_f64();
+            tokens = self.state.tokens;
+            let mut over = false;
+            if line.fault.is_none() && every(self.recipe.evaluation.every, self.state.step) {
+                line.val_loss = self.look()?;
+                over = self.judge(line.val_loss)?;
+            }
+            self.log.add(&line);
+            tell(&Event::Step { line: &line, steps: self.steps });
+            if line.fault.is_none() && every(self.recipe.safety.checkpoint_every, self.state.step) {
+                self.save()?;
+                saved = self.state.step;
+            }
+            if over {
+                break;
+            }
+        }
+        if saved != self.state.step || !self.places.last.is_file() {
+            self.save()?;
+        }
+        let mut outcome = self.outcome(begun, at_start);
+        outcome.val_loss_after = self.look()?;
+        if let Some(best) = self.state.best.filter(|best| outcome.val_loss_after.is_some_and(|after| best.0 < after)) {
+            checkpoint::read(&self.places.best, &mut self.student.model, None)?;
+            outcome.val_loss_after = Some(best.0);
+        }
+        Ok(outcome)
+    }
+
+    fn outcome(&self, begun: Instant, at_start: u64) -> Outcome {
+        let loss = |kept: Option<Kept>| kept.map(|kept| kept.0);
+        Outcome {
+            steps: self.state.step,
+            tokens: self.state.tokens,
+            loss_first: loss(self.state.loss_first),
+            loss_last: loss(self.state.loss_last),
+            val_loss_before: loss(self.state.before),
+            val_loss_after: None,
+            tokens_per_s: (self.state.tokens - at_start) as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+            peak_rss: crate::budget::probe::Probe::new().resident().peak,
+            interrupted: false,
+        }
+    }
+
+    /// One step; `None` where the run went back to a checkpoint instead.
+    fn step(&mut self) -> Result<Option<Line>, RunError> {
+        let batch = self.recipe.batch();
+        let windows: Vec<u64> = (0..batch).map(|i| self.window(self.state.cursor + i)).collect();
+        let cursor = self.state.cursor + batch;
+        let vocabulary = self.student.model.shape.vocabulary;
+        let step = self.state.step;
+        let parts: Result<Vec<_>, _> = windows
+            .chunks(self.recipe.optimiser.micro_batch)
+            .map(|windows| self.lessons.of(windows, step, vocabulary))
+            .collect();
+        let parts = parts?;
+        let size: usize = parts.iter().map(|(_, lesson)| lesson.size(&self.recipe.objective)).sum();
+        let weight = 1.0 / size.max(1) as f64;
+        self.gradients.clear();
+        let (mut loss, mut tokens) = (Loss::default(), 0);
+        for (at, (batch, lesson)) in parts.iter().enumerate() {
+            loss.add(self.part(batch, lesson, weight, mix(self.recipe.seed ^ mix(self.state.cursor + at as u64))));
+            tokens += batch.tokens.len() as u64;
+        }
+        let (loss, part) = (loss.whole * weight, loss.part * weight);
+        let norm = clip(&mut self.gradients, self.recipe.optimiser.clip);
+        let fault = self.state.guard.look(loss, norm, self.recipe.safety.spike);
+        if let Some(fault) = fault
+            && self.state.guard.bad >= self.recipe.safety.patience
+        {
+            self.go_back(fault, cursor)?;
+            return Ok(None);
+        }
+        let rate = self.recipe.optimiser.rate * self.recipe.schedule.share(step, self.steps);
+        self.state.cursor = cursor;
+        self.state.tokens += tokens;
+        self.state.step += 1;
+        if fault.is_none() {
+            self.optimiser.steps = step;
+            let weights = &mut self.student.model.weights;
+            self.optimiser.step(&self.recipe.optimiser, rate, weights, &mut self.gradients);
+            self.student.model.changed();
+            self.state.loss_first = self.state.loss_first.or(Some(Kept(loss)));
+            self.state.loss_last = Some(Kept(loss));
+        }
+        let part = (self.recipe.objective.kind != Kind::Sft).then_some(part);
+        let (step, tokens) = (self.state.step, self.state.tokens);
+        Ok(Some(Line { step, loss, part, rate, norm, tokens, tokens_per_s: 0.0, val_loss: None, fault }))
+    }
+
+    /// The window at a place of the endless row of rounds.
+    fn window(&self, place: u64) -> u64 {
+        let all = self.lessons.corpus.len();
+        order::window(self.recipe.seed, place / all, place % all, all)
+    }
+
+    /// Adds a part's gradients.
+    fn part(&mut self, batch: &Batch, lesson: &Lesson, weight: f64, key: u64) -> Loss {
+        let (model, gradients) = (&self.student.model, &mut self.gradients);
+        let width = model.shape.hidden;
+        let dropout = self.recipe.adapter.as_ref().is_some_and(|adapter| adapter.dropout > 0.0).then_some(key);
+        let trace = model.forward(batch, dropout, self.recipe.optimiser.recompute);
+        let states = rows(&trace.normed, lesson, width);
+        let mut slopes = vec![0.0; states.len()];
+        let wanted = Wanted { states: Some(&mut slopes), matrix: gradients.of(model.output()) };
+        let loss = objective::judge(&self.recipe.objective, &model.head(), &states, lesson, weight, wanted);
+        let mut d = vec![0.0; trace.normed.len()];
+        for (goal, slope) in lesson.goals.iter().zip(slopes.chunks_exact(width)) {
+            d[goal.row * width..][..width].copy_from_slice(slope);
+        }
+        model.backward(batch, dropout, trace, d, gradients, &mut |_, _| ());
+        loss
+    }
+
+    /// Back to the last checkpoint, or to the beginning; the windows that led here are not taken again.
+    fn go_back(&mut self, fault: Fault, cursor: u64) -> Result<(), RunError> {
+        let (times, returns) = (self.state.guard.bad, self.state.returns);
+        if returns >= self.recipe.safety.returns {
+            let what = if fault == Fault::Spike { "far above what it was" } else { "no number" };
+            return Err(RunError::Diverged { what, times, step: self.state.step, returns });
+        }
+        let (recipe, data) = (self.state.recipe.clone(), self.state.data.clone());
+        let before = self.state.before;
+        if self.places.last.is_file() {
+            self.state = checkpoint::read(&self.places.last, &mut self.student.model, Some(&mut self.optimiser))?;
+        } else {
+            self.student = student::build(self.recipe)?;
+            self.optimiser = AdamW::new(&self.student.model.weights);
+            self.state = State { before, ..State::new(recipe, data) };
+        }
+        self.state.cursor = cursor;
+        self.state.returns = returns + 1;
+        self.state.guard.bad = 0;
+        self.log = Log::open(&self.places.metrics, self.state.step)?;
+        Ok(())
+    }
+
+    fn look(&self) -> Result<Option<f64>, RunError> {
+        let windows = self.recipe.evaluation.windows;
+        self.judged.as_ref().map(|lessons| held_out(&self.student.model, lessons, windows)).transpose()
+    }
+
+    /// Keeps the weights where the held-out loss is the best so far; whether it is time to stop.
+    fn judge(&mut self, loss: Option<f64>) -> Result<bool, RunError> {
+        let Some(loss) = loss else { return Ok(false) };
+        if self.state.best.is_none_or(|best| loss < best.0) {
+            self.state.best = Some(Kept(loss));
+            self.state.stale = 0;
+            checkpoint::write(&self.places.best, &self.state, &self.student.model, None)?;
+        } else {
+            self.state.stale += 1;
+        }
+        let patience = self.recipe.evaluation.patience;
+        Ok(patience > 0 && self.state.stale >= patience)
+    }
+
+    fn save(&self) -> Result<(), RunError> {
+        checkpoint::write(&self.places.last, &self.state, &self.student.model, Some(&self.optimiser))
+    }
+}

@@ -1,0 +1,152 @@
+//! What larger models say, and the store it is kept in.
+//!
+//! | file | what changes there |
+//! |---|---|
+//! | `store` | the file of odds |
+//! | `same` | whether a GGUF file's vocabulary is the student's |
+//! | `gather` | asking a teacher, in a child process |
+//!
+//! A teacher is asked once for every window; training reads its odds from disk. What this room refuses to do: take odds
+//! for other data, another vocabulary or another teacher than the recipe's.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::data::corpus::{Corpus, hex};
+use super::data::tokenizer::Tokenizer;
+use super::recipe::{Recipe, TeacherRecipe};
+use crate::engine::Cancel;
+use crate::error::Advise;
+use crate::quantize::WriteError;
+
+#[cfg(feature = "engine")]
+mod gather;
+mod same;
+mod store;
+
+#[cfg(feature = "engine")]
+pub(crate) use gather::serve;
+pub(crate) use store::Store;
+
+/// Why a teacher does not teach.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum TeacherError {
+    #[error("cannot read the teacher `{}`: {what}", path.display())]
+    Read { path: PathBuf, what: String },
+    #[error("the teacher `{}` has another vocabulary than the student: {what}", path.display())]
+    Vocabulary { path: PathBuf, what: String },
+    #[error("the store `{}` is of {what}", path.display())]
+    Other { path: PathBuf, what: String },
+    #[error("`{}` has not been asked yet, and this program was built without `engine`", path.display())]
+    NoEngine { path: PathBuf },
+    #[error("the teacher `{}`: {what}", path.display())]
+    Told { path: PathBuf, what: String },
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("interrupted; what the teacher said is kept, and the same command goes on")]
+    Interrupted,
+}
+
+impl Advise for TeacherError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Vocabulary { .. } => Some("teachers must share the student's tokenizer".to_owned()),
+            Self::Other { .. } => Some("name another output folder, or remove the store".to_owned()),
+            Self::NoEngine { .. } => Some("ask the teachers with a whole build: `zord-distill cache`".to_owned()),
+            Self::Write(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// How far a teacher has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress<'a> {
+    pub(crate) teacher: &'a Path,
+    pub(crate) done: u64,
+    pub(crate) all: u64,
+}
+
+/// The stores of all teachers of a recipe; what is missing is asked for.
+///
+/// # Errors
+/// A teacher cannot teach this student, or a store is of something else.
+pub(crate) fn stores(
+    recipe: &Recipe,
+    corpus: &Corpus,
+    tokenizer: &Tokenizer,
+    folder: &Path,
+    cancel: &Cancel,
+    tell: &mut dyn FnMut(Progress<'_>),
+) -> Result<Vec<Store>, TeacherError> {
+    let mut stores = Vec::new();
+    for (at, teacher) in recipe.teachers.iter().enumerate() {
+        let path = folder.join(format!("teacher-{at}.odds"));
+        let vocabulary = same::check(&teacher.model, tokenizer)?;
+        let head = store::Head {
+            version: store::VERSION,
+            teacher: fingerprint(&teacher.model)?,
+            data: corpus.head.content.clone(),
+            vocabulary: vocabulary as u64,
+            top: teacher.top.min(vocabulary) as u64,
+            temperature: recipe.objective.temperature.to_string(),
+        };
+        if !path.is_file() {
+            ask(teacher, &head, corpus, &path, recipe.threads, cancel, tell)?;
+        }
+        let store = Store::open(&path).map_err(|what| TeacherError::Told { path: teacher.model.clone(), what })?;
+        if let Some(what) = store.head.differs(&head) {
+            return Err(TeacherError::Other { path, what });
+        }
+        stores.push(store);
+    }
+    Ok(stores)
+}
+
+#[cfg(feature = "engine")]
+fn ask(
+    teacher: &TeacherRecipe,
+    head: &store::Head,
+    corpus: &Corpus,
+    path: &Path,
+    threads: usize,
+    cancel: &Cancel,
+    tell: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), TeacherError> {
+    gather::ask(&teacher.model, head, corpus, path, threads, cancel, tell)
+}
+
+#[cfg(not(feature = "engine"))]
+fn ask(
+    teacher: &TeacherRecipe,
+    _: &store::Head,
+    _: &Corpus,
+    _: &Path,
+    _: usize,
+    _: &Cancel,
+    _: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), TeacherError> {
+    Err(TeacherError::NoEngine { path: teacher.model.clone() })
+}
+
+/// A name for a large file that does not take its whole reading: its length and samples of it.
+fn fingerprint(path: &Path) -> Result<String, TeacherError> {
+    const SAMPLES: u64 = 64;
+    const SIZE: u64 = 64 << 10;
+    let read = |error: std::io::Error| TeacherError::Read { path: path.to_owned(), what: error.to_string() };
+    let file = File::open(path).map_err(read)?;
+    let len = file.metadata().map_err(read)?.len();
+    let mut hash = Sha256::new();
+    hash.update(len.to_le_bytes());
+    let mut bytes = vec![0; SIZE.min(len) as usize];
+    for sample in 0..SAMPLES {
+        let at = (len - bytes.len() as u64) / (SAMPLES - 1) * sample;
+        file.read_exact_at(&mut bytes, at).map_err(read)?;
+        hash.update(&bytes);
+    }
+    Ok(hex(&hash.finalize()))
+}
