@@ -8,6 +8,7 @@ use serde_json::json;
 use super::RecipeArgs;
 use crate::cli::{output, progress};
 use crate::distill::data::corpus::Window;
+use crate::distill::data::order;
 use crate::distill::data::prepare::{Prepared, prepare};
 use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::model::Source;
@@ -20,7 +21,7 @@ use crate::error::{ExitCode, Report};
 pub(super) struct DatasetArgs {
     #[command(flatten)]
     recipe: RecipeArgs,
-    /// Windows to show
+    /// Windows to show, as training takes them
     #[arg(long, value_name = "N", default_value_t = 2)]
     samples: u64,
     /// One JSON document, in it the samples' tokens
@@ -54,7 +55,7 @@ pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, Report> {
     let data = prepared(&recipe, &tokenizer, folder.path(), &cancel)?;
     let (head, tally) = (&data.train.head, data.tally.unwrap_or_default());
     let samples: Result<Vec<Window>, String> =
-        (0..args.samples.min(data.train.len())).map(|at| data.train.window(at)).collect();
+        (0..args.samples).map(|place| data.train.window(order::at(recipe.seed, place, data.train.len()))).collect();
     let samples = samples.map_err(Report::failed)?;
     if args.json {
         let sample = |window: &Window| {

@@ -11,6 +11,7 @@ use crate::error::{ExitCode, Report};
 mod cache;
 mod check;
 mod dataset;
+mod logits;
 mod run;
 
 /// Teach a small model from larger ones, and fine-tune it.
@@ -31,6 +32,9 @@ enum Command {
     Cache(cache::CacheArgs),
     /// Show what the student would read: counts, lengths, samples
     Dataset(dataset::DatasetArgs),
+    /// Write what the training implementation computes for some tokens
+    #[command(hide = true)]
+    Logits(logits::LogitsArgs),
     /// What this program starts itself as, to outlive llama.cpp
     #[cfg(feature = "engine")]
     #[command(hide = true)]
@@ -79,6 +83,7 @@ fn run(command: &Command) -> Result<ExitCode, Report> {
         Command::Check(args) => check::run(args),
         Command::Cache(args) => cache::run(args),
         Command::Dataset(args) => dataset::run(args),
+        Command::Logits(args) => logits::run(args),
         #[cfg(feature = "engine")]
         Command::LlamaChild => Ok(crate::distill::teacher::serve()),
     }

@@ -62,6 +62,7 @@ fn show(event: &Event<'_>, json: bool, teachers: &mut progress::Bar) {
             teachers.show(progress.done, Some(progress.all));
             if progress.done == progress.all {
                 teachers.end();
+                output::note(format!("`{}` has said what it would", progress.teacher.display()));
             }
         }
         Event::Resumed { step, steps } => output::note(format!("goes on after step {step} of {steps}")),

@@ -2,10 +2,15 @@
 
 use crate::distill::kernel::dropout::mix;
 
+/// The window at a place of the endless row of rounds.
+pub(crate) fn at(seed: u64, place: u64, n: u64) -> u64 {
+    window(seed, place / n, place % n, n)
+}
+
 /// The window that stands at place `i` of round `epoch`, of `n`.
 ///
 /// A Feistel network of four rounds over the next power of four, walked until the result is below `n`.
-pub(crate) fn window(seed: u64, epoch: u64, i: u64, n: u64) -> u64 {
+fn window(seed: u64, epoch: u64, i: u64, n: u64) -> u64 {
     let bits = (64 - n.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);
     let mask = (1_u64 << bits) - 1;
     let key = mix(seed ^ mix(epoch));

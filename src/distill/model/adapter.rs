@@ -16,21 +16,21 @@ use crate::weights::safetensors::Dtype;
 /// What is laid over the projections.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct AdapterRecipe {
+pub(crate) struct AdapterRecipe {
     /// Columns of the narrow products.
-    pub rank: usize,
+    pub(crate) rank: usize,
     /// What the product is multiplied by, before it is divided by the rank.
-    pub alpha: f64,
+    pub(crate) alpha: f64,
     /// The share of inputs the adapter does not see.
-    pub dropout: f32,
+    pub(crate) dropout: f32,
     /// Divide by the square root of the rank instead (rsLoRA, arXiv 2312.03732).
-    pub rslora: bool,
+    pub(crate) rslora: bool,
     /// Learn the lengths of rows besides (DoRA, arXiv 2402.09353).
-    pub dora: bool,
+    pub(crate) dora: bool,
     /// Ends of the names of the projections that get one.
-    pub modules: Vec<String>,
+    pub(crate) modules: Vec<String>,
     /// An adapter to go on from: the folder of an earlier run's.
-    pub from: Option<std::path::PathBuf>,
+    pub(crate) from: Option<std::path::PathBuf>,
 }
 
 impl Default for AdapterRecipe {
@@ -45,6 +45,24 @@ impl AdapterRecipe {
     fn scale(&self) -> f32 {
         let rank = self.rank as f64;
         (self.alpha / if self.rslora { rank.sqrt() } else { rank }) as f32
+    }
+
+    /// Understands PEFT's `adapter_config.json`.
+    ///
+    /// # Errors
+    /// In words: it is of a kind that is not known here.
+    pub(crate) fn of_peft(config: &Json) -> Result<Self, String> {
+        let number = |key: &str| config.get(key).and_then(Json::as_f64).ok_or_else(|| format!("it has no `{key}`"));
+        let flag = |key: &str| config.get(key).and_then(Json::as_bool).unwrap_or(false);
+        let text = |key: &str| config.get(key).and_then(Json::as_str).unwrap_or_default();
+        if text("peft_type") != "LORA" || text("bias") != "none" || flag("fan_in_fan_out") {
+            return Err("it is no plain LoRA".to_owned());
+        }
+        let names = config.get("target_modules").and_then(Json::as_array).ok_or("it names no `target_modules`")?;
+        let modules = names.iter().filter_map(Json::as_str).map(str::to_owned).collect();
+        let (rank, alpha) = (number("r")? as usize, number("lora_alpha")?);
+        let (rslora, dora) = (flag("use_rslora"), flag("use_dora"));
+        Ok(Self { rank, alpha, dropout: 0.0, rslora, dora, modules, from: None })
     }
 
     /// Whether a projection gets one.

@@ -70,16 +70,9 @@ pub(crate) struct Trace {
     inputs: Vec<Vec<f32>>,
     kept: Vec<Option<Kept>>,
     /// Hidden states behind the last layer, not normalised.
-    pub(crate) last: Vec<f32>,
+    last: Vec<f32>,
     /// The same, normalised: what the output is computed from.
     pub(crate) normed: Vec<f32>,
-}
-
-impl Trace {
-    /// Hidden states in front of a layer.
-    pub(crate) fn input(&self, layer: usize) -> &[f32] {
-        self.inputs.get(layer).map_or(&self.last, Vec::as_slice)
-    }
 }
 
 impl Decoder {
@@ -131,8 +124,7 @@ impl Decoder {
         norm::forward(&x, &self.weights[self.final_norm.0].all(), self.shape.eps)
     }
 
-    /// Adds to `gradients` what follows from the gradient of the normalised hidden states. `between` gives what a loss on
-    /// the hidden states in front of a layer adds there (number `blocks.len()` is behind the last).
+    /// Adds to `gradients` what follows from the gradient of the normalised hidden states.
     pub(crate) fn backward(
         &self,
         batch: &Batch,
@@ -140,19 +132,16 @@ impl Decoder {
         mut trace: Trace,
         mut d: Vec<f32>,
         gradients: &mut Gradients,
-        between: &mut dyn FnMut(usize, &mut [f32]),
     ) {
         let pass = self.pass(batch, dropout);
         let factor = self.weights[self.final_norm.0].all();
         norm::backward(&mut d, &trace.last, &factor, self.shape.eps, gradients.of(self.final_norm));
-        between(self.blocks.len(), &mut d);
         trace.normed = Vec::new();
         trace.last = Vec::new();
-        for (layer, block) in self.blocks.iter().enumerate().rev() {
+        for block in self.blocks.iter().rev() {
             let (Some(x), Some(kept)) = (trace.inputs.pop(), trace.kept.pop()) else { break };
             let kept = kept.unwrap_or_else(|| block.forward(&pass, &x).1);
             d = block.backward(&pass, &x, &kept, d, gradients);
-            between(layer, &mut d);
         }
         if let Some(gradient) = gradients.of(self.embeddings) {
             let width = self.shape.hidden;
@@ -171,6 +160,7 @@ impl Decoder {
     }
 
     /// The weight of a name.
+    #[cfg(test)]
     pub(crate) fn find(&self, name: &str) -> Option<Id> {
         self.weights.iter().position(|weight| weight.name == name).map(Id)
     }

@@ -69,7 +69,7 @@ fn gradients(model: &Decoder, dropout: Option<u64>, recompute: Recompute) -> Gra
     for (goal, slope) in lesson.goals.iter().zip(slopes.chunks_exact(width)) {
         d[goal.row * width..][..width].copy_from_slice(slope);
     }
-    model.backward(&batch, dropout, trace, d, &mut gradients, &mut |_, _| ());
+    model.backward(&batch, dropout, trace, d, &mut gradients);
     gradients
 }
 

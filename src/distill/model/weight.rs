@@ -95,14 +95,6 @@ impl Numbers {
         }
     }
 
-    /// Bytes of memory.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Self::F32(numbers) => numbers.len() * 4,
-            Self::F16(bits) | Self::Bf16(bits) => bits.len() * 2,
-        }
-    }
-
     /// Little-endian bytes of some numbers in a file's type, rounded to nearest. What was not trained comes out as it
     /// came in.
     pub(crate) fn write(&self, dtype: Dtype, from: usize, to: usize) -> Vec<u8> {

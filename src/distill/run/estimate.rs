@@ -97,6 +97,6 @@ pub(crate) fn seconds(recipe: &Recipe, corpus: &Corpus) -> Result<f64, RunError>
     let plain = ObjectiveRecipe { kind: Kind::Sft, ..recipe.objective.clone() };
     objective::judge(&plain, &model.head(), &states, &lesson, 1.0, wanted);
     let d = vec![0.0; trace.normed.len()];
-    model.backward(&batch, None, trace, d, &mut gradients, &mut |_, _| ());
+    model.backward(&batch, None, trace, d, &mut gradients);
     Ok(started.elapsed().as_secs_f64() * recipe.optimiser.accumulate as f64)
 }

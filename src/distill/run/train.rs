@@ -291,7 +291,9 @@ impl Run<'_> {
     /// One step; `None` where the run went back to a checkpoint instead.
     fn step(&mut self) -> Result<Option<Line>, RunError> {
         let batch = self.recipe.batch();
-        let windows: Vec<u64> = (0..batch).map(|i| self.window(self.state.cursor + i)).collect();
+        let all = self.lessons.corpus.len();
+        let windows: Vec<u64> =
+            (0..batch).map(|i| order::at(self.recipe.seed, self.state.cursor + i, all)).collect();
         let cursor = self.state.cursor + batch;
         let vocabulary = self.student.model.shape.vocabulary;
         let step = self.state.step;
@@ -334,12 +336,6 @@ impl Run<'_> {
         Ok(Some(Line { step, loss, part, rate, norm, tokens, tokens_per_s: 0.0, val_loss: None, fault }))
     }
 
-    /// The window at a place of the endless row of rounds.
-    fn window(&self, place: u64) -> u64 {
-        let all = self.lessons.corpus.len();
-        order::window(self.recipe.seed, place / all, place % all, all)
-    }
-
     /// Adds a part's gradients.
     fn part(&mut self, batch: &Batch, lesson: &Lesson, weight: f64, key: u64) -> Loss {
         let (model, gradients) = (&self.student.model, &mut self.gradients);
@@ -354,7 +350,7 @@ impl Run<'_> {
         for (goal, slope) in lesson.goals.iter().zip(slopes.chunks_exact(width)) {
             d[goal.row * width..][..width].copy_from_slice(slope);
         }
-        model.backward(batch, dropout, trace, d, gradients, &mut |_, _| ());
+        model.backward(batch, dropout, trace, d, gradients);
         loss
     }
 

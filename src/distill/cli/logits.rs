@@ -1,0 +1,54 @@
+//! `zord-distill logits`: what the training implementation computes for some tokens, for whoever compares it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::distill::model::adapter::{self, AdapterRecipe};
+use crate::distill::model::head::Wanted;
+use crate::distill::model::save::{self, Entry};
+use crate::distill::model::{Batch, Numbers, Source, json};
+use crate::error::{ExitCode, Report};
+use crate::weights::safetensors::Dtype;
+
+#[derive(Args, Debug)]
+pub(super) struct LogitsArgs {
+    /// A Hugging Face folder
+    model: PathBuf,
+    /// An adapter laid over it, in PEFT's form
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+    /// The tokens
+    #[arg(long, value_name = "ID,ID,…", value_delimiter = ',', required = true)]
+    tokens: Vec<u32>,
+    /// The file for the logits, a row for each token
+    #[arg(short, long, value_name = "FILE.safetensors")]
+    output: PathBuf,
+}
+
+pub(super) fn run(args: &LogitsArgs) -> Result<ExitCode, Report> {
+    let source = Source::open(&args.model)?;
+    let vocabulary = source.shape.vocabulary;
+    if let Some(token) = args.tokens.iter().find(|&&token| token as usize >= vocabulary) {
+        return Err(Report::usage(format!("the token {token} is none of the model's {vocabulary}")));
+    }
+    let mut model = source.load(args.tokens.len())?;
+    if let Some(folder) = &args.adapter {
+        let path = folder.join("adapter_config.json");
+        let recipe = AdapterRecipe::of_peft(&json(&path)?)
+            .map_err(|what| Report::failed(format!("`{}`: {what}", path.display())))?;
+        adapter::lay(&mut model, &recipe, 0);
+        adapter::read(&mut model, folder).map_err(Report::failed)?;
+        model.changed();
+    }
+    let mut batch = Batch::default();
+    batch.push(args.tokens.iter().copied());
+    let row = |_: usize, logits: &mut [f32]| logits.to_vec();
+    let rows = model.head().run(&model.states(&batch), &row, Wanted::default());
+    let numbers = Numbers::F32(rows.concat());
+    let dims = vec![args.tokens.len(), vocabulary];
+    let entry = Entry { name: "logits".to_owned(), dims, dtype: Dtype::F32, numbers: &numbers };
+    save::write(&args.output, &[entry], &BTreeMap::new())?;
+    Ok(ExitCode::Done)
+}

@@ -1,0 +1,12 @@
+//! The `zord-distill` program as a person or a script uses it: real binary, real models where they are, and the programs
+//! it stands beside where they are installed.
+#![cfg(feature = "train")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
+
+mod data;
+mod interrupted;
+mod peers;
+mod refused;
+mod small;
+mod tool;
+mod train;

@@ -1,0 +1,151 @@
+//! Against PyTorch, transformers and PEFT, on SmolLM2: the same losses step by step, the same logits.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+use zord::weights::safetensors::Folder;
+
+use crate::tool::{Tool, losses};
+
+const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/distill");
+
+/// The peers' Python and SmolLM2 as a checkpoint, made once; `None`, said loudly, where they cannot be.
+fn smollm2() -> Option<&'static (PathBuf, PathBuf, tempfile::TempDir)> {
+    static MADE: OnceLock<Option<(PathBuf, PathBuf, tempfile::TempDir)>> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        let python = std::env::var_os("ZORD_PEERS").map(|peers| PathBuf::from(peers).join("lab/bin/python"));
+        let name = "SmolLM2-135M-Instruct.Q4_1.gguf";
+        let model = std::env::var_os("ZORD_TEST_MODELS").map(|folder| PathBuf::from(folder).join(name));
+        let maker = Path::new(HERE).join("../../../shared/reference/smollm2_hf.py");
+        let there = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.is_file());
+        if !there(&python) || !there(&model) || !maker.is_file() {
+            eprintln!(
+                "SKIPPED: needs `lab/bin/python` under ZORD_PEERS, `{name}` under ZORD_TEST_MODELS and ../shared/reference"
+            );
+            return None;
+        }
+        let (python, folder) = (python?, tempfile::tempdir().unwrap());
+        let smollm2 = folder.path().join("smollm2");
+        succeed(Command::new(&python).arg(maker).arg(&smollm2).arg("--gguf").arg(model?));
+        Some((python, smollm2, folder))
+    });
+    made.as_ref()
+}
+
+fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+const STEPS: usize = 10;
+const WINDOWS: usize = 2;
+
+/// A recipe on text and conversations, and the job for PyTorch that is the same.
+fn stage(kind: &str, more: &str) -> Option<(Tool, &'static PathBuf, Value)> {
+    let (python, smollm2, _) = smollm2()?;
+    let tool = Tool::new();
+    let pairs = kind == "dpo";
+    let line = |i: usize| {
+        let (question, answer) = (format!("What is {i} times {}?", i + 3), format!("It is {}, as {i} times {} is.", i * (i + 3), i + 3));
+        let text = format!("fn times_{i}(n: u32) -> u32 {{\n    // what {i} times a number is\n    n * {i}\n}}\n").repeat(3);
+        let turn = |role: &str, text: &str| json!({"role": role, "content": text});
+        match (pairs, i % 2) {
+            (true, _) => json!({"prompt": question, "chosen": answer, "rejected": "I would rather not say."}),
+            (_, 0) => json!({"text": text}),
+            _ => json!({"messages": [turn("user", &question), turn("assistant", &answer)]}),
+        }
+    };
+    tool.write("data.jsonl", (0..60).map(|i| line(i).to_string() + "\n").collect::<String>());
+    let recipe = format!(
+        "threads = 2\n[student]\npath = '{}'\n[data]\ncontext = 192\nvalidation = 0.0\n[[data.source]]\npath = 'data.jsonl'\n\
+         [optimiser]\nrate = 5e-5\nweight_decay = 0.1\nmicro_batch = {WINDOWS}\naccumulate = 1\n\
+         [schedule]\nsteps = {STEPS}\nwarmup = 0\nshape = 'constant'\n[safety]\ncheckpoint_every = 0\n{more}",
+        smollm2.display()
+    );
+    tool.write("recipe.toml", recipe);
+    let samples = (STEPS * WINDOWS).to_string();
+    let told = tool.run(["dataset", "recipe.toml", "--json", "--samples", &samples]).json();
+    let windows = told["samples"].as_array().unwrap();
+    assert_eq!(windows.len(), STEPS * WINDOWS);
+    let steps: Vec<&[Value]> = windows.chunks(WINDOWS).collect();
+    let job = json!({
+        "student": smollm2, "kind": kind, "steps": steps, "rate": 5e-5, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8,
+        "weight_decay": 0.1, "clip": 1.0, "beta": 0.1,
+    });
+    Some((tool, python, job))
+}
+
+fn torch(tool: &Tool, python: &Path, job: &Value) -> Vec<f64> {
+    let path = tool.write("job.json", job.to_string());
+    let told = succeed(Command::new(python).arg(format!("{HERE}/torch_steps.py")).arg(path));
+    let told: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    told["losses"].as_array().unwrap().iter().map(|loss| loss.as_f64().unwrap()).collect()
+}
+
+/// Within 1e-3, which is what single precision leaves of ten steps (AdamW's first steps follow the signs of gradients).
+fn same(ours: &[f64], theirs: &[f64]) {
+    assert_eq!(ours.len(), STEPS);
+    let apart = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs() / b.abs()).fold(0.0, f64::max);
+    eprintln!("largest relative difference of {STEPS} losses: {apart:.2e}\n{ours:?}\n{theirs:?}");
+    assert!(apart < 1e-3, "{ours:?}\n{theirs:?}");
+    assert!(ours[STEPS - 1] < ours[0]);
+}
+
+fn logits(path: &Path) -> Vec<f32> {
+    let folder = Folder::open(path).unwrap();
+    let mut bytes = vec![0; folder.tensors[0].bytes as usize];
+    folder.tensors[0].read(&mut bytes, 0).unwrap();
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+fn same_logits(tool: &Tool, job: &Value, model: &Path, adapter: Option<&str>) {
+    let tokens: Vec<String> =
+        job["steps"][0][0][0]["tokens"].as_array().unwrap().iter().map(ToString::to_string).collect();
+    let model = model.to_string_lossy().into_owned();
+    let tokens = tokens.join(",");
+    let mut args = vec!["logits", &model, "--tokens", &tokens, "-o", "ours.safetensors"];
+    if let Some(adapter) = adapter {
+        args.extend(["--adapter", adapter]);
+    }
+    tool.run(args).done();
+    let (ours, theirs) = (logits(&tool.path("ours.safetensors")), logits(&tool.path("theirs.safetensors")));
+    assert!(ours.len() == theirs.len() && ours.len() > 49_152);
+    let apart = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    eprintln!("largest difference of {} logits: {apart:.2e}", ours.len());
+    assert!(apart < 1e-3, "{apart}");
+}
+
+#[test]
+fn fine_tuning_is_what_pytorch_does() {
+    let Some((tool, python, mut job)) = stage("sft", "") else { return };
+    tool.run(["run", "recipe.toml", "-o", "out"]).done();
+    job["logits"] = json!(tool.path("theirs.safetensors"));
+    same(&losses(&tool.path("out")), &torch(&tool, python, &job));
+    same_logits(&tool, &job, &smollm2().unwrap().1, None);
+}
+
+#[test]
+fn adapters_are_what_peft_does_and_it_reads_ours() {
+    for more in ["rank = 8\nalpha = 16\n", "rank = 8\nalpha = 16\ndora = true\n"] {
+        let Some((tool, python, mut job)) = stage("lora", &format!("[adapter]\n{more}")) else { return };
+        tool.run(["run", "recipe.toml", "-o", "begin", "--max-steps", "0"]).done();
+        tool.run(["run", "recipe.toml", "-o", "out"]).done();
+        job["adapter"] = json!(tool.path("begin"));
+        same(&losses(&tool.path("out")), &torch(&tool, python, &job));
+        job["adapter"] = json!(tool.path("out"));
+        job["steps"] = json!([job["steps"][0]]);
+        job["logits"] = json!(tool.path("theirs.safetensors"));
+        torch(&tool, python, &job);
+        same_logits(&tool, &job, &smollm2().unwrap().1, Some("out"));
+    }
+}
+
+#[test]
+fn preferences_are_what_pytorch_makes_of_them() {
+    let Some((tool, python, job)) = stage("dpo", "[objective]\nkind = 'dpo'\nbeta = 0.1\n") else { return };
+    tool.run(["run", "recipe.toml", "-o", "out"]).done();
+    same(&losses(&tool.path("out")), &torch(&tool, python, &job));
+}

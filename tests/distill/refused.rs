@@ -1,0 +1,86 @@
+//! What cannot be followed, and what is said about it.
+
+use serde_json::json;
+
+use crate::small::{Small, stage};
+
+#[test]
+fn recipes_that_cannot_be_followed_are_refused_by_name() {
+    let tool = stage("");
+    for (set, words) in [
+        ("optimiser.speed=1", vec!["speed", "hint: "]),
+        ("optimiser.rate=0", vec!["optimiser.rate"]),
+        ("student.path=nowhere", vec!["nowhere"]),
+        ("student.layers=9", vec!["student.layers", "3"]),
+        ("student.keep_layers=[0, 7]", vec!["keep_layers", "7"]),
+        ("data.source.0.path=nothing.jsonl", vec!["nothing.jsonl"]),
+        ("objective.kind=kd", vec!["[[teacher]]"]),
+    ] {
+        tool.run(["run", "recipe.toml", "-o", "out", "--set", set]).refused(1, &words);
+    }
+    tool.run(["run", "recipe.toml"]).refused(2, &["--output"]);
+    tool.run(["check", "no.toml"]).refused(1, &["no.toml"]);
+    let adapter = ["run", "recipe.toml", "-o", "out", "--set", "adapter.modules=['nothing_proj']"];
+    tool.run(adapter).refused(1, &["nothing_proj"]);
+}
+
+#[test]
+fn empty_sets_are_refused() {
+    let tool = stage("");
+    tool.write("data.jsonl", "");
+    tool.run(["run", "recipe.toml", "-o", "out"]).refused(1, &["nothing to learn from", "data.jsonl"]);
+    tool.write("data.jsonl", "{\"text\":\"one\"}\n");
+    let held = ["run", "recipe.toml", "-o", "out", "--set", "data.validation=0.999999999"];
+    tool.run(held).refused(1, &["held out", "data.validation"]);
+    assert!(!tool.path("out/model.safetensors").exists());
+}
+
+#[test]
+fn checkpoints_that_contradict_themselves_are_refused() {
+    let tool = stage("");
+    let run = |small: &Small| {
+        small.write(&tool, "student");
+        tool.run(["run", "recipe.toml", "-o", "out"])
+    };
+    let mut small = Small::new();
+    small.config["hidden_size"] = json!(64);
+    run(&small).refused(1, &["shape", "expected", "hint: "]);
+    let mut small = Small::new();
+    small.config["model_type"] = json!("mamba");
+    run(&small).refused(1, &["mamba", "llama"]);
+    let mut small = Small::new();
+    small.tensors.retain(|tensor| !tensor.0.ends_with("1.mlp.up_proj.weight"));
+    run(&small).refused(1, &["model.layers.1.mlp.up_proj.weight"]);
+    let mut small = Small::new();
+    small.tensors.push(("model.extra.weight".into(), "BF16", vec![1], vec![0, 0]));
+    run(&small).refused(1, &["model.extra.weight", "no place"]);
+    let mut small = Small::new();
+    small.tensors[0].1 = "I16";
+    run(&small).refused(1, &["I16", "F32, F16 or BF16"]);
+    let mut small = Small::new();
+    small.tensors[3].3[..2].copy_from_slice(&[0xff, 0x7f]);
+    run(&small).refused(1, &["NaN", "k_proj"]);
+    let mut small = Small::new();
+    small.config["rope_scaling"] = json!({"rope_type": "yarn", "factor": 4.0});
+    run(&small).refused(1, &["yarn", "linear"]);
+}
+
+#[test]
+fn a_folder_with_another_recipes_run_is_left_alone() {
+    let tool = stage("");
+    tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "2"]).done();
+    let other = ["run", "recipe.toml", "-o", "out", "--set", "optimiser.rate=1e-3"];
+    tool.run(other).refused(1, &["another recipe", "--fresh"]);
+    tool.run(other.into_iter().chain(["--fresh", "--max-steps", "1"])).done();
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint() {
+    let tool = stage("[safety]\ncheckpoint_every = 2\nspike = 0.0\n");
+    tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "2"]).done();
+    let before = std::fs::read(tool.path("out/model.safetensors")).unwrap();
+    let wild = ["run", "recipe.toml", "-o", "wild", "--set", "optimiser.rate=0.99", "--set", "optimiser.clip=0", "--set"];
+    let wild = wild.into_iter().chain(["optimiser.weight_decay=1e30", "--set", "schedule.warmup=0"]);
+    tool.run(wild).refused(1, &["no number", "in a row", "optimiser.rate"]);
+    assert_eq!(before, std::fs::read(tool.path("out/model.safetensors")).unwrap());
+}

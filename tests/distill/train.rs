@@ -1,0 +1,127 @@
+//! What comes out of a run.
+
+use serde_json::Value;
+
+use crate::small::{Small, recipe, stage};
+use crate::tool::losses;
+
+#[test]
+fn a_student_learns_and_is_written_as_it_came() {
+    let tool = stage("");
+    let told = tool.run(["run", "recipe.toml", "-o", "out", "--json"]).json();
+    let number = |key: &str| told[key].as_f64().unwrap_or_else(|| panic!("{key} in {told}"));
+    assert!(number("loss_last") < number("loss_first") * 0.8, "{told}");
+    assert!(number("val_loss_after") < number("val_loss_before") * 0.8, "{told}");
+    assert_eq!(number("steps"), 12.0);
+    assert!(number("tokens") > 1000.0 && number("tokens_per_s") > 0.0 && number("peak_rss") > 1e6);
+    let header = |name: &str| {
+        let bytes = std::fs::read(tool.path(name)).unwrap();
+        let size = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let mut header: Value = serde_json::from_slice(&bytes[8..8 + size]).unwrap();
+        header.as_object_mut().unwrap().remove("__metadata__");
+        let shapes = |(name, place): (&String, &Value)| (name.clone(), place["dtype"].clone(), place["shape"].clone());
+        header.as_object().unwrap().iter().map(shapes).collect::<Vec<_>>()
+    };
+    let (mut before, mut after) = (header("student/model.safetensors"), header("out/model.safetensors"));
+    before.sort_by(|a, b| a.0.cmp(&b.0));
+    after.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(before, after);
+    // What was trained is a student again.
+    let again = tool.run(["run", "recipe.toml", "-o", "again", "--set", "student.path=out", "--max-steps", "1", "--json"]);
+    let again = again.json();
+    let close = (again["val_loss_before"].as_f64().unwrap() - number("val_loss_after")).abs();
+    // bfloat16 has eight bits; they move a loss of three by thousandths
+    assert!(close < 0.02, "{again}");
+    let card = std::fs::read_to_string(tool.path("out/README.md")).unwrap();
+    assert!(card.contains("held-out loss") && card.contains("steps = 12"));
+}
+
+#[test]
+fn a_student_that_is_not_changed_comes_out_to_the_bit() {
+    let tool = stage("");
+    let still = ["run", "recipe.toml", "-o", "out", "--set", "optimiser.rate=1e-30", "--set", "optimiser.eps=1.0"];
+    tool.run(still.into_iter().chain(["--max-steps", "1"])).done();
+    let data = |name: &str| {
+        let bytes = std::fs::read(tool.path(name)).unwrap();
+        let size = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + size..].to_vec()
+    };
+    assert!(data("student/model.safetensors") == data("out/model.safetensors"));
+}
+
+#[test]
+fn adapters_of_every_kind_learn_with_few_weights() {
+    for more in ["rank = 4", "rank = 4\ndora = true", "rank = 4\nrslora = true\ndropout = 0.1\nmodules = ['q_proj', 'v_proj']"] {
+        let tool = stage(&format!("[adapter]\n{more}\n"));
+        let told = tool.run(["run", "recipe.toml", "-o", "out", "--json", "--set", "optimiser.rate=1e-2"]).json();
+        assert!(told["val_loss_after"].as_f64() < told["val_loss_before"].as_f64(), "{more}: {told}");
+        let settings = std::fs::read_to_string(tool.path("out/adapter_config.json")).unwrap();
+        assert!(settings.contains("\"LORA\""));
+        let size = std::fs::metadata(tool.path("out/adapter_model.safetensors")).unwrap().len();
+        assert!(size < 60_000, "{size}");
+        assert!(!tool.path("out/model.safetensors").exists());
+    }
+}
+
+#[test]
+fn an_adapter_goes_on_from_an_earlier_one() {
+    let tool = stage("[adapter]\nrank = 4\n");
+    let rate = ["--json", "--set", "optimiser.rate=1e-2"];
+    let first = tool.run(["run", "recipe.toml", "-o", "monday"].into_iter().chain(rate)).json();
+    let second = ["run", "recipe.toml", "-o", "tuesday", "--set", "adapter.from=monday"];
+    let second = tool.run(second.into_iter().chain(rate)).json();
+    assert_eq!(second["val_loss_before"], first["val_loss_after"]);
+    assert!(second["val_loss_after"].as_f64() < first["val_loss_after"].as_f64());
+}
+
+#[test]
+fn layers_are_left_out_and_the_rest_is_a_model() {
+    let tool = stage("");
+    tool.run(["run", "recipe.toml", "-o", "out", "--set", "student.layers=2", "--max-steps", "2"]).done();
+    let config = std::fs::read_to_string(tool.path("out/config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["num_hidden_layers"], 2);
+    let sizes = tool.run(["check", "recipe.toml", "--json", "--set", "student.path=out"]).json();
+    assert_eq!(sizes["layers"], 2);
+}
+
+#[test]
+fn preferences_are_learnt() {
+    let tool = stage("");
+    let pair = |i: usize| format!("{{\"prompt\":\"count {i}\",\"chosen\":\"yes {i}\",\"rejected\":\"no, never {i}\"}}\n");
+    tool.write("pairs.jsonl", (0..40).map(pair).collect::<String>());
+    let set = ["--set", "data.source.0.path=pairs.jsonl", "--set", "objective.kind=dpo", "--set", "objective.beta=0.5"];
+    let told = tool.run(["run", "recipe.toml", "-o", "out", "--json"].into_iter().chain(set)).json();
+    // before any step, student and reference are the same
+    assert!((told["loss_first"].as_f64().unwrap() - std::f64::consts::LN_2).abs() < 1e-6, "{told}");
+    assert!(told["val_loss_after"].as_f64().unwrap() < 0.5, "{told}");
+}
+
+#[test]
+fn one_seed_gives_one_run() {
+    let tool = stage("");
+    for out in ["one", "two"] {
+        tool.run(["run", "recipe.toml", "-o", out, "--max-steps", "4"]).done();
+    }
+    assert_eq!(losses(&tool.path("one")), losses(&tool.path("two")));
+    recipe(&tool, "[safety]\nspike = 0.0\n");
+    tool.run(["run", "recipe.toml", "-o", "three", "--max-steps", "4", "--set", "seed=1"]).done();
+    assert_ne!(losses(&tool.path("one")), losses(&tool.path("three")));
+}
+
+#[test]
+fn qwen_students_are_trained_too() {
+    let tool = stage("");
+    let mut small = Small::new();
+    small.config["model_type"] = "qwen3".into();
+    small.config["head_dim"] = 8.into();
+    for layer in 0..3 {
+        for norm in ["q_norm", "k_norm"] {
+            let ones = [0x80, 0x3f].repeat(8);
+            small.tensors.push((format!("model.layers.{layer}.self_attn.{norm}.weight"), "BF16", vec![8], ones));
+        }
+    }
+    small.write(&tool, "student");
+    let told = tool.run(["run", "recipe.toml", "-o", "out", "--json"]).json();
+    assert!(told["val_loss_after"].as_f64().unwrap() < told["val_loss_before"].as_f64().unwrap() * 0.8, "{told}");
+}
