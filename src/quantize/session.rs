@@ -108,6 +108,16 @@ impl Session {
         Ok(tokens)
     }
 
+    /// The bytes a token stands for; none of control tokens.
+    pub(crate) fn piece(&self, token: i32) -> Vec<u8> {
+        let mut bytes = vec![0_u8; 256];
+        let room = bytes.len() as i32;
+        // SAFETY: the room has the length given; a token that is none of the vocabulary is refused there.
+        let count = unsafe { sys::llama_token_to_piece(self.vocab, token, bytes.as_mut_ptr().cast(), room, 0, false) };
+        bytes.truncate(usize::try_from(count).unwrap_or(0));
+        bytes
+    }
+
     /// The token that begins every window, where the model wants one.
     pub(crate) fn bos(&self) -> Option<i32> {
         // SAFETY: the vocabulary belongs to the model.

@@ -6,14 +6,19 @@ use crate::small::stage;
 
 fn dataset(tool: &crate::tool::Tool, set: &[&str]) -> Value {
     let set = set.iter().flat_map(|set| ["--set", set]);
-    tool.run(["dataset", "recipe.toml", "--json", "--samples", "3", "--set", "data.validation=0.0"].into_iter().chain(set)).json()
+    tool.run(
+        ["dataset", "recipe.toml", "--json", "--samples", "3", "--set", "data.validation=0.0"].into_iter().chain(set),
+    )
+    .json()
 }
 
 fn learnt(document: &Value) -> String {
     let tokens = document["tokens"].as_array().unwrap().iter().map(|token| token.as_u64().unwrap());
     let learnt = document["learnt"].as_array().unwrap().iter().map(|learnt| learnt.as_bool().unwrap());
     let bytes = tokens.zip(learnt).filter(|(_, learnt)| *learnt);
-    bytes.map(|(token, _)| if token < 256 { char::from(token as u8).to_string() } else { format!("<{token}>") }).collect()
+    bytes
+        .map(|(token, _)| if token < 256 { char::from(token as u8).to_string() } else { format!("<{token}>") })
+        .collect()
 }
 
 #[test]
@@ -48,7 +53,10 @@ fn every_form_is_read_and_wrong_lines_are_counted() {
     ];
     tool.write("data.jsonl", lines.join("\n"));
     let told = dataset(&tool, &[]);
-    assert_eq!((&told["documents"], &told["tally"]["duplicates"], &told["tally"]["malformed"]), (&json!(3), &json!(1), &json!(2)));
+    assert_eq!(
+        (&told["documents"], &told["tally"]["duplicates"], &told["tally"]["malformed"]),
+        (&json!(3), &json!(1), &json!(2))
+    );
     assert!(told["tally"]["shown"][0].as_str().unwrap().contains("line 5"));
     let set = ["dataset", "recipe.toml", "--set", "data.malformed=1"];
     tool.run(set).refused(1, &["more than 1 lines are wrong", "line 5", "line 6", "hint: "]);
@@ -97,7 +105,8 @@ fn documents_longer_than_a_window_go_on_in_the_next_or_are_cut() {
     tool.write("data.jsonl", json!({"text": "x".repeat(300)}).to_string());
     assert_eq!(dataset(&tool, &[])["tokens"], 301);
     assert_eq!(dataset(&tool, &["data.long=cut"])["tokens"], 128);
-    tool.run(["dataset", "recipe.toml", "--set", "data.long=drop"]).refused(1, &["nothing to learn from", "data.jsonl"]);
+    tool.run(["dataset", "recipe.toml", "--set", "data.long=drop"])
+        .refused(1, &["nothing to learn from", "data.jsonl"]);
 }
 
 #[test]

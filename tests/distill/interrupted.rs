@@ -81,18 +81,20 @@ fn a_full_disk_is_an_error_and_the_last_checkpoint_survives() {
     let tool = stage(OFTEN);
     std::fs::create_dir(tool.path("disk")).unwrap();
     let disk = tool.path("disk");
-    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=900k", "none"]).arg(&disk).status();
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(&disk).status();
     if !mounted.is_ok_and(|status| status.success()) {
         eprintln!("SKIPPED: needs to mount a small disk (root)");
         return;
     }
     let run = |more: &[&str]| tool.run(["run", "recipe.toml", "-o", "disk/out"].iter().chain(more));
     let first = run(&["--max-steps", "2"]);
-    let filled = std::fs::write(disk.join("filler"), vec![1; 600_000]);
+    let filled = std::fs::write(disk.join("filler"), vec![1; 1_000_000]);
     let second = run(&[]);
     let removed = std::fs::remove_file(disk.join("filler"));
     let third = run(&["--max-steps", "3"]);
-    let left: Vec<_> = std::fs::read_dir(disk.join("out/run")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(disk.join("out/run")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let unmounted = std::process::Command::new("umount").arg(&disk).status().unwrap();
     assert!(unmounted.success());
     let told = |ran: &Ran| format!("{:?} {}", ran.code, ran.err);

@@ -49,8 +49,10 @@ fn stage(kind: &str, more: &str) -> Option<(Tool, &'static PathBuf, Value)> {
     let tool = Tool::new();
     let pairs = kind == "dpo";
     let line = |i: usize| {
-        let (question, answer) = (format!("What is {i} times {}?", i + 3), format!("It is {}, as {i} times {} is.", i * (i + 3), i + 3));
-        let text = format!("fn times_{i}(n: u32) -> u32 {{\n    // what {i} times a number is\n    n * {i}\n}}\n").repeat(3);
+        let (question, answer) =
+            (format!("What is {i} times {}?", i + 3), format!("It is {}, as {i} times {} is.", i * (i + 3), i + 3));
+        let text =
+            format!("fn times_{i}(n: u32) -> u32 {{\n    // what {i} times a number is\n    n * {i}\n}}\n").repeat(3);
         let turn = |role: &str, text: &str| json!({"role": role, "content": text});
         match (pairs, i % 2) {
             (true, _) => json!({"prompt": question, "chosen": answer, "rejected": "I would rather not say."}),

@@ -79,7 +79,8 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint() {
     let tool = stage("[safety]\ncheckpoint_every = 2\nspike = 0.0\n");
     tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "2"]).done();
     let before = std::fs::read(tool.path("out/model.safetensors")).unwrap();
-    let wild = ["run", "recipe.toml", "-o", "wild", "--set", "optimiser.rate=0.99", "--set", "optimiser.clip=0", "--set"];
+    let wild =
+        ["run", "recipe.toml", "-o", "wild", "--set", "optimiser.rate=0.99", "--set", "optimiser.clip=0", "--set"];
     let wild = wild.into_iter().chain(["optimiser.weight_decay=1e30", "--set", "schedule.warmup=0"]);
     tool.run(wild).refused(1, &["no number", "in a row", "optimiser.rate"]);
     assert_eq!(before, std::fs::read(tool.path("out/model.safetensors")).unwrap());

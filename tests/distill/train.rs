@@ -27,7 +27,8 @@ fn a_student_learns_and_is_written_as_it_came() {
     after.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(before, after);
     // What was trained is a student again.
-    let again = tool.run(["run", "recipe.toml", "-o", "again", "--set", "student.path=out", "--max-steps", "1", "--json"]);
+    let again =
+        tool.run(["run", "recipe.toml", "-o", "again", "--set", "student.path=out", "--max-steps", "1", "--json"]);
     let again = again.json();
     let close = (again["val_loss_before"].as_f64().unwrap() - number("val_loss_after")).abs();
     // bfloat16 has eight bits; they move a loss of three by thousandths
@@ -51,7 +52,9 @@ fn a_student_that_is_not_changed_comes_out_to_the_bit() {
 
 #[test]
 fn adapters_of_every_kind_learn_with_few_weights() {
-    for more in ["rank = 4", "rank = 4\ndora = true", "rank = 4\nrslora = true\ndropout = 0.1\nmodules = ['q_proj', 'v_proj']"] {
+    for more in
+        ["rank = 4", "rank = 4\ndora = true", "rank = 4\nrslora = true\ndropout = 0.1\nmodules = ['q_proj', 'v_proj']"]
+    {
         let tool = stage(&format!("[adapter]\n{more}\n"));
         let told = tool.run(["run", "recipe.toml", "-o", "out", "--json", "--set", "optimiser.rate=1e-2"]).json();
         assert!(told["val_loss_after"].as_f64() < told["val_loss_before"].as_f64(), "{more}: {told}");
@@ -88,7 +91,8 @@ fn layers_are_left_out_and_the_rest_is_a_model() {
 #[test]
 fn preferences_are_learnt() {
     let tool = stage("");
-    let pair = |i: usize| format!("{{\"prompt\":\"count {i}\",\"chosen\":\"yes {i}\",\"rejected\":\"no, never {i}\"}}\n");
+    let pair =
+        |i: usize| format!("{{\"prompt\":\"count {i}\",\"chosen\":\"yes {i}\",\"rejected\":\"no, never {i}\"}}\n");
     tool.write("pairs.jsonl", (0..40).map(pair).collect::<String>());
     let set = ["--set", "data.source.0.path=pairs.jsonl", "--set", "objective.kind=dpo", "--set", "objective.beta=0.5"];
     let told = tool.run(["run", "recipe.toml", "-o", "out", "--json"].into_iter().chain(set)).json();

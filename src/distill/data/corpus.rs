@@ -128,6 +128,13 @@ pub(crate) struct Window {
     pub(crate) documents: Vec<Vec<(u32, bool)>>,
 }
 
+impl Window {
+    /// Tokens that are to be predicted.
+    pub(crate) fn goals(&self) -> usize {
+        self.documents.iter().map(|document| document.iter().skip(1).filter(|(_, learn)| *learn).count()).sum()
+    }
+}
+
 impl Corpus {
     /// # Errors
     /// In words: it is no file of windows, or a damaged one.

@@ -62,12 +62,16 @@ impl FimRecipe {
             FimForm::Name(name) => {
                 let known = name == "auto" || FORMS.iter().any(|(form, _)| form == name);
                 if !known {
-                    return Err(format!("`data.fim.form` is `{name}`, expected `auto`, `qwen`, `deepseek`, `starcoder` or three tokens"));
+                    return Err(format!(
+                        "`data.fim.form` is `{name}`, expected `auto`, `qwen`, `deepseek`, `starcoder` or three tokens"
+                    ));
                 }
                 FORMS.iter().filter(|(form, _)| name == "auto" || form == name).find_map(|(_, tokens)| find(*tokens))
             }
         };
-        let missing = || "the student's vocabulary has no tokens for filling in; add them by `tokens.add`, or name three others by `data.fim.form`".to_owned();
+        let missing = || {
+            "the student's vocabulary has no tokens for filling in; add them by `tokens.add`, or name three others by `data.fim.form`".to_owned()
+        };
         found.map(Some).ok_or_else(missing)
     }
 }
@@ -88,7 +92,8 @@ pub(super) fn cut(
     let part = |text: &str, answer: bool| -> Result<Vec<(u32, bool)>, String> {
         Ok(tokenizer.tokens(text, false)?.into_iter().map(|token| (token, answer)).collect())
     };
-    let (prefix, suffix, middle) = (part(&text[..from], false)?, part(&text[to..], false)?, part(&text[from..to], true)?);
+    let (prefix, suffix, middle) =
+        (part(&text[..from], false)?, part(&text[to..], false)?, part(&text[from..to], true)?);
     let mark = |token| vec![(token, false)];
     let parts = if share(mix(place ^ 3)) < spm {
         // the paper's form for training both at once

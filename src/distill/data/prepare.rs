@@ -7,12 +7,12 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::code;
 use super::corpus::{Corpus, Head, Writer, hex};
 use super::fim::{self, FimRecipe, Marks};
 use super::render::{self, Form, Learn};
 use super::source::{self, Example};
 use super::tokenizer::Tokenizer;
-use super::code;
 use crate::distill::kernel::dropout::{mix, share};
 use crate::error::Advise;
 use crate::quantize::WriteError;
@@ -308,7 +308,8 @@ impl Maker<'_> {
         };
         for tokens in &mut documents {
             // A template ends its turns itself.
-            let ended = self.recipe.form == Form::Model && !matches!(example, Example::Text(_) | Example::Completion { .. });
+            let ended =
+                self.recipe.form == Form::Model && !matches!(example, Example::Text(_) | Example::Completion { .. });
             if let Some(end) = self.tokenizer.end().filter(|_| !ended) {
                 tokens.push((end, true));
             }

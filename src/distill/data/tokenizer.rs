@@ -78,6 +78,24 @@ impl Tokenizer {
         self.marked.id_to_token(id)
     }
 
+    /// The bytes that each token stands for, none for added tokens; `None` where the vocabulary is not byte-level.
+    pub(crate) fn bytes(&self) -> Option<Vec<Vec<u8>>> {
+        let added = self.marked.get_added_tokens_decoder();
+        let plain = |b: u32| (33..=126).contains(&b) || (161..=172).contains(&b) || (174..=255).contains(&b);
+        // GPT-2's letters: bytes that print stand for themselves, the others for what follows 255.
+        let other: Vec<u32> = (0..256).filter(|&b| !plain(b)).collect();
+        let byte = |letter: char| match u32::from(letter) {
+            letter if plain(letter) => Some(letter as u8),
+            letter => letter.checked_sub(256).and_then(|at| other.get(at as usize)).map(|&b| b as u8),
+        };
+        (0..self.len() as u32)
+            .map(|id| match self.token(id).filter(|_| !added.contains_key(&id)) {
+                Some(token) => token.chars().map(byte).collect::<Option<Vec<u8>>>(),
+                None => Some(Vec::new()),
+            })
+            .collect()
+    }
+
     /// Number of tokens, added ones included.
     pub(crate) fn len(&self) -> usize {
         self.marked.get_vocab_size(true)

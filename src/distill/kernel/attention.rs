@@ -50,7 +50,8 @@ impl<'a> Task<'a> {
         let (n, keys) = (tile.len(), tile.end);
         let mut odds = vec![0.0; n * keys];
         let scale = 1.0 / (self.heads.width as f32).sqrt();
-        let (q, k) = (self.view(q, self.heads.queries, head, tile.clone()), self.view(k, self.heads.keys, self.key, 0..keys));
+        let (q, k) =
+            (self.view(q, self.heads.queries, head, tile.clone()), self.view(k, self.heads.keys, self.key, 0..keys));
         product(Target::new(&mut odds, n, keys), Old::Replace, scale, q, k.t(), Threads::One);
         for (row, position) in odds.chunks_exact_mut(keys).zip(tile.clone()) {
             let (seen, future) = row.split_at_mut(position + 1);

@@ -180,7 +180,8 @@ pub(crate) fn read(model: &mut Decoder, folder: &Path) -> Result<(), String> {
         let mut bytes = vec![0; tensor.bytes as usize];
         tensor.read(&mut bytes, 0).map_err(|error| crate::error::chain(&error))?;
         let numbers = Numbers::read(tensor.dtype, &bytes);
-        let numbers = numbers.ok_or_else(|| format!("tensor `{name}` of `{}` is no matrix of floats", path.display()))?;
+        let numbers =
+            numbers.ok_or_else(|| format!("tensor `{name}` of `{}` is no matrix of floats", path.display()))?;
         weight.numbers = numbers;
         weight.train(true);
         left -= 1;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tokens` | the data's own next tokens (cross-entropy) |
 //! | `odds` | a teacher's odds over the same vocabulary: forward and reverse KL, Jensen-Shannon |
+//! | `across` | a teacher's over another one: aligned chunks (ALM), sorted odds (ULD) |
 //! | `preference` | of two answers the better one (DPO) |
 //!
 //! Losses are sums over what is predicted, times a weight that the caller chose, so that a step split into parts is the
@@ -14,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use super::data::corpus::Goal;
 use super::model::head::{Head, Wanted};
 
+mod across;
 mod odds;
 mod preference;
 mod tokens;
 
+pub(crate) use across::{Across, Chunk};
 pub(crate) use odds::Odds;
 pub(crate) use preference::{Reference, reference};
 
@@ -47,6 +50,17 @@ pub(crate) enum Divergence {
     JensenShannon,
 }
 
+/// How a teacher with another vocabulary is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Other {
+    /// By the odds of stretches of text that both end at the same byte.
+    #[default]
+    Chunks,
+    /// By the sizes of odds alone.
+    Sorted,
+}
+
 /// The objective's keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -57,6 +71,8 @@ pub(crate) struct ObjectiveRecipe {
     /// What logits are divided by before they are compared.
     pub(crate) temperature: f64,
     pub(crate) divergence: Divergence,
+    /// `chunks` or `sorted`, where teachers have another vocabulary than the student.
+    pub(crate) other: Other,
     /// The teacher's share of the mixture that Jensen-Shannon compares with.
     pub(crate) mixture: f64,
     /// How hard a preference is held against the reference.
@@ -65,8 +81,15 @@ pub(crate) struct ObjectiveRecipe {
 
 impl Default for ObjectiveRecipe {
     fn default() -> Self {
-        let divergence = Divergence::Forward;
-        Self { kind: Kind::Sft, alpha: 0.5, temperature: 1.0, divergence, mixture: 0.5, beta: 0.1 }
+        Self {
+            kind: Kind::Sft,
+            alpha: 0.5,
+            temperature: 1.0,
+            divergence: Divergence::Forward,
+            other: Other::Chunks,
+            mixture: 0.5,
+            beta: 0.1,
+        }
     }
 }
 
@@ -84,7 +107,10 @@ impl ObjectiveRecipe {
         must(positive(t), format!("`objective.temperature` is {t}, expected more than 0"));
         must(self.mixture > 0.0 && self.mixture < 1.0, "`objective.mixture` is a share between 0 and 1".to_owned());
         must(positive(self.beta), format!("`objective.beta` is {}, expected more than 0", self.beta));
-        must(self.kind != Kind::Kd || teachers > 0, "`objective.kind` is `kd`, and there is no `[[teacher]]`".to_owned());
+        must(
+            self.kind != Kind::Kd || teachers > 0,
+            "`objective.kind` is `kd`, and there is no `[[teacher]]`".to_owned(),
+        );
         must(self.kind == Kind::Kd || teachers == 0, "there are teachers, and `objective.kind` is not `kd`".to_owned());
         all
     }
@@ -102,6 +128,8 @@ pub(crate) struct Taught {
 pub(crate) struct Lesson {
     pub(crate) goals: Vec<Goal>,
     pub(crate) taught: Vec<Taught>,
+    /// The same of teachers with another vocabulary, with their shares.
+    pub(crate) across: Vec<(f64, Across)>,
     /// What the reference thinks of each pair of answers.
     pub(crate) references: Vec<Reference>,
 }
@@ -150,9 +178,15 @@ pub(crate) fn judge(
             };
             head.run(states, &one, wanted)
         }
+        Kind::Kd if !lesson.across.is_empty() && recipe.other == Other::Chunks => {
+            return across::chunks(recipe, head, states, lesson, weight, wanted);
+        }
+        Kind::Kd if !lesson.across.is_empty() => return across::sorted(recipe, head, states, lesson, weight, wanted),
         Kind::Kd => {
+            let own = weight * (1.0 - recipe.alpha);
+            let weights = gradients.then_some(odds::Weights { own, taught: weight });
             let one = |row: usize, logits: &mut [f32]| {
-                odds::judge(recipe, logits, goals[row].token, &lesson.taught, row, gradients.then_some(weight))
+                odds::judge(recipe, logits, goals[row].token, &lesson.taught, row, weights)
             };
             head.run(states, &one, wanted)
         }

@@ -18,27 +18,36 @@ pub(crate) struct Odds {
 /// Smaller odds count as these.
 const LEAST: f64 = 1e-10;
 
-/// `(1 − α) · CE + α · T² · Σ w · D(teacher, student)`. With a weight, the gradient times it is left in the logits' place.
+/// What gradients are multiplied by: the one of the data's own token, and the one of all teachers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weights {
+    pub(super) own: f64,
+    pub(super) taught: f64,
+}
+
+/// `(1 − α) · CE + α · T² · Σ w · D(teacher, student)`. With weights, the gradient is left in the logits' place.
 pub(super) fn judge(
     recipe: &ObjectiveRecipe,
     logits: &mut [f32],
     token: u32,
     taught: &[Taught],
     row: usize,
-    weight: Option<f64>,
+    weights: Option<Weights>,
 ) -> Loss {
     let t = recipe.temperature;
-    let mut warm = logits.to_vec();
+    let mut warm = if taught.is_empty() { Vec::new() } else { logits.to_vec() };
     if t != 1.0 {
         warm.iter_mut().for_each(|x| *x /= t as f32);
     }
-    let own = tokens::judge(logits, token, weight.map(|weight| (weight * (1.0 - recipe.alpha)) as f32));
-    softmax(&mut warm);
+    let own = tokens::judge(logits, token, weights.map(|weights| weights.own as f32));
     let mut whole = (1.0 - recipe.alpha) * own;
+    if !taught.is_empty() {
+        softmax(&mut warm);
+    }
     for teacher in taught {
         let share = recipe.alpha * t * t * teacher.weight;
         // d logits of D through a softmax at temperature T is 1/T of what follows.
-        let scale = weight.map(|weight| weight * share / t);
+        let scale = weights.map(|weights| weights.taught * share / t);
         whole += share * compare(recipe, &warm, &teacher.odds[row], logits, scale);
     }
     Loss { whole, part: own }
@@ -108,10 +117,11 @@ mod tests {
             Taught { weight: 0.3, odds: vec![odds(&[(0, 0.6), (11, 0.3)])] },
         ];
         for divergence in [Divergence::Forward, Divergence::Reverse, Divergence::JensenShannon] {
-            let recipe = ObjectiveRecipe { divergence, temperature: 2.0, alpha: 0.8, mixture: 0.3, ..Default::default() };
+            let recipe =
+                ObjectiveRecipe { divergence, temperature: 2.0, alpha: 0.8, mixture: 0.3, ..Default::default() };
             let loss = |logits: &[f32]| judge(&recipe, &mut logits.to_vec(), 5, &taught, 0, None).whole;
             let mut gradient = logits.clone();
-            judge(&recipe, &mut gradient, 5, &taught, 0, Some(1.0));
+            judge(&recipe, &mut gradient, 5, &taught, 0, Some(Weights { own: 1.0 - recipe.alpha, taught: 1.0 }));
             for i in 0..logits.len() {
                 let (mut up, mut down) = (logits.clone(), logits.clone());
                 up[i] += 0.01;
@@ -133,7 +143,7 @@ mod tests {
         for divergence in [Divergence::Forward, Divergence::Reverse, Divergence::JensenShannon] {
             let recipe = ObjectiveRecipe { divergence, alpha: 1.0, ..Default::default() };
             let mut gradient = logits.clone();
-            let loss = judge(&recipe, &mut gradient, 0, &taught, 0, Some(1.0));
+            let loss = judge(&recipe, &mut gradient, 0, &taught, 0, Some(Weights { own: 0.0, taught: 1.0 }));
             assert!(loss.whole.abs() < 1e-6 && gradient.iter().all(|g| g.abs() < 1e-6), "{divergence:?}");
         }
     }

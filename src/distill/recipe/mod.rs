@@ -167,8 +167,14 @@ impl Recipe {
         );
         let o = &self.optimiser;
         must(o.rate > 0.0 && o.rate < 1.0, format!("`optimiser.rate` is {}, expected more than 0, below 1", o.rate));
-        must(o.micro_batch >= 1 && o.accumulate >= 1, "`optimiser.micro_batch` and `.accumulate` begin at 1".to_owned());
-        must(o.clip >= 0.0 && o.weight_decay >= 0.0, "`optimiser.clip` and `.weight_decay` are not negative".to_owned());
+        must(
+            o.micro_batch >= 1 && o.accumulate >= 1,
+            "`optimiser.micro_batch` and `.accumulate` begin at 1".to_owned(),
+        );
+        must(
+            o.clip >= 0.0 && o.weight_decay >= 0.0,
+            "`optimiser.clip` and `.weight_decay` are not negative".to_owned(),
+        );
         let betas = [o.beta1, o.beta2];
         must(betas.iter().all(|&b| (0.0..1.0).contains(&b)), "`optimiser.beta1` and `.beta2` lie below 1".to_owned());
         let s = &self.schedule;
@@ -198,7 +204,10 @@ impl Recipe {
         for source in &data.sources {
             for end in &source.extensions {
                 if end.starts_with('.') {
-                    all.push(format!("`{end}` in `extensions` begins with a dot; known ones: {}", EXTENSIONS.join(", ")));
+                    all.push(format!(
+                        "`{end}` in `extensions` begins with a dot; known ones: {}",
+                        EXTENSIONS.join(", ")
+                    ));
                 }
             }
         }

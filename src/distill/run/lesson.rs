@@ -3,9 +3,9 @@
 use super::train::RunError;
 use crate::distill::data::corpus::{self, Corpus};
 use crate::distill::model::Batch;
-use crate::distill::objective::{Kind, Lesson, Reference, Taught};
+use crate::distill::objective::{Across, Chunk, Kind, Lesson, Reference, Taught};
 use crate::distill::recipe::Recipe;
-use crate::distill::teacher::Store;
+use crate::distill::teacher::{Said, Store};
 
 /// Where lessons come from.
 pub(crate) struct Lessons<'a> {
@@ -24,7 +24,17 @@ impl Lessons<'_> {
     /// A file is damaged, or tokens are not the student's.
     pub(crate) fn of(&self, windows: &[u64], step: u64, vocabulary: usize) -> Result<(Batch, Lesson), RunError> {
         let read: Result<Vec<_>, _> = windows.iter().map(|&window| self.corpus.window(window)).collect();
-        let (batch, goals) = corpus::batch(&read.map_err(RunError::Told)?);
+        let read = read.map_err(RunError::Told)?;
+        let (batch, goals) = corpus::batch(&read);
+        let mut first = 0;
+        let places: Vec<(usize, usize)> = read
+            .iter()
+            .map(|window| {
+                let place = (first, window.goals());
+                first += place.1;
+                place
+            })
+            .collect();
         if let Some(token) = batch.tokens.iter().find(|&&token| token as usize >= vocabulary) {
             let what = format!("the data holds the token {token}, and the student has {vocabulary}");
             return Err(RunError::Told(what));
@@ -43,17 +53,25 @@ impl Lessons<'_> {
             .collect();
         let sum: f64 = now.iter().map(|(teacher, _)| teacher.weight).sum();
         for (teacher, store) in now {
-            let mut odds = Vec::with_capacity(lesson.goals.len());
-            for &window in windows {
-                odds.extend(store.window(window).map_err(RunError::Told)?);
+            let weight = teacher.weight / sum;
+            let (mut odds, mut across) = (Vec::new(), None::<Across>);
+            for (&window, &(first, goals)) in windows.iter().zip(&places) {
+                match store.window(window).map_err(RunError::Told)? {
+                    Said::Odds(said) if said.len() == goals => odds.extend(said),
+                    Said::Across(said) if said.chunks.iter().all(|chunk| chunk.first + chunk.goals <= goals) => {
+                        let moved = said.chunks.into_iter().map(|chunk| Chunk { first: first + chunk.first, ..chunk });
+                        across.get_or_insert_default().chunks.extend(moved);
+                    }
+                    _ => {
+                        let what = format!("the teacher's store and the data have other goals in window {window}");
+                        return Err(RunError::Told(what));
+                    }
+                }
             }
-            if odds.len() != lesson.goals.len() {
-                let (found, expected) = (odds.len(), lesson.goals.len());
-                return Err(RunError::Told(format!(
-                    "the teacher's store holds {found} odds where the windows have {expected} goals"
-                )));
+            match across {
+                Some(across) => lesson.across.push((weight, across)),
+                None => lesson.taught.push(Taught { weight, odds }),
             }
-            lesson.taught.push(Taught { weight: teacher.weight / sum, odds });
         }
         Ok((batch, lesson))
     }

@@ -61,7 +61,13 @@ impl AdamW {
     }
 
     /// Changes all trained weights.
-    pub(crate) fn step(&mut self, recipe: &OptimiserRecipe, rate: f64, weights: &mut [Weight], gradients: &mut Gradients) {
+    pub(crate) fn step(
+        &mut self,
+        recipe: &OptimiserRecipe,
+        rate: f64,
+        weights: &mut [Weight],
+        gradients: &mut Gradients,
+    ) {
         self.steps += 1;
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
         let correction = (1.0 - recipe.beta2.powi(steps)).sqrt() as f32;
@@ -88,10 +94,8 @@ impl AdamW {
 pub(crate) fn clip(gradients: &mut Gradients, most: f64) -> f64 {
     let mut sum = 0.0;
     for (_, gradient) in gradients.each() {
-        let parts: Vec<f64> = gradient
-            .par_chunks(CHUNK)
-            .map(|part| part.iter().map(|&x| f64::from(x) * f64::from(x)).sum())
-            .collect();
+        let parts: Vec<f64> =
+            gradient.par_chunks(CHUNK).map(|part| part.iter().map(|&x| f64::from(x) * f64::from(x)).sum()).collect();
         sum += parts.iter().sum::<f64>();
     }
     let length = sum.sqrt();

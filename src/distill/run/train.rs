@@ -183,28 +183,21 @@ pub(crate) fn train(
         }
         None => None,
     };
-    let mut run = Run {
-        recipe,
-        options,
-        optimiser: AdamW::new(&student.model.weights),
-        gradients: Gradients::new(&student.model.weights),
-        student,
-        state: State::new(fingerprint.clone(), train.head.content.clone()),
-        steps: recipe.schedule.steps(train.len(), recipe.batch()),
-        log: Log::open(&metrics, 0)?,
-        places: Places { last, best, metrics },
-        lessons,
-        judged,
-    };
-    if run.places.last.is_file() {
-        let state = checkpoint::read(&run.places.last, &mut run.student.model, Some(&mut run.optimiser))?;
+    let mut student = student;
+    let mut optimiser = AdamW::new(&student.model.weights);
+    let steps = recipe.schedule.steps(train.len(), recipe.batch());
+    let mut state = State::new(fingerprint.clone(), train.head.content.clone());
+    if last.is_file() {
+        state = checkpoint::read(&last, &mut student.model, Some(&mut optimiser))?;
         if state.recipe != fingerprint || state.data != train.head.content {
             return Err(RunError::Other { out: out.to_owned() });
         }
-        run.state = state;
-        tell(&Event::Resumed { step: run.state.step, steps: run.steps });
+        tell(&Event::Resumed { step: state.step, steps });
     }
-    run.log = Log::open(&run.places.metrics, run.state.step)?;
+    let log = Log::open(&metrics, state.step)?;
+    let gradients = Gradients::new(&student.model.weights);
+    let places = Places { last, best, metrics };
+    let mut run = Run { recipe, options, lessons, judged, student, optimiser, gradients, state, steps, places, log };
     let outcome = run.follow(tell)?;
     if !outcome.interrupted {
         output::write(&run.student, recipe, out)?;
@@ -292,8 +285,7 @@ impl Run<'_> {
     fn step(&mut self) -> Result<Option<Line>, RunError> {
         let batch = self.recipe.batch();
         let all = self.lessons.corpus.len();
-        let windows: Vec<u64> =
-            (0..batch).map(|i| order::at(self.recipe.seed, self.state.cursor + i, all)).collect();
+        let windows: Vec<u64> = (0..batch).map(|i| order::at(self.recipe.seed, self.state.cursor + i, all)).collect();
         let cursor = self.state.cursor + batch;
         let vocabulary = self.student.model.shape.vocabulary;
         let step = self.state.step;

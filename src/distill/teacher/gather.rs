@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::store::{self, Head};
-use super::{Progress, TeacherError};
+use super::{Progress, TeacherError, align};
 use crate::distill::data::corpus::{Corpus, Window};
+use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::kernel::math;
+use crate::distill::objective::Chunk;
+use crate::distill::recipe::Recipe;
 use crate::engine::Cancel;
 use crate::error::ExitCode;
 use crate::quantize::child::{self, ChildError, tell};
@@ -26,30 +29,32 @@ struct Job {
     head: Head,
     temperature: f64,
     threads: usize,
+    /// The student's folder.
+    student: PathBuf,
 }
 
 /// Asks for whatever the file beside `path` does not hold yet, and gives it its name.
 pub(super) fn ask(
+    recipe: &Recipe,
     model: &Path,
     head: &Head,
     corpus: &Corpus,
     path: &Path,
-    threads: usize,
     cancel: &Cancel,
     told: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), TeacherError> {
     let part = path.with_extension("odds.part");
     let wrong = |what: String| TeacherError::Told { path: model.to_owned(), what };
     let io = |error: std::io::Error| wrong(format!("cannot write `{}`: {error}", part.display()));
-    let temperature = head.temperature.parse().unwrap_or(1.0);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let job = Job {
         model: model.to_owned(),
         corpus: corpus.path.clone(),
         part: part.clone(),
         head: head.clone(),
-        temperature,
-        threads: if threads == 0 { cores } else { threads },
+        temperature: recipe.objective.temperature,
+        threads: if recipe.threads == 0 { cores } else { recipe.threads },
+        student: recipe.student.path.clone(),
     };
     let all = corpus.len();
     let done = child::run(
@@ -68,31 +73,12 @@ pub(super) fn ask(
         Ok(()) => {}
     }
     let mut file = OpenOptions::new().read(true).write(true).open(&part).map_err(io)?;
-    let sizes = held(&file, head, corpus).map_err(wrong)?;
+    let sizes = store::held(&file, head, all).map_err(io)?;
     if sizes.len() as u64 != all {
         return Err(wrong(format!("it answered for {} of {all} windows", sizes.len())));
     }
     store::complete(&mut file, &sizes).map_err(io)?;
     std::fs::rename(&part, path).and_then(|()| crate::atomic::sync_parent(path)).map_err(io)
-}
-
-/// Sizes of the windows that a file holds whole, from the first on.
-fn held(file: &File, head: &Head, corpus: &Corpus) -> Result<Vec<usize>, String> {
-    let mut sizes = Vec::new();
-    let mut file = std::io::BufReader::with_capacity(1 << 20, file);
-    file.seek(SeekFrom::Start(store::first())).map_err(|error| error.to_string())?;
-    for at in 0..corpus.len() {
-        let mut bytes = vec![0; head.window(goals(&corpus.window(at)?))];
-        if file.read_exact(&mut bytes).is_err() || head.unpack(&bytes).is_none() {
-            break;
-        }
-        sizes.push(bytes.len());
-    }
-    Ok(sizes)
-}
-
-fn goals(window: &Window) -> usize {
-    window.documents.iter().map(|document| document.iter().skip(1).filter(|(_, learn)| *learn).count()).sum()
 }
 
 /// The child's side.
@@ -119,7 +105,7 @@ fn gather(job: &Job) -> Result<(), String> {
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&job.part).map_err(io)?;
     let old = Head::read(&file).is_some_and(|head| head == job.head);
-    let sizes = if old { held(&file, &job.head, &corpus)? } else { Vec::new() };
+    let sizes = if old { store::held(&file, &job.head, corpus.len()).map_err(io)? } else { Vec::new() };
     if !old {
         file.set_len(0).and_then(|()| file.write_all(&job.head.bytes()?)).map_err(io)?;
     }
@@ -127,16 +113,30 @@ fn gather(job: &Job) -> Result<(), String> {
     file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end))).map_err(io)?;
 
     session::begin();
-    let window = u32::try_from(corpus.head.longest.max(32)).map_err(|_| "a document is too long".to_owned())?;
+    // A token of another vocabulary may stand for less of a text.
+    let longest = if job.head.same { corpus.head.longest } else { 2 * corpus.head.longest + 64 };
+    let window = u32::try_from(longest.max(32)).map_err(|_| "a document is too long".to_owned())?;
     let threads = i32::try_from(job.threads).unwrap_or(1);
     let setup = Setup { window, threads, watch: None, repack: true };
     let mut session = Session::open(&job.model, &setup)?;
+    let pieces = if job.head.same { Vec::new() } else { pieces(&job.student)? };
     for at in sizes.len() as u64..corpus.len() {
-        let odds = window_odds(&mut session, &corpus.window(at)?, job)?;
-        file.write_all(&job.head.pack(&odds)).map_err(io)?;
+        let window = corpus.window(at)?;
+        let bytes = if job.head.same {
+            job.head.pack(&window_odds(&mut session, &window, job)?)
+        } else {
+            job.head.pack_chunks(&window_chunks(&mut session, &window, &pieces, job)?)
+        };
+        file.write_all(&bytes).map_err(io)?;
         tell(&json!({"done": at + 1}));
     }
     file.sync_all().map_err(io)
+}
+
+/// The bytes of the student's tokens.
+fn pieces(student: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let tokenizer = Tokenizer::open(student, "").map_err(|error| crate::error::chain(&error))?;
+    tokenizer.bytes().ok_or_else(|| "the student's vocabulary is not byte-level".to_owned())
 }
 
 fn window_odds(session: &mut Session, window: &Window, job: &Job) -> Result<Vec<Vec<(u32, f32)>>, String> {
@@ -150,6 +150,88 @@ fn window_odds(session: &mut Session, window: &Window, job: &Job) -> Result<Vec<
         }
     }
     Ok(all)
+}
+
+/// Chunks of a window's documents, with goals counted from the window's first.
+fn window_chunks(session: &mut Session, window: &Window, pieces: &[Vec<u8>], job: &Job) -> Result<Vec<Chunk>, String> {
+    let mut all = Vec::new();
+    let mut before = 0;
+    for document in &window.documents {
+        document_chunks(session, document, pieces, job, before, &mut all)?;
+        before += document.iter().skip(1).filter(|(_, learn)| *learn).count();
+    }
+    Ok(all)
+}
+
+fn document_chunks(
+    session: &mut Session,
+    document: &[(u32, bool)],
+    pieces: &[Vec<u8>],
+    job: &Job,
+    before: usize,
+    all: &mut Vec<Chunk>,
+) -> Result<(), String> {
+    let piece = |token: u32| pieces.get(token as usize).map(Vec::as_slice).unwrap_or_default();
+    let bytes: Vec<u8> = document.iter().flat_map(|&(token, _)| piece(token)).copied().collect();
+    // A document that was split may begin or end within a character.
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    let mut tokens = session.tokens(text, true, false)?;
+    tokens.truncate(session.window);
+    if tokens.len() < 2 {
+        return Ok(());
+    }
+    let lengths = lengths(session, &tokens, text);
+    session.evaluate(&tokens, 0, 0)?;
+    let ours: Vec<usize> = document.iter().map(|&(token, _)| piece(token).len()).collect();
+    // Goals up to each token.
+    let mut count = before;
+    let goals: Vec<Option<usize>> = document
+        .iter()
+        .enumerate()
+        .map(|(at, &(_, learn))| {
+            let goal = (at > 0 && learn).then_some(count);
+            count += usize::from(goal.is_some());
+            goal
+        })
+        .collect();
+    for stretch in align::stretches(&ours, &lengths) {
+        let known: Option<Vec<usize>> = goals[stretch.ours].iter().copied().collect();
+        let Some(known) = known.filter(|_| stretch.theirs.start > 0) else { continue };
+        let mut log = 0.0;
+        let mut sorted = Vec::new();
+        for at in stretch.theirs.clone() {
+            let row = session.logits(at - 1).ok_or("llama.cpp gave no logits")?;
+            let whole = math::softmax(&mut row.to_vec());
+            log += row[tokens[at] as usize] - whole;
+            if at == stretch.theirs.start {
+                sorted = top(row, job.head.top as usize, 1.0).into_iter().map(|(_, log)| log.exp()).collect();
+            }
+        }
+        all.push(Chunk { first: known[0], goals: known.len(), log, sorted });
+    }
+    Ok(())
+}
+
+/// How many bytes of the text each token stands for, up to where they do not spell it.
+fn lengths(session: &Session, tokens: &[i32], text: &str) -> Vec<usize> {
+    let mut rest = text.as_bytes();
+    let mut lengths = Vec::with_capacity(tokens.len());
+    for &token in tokens {
+        let piece = session.piece(token);
+        // Some tokenizers put a space before the first word.
+        let spelt = if rest.len() == text.len() && !rest.starts_with(&piece) {
+            piece.strip_prefix(b" ").unwrap_or(&piece)
+        } else {
+            &piece
+        };
+        let Some(left) = rest.strip_prefix(spelt) else { break };
+        lengths.push(spelt.len());
+        rest = left;
+    }
+    lengths
 }
 
 /// The likeliest tokens with the logarithms of their odds, the likeliest first.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `store` | the file of odds |
 //! | `same` | whether a GGUF file's vocabulary is the student's |
+//! | `align` | texts that end at the same byte, where it is not |
 //! | `gather` | asking a teacher, in a child process |
 //!
 //! A teacher is asked once for every window; training reads its odds from disk. What this room refuses to do: take odds
@@ -22,6 +23,8 @@ use crate::engine::Cancel;
 use crate::error::Advise;
 use crate::quantize::WriteError;
 
+#[cfg(any(feature = "engine", test))]
+mod align;
 #[cfg(feature = "engine")]
 mod gather;
 mod same;
@@ -29,7 +32,7 @@ mod store;
 
 #[cfg(feature = "engine")]
 pub(crate) use gather::serve;
-pub(crate) use store::Store;
+pub(crate) use store::{Said, Store};
 
 /// Why a teacher does not teach.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +40,7 @@ pub(crate) use store::Store;
 pub enum TeacherError {
     #[error("cannot read the teacher `{}`: {what}", path.display())]
     Read { path: PathBuf, what: String },
-    #[error("the teacher `{}` has another vocabulary than the student: {what}", path.display())]
+    #[error("the teacher `{}` has other tokens than the student ({what}), whose own cannot be compared as text", path.display())]
     Vocabulary { path: PathBuf, what: String },
     #[error("the store `{}` is of {what}", path.display())]
     Other { path: PathBuf, what: String },
@@ -54,7 +57,9 @@ pub enum TeacherError {
 impl Advise for TeacherError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Vocabulary { .. } => Some("teachers must share the student's tokenizer".to_owned()),
+            Self::Vocabulary { .. } => {
+                Some("students of tokenizers that are not byte-level want teachers with their own tokens".to_owned())
+            }
             Self::Other { .. } => Some("name another output folder, or remove the store".to_owned()),
             Self::NoEngine { .. } => Some("ask the teachers with a whole build: `zord-distill cache`".to_owned()),
             Self::Write(error) => error.hint(),
@@ -86,7 +91,10 @@ pub(crate) fn stores(
     let mut stores = Vec::new();
     for (at, teacher) in recipe.teachers.iter().enumerate() {
         let path = folder.join(format!("teacher-{at}.odds"));
-        let vocabulary = same::check(&teacher.model, tokenizer)?;
+        let same::Vocabulary { tokens: vocabulary, differs } = same::compare(&teacher.model, tokenizer)?;
+        if let Some(what) = differs.clone().filter(|_| tokenizer.bytes().is_none()) {
+            return Err(TeacherError::Vocabulary { path: teacher.model.clone(), what });
+        }
         let head = store::Head {
             version: store::VERSION,
             teacher: fingerprint(&teacher.model)?,
@@ -94,9 +102,10 @@ pub(crate) fn stores(
             vocabulary: vocabulary as u64,
             top: teacher.top.min(vocabulary) as u64,
             temperature: recipe.objective.temperature.to_string(),
+            same: differs.is_none(),
         };
         if !path.is_file() {
-            ask(teacher, &head, corpus, &path, recipe.threads, cancel, tell)?;
+            ask(recipe, teacher, &head, corpus, &path, cancel, tell)?;
         }
         let store = Store::open(&path).map_err(|what| TeacherError::Told { path: teacher.model.clone(), what })?;
         if let Some(what) = store.head.differs(&head) {
@@ -109,24 +118,24 @@ pub(crate) fn stores(
 
 #[cfg(feature = "engine")]
 fn ask(
+    recipe: &Recipe,
     teacher: &TeacherRecipe,
     head: &store::Head,
     corpus: &Corpus,
     path: &Path,
-    threads: usize,
     cancel: &Cancel,
     tell: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), TeacherError> {
-    gather::ask(&teacher.model, head, corpus, path, threads, cancel, tell)
+    gather::ask(recipe, &teacher.model, head, corpus, path, cancel, tell)
 }
 
 #[cfg(not(feature = "engine"))]
 fn ask(
+    _: &Recipe,
     teacher: &TeacherRecipe,
     _: &store::Head,
     _: &Corpus,
     _: &Path,
-    _: usize,
     _: &Cancel,
     _: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), TeacherError> {

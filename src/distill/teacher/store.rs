@@ -1,16 +1,17 @@
-//! The file of odds: for every goal of every window, a teacher's likeliest tokens and how likely they are.
+//! The file of what a teacher said about every window.
 //!
 //! ```text
-//! "ZORDODD1" | length of the header, u64 | header, JSON, padded to 4096 |
-//! windows: (token, u16 or u32 | ln of its odds, f16) × top for each goal, then eight bytes of the window's SHA-256 |
-//! first bytes of the windows, u64 each
+//! "ZORDODD2" | length of the header, u64 | header, JSON, padded to 4096 |
+//! windows: length, u32 | content | eight bytes of the content's SHA-256 |
+//! first bytes of the windows and of what follows them, u64 each
 //! ```
 //!
-//! Records have a fixed size, so that a file that was cut short tells what it holds. What the tokens leave of the whole is
-//! the odds of all others.
+//! Of a teacher with the student's vocabulary the content is, for each goal, its likeliest tokens: (token, u16 or u32 | ln
+//! of its odds, f16) × top; what they leave of the whole is the odds of all others. Of other teachers it is, for each
+//! chunk of text: first goal, u32 | number of goals, u16 | ln of its odds, f32 | odds where it begins, f16 × top.
+//! Every window has its own checksum, so that a file that was cut short tells what it holds.
 
 use std::fs::File;
-use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -18,10 +19,16 @@ use half::f16;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::distill::objective::Odds;
+use crate::distill::objective::{Across, Chunk, Odds};
 
-pub(super) const VERSION: u32 = 1;
-const MAGIC: &[u8; 8] = b"ZORDODD1";
+#[cfg(any(feature = "engine", test))]
+mod write;
+
+#[cfg(feature = "engine")]
+pub(super) use write::{complete, first, held};
+
+pub(super) const VERSION: u32 = 2;
+const MAGIC: &[u8; 8] = b"ZORDODD2";
 const HEAD: u64 = 4096;
 /// Bytes of a window's checksum.
 const SUM: usize = 8;
@@ -40,6 +47,17 @@ pub(crate) struct Head {
     /// Tokens kept for each goal.
     pub(crate) top: u64,
     pub(crate) temperature: String,
+    /// Whether the vocabulary is the student's.
+    pub(crate) same: bool,
+}
+
+/// What a teacher says about a window.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Said {
+    /// Odds for each goal.
+    Odds(Vec<Odds>),
+    /// Odds of chunks.
+    Across(Across),
 }
 
 impl Head {
@@ -52,6 +70,7 @@ impl Head {
             ("another vocabulary", self.vocabulary == wanted.vocabulary),
             ("another number of odds", self.top == wanted.top),
             ("another temperature", self.temperature == wanted.temperature),
+            ("another kind of vocabulary", self.same == wanted.same),
         ];
         pairs.into_iter().find(|(_, same)| !same).map(|(what, _)| what.to_owned())
     }
@@ -60,59 +79,39 @@ impl Head {
         if self.vocabulary <= 1 << 16 { 2 } else { 4 }
     }
 
-    /// Bytes of a goal's odds.
-    pub(super) fn record(&self) -> usize {
-        self.top as usize * (self.token_bytes() + 2)
+    /// Bytes of a goal's odds, or of a chunk.
+    fn record(&self) -> usize {
+        let top = self.top as usize;
+        if self.same { top * (self.token_bytes() + 2) } else { 10 + top * 2 }
     }
 
-    /// Bytes of a window with so many goals, checksum included.
-    pub(super) fn window(&self, goals: usize) -> usize {
-        goals * self.record() + SUM
-    }
-
-    pub(super) fn pack(&self, odds: &[Vec<(u32, f32)>]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.window(odds.len()));
-        for (token, log) in odds.iter().flatten() {
-            bytes.extend_from_slice(&token.to_le_bytes()[..self.token_bytes()]);
-            bytes.extend_from_slice(&f16::from_f32(*log).to_le_bytes());
-        }
-        let sum = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&sum[..SUM]);
-        bytes
-    }
-
-    /// The odds of a window, or nothing if its checksum is not right.
-    pub(super) fn unpack(&self, bytes: &[u8]) -> Option<Vec<Odds>> {
-        let (bytes, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
+    /// A window's content, or nothing if its checksum is not right.
+    pub(super) fn unpack(&self, bytes: &[u8]) -> Option<Said> {
+        let (bytes, sum) = bytes.get(LENGTH..)?.split_at_checked(bytes.len().checked_sub(LENGTH + SUM)?)?;
         if Sha256::digest(bytes)[..SUM] != *sum || bytes.len() % self.record() != 0 {
             return None;
         }
-        let wide = self.token_bytes();
-        let one = |record: &[u8]| {
-            let mut odds = Odds::default();
-            let mut rest = 1.0_f32;
-            for entry in record.chunks_exact(wide + 2) {
-                let mut id = [0; 4];
-                id[..wide].copy_from_slice(&entry[..wide]);
-                let p = f16::from_le_bytes([entry[wide], entry[wide + 1]]).to_f32().exp();
-                rest -= p;
-                odds.top.push((u32::from_le_bytes(id), p));
-            }
-            odds.tail = rest.max(0.0);
-            odds
-        };
-        Some(bytes.chunks_exact(self.record()).map(one).collect())
+        let records = bytes.chunks_exact(self.record());
+        Some(if self.same {
+            Said::Odds(records.map(|record| self.odds(record)).collect())
+        } else {
+            Said::Across(Across { chunks: records.map(chunk).collect() })
+        })
     }
 
-    /// The file's beginning.
-    pub(super) fn bytes(&self) -> std::io::Result<Vec<u8>> {
-        let text = serde_json::to_vec(self)?;
-        let mut bytes = [MAGIC.as_slice(), &(text.len() as u64).to_le_bytes(), &text].concat();
-        if bytes.len() as u64 > HEAD {
-            return Err(std::io::Error::other("the header is too long"));
+    fn odds(&self, record: &[u8]) -> Odds {
+        let wide = self.token_bytes();
+        let mut odds = Odds::default();
+        let mut rest = 1.0_f32;
+        for entry in record.chunks_exact(wide + 2) {
+            let mut id = [0; 4];
+            id[..wide].copy_from_slice(&entry[..wide]);
+            let p = f16::from_le_bytes([entry[wide], entry[wide + 1]]).to_f32().exp();
+            rest -= p;
+            odds.top.push((u32::from_le_bytes(id), p));
         }
-        bytes.resize(HEAD as usize, 0);
-        Ok(bytes)
+        odds.tail = rest.max(0.0);
+        odds
     }
 
     pub(super) fn read(file: &File) -> Option<Self> {
@@ -123,6 +122,22 @@ impl Head {
             return None;
         }
         serde_json::from_slice(&bytes[16..16 + size as usize]).ok()
+    }
+}
+
+/// Bytes before a window's content.
+const LENGTH: usize = 4;
+
+fn chunk(record: &[u8]) -> Chunk {
+    let (first, rest) = record.split_at(4);
+    let (goals, rest) = rest.split_at(2);
+    let (log, sorted) = rest.split_at(4);
+    let half = |b: &[u8]| f16::from_le_bytes([b[0], b[1]]).to_f32();
+    Chunk {
+        first: u32::from_le_bytes(first.try_into().unwrap_or_default()) as usize,
+        goals: u16::from_le_bytes(goals.try_into().unwrap_or_default()).into(),
+        log: f32::from_le_bytes(log.try_into().unwrap_or_default()),
+        sorted: sorted.chunks_exact(2).map(half).collect(),
     }
 }
 
@@ -166,93 +181,25 @@ impl Store {
         self.file.metadata().map_or(0, |facts| facts.len())
     }
 
-    /// What the teacher says about the goals of a window.
+    /// What the teacher says about a window.
     ///
     /// # Errors
     /// In words: the file is damaged.
-    pub(crate) fn window(&self, at: u64) -> Result<Vec<Odds>, String> {
+    pub(crate) fn window(&self, at: u64) -> Result<Said, String> {
         let damaged = || format!("window {at} of the store `{}` is damaged", self.path.display());
         let (Some(&from), Some(&to)) = (self.begins.get(at as usize), self.begins.get(at as usize + 1)) else {
             return Err(damaged());
         };
         let mut bytes = vec![0; (to - from) as usize];
         self.file.read_exact_at(&mut bytes, from).map_err(|_| damaged())?;
-        let odds = self.head.unpack(&bytes).ok_or_else(damaged)?;
-        let known = |odds: &Odds| odds.top.iter().all(|&(token, p)| u64::from(token) < self.head.vocabulary && p.is_finite());
-        if odds.iter().all(known) { Ok(odds) } else { Err(damaged()) }
-    }
-}
-
-/// Completes a file of windows of these sizes: writes the table behind them.
-pub(super) fn complete(file: &mut File, sizes: &[usize]) -> std::io::Result<()> {
-    let mut at = HEAD;
-    let mut table = Vec::with_capacity(sizes.len() * 8 + 8);
-    for size in sizes {
-        table.extend_from_slice(&at.to_le_bytes());
-        at += *size as u64;
-    }
-    // The table's beginning is the end of the last window.
-    table.extend_from_slice(&at.to_le_bytes());
-    file.set_len(at)?;
-    let mut end = &*file;
-    std::io::Seek::seek(&mut end, std::io::SeekFrom::Start(at))?;
-    end.write_all(&table)?;
-    file.sync_all()
-}
-
-/// Where the first window begins.
-pub(super) fn first() -> u64 {
-    HEAD
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head(vocabulary: u64) -> Head {
-        let temperature = "1".to_owned();
-        Head { version: VERSION, teacher: "t".into(), data: "d".into(), vocabulary, top: 2, temperature }
-    }
-
-    #[test]
-    fn odds_come_back_and_damage_is_found() {
-        for vocabulary in [1000, 150_000] {
-            let head = head(vocabulary);
-            let odds = vec![vec![(7, -0.5), (999, -2.0)], vec![(1, -0.1), (2, -8.0)]];
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("s");
-            let mut file = File::create(&path).unwrap();
-            let windows = [head.pack(&odds), head.pack(&odds[..1])];
-            file.write_all(&head.bytes().unwrap()).unwrap();
-            windows.iter().for_each(|window| file.write_all(window).unwrap());
-            complete(&mut file, &windows.each_ref().map(Vec::len)).unwrap();
-            let store = Store::open(&path).unwrap();
-            assert_eq!(store.head, head);
-            let first = store.window(0).unwrap();
-            assert_eq!((first.len(), store.window(1).unwrap().len()), (2, 1));
-            // f16 holds logarithms of this size to 2^-10
-            assert!((first[0].top[1].1 - (-2.0_f32).exp()).abs() < 1e-3 && first[0].top[1].0 == 999);
-            assert!((first[1].tail - (1.0 - (-0.1_f32).exp() - (-8.0_f32).exp())).abs() < 1e-3);
-            assert!(store.window(2).is_err());
-            let whole = std::fs::read(&path).unwrap();
-            let mut wrong = whole.clone();
-            wrong[HEAD as usize + 3] ^= 1;
-            std::fs::write(&path, &wrong).unwrap();
-            assert!(Store::open(&path).unwrap().window(0).is_err());
-            for cut in 0..whole.len() {
-                std::fs::write(&path, &whole[..cut]).unwrap();
-                assert!(Store::open(&path).is_err_and(|error| error.contains("store")) || cut > HEAD as usize, "{cut}");
+        let said = self.head.unpack(&bytes).ok_or_else(damaged)?;
+        let known = |&(token, p): &(u32, f32)| u64::from(token) < self.head.vocabulary && p.is_finite();
+        let right = match &said {
+            Said::Odds(odds) => odds.iter().all(|odds| odds.top.iter().all(known)),
+            Said::Across(across) => {
+                across.chunks.iter().all(|chunk| chunk.log.is_finite() && chunk.sorted.iter().all(|p| p.is_finite()))
             }
-        }
-    }
-
-    #[test]
-    fn stores_of_something_else_are_told_apart() {
-        let wanted = head(1000);
-        assert_eq!(wanted.differs(&wanted), None);
-        let other = Head { teacher: "x".into(), ..wanted.clone() };
-        assert_eq!(other.differs(&wanted).unwrap(), "another teacher");
-        let other = Head { data: "x".into(), ..wanted.clone() };
-        assert_eq!(other.differs(&wanted).unwrap(), "other data");
+        };
+        if right { Ok(said) } else { Err(damaged()) }
     }
 }
