@@ -7,6 +7,7 @@
 #   scripts/bench.sh fim               suggestions while typing, against llama-server's /infill; some ten minutes
 #   scripts/bench.sh infill            lines filled into functions, against plain continuation; half an hour
 #   scripts/bench.sh quantize          convert, quantize, imatrix and measure, against llama.cpp's converter and tools
+#   scripts/bench.sh distill           training steps, against PyTorch; a teacher's rate; the time to go on
 #
 # ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
 # (made by ../shared/reference/peers.sh; without it our column stands alone). Leave the machine alone meanwhile.
@@ -16,8 +17,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 
 case ${1:-} in
-  chat | fim | infill | quantize) ;;
-  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat, fim, infill or quantize" ;;
+  chat | fim | infill | quantize | distill) ;;
+  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat, fim, infill, quantize or distill" ;;
 esac
 
 need_rust
@@ -50,4 +51,8 @@ if [ "$1" = fim ] && [ -z "${ZORD_FIM_MODEL:-}" ]; then
   fi
   export ZORD_FIM_MODEL
 fi
-cargo bench --locked --quiet --bench "$1" -- "${@:2}"
+features=()
+if [ "$1" = distill ]; then
+  features=(--features train)
+fi
+cargo bench --locked --quiet "${features[@]}" --bench "$1" -- "${@:2}"

@@ -8,6 +8,7 @@
 //! | [`kernel`] | the arithmetic under it |
 //! | [`objective`] | what is to become smaller |
 //! | [`teacher`] | what larger models say, and the store it is kept in |
+//! | `compare` | training's arithmetic against llama.cpp's (feature `engine`) |
 //! | [`run`] | steps, checkpoints, what happens when something goes wrong |
 //! | [`cli`] | one file a command |
 //!
@@ -15,6 +16,8 @@
 //! interrupted. What this room refuses to do: change a checkpoint it was given, or leave half of one.
 
 pub mod cli;
+#[cfg(feature = "engine")]
+pub mod compare;
 pub mod data;
 mod kernel;
 pub mod model;

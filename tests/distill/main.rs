@@ -5,6 +5,7 @@
 
 mod data;
 mod interrupted;
+mod mission;
 mod peers;
 mod refused;
 mod small;

@@ -12,7 +12,7 @@ use crate::tool::{Tool, losses};
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/distill");
 
 /// The peers' Python and SmolLM2 as a checkpoint, made once; `None`, said loudly, where they cannot be.
-fn smollm2() -> Option<&'static (PathBuf, PathBuf, tempfile::TempDir)> {
+pub(crate) fn smollm2() -> Option<&'static (PathBuf, PathBuf, tempfile::TempDir)> {
     static MADE: OnceLock<Option<(PathBuf, PathBuf, tempfile::TempDir)>> = OnceLock::new();
     let made = MADE.get_or_init(|| {
         let python = std::env::var_os("ZORD_PEERS").map(|peers| PathBuf::from(peers).join("lab/bin/python"));
@@ -82,7 +82,8 @@ fn stage(kind: &str, more: &str) -> Option<(Tool, &'static PathBuf, Value)> {
 
 fn torch(tool: &Tool, python: &Path, job: &Value) -> Vec<f64> {
     let path = tool.write("job.json", job.to_string());
-    let told = succeed(Command::new(python).arg(format!("{HERE}/torch_steps.py")).arg(path));
+    let told =
+        succeed(Command::new(python).arg(format!("{HERE}/torch_steps.py")).arg(path).env("OMP_NUM_THREADS", "1"));
     let told: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
     told["losses"].as_array().unwrap().iter().map(|loss| loss.as_f64().unwrap()).collect()
 }
@@ -150,4 +151,59 @@ fn preferences_are_what_pytorch_makes_of_them() {
     let Some((tool, python, job)) = stage("dpo", "[objective]\nkind = 'dpo'\nbeta = 0.1\n") else { return };
     tool.run(["run", "recipe.toml", "-o", "out"]).done();
     same(&losses(&tool.path("out")), &torch(&tool, python, &job));
+}
+
+/// A GGUF file with the checkpoint's numbers as they are.
+#[cfg(feature = "engine")]
+fn convert(tool: &Tool, folder: &Path, name: &str) -> PathBuf {
+    let path = tool.path(name);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
+    succeed(command.arg("convert").arg(folder).arg("-o").arg(&path).args(["--type", "f32"]));
+    path
+}
+
+#[test]
+#[cfg(feature = "engine")]
+fn distillation_is_what_pytorch_makes_of_it() {
+    let more =
+        "[objective]\nkind = 'kd'\nalpha = 0.7\ntemperature = 2.0\n[[teacher]]\nmodel = 'teacher.gguf'\ntop = 32\n";
+    let Some((tool, python, mut job)) = stage("kd", more) else { return };
+    let smollm2 = &smollm2().unwrap().1;
+    convert(&tool, smollm2, "teacher.gguf");
+    // The student is the teacher without a third of its layers.
+    let less = ["--set", "student.layers=20"];
+    tool.run(["run", "recipe.toml", "-o", "begin", "--max-steps", "0"].into_iter().chain(less)).done();
+    tool.run(["run", "recipe.toml", "-o", "out"].into_iter().chain(less)).done();
+    let more =
+        json!({"student": tool.path("begin"), "teacher": smollm2, "top": 32, "temperature": 2.0, "kd_alpha": 0.7});
+    job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    same(&losses(&tool.path("out")), &torch(&tool, python, &job));
+    // What the teacher said is there for whoever comes again, and for nobody else.
+    let again = ["cache", "recipe.toml", "-o", "out", "--json"];
+    let told = tool.run(again.into_iter().chain(less)).json();
+    let each = told["bytes"][0].as_f64().unwrap() / told["learnt"].as_f64().unwrap();
+    assert!((128.0..132.0).contains(&each), "{told}");
+    let other = again.into_iter().chain(less).chain(["--set", "objective.temperature=3"]);
+    tool.run(other).refused(1, &["another temperature"]);
+}
+
+#[test]
+#[cfg(feature = "engine")]
+fn training_computes_what_llama_cpp_does() {
+    let Some((_, smollm2, _)) = smollm2() else { return };
+    let tool = Tool::new();
+    let gguf = convert(&tool, smollm2, "same.gguf");
+    let told = tool.run([Path::new("compare"), smollm2, &gguf, Path::new("--json")]).json();
+    eprintln!("{told}");
+    let number = |key: &str| told[key].as_f64().unwrap();
+    // llama.cpp keeps its cache in 16 bits, which PyTorch shows against it just as well
+    assert!(number("logit_max") < 0.1 && number("logit_mean") < 0.01, "{told}");
+    assert_eq!((number("top1"), &told["parts_at"]), (1.0, &Value::Null));
+    let name = "SmolLM2-135M-Instruct.Q4_1.gguf";
+    let small = PathBuf::from(std::env::var_os("ZORD_TEST_MODELS").unwrap()).join(name);
+    let less = ["run", "recipe.toml", "-o", "less", "--max-steps", "0", "--set", "student.layers=20"];
+    let (staged, _, _) = stage("sft", "").unwrap();
+    staged.run(less).done();
+    let less = staged.path("less");
+    tool.run([Path::new("compare"), &less, &small]).refused(1, &["layers"]);
 }

@@ -7,7 +7,7 @@ JOB: {"student", "kind": "sft" | "lora" | "kd" | "dpo", "steps": [[[documents of
 {"tokens", "learnt"}, "rate", "beta1", "beta2", "eps", "weight_decay", "clip", "rank", "alpha", "adapter" (a PEFT folder
 to begin with), "teacher", "top", "temperature", "kd_alpha", "beta"}. Prints {"losses", "seconds", "tokens", "peak_rss"} as
 JSON; with "logits", writes the first window's logits before training there. Documents are computed one by one, so nothing
-can leak between them.
+can leak between them; with "together", the windows of a step at once, as one does for speed (all of one length then).
 """
 import json
 import resource
@@ -37,6 +37,14 @@ def rows(model, document):
 def cross_entropy(model, document):
     logits, goals = rows(model, document)
     return F.cross_entropy(logits, goals, reduction="sum"), len(goals)
+
+
+def together(model, windows):
+    """All windows of a step in one batch, each a single document."""
+    tokens = torch.tensor([w[0]["tokens"] for w in windows])
+    learnt = torch.tensor([w[0]["learnt"] for w in windows])[:, 1:]
+    logits = model(tokens).logits[:, :-1]
+    return F.cross_entropy(logits[learnt], tokens[:, 1:][learnt], reduction="sum")
 
 
 def distillation(model, document):
@@ -105,6 +113,12 @@ for windows in job["steps"]:
     else:
         size = sum(sum(d["learnt"][1:]) for w in windows for d in w)
     total = 0.0
+    if job.get("together"):
+        loss = together(model, windows) / size
+        loss.backward()
+        total = loss.item()
+        tokens += sum(len(w[0]["tokens"]) for w in windows)
+        windows = []
     for window in windows:
         if job["kind"] == "dpo":
             loss = preference(model, window) / size

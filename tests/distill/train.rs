@@ -35,6 +35,7 @@ fn a_student_learns_and_is_written_as_it_came() {
     assert!(close < 0.02, "{again}");
     let card = std::fs::read_to_string(tool.path("out/README.md")).unwrap();
     assert!(card.contains("held-out loss") && card.contains("steps = 12"));
+    assert!(std::fs::read_to_string(tool.path("out/run/loss.svg")).unwrap().contains("polyline"));
 }
 
 #[test]
@@ -128,4 +129,28 @@ fn qwen_students_are_trained_too() {
     small.write(&tool, "student");
     let told = tool.run(["run", "recipe.toml", "-o", "out", "--json"]).json();
     assert!(told["val_loss_after"].as_f64().unwrap() < told["val_loss_before"].as_f64().unwrap() * 0.8, "{told}");
+}
+
+#[test]
+fn new_tokens_get_rows_and_the_old_ones_keep_their_places() {
+    for more in ["", "[adapter]\nrank = 4\n"] {
+        let tool = stage(&format!("{more}[tokens]\nadd = ['<|cell|>', '<fim_prefix>', '<|range|>']\n"));
+        tool.write("data.jsonl", crate::small::lines(60).replace("number", "<|cell|>"));
+        tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "3"]).done();
+        let read =
+            |name: &str| serde_json::from_str::<Value>(&std::fs::read_to_string(tool.path(name)).unwrap()).unwrap();
+        let (old, new) = (read("student/tokenizer.json"), read("out/tokenizer.json"));
+        let (old, new) = (old["added_tokens"].as_array().unwrap(), new["added_tokens"].as_array().unwrap());
+        assert_eq!(&new[..old.len()], &old[..]);
+        let added: Vec<_> =
+            new[old.len()..].iter().map(|token| (token["content"].as_str(), token["id"].as_u64())).collect();
+        assert_eq!(added, [(Some("<|cell|>"), Some(263)), (Some("<|range|>"), Some(264))]);
+        if more.is_empty() {
+            // 264 rows were there, one of them without a token
+            assert_eq!(read("out/config.json")["vocab_size"], 265);
+            tool.run(["check", "recipe.toml", "--set", "student.path=out"]).done();
+        } else {
+            assert_eq!(read("out/adapter_config.json")["modules_to_save"], serde_json::json!(["embed_tokens"]));
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub(super) struct DatasetArgs {
 pub(super) fn tokenizer(recipe: &Recipe) -> Result<Tokenizer, Report> {
     let source = Source::open(&recipe.student.path)?;
     let architecture = source.config.get("model_type").and_then(|kind| kind.as_str()).unwrap_or_default();
-    Ok(Tokenizer::open(&source.folder, architecture)?)
+    Ok(Tokenizer::open(&source.folder, architecture, &recipe.tokens.add)?)
 }
 
 /// The recipe's windows.

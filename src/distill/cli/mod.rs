@@ -7,9 +7,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::cli::{output, refuse};
 use crate::distill::recipe::{self, Recipe};
 use crate::error::{ExitCode, Report};
+use crate::quantize::cli::source;
 
 mod cache;
 mod check;
+#[cfg(feature = "engine")]
+mod compare;
 mod dataset;
 mod logits;
 mod run;
@@ -32,6 +35,9 @@ enum Command {
     Cache(cache::CacheArgs),
     /// Show what the student would read: counts, lengths, samples
     Dataset(dataset::DatasetArgs),
+    /// Hold a checkpoint as it is trained against a GGUF file as llama.cpp runs it
+    #[cfg(feature = "engine")]
+    Compare(compare::CompareArgs),
     /// Write what the training implementation computes for some tokens
     #[command(hide = true)]
     Logits(logits::LogitsArgs),
@@ -54,7 +60,8 @@ struct RecipeArgs {
 
 impl RecipeArgs {
     fn read(&self) -> Result<Recipe, Report> {
-        let recipe = recipe::read(&self.recipe, &self.set)?;
+        let mut recipe = recipe::read(&self.recipe, &self.set)?;
+        recipe.student.path = source::folder(&recipe.student.path)?;
         // A second pool cannot be made; in tests of this process there may be one already.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(recipe.threads).build_global();
         Ok(recipe)
@@ -83,6 +90,8 @@ fn run(command: &Command) -> Result<ExitCode, Report> {
         Command::Check(args) => check::run(args),
         Command::Cache(args) => cache::run(args),
         Command::Dataset(args) => dataset::run(args),
+        #[cfg(feature = "engine")]
+        Command::Compare(args) => compare::run(args),
         Command::Logits(args) => logits::run(args),
         #[cfg(feature = "engine")]
         Command::LlamaChild => Ok(crate::distill::teacher::serve()),

@@ -35,7 +35,10 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
     let options = Options { max_steps: args.max_steps, fresh: args.fresh, cancel };
     let mut teachers = progress::Bar::counting("asking the teacher", "windows");
     let mut tell = |event: &Event<'_>| show(event, args.json, &mut teachers);
-    let outcome = train(&recipe, &args.output, &options, &mut tell)?;
+    let outcome = train(&recipe, &args.output, &options, &mut tell).map_err(|error| {
+        let report = Report::from(error);
+        if options.cancel.is_cancelled() { Report { code: ExitCode::Interrupted, ..report } } else { report }
+    })?;
     if outcome.interrupted {
         let message = format!("interrupted; step {} is saved", outcome.steps);
         let report = Report { message, hint: None, code: ExitCode::Interrupted };

@@ -31,6 +31,8 @@ pub(crate) struct DataRecipe {
     pub(crate) long: Long,
     /// The share of documents that is held out.
     pub(crate) validation: f64,
+    /// Examples taken at most; 0 for all.
+    pub(crate) examples: u64,
     /// Lines that may be wrong before it is an error.
     pub(crate) malformed: u64,
     /// Documents with a hole.
@@ -48,6 +50,7 @@ impl Default for DataRecipe {
             learn: Learn::Answers,
             long: Long::Split,
             validation: 0.02,
+            examples: 0,
             malformed: 10,
             fim: FimRecipe::default(),
             sources: Vec::new(),
@@ -271,19 +274,25 @@ impl Maker<'_> {
         }
         let name = Sha256::digest(format!("{example:?}"));
         let name = u64::from_le_bytes(name[..8].try_into().unwrap_or_default());
+        if self.recipe.examples > 0 && self.tally.examples == self.recipe.examples {
+            return Ok(());
+        }
         self.tally.examples += 1;
         if !self.seen.insert(name) {
             self.tally.duplicates += 1;
             return Ok(());
         }
         let place = mix(self.seed ^ name);
+        let before = self.tally.with_hole;
         let documents = self.documents(example, place)?;
+        // A document with a hole makes no sense in parts.
+        let plain = matches!(example, Example::Text(_)) && self.tally.with_hole == before;
         if documents.iter().any(|tokens| !tokens.iter().skip(1).any(|(_, learn)| *learn)) {
             self.tally.nothing_to_learn += 1;
             return Ok(());
         }
         let part = usize::from(share(mix(place ^ 7)) < self.recipe.validation);
-        self.pack(&documents, matches!(example, Example::Text(_)), part).map_err(|error| crate::error::chain(&error))
+        self.pack(&documents, plain, part).map_err(|error| crate::error::chain(&error))
     }
 
     fn documents(&mut self, example: &Example, place: u64) -> Result<Vec<Vec<(u32, bool)>>, String> {
@@ -291,7 +300,9 @@ impl Maker<'_> {
         let mut documents = match (example, self.marks) {
             (Example::Text(text), Some(marks)) if share(mix(place ^ 11)) < self.recipe.fim.rate => {
                 self.tally.with_hole += 1;
-                vec![fim::cut(text, place, self.recipe.fim.spm, marks, self.tokenizer)?]
+                let pieces = self.pieces(text)?;
+                let cut = |piece: &&str| fim::cut(piece, place, self.recipe.fim.spm, marks, self.tokenizer);
+                pieces.iter().map(cut).collect::<Result<_, _>>()?
             }
             _ => {
                 let mut documents = Vec::new();
@@ -318,6 +329,15 @@ impl Maker<'_> {
             }
         }
         Ok(documents)
+    }
+
+    /// A text in as many parts as it takes to have each, with its marks, in one window.
+    fn pieces<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, String> {
+        let room = self.recipe.context.saturating_sub(8).max(1);
+        let count = self.tokenizer.tokens(text, false)?.len().div_ceil(room).max(1);
+        let ends =
+            |part: usize| (text.len() * part / count..).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+        Ok((0..count).map(|part| &text[ends(part)..ends(part + 1)]).filter(|part| !part.is_empty()).collect())
     }
 
     fn pack(&mut self, documents: &[Vec<(u32, bool)>], plain: bool, part: usize) -> Result<(), WriteError> {

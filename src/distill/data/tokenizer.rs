@@ -21,17 +21,23 @@ pub(crate) struct Tokenizer {
     pub(crate) template: Template,
     /// SHA-256 of its file.
     pub(crate) fingerprint: String,
+    /// The file, with what was added.
+    pub(crate) file: Vec<u8>,
+    /// New tokens, with what each was split into before.
+    pub(crate) added: Vec<(u32, Vec<u32>)>,
     /// What the person should know.
     pub(crate) notice: Option<String>,
 }
 
 impl Tokenizer {
-    /// Reads the tokenizer of a checkpoint's folder.
-    pub(crate) fn open(folder: &Path, architecture: &str) -> Result<Self, ModelError> {
+    /// Reads the tokenizer of a checkpoint's folder, and adds tokens that it lacks; the others keep their places.
+    pub(crate) fn open(folder: &Path, architecture: &str, add: &[String]) -> Result<Self, ModelError> {
         let path = folder.join("tokenizer.json");
         let bytes = std::fs::read(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
-        let marked = Inner::from_bytes(&bytes)
-            .map_err(|error| ModelError::Config { path: path.clone(), what: error.to_string() })?;
+        let wrong = |what: String| ModelError::Config { path: path.clone(), what };
+        let old = Inner::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let (bytes, added) = extended(bytes, &old, add).map_err(wrong)?;
+        let marked = Inner::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))?;
         let mut plain = marked.clone();
         plain.set_encode_special_tokens(true);
         let settings = folder.join("tokenizer_config.json");
@@ -47,7 +53,8 @@ impl Tokenizer {
         // Templates that name the day would make another corpus of the same data tomorrow.
         let hints = Hints { architecture, name: "", has_token: &has_token, now: 1_735_689_600 };
         let (template, notice) = Template::new(source.as_deref(), &hints);
-        Ok(Self { marked, plain, bos, eos, template, fingerprint: hex(&Sha256::digest(&bytes)), notice })
+        let fingerprint = hex(&Sha256::digest(&bytes));
+        Ok(Self { marked, plain, bos, eos, template, fingerprint, file: bytes, added, notice })
     }
 
     pub(crate) fn id(&self, token: &str) -> Option<u32> {
@@ -100,4 +107,28 @@ impl Tokenizer {
     pub(crate) fn len(&self) -> usize {
         self.marked.get_vocab_size(true)
     }
+}
+
+/// New tokens with their ids, and the old tokens each was split into.
+type Added = Vec<(u32, Vec<u32>)>;
+
+/// The file with tokens behind its last one, and what each was split into.
+fn extended(file: Vec<u8>, old: &Inner, add: &[String]) -> Result<(Vec<u8>, Added), String> {
+    let missing: Vec<&String> = add.iter().filter(|token| old.token_to_id(token).is_none()).collect();
+    if missing.is_empty() {
+        return Ok((file, Vec::new()));
+    }
+    let mut json: Json = serde_json::from_slice(&file).map_err(|error| error.to_string())?;
+    let list = json.get_mut("added_tokens").and_then(Json::as_array_mut).ok_or("it has no list `added_tokens`")?;
+    let first = old.get_vocab(true).values().max().map_or(0, |last| last + 1);
+    let mut added: Added = Vec::new();
+    for (token, id) in missing.into_iter().zip(first..) {
+        let parts = old.encode_fast(token.as_str(), false).map_err(|error| error.to_string())?;
+        added.push((id, parts.get_ids().to_vec()));
+        list.push(serde_json::json!({
+            "id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+            "special": true,
+        }));
+    }
+    Ok((serde_json::to_vec_pretty(&json).map_err(|error| error.to_string())?, added))
 }

@@ -117,8 +117,13 @@ fn dora(linear: &mut Linear, name: &str, weights: &mut Vec<Weight>) {
     }
 }
 
-/// PEFT's `adapter_config.json`.
-pub(crate) fn config(recipe: &AdapterRecipe, base: &str) -> Json {
+/// What PEFT calls a weight.
+fn name(weight: &Weight) -> String {
+    if weight.name.starts_with(PREFIX) { weight.name.clone() } else { format!("{PREFIX}{}", weight.name) }
+}
+
+/// PEFT's `adapter_config.json`; `whole` are modules that are trained and kept as a whole.
+fn config(recipe: &AdapterRecipe, base: &str, whole: &[&str]) -> Json {
     json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -134,7 +139,7 @@ pub(crate) fn config(recipe: &AdapterRecipe, base: &str) -> Json {
         "inference_mode": true,
         "init_lora_weights": true,
         "layers_to_transform": null,
-        "modules_to_save": null,
+        "modules_to_save": if whole.is_empty() { Json::Null } else { json!(whole) },
     })
 }
 
@@ -143,19 +148,26 @@ pub(crate) fn config(recipe: &AdapterRecipe, base: &str) -> Json {
 /// # Errors
 /// The folder cannot be written to.
 pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder: &Path) -> Result<(), WriteError> {
-    let entry = |weight: &'_ Weight| (weight.name.clone(), weight.dims.clone());
     let entries: Vec<Entry<'_>> = model
         .weights
         .iter()
-        .filter(|weight| weight.name.starts_with(PREFIX))
-        .map(|weight| {
-            let (name, dims) = entry(weight);
-            Entry { name, dims, dtype: Dtype::F32, numbers: &weight.numbers }
+        .filter(|weight| weight.trained)
+        .map(|weight| Entry {
+            name: name(weight),
+            dims: weight.dims.clone(),
+            dtype: Dtype::F32,
+            numbers: &weight.numbers,
         })
         .collect();
     let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
     save::write(&folder.join("adapter_model.safetensors"), &entries, &notes)?;
-    let text = serde_json::to_string_pretty(&config(recipe, base)).unwrap_or_default();
+    let whole: Vec<&str> = model
+        .weights
+        .iter()
+        .filter(|weight| weight.trained && !weight.name.starts_with(PREFIX))
+        .filter_map(|weight| weight.name.strip_suffix(".weight")?.rsplit('.').next())
+        .collect();
+    let text = serde_json::to_string_pretty(&config(recipe, base, &whole)).unwrap_or_default();
     let path = folder.join("adapter_config.json");
     crate::distill::run::output::replace(&path, text.as_bytes())
 }
@@ -167,10 +179,9 @@ pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder:
 pub(crate) fn read(model: &mut Decoder, folder: &Path) -> Result<(), String> {
     let path = folder.join("adapter_model.safetensors");
     let file = crate::weights::safetensors::Folder::open(&path).map_err(|error| crate::error::chain(&error))?;
-    let wanted = model.weights.iter_mut().filter(|weight| weight.name.starts_with(PREFIX));
     let mut left = file.tensors.len();
-    for weight in wanted {
-        let name = &weight.name;
+    for weight in model.weights.iter_mut().filter(|weight| weight.trained) {
+        let name = &name(weight);
         let tensor = file.tensors.iter().find(|tensor| tensor.name == *name);
         let tensor = tensor.ok_or_else(|| format!("`{}` has no tensor `{name}`", path.display()))?;
         if !tensor.shape.iter().map(|&dim| dim as usize).eq(weight.dims.iter().copied()) {

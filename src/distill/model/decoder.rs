@@ -75,6 +75,14 @@ pub(crate) struct Trace {
     pub(crate) normed: Vec<f32>,
 }
 
+#[cfg(feature = "engine")]
+impl Trace {
+    /// Hidden states behind each layer.
+    pub(crate) fn behind_layers(&self) -> Vec<Vec<f32>> {
+        self.inputs.iter().skip(1).chain([&self.last]).cloned().collect()
+    }
+}
+
 impl Decoder {
     pub(crate) fn pass<'a>(&'a self, batch: &'a Batch, dropout: Option<u64>) -> Pass<'a> {
         let (positions, documents) = (batch.positions.as_slice(), batch.documents.as_slice());

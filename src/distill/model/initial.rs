@@ -1,4 +1,4 @@
-//! A smaller student out of a larger checkpoint: whole layers are left out.
+//! A smaller student out of a larger checkpoint: whole layers are left out. And rows for new tokens.
 
 use super::decoder::Decoder;
 
@@ -36,6 +36,27 @@ pub(crate) fn keep_layers(model: Decoder, layers: &[usize], context: usize) -> D
     before.extend(behind);
     shape.layers = layers.len();
     super::load::assemble(shape, before, context)
+}
+
+/// Gives new tokens rows: the mean of the rows of what each was split into.
+pub(crate) fn add_tokens(model: &mut Decoder, added: &[(u32, Vec<u32>)]) {
+    let width = model.shape.hidden;
+    let rows = added.iter().map(|&(id, _)| id as usize + 1).max().unwrap_or(0).max(model.shape.vocabulary);
+    for id in [Some(model.embeddings), model.output].into_iter().flatten() {
+        let weight = &mut model.weights[id.0];
+        let Some(numbers) = weight.change() else { continue };
+        numbers.resize(rows * width, 0.0);
+        for (id, parts) in added {
+            let mut mean = vec![0.0; width];
+            for &part in parts {
+                let row = &numbers[part as usize * width..][..width];
+                mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x / parts.len() as f32);
+            }
+            numbers[*id as usize * width..][..width].copy_from_slice(&mean);
+        }
+        weight.dims[0] = rows;
+    }
+    model.shape.vocabulary = rows;
 }
 
 #[cfg(test)]

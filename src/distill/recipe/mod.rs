@@ -186,8 +186,12 @@ impl Recipe {
             let rate = adapter.dropout;
             must((0.0..1.0).contains(&rate), format!("`adapter.dropout` is {rate}, expected a share below 1"));
             must(!(adapter.dora && rate > 0.0), "`adapter.dora` cannot be combined with `adapter.dropout`".to_owned());
-            must(self.tokens.add.is_empty(), "`tokens.add` wants all weights trained: leave out `adapter`".to_owned());
         }
+        must(
+            self.tokens.add.is_empty() || self.teachers.is_empty(),
+            "`tokens.add` cannot be combined with teachers, who do not know the new tokens".to_owned(),
+        );
+        must(self.tokens.add.iter().all(|token| !token.is_empty()), "`tokens.add` holds an empty text".to_owned());
         let student = &self.student;
         must(
             student.layers == 0 || student.keep_layers.is_empty(),

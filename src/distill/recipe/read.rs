@@ -137,6 +137,26 @@ mod tests {
     }
 
     #[test]
+    fn the_recipes_that_come_with_the_program_are_recipes() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/recipes");
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|end| end == "toml") {
+                // Recipes of other programs have another form, and another test.
+                if std::fs::read_to_string(&path).unwrap().contains("[student]") {
+                    read(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+                    names.push(path.file_stem().unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+        names.sort();
+        let wanted = ["fastformula", "lora-nightly", "mini-dpo", "mini-fim", "mini-fusion", "mini-heal", "mini-lora"];
+        let all = wanted.into_iter().chain(["reasoning-distill", "zord-coder-v1-students"]);
+        assert_eq!(names, all.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_by_name() {
         for (text, set, word) in [
             ("[student]\npath = 's'\nlayer = 3\n", None, "layer"),

@@ -3,7 +3,7 @@
 use super::train::RunError;
 use crate::distill::data::corpus::{self, Corpus};
 use crate::distill::model::Batch;
-use crate::distill::objective::{Across, Chunk, Kind, Lesson, Reference, Taught};
+use crate::distill::objective::{Across, Chunk, Kind, Lesson, Odds, Reference, Taught};
 use crate::distill::recipe::Recipe;
 use crate::distill::teacher::{Said, Store};
 
@@ -57,8 +57,10 @@ impl Lessons<'_> {
             let (mut odds, mut across) = (Vec::new(), None::<Across>);
             for (&window, &(first, goals)) in windows.iter().zip(&places) {
                 match store.window(window).map_err(RunError::Told)? {
-                    Said::Odds(said) if said.len() == goals => odds.extend(said),
-                    Said::Across(said) if said.chunks.iter().all(|chunk| chunk.first + chunk.goals <= goals) => {
+                    Said::Odds(said) if said.len() == goals => {
+                        odds.extend(said.into_iter().map(|odds| known(odds, vocabulary)));
+                    }
+                    Said::Across(said) if said.chunks.iter().all(|chunk| fits(chunk, goals)) => {
                         let moved = said.chunks.into_iter().map(|chunk| Chunk { first: first + chunk.first, ..chunk });
                         across.get_or_insert_default().chunks.extend(moved);
                     }
@@ -75,4 +77,19 @@ impl Lessons<'_> {
         }
         Ok((batch, lesson))
     }
+}
+
+/// A teacher's file may hold tokens that the student's matrix does not; they belong to the rest.
+fn known(mut odds: Odds, vocabulary: usize) -> Odds {
+    let tail = &mut odds.tail;
+    odds.top.retain(|&(token, p)| {
+        let known = (token as usize) < vocabulary;
+        *tail += if known { 0.0 } else { p };
+        known
+    });
+    odds
+}
+
+fn fits(chunk: &Chunk, goals: usize) -> bool {
+    chunk.goals > 0 && chunk.first + chunk.goals <= goals
 }

@@ -12,11 +12,12 @@
 //! | `checkpoint` | state on disk, whole or not at all |
 //! | `reference` | what the untrained student thinks of pairs |
 //! | `metrics` | the log |
-//! | `output` | what is left at the end |
+//! | `output`, `curve` | what is left at the end |
 //!
 //! In the output folder stands what people want; in its folder `run`, what the run itself needs to go on.
 
 pub(crate) mod checkpoint;
+mod curve;
 pub(crate) mod estimate;
 mod evaluate;
 mod guard;

@@ -61,7 +61,9 @@ pub(crate) fn write(student: &Student, recipe: &Recipe, out: &Path) -> Result<()
         replace(&out.join("config.json"), text.as_bytes())?;
     }
     for name in BESIDE {
-        if let Ok(bytes) = std::fs::read(student.folder.join(name)) {
+        if name == "tokenizer.json" {
+            replace(&out.join(name), &student.tokenizer.file)?;
+        } else if let Ok(bytes) = std::fs::read(student.folder.join(name)) {
             replace(&out.join(name), &bytes)?;
         }
     }

@@ -13,11 +13,10 @@ use super::lesson::Lessons;
 use super::metrics::{Line, Log};
 use super::optimiser::{AdamW, clip};
 use super::student::{self, Student};
-use super::{output, reference};
+use super::{curve, output, reference};
 use crate::distill::data::corpus::{Head, hex};
 use crate::distill::data::order;
 use crate::distill::data::prepare::{DataError, Prepared, Tally, prepare};
-use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::kernel::dropout::mix;
 use crate::distill::model::head::Wanted;
 use crate::distill::model::{Batch, Gradients, ModelError};
@@ -152,11 +151,9 @@ pub(crate) fn train(
     let interrupted = || options.cancel.is_cancelled();
 
     let student = student::build(recipe)?;
-    let architecture = student.config.get("model_type").and_then(|kind| kind.as_str()).unwrap_or_default();
-    let tokenizer = Tokenizer::open(&student.folder, architecture)?;
     let pairs = recipe.objective.kind == Kind::Dpo;
     let Prepared { train, validation, tally } =
-        prepare(&recipe.data, pairs, recipe.seed, &tokenizer, &folder, &interrupted)?;
+        prepare(&recipe.data, pairs, recipe.seed, &student.tokenizer, &folder, &interrupted)?;
     tell(&Event::Data { head: &train.head, tally: tally.as_ref() });
 
     let fingerprint = fingerprint(recipe);
@@ -167,7 +164,7 @@ pub(crate) fn train(
             let _ = std::fs::remove_file(path);
         }
     }
-    let teachers = teacher::stores(recipe, &train, &tokenizer, &folder, &options.cancel, &mut |progress| {
+    let teachers = teacher::stores(recipe, &train, &student.tokenizer, &folder, &options.cancel, &mut |progress| {
         tell(&Event::Teacher(progress));
     })?;
     let reference = |corpus, name: &str| {
@@ -202,6 +199,7 @@ pub(crate) fn train(
     if !outcome.interrupted {
         output::write(&run.student, recipe, out)?;
         output::card(recipe, &train.head, &outcome, out)?;
+        curve::draw(&run.places.metrics, &folder.join("loss.svg"))?;
     }
     Ok(outcome)
 }

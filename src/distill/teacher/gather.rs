@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::store::{self, Head};
 use super::{Progress, TeacherError, align};
+use crate::distill::compare;
 use crate::distill::data::corpus::{Corpus, Window};
 use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::kernel::math;
@@ -20,9 +21,18 @@ use crate::error::ExitCode;
 use crate::quantize::child::{self, ChildError, tell};
 use crate::quantize::session::{self, Session, Setup};
 
-/// What a child is asked.
+/// What this program's children can do.
 #[derive(Debug, Serialize, Deserialize)]
-struct Job {
+pub(crate) enum Work {
+    /// A teacher's odds.
+    Teach(Job),
+    /// All that llama.cpp computes for some tokens.
+    Compare(compare::watch::Job),
+}
+
+/// What a teacher is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
     model: PathBuf,
     corpus: PathBuf,
     part: PathBuf,
@@ -58,7 +68,7 @@ pub(super) fn ask(
     };
     let all = corpus.len();
     let done = child::run(
-        &job,
+        &Work::Teach(job),
         cancel,
         |value| {
             if let Some(done) = value.get("done").and_then(serde_json::Value::as_u64) {
@@ -87,10 +97,14 @@ pub(crate) fn serve() -> ExitCode {
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let mut text = String::new();
     let read = std::io::stdin().lock().take(1 << 20).read_to_string(&mut text);
-    let job = read.map_err(|error| error.to_string()).and_then(|_| {
-        serde_json::from_str::<Job>(&text).map_err(|error| format!("this command is for the program itself: {error}"))
+    let work = read.map_err(|error| error.to_string()).and_then(|_| {
+        serde_json::from_str::<Work>(&text).map_err(|error| format!("this command is for the program itself: {error}"))
     });
-    match job.and_then(|job| gather(&job)) {
+    let done = work.and_then(|work| match work {
+        Work::Teach(job) => gather(&job),
+        Work::Compare(job) => compare::watch::serve(&job),
+    });
+    match done {
         Ok(()) => ExitCode::Done,
         Err(message) => {
             tell(&json!({"error": message}));
@@ -135,7 +149,7 @@ fn gather(job: &Job) -> Result<(), String> {
 
 /// The bytes of the student's tokens.
 fn pieces(student: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let tokenizer = Tokenizer::open(student, "").map_err(|error| crate::error::chain(&error))?;
+    let tokenizer = Tokenizer::open(student, "", &[]).map_err(|error| crate::error::chain(&error))?;
     tokenizer.bytes().ok_or_else(|| "the student's vocabulary is not byte-level".to_owned())
 }
 

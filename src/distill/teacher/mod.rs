@@ -31,7 +31,7 @@ mod same;
 mod store;
 
 #[cfg(feature = "engine")]
-pub(crate) use gather::serve;
+pub(crate) use gather::{Work, serve};
 pub(crate) use store::{Said, Store};
 
 /// Why a teacher does not teach.

@@ -1,0 +1,173 @@
+//! `scripts/bench.sh distill`: steps of fine-tuning SmolLM2, whole and by an adapter, beside PyTorch doing the same step on
+//! the same windows; the rate of a teacher; the time to go on from a checkpoint.
+//!
+//! Both sides run in turn, `ZORD_BENCH_RUNS` times (3); the median counts. A step is 4 × 256 tokens in single precision.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark stops where it cannot go on")]
+#![allow(missing_docs, reason = "nobody uses this from outside")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+const STEPS: usize = 4;
+const WINDOWS: usize = 4;
+const CONTEXT: usize = 256;
+
+struct Scene {
+    folder: tempfile::TempDir,
+    checkpoint: PathBuf,
+    python: PathBuf,
+    model: PathBuf,
+}
+
+fn main() {
+    let Some(scene) = scene() else { return };
+    println!("| step | zord-distill | PyTorch | ours / PyTorch's rate | ours / its memory |");
+    println!("|---|---|---|---|---|");
+    row(&scene, "all weights", "sft", "", &[]);
+    row(&scene, "all weights, layers computed twice", "sft", "", &["--set", "optimiser.recompute=block"]);
+    row(&scene, "LoRA of rank 16", "lora", "[adapter]\nrank = 16\n", &[]);
+    row(
+        &scene,
+        "LoRA, layers computed twice",
+        "lora",
+        "[adapter]\nrank = 16\n",
+        &["--set", "optimiser.recompute=block"],
+    );
+    resume(&scene);
+    teacher(&scene);
+}
+
+fn scene() -> Option<Scene> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let maker = here.join("../shared/reference/smollm2_hf.py");
+    let python = std::env::var_os("ZORD_PEERS").map(|peers| PathBuf::from(peers).join("lab/bin/python"));
+    let model = std::env::var_os("ZORD_TEST_MODELS").map(PathBuf::from);
+    let (Some(python), Some(model), true) = (python.filter(|python| python.is_file()), model, maker.is_file()) else {
+        eprintln!("SKIPPED: needs the peers' `lab`, ZORD_TEST_MODELS and ../shared/reference/smollm2_hf.py");
+        return None;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("smollm2");
+    let model = model.join("SmolLM2-135M-Instruct.Q4_1.gguf");
+    let made =
+        Command::new(&python).arg(maker).arg(&checkpoint).arg("--gguf").arg(&model).stdout(Stdio::null()).status();
+    assert!(made.unwrap().success());
+    // Windows that are full: one text, longer than all of them.
+    let code = std::fs::read_to_string(here.join("assets/calibration/code.txt")).unwrap();
+    let text: String = code.chars().cycle().take(5 * STEPS * WINDOWS * CONTEXT).collect();
+    std::fs::write(folder.path().join("data.jsonl"), json!({"text": text}).to_string()).unwrap();
+    Some(Scene { folder, checkpoint, python, model })
+}
+
+impl Scene {
+    fn recipe(&self, more: &str) -> PathBuf {
+        let text = format!(
+            "[student]\npath = '{}'\n[data]\ncontext = {CONTEXT}\nvalidation = 0.0\n\
+             [[data.source]]\npath = 'data.jsonl'\n[optimiser]\nrate = 1e-5\nmicro_batch = {WINDOWS}\naccumulate = 1\n\
+             [schedule]\nsteps = 100\nwarmup = 0\nshape = 'constant'\n[safety]\ncheckpoint_every = 0\n{more}",
+            self.checkpoint.display()
+        );
+        let path = self.folder.path().join("recipe.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The program's answer: its last line, or the whole of it.
+    fn zord(&self, args: &[&str]) -> Value {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_zord-distill")).args(args).stderr(Stdio::piped()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|_| serde_json::from_str(text.lines().last().unwrap()).unwrap())
+    }
+
+    fn out(&self) -> String {
+        self.folder.path().join("out").to_string_lossy().into_owned()
+    }
+}
+
+/// Tokens a second and peak memory. The first step warms up and does not count.
+fn ours(scene: &Scene, recipe: &Path, set: &[&str]) -> (f64, f64) {
+    let (out, steps) = (scene.out(), STEPS.to_string());
+    let _ = std::fs::remove_dir_all(&out);
+    let mut args = vec!["run", recipe.to_str().unwrap(), "-o", &out, "--max-steps", &steps, "--json"];
+    args.extend(set);
+    let told = scene.zord(&args);
+    let log = std::fs::read_to_string(Path::new(&out).join("run/metrics.jsonl")).unwrap();
+    let rate = |line: &str| serde_json::from_str::<Value>(line).unwrap()["tokens_per_s"].as_f64().unwrap();
+    let mut rates: Vec<f64> = log.lines().skip(1).map(rate).collect();
+    rates.sort_by(f64::total_cmp);
+    (rates[rates.len() / 2], told["peak_rss"].as_f64().unwrap())
+}
+
+fn theirs(scene: &Scene, kind: &str, steps: &[Value]) -> (f64, f64) {
+    let job = json!({
+        "student": scene.checkpoint, "kind": kind, "steps": steps, "rate": 1e-5, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8,
+        "weight_decay": 0.0, "clip": 1.0, "rank": 16, "alpha": 32, "together": true,
+    });
+    let path = scene.folder.path().join("job.json");
+    std::fs::write(&path, job.to_string()).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/distill/torch_steps.py");
+    let output = Command::new(&scene.python).arg(script).arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let told: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let mut seconds: Vec<f64> = told["seconds"].as_array().unwrap()[1..].iter().map(|s| s.as_f64().unwrap()).collect();
+    seconds.sort_by(f64::total_cmp);
+    ((WINDOWS * CONTEXT) as f64 / seconds[seconds.len() / 2], told["peak_rss"].as_f64().unwrap())
+}
+
+fn row(scene: &Scene, name: &str, kind: &str, more: &str, set: &[&str]) {
+    let recipe = scene.recipe(more);
+    let samples = (STEPS * WINDOWS).to_string();
+    let told = scene.zord(&["dataset", recipe.to_str().unwrap(), "--json", "--samples", &samples]);
+    let windows = told["samples"].as_array().unwrap();
+    assert!(windows.iter().all(|window| window[0]["tokens"].as_array().unwrap().len() == CONTEXT));
+    let steps: Vec<Value> = windows.chunks(WINDOWS).map(|windows| json!(windows)).collect();
+    let runs = std::env::var("ZORD_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(3);
+    let (mut own, mut peer) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        own.push(ours(scene, &recipe, set));
+        peer.push(theirs(scene, kind, &steps));
+    }
+    let (own, peer) = (median(&mut own), median(&mut peer));
+    let shown = |(rate, memory): (f64, f64)| format!("{rate:.0} tokens/s, {:.2} GB", memory / 1e9);
+    println!("| {name} | {} | {} | {:.2} | {:.2} |", shown(own), shown(peer), own.0 / peer.0, own.1 / peer.1);
+}
+
+fn median(runs: &mut [(f64, f64)]) -> (f64, f64) {
+    runs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    runs[runs.len() / 2]
+}
+
+/// From the command to the first step behind a checkpoint, without the step.
+fn resume(scene: &Scene) {
+    for (name, more) in [("all weights", ""), ("LoRA", "[adapter]\nrank = 16\n")] {
+        let (recipe, out) = (scene.recipe(more), scene.out());
+        let _ = std::fs::remove_dir_all(&out);
+        let args = ["run", recipe.to_str().unwrap(), "-o", &out, "--json", "--max-steps"];
+        scene.zord(&[&args[..], &["1"]].concat());
+        let started = Instant::now();
+        scene.zord(&[&args[..], &["1"]].concat());
+        println!(
+            "\nTo read a checkpoint of {name}, and write the result again: {:.1} s.",
+            started.elapsed().as_secs_f64()
+        );
+    }
+}
+
+fn teacher(scene: &Scene) {
+    let more = format!("[objective]\nkind = 'kd'\n[[teacher]]\nmodel = '{}'\n", scene.model.display());
+    let (recipe, out) = (scene.recipe(&more), scene.out());
+    let _ = std::fs::remove_dir_all(&out);
+    let told = scene.zord(&["cache", recipe.to_str().unwrap(), "-o", &out, "--json"]);
+    let number = |key: &str| told[key].as_f64().unwrap();
+    let each = told["bytes"][0].as_f64().unwrap() / number("learnt");
+    println!(
+        "\nA teacher (SmolLM2, Q4_1) says {:.0} tokens/s, in {each:.0} bytes each.",
+        number("tokens") / number("seconds")
+    );
+}

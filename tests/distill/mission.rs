@@ -1,0 +1,83 @@
+//! The small recipes that come with the program, to the end, with a budget of two steps.
+
+use std::path::{Path, PathBuf};
+
+use crate::peers::smollm2;
+use crate::tool::Tool;
+
+fn run(name: &str, set: &[String]) {
+    let Some((_, smollm2, _)) = smollm2() else { return };
+    let tool = Tool::new();
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/recipes/{name}.toml"));
+    let given = [
+        format!("student.path={}", smollm2.display()),
+        "threads=2".into(),
+        "data.context=96".into(),
+        "data.examples=12".into(),
+        "schedule.steps=2".into(),
+        "evaluation.windows=2".into(),
+        "evaluation.every=0".into(),
+        "data.validation=0.2".into(),
+    ];
+    let set = given.iter().chain(set).flat_map(|set| ["--set", set]);
+    let recipe = recipe.to_string_lossy().into_owned();
+    let told = tool.run(["run", &recipe, "-o", "out", "--json"].into_iter().chain(set)).json();
+    eprintln!("{name}: {told}");
+    assert_eq!(told["steps"], 2);
+    assert!(
+        told["loss_last"].as_f64().unwrap().is_finite() && told["val_loss_after"].as_f64().unwrap() > 0.0,
+        "{told}"
+    );
+    let result = ["model.safetensors", "adapter_model.safetensors"].map(|name| tool.path("out").join(name).is_file());
+    assert_eq!(result.iter().filter(|there| **there).count(), 1);
+}
+
+#[test]
+fn the_recipe_for_an_adapter_runs_to_its_end() {
+    run("mini-lora", &[]);
+}
+
+#[test]
+fn the_recipe_for_filling_in_runs_to_its_end() {
+    run("mini-fim", &["optimiser.accumulate=1".into()]);
+}
+
+#[test]
+fn the_recipe_for_preferences_runs_to_its_end() {
+    run("mini-dpo", &["data.context=256".into()]);
+}
+
+/// A model in the folder that ZORD_TEST_MODELS names.
+#[cfg(feature = "engine")]
+fn model(name: &str) -> Option<PathBuf> {
+    let file = std::env::var_os("ZORD_TEST_MODELS").map(|folder| PathBuf::from(folder).join(name));
+    let file = file.filter(|file| file.is_file());
+    if file.is_none() {
+        eprintln!("SKIPPED: needs `{name}` in the folder that ZORD_TEST_MODELS names");
+    }
+    file
+}
+
+#[test]
+#[cfg(feature = "engine")]
+fn the_recipe_for_healing_runs_to_its_end() {
+    let Some(teacher) = model("SmolLM2-135M-Instruct.Q4_1.gguf") else { return };
+    run("mini-heal", &[format!("teacher.0.model={}", teacher.display())]);
+}
+
+#[test]
+#[cfg(feature = "engine")]
+fn the_recipe_for_two_teachers_runs_to_its_end_both_ways() {
+    let (Some(first), Some(second)) = (model("SmolLM2-135M-Instruct.Q4_1.gguf"), model("gemma-3-270m-q4_k_m.gguf"))
+    else {
+        return;
+    };
+    for other in ["chunks", "sorted"] {
+        let set = [
+            format!("teacher.0.model={}", first.display()),
+            format!("teacher.1.model={}", second.display()),
+            format!("objective.other={other}"),
+        ];
+        run("mini-fusion", &set);
+    }
+}
