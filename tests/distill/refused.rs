@@ -71,6 +71,8 @@ fn a_folder_with_another_recipes_run_is_left_alone() {
     tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "2"]).done();
     let other = ["run", "recipe.toml", "-o", "out", "--set", "optimiser.rate=1e-3"];
     tool.run(other).refused(1, &["another recipe", "--fresh"]);
+    let smaller = ["run", "recipe.toml", "-o", "out", "--set", "adapter.rank=4"];
+    tool.run(smaller).refused(1, &["another recipe", "--fresh"]);
     tool.run(other.into_iter().chain(["--fresh", "--max-steps", "1"])).done();
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::distill::model::adapter::{self, AdapterRecipe};
 use crate::distill::model::head::Wanted;
-use crate::distill::model::save::{self, Entry};
+use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Batch, Numbers, Source, json};
 use crate::error::{ExitCode, Report};
 use crate::weights::safetensors::Dtype;
@@ -48,7 +48,7 @@ pub(super) fn run(args: &LogitsArgs) -> Result<ExitCode, Report> {
     let rows = model.head().run(&model.states(&batch), &row, Wanted::default());
     let numbers = Numbers::F32(rows.concat());
     let dims = vec![args.tokens.len(), vocabulary];
-    let entry = Entry { name: "logits".to_owned(), dims, dtype: Dtype::F32, numbers: &numbers };
+    let entry = Entry { name: "logits".to_owned(), dims, dtype: Dtype::F32, numbers: Values::Weight(&numbers) };
     save::write(&args.output, &[entry], &BTreeMap::new())?;
     Ok(ExitCode::Done)
 }

@@ -7,7 +7,7 @@
 //! | `render` | turns and answers as the model reads them; what is learnt of them |
 //! | `fim` | documents with a hole |
 //! | `tokenizer` | texts to tokens and back |
-//! | `prepare` | splitting, de-duplication, packing |
+//! | `prepare`, `pack` | splitting, de-duplication, packing |
 //! | `corpus` | the file of windows |
 //! | `order` | which window comes when |
 //!
@@ -18,6 +18,7 @@ pub(crate) mod code;
 pub(crate) mod corpus;
 mod fim;
 pub(crate) mod order;
+mod pack;
 pub(crate) mod prepare;
 mod render;
 mod source;

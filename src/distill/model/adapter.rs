@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::decoder::Decoder;
 use super::linear::{Adapter, Linear};
-use super::save::{self, Entry};
+use super::save::{self, Entry, Values};
 use super::weight::{Id, Numbers, Weight};
 use crate::distill::kernel::dropout;
 use crate::quantize::WriteError;
@@ -156,7 +156,7 @@ pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder:
             name: name(weight),
             dims: weight.dims.clone(),
             dtype: Dtype::F32,
-            numbers: &weight.numbers,
+            numbers: Values::Weight(&weight.numbers),
         })
         .collect();
     let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);

@@ -18,7 +18,30 @@ pub(crate) struct Entry<'a> {
     pub(crate) name: String,
     pub(crate) dims: Vec<usize>,
     pub(crate) dtype: Dtype,
-    pub(crate) numbers: &'a Numbers,
+    pub(crate) numbers: Values<'a>,
+}
+
+/// Where a tensor's numbers are.
+#[derive(Clone, Copy)]
+pub(crate) enum Values<'a> {
+    Weight(&'a Numbers),
+    Floats(&'a [f32]),
+}
+
+impl Values<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Weight(numbers) => numbers.len(),
+            Self::Floats(numbers) => numbers.len(),
+        }
+    }
+
+    fn write(&self, dtype: Dtype, from: usize, to: usize) -> Vec<u8> {
+        match self {
+            Self::Weight(numbers) => numbers.write(dtype, from, to),
+            Self::Floats(numbers) => numbers[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
 }
 
 /// Writes a file of these tensors, in this order, with `notes` in its header.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::guard::Guard;
 use super::optimiser::AdamW;
 use super::train::RunError;
-use crate::distill::model::save::{self, Entry};
+use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Decoder, Numbers, Weight};
 use crate::weights::safetensors::{Dtype, Folder};
 
@@ -70,28 +70,43 @@ impl State {
 /// # Errors
 /// The disk is full; the checkpoint before stays.
 pub(crate) fn write(path: &Path, state: &State, model: &Decoder, optimiser: Option<&AdamW>) -> Result<(), RunError> {
-    let moments: Vec<(String, Vec<usize>, Numbers)> = optimiser
-        .iter()
-        .flat_map(|optimiser| [("mean.", &optimiser.means), ("square.", &optimiser.squares)])
-        .flat_map(|(kind, all)| model.weights.iter().zip(all).map(move |(weight, numbers)| (kind, weight, numbers)))
-        .filter(|(_, weight, _)| weight.trained)
-        .map(|(kind, weight, numbers)| {
-            (format!("{kind}{}", weight.name), weight.dims.clone(), Numbers::F32(numbers.clone()))
-        })
-        .collect();
-    let weights = model.weights.iter().filter(|weight| weight.trained);
-    let entry = |name: &str, dims: &[usize], numbers| Entry {
-        name: name.to_owned(),
-        dims: dims.to_vec(),
-        dtype: Dtype::F32,
-        numbers,
+    let entry = |name: String, weight: &Weight, numbers| {
+        let dims = weight.dims.clone();
+        Entry { name, dims, dtype: Dtype::F32, numbers }
     };
+    let trained = || model.weights.iter().enumerate().filter(|(_, weight)| weight.trained);
     let mut entries: Vec<Entry<'_>> =
-        weights.map(|weight| entry(&weight.name, &weight.dims, &weight.numbers)).collect();
-    entries.extend(moments.iter().map(|(name, dims, numbers)| entry(name, dims, numbers)));
+        trained().map(|(_, weight)| entry(weight.name.clone(), weight, Values::Weight(&weight.numbers))).collect();
+    if let Some(optimiser) = optimiser {
+        for (kind, all) in [("mean", &optimiser.means), ("square", &optimiser.squares)] {
+            let one = |(at, weight): (usize, &Weight)| {
+                entry(format!("{kind}.{}", weight.name), weight, Values::Floats(all[at].as_slice()))
+            };
+            entries.extend(trained().map(one));
+        }
+    }
     let text = serde_json::to_string(state).unwrap_or_default();
     let notes = BTreeMap::from([(STATE.to_owned(), text)]);
     Ok(save::write(path, &entries, &notes)?)
+}
+
+/// Where the run of a checkpoint stands.
+///
+/// # Errors
+/// It is damaged.
+pub(crate) fn state(path: &Path) -> Result<State, RunError> {
+    opened(path).map(|(_, state)| state)
+}
+
+fn opened(path: &Path) -> Result<(Folder, State), RunError> {
+    let wrong = |what: String| RunError::Checkpoint { path: path.to_owned(), what };
+    let file = Folder::open(path).map_err(|error| wrong(crate::error::chain(&error)))?;
+    let state = file.notes.get(STATE).ok_or_else(|| wrong("it holds no state of a run".to_owned()))?;
+    let state: State = serde_json::from_str(state).map_err(|error| wrong(error.to_string()))?;
+    if state.version != VERSION {
+        return Err(wrong(format!("its form has the number {}, expected {VERSION}", state.version)));
+    }
+    Ok((file, state))
 }
 
 /// Reads a checkpoint back into a model and an optimiser that were made from the same recipe.
@@ -100,12 +115,7 @@ pub(crate) fn write(path: &Path, state: &State, model: &Decoder, optimiser: Opti
 /// It is damaged, or not of this model.
 pub(crate) fn read(path: &Path, model: &mut Decoder, optimiser: Option<&mut AdamW>) -> Result<State, RunError> {
     let wrong = |what: String| RunError::Checkpoint { path: path.to_owned(), what };
-    let file = Folder::open(path).map_err(|error| wrong(crate::error::chain(&error)))?;
-    let state = file.notes.get(STATE).ok_or_else(|| wrong("it holds no state of a run".to_owned()))?;
-    let state: State = serde_json::from_str(state).map_err(|error| wrong(error.to_string()))?;
-    if state.version != VERSION {
-        return Err(wrong(format!("its form has the number {}, expected {VERSION}", state.version)));
-    }
+    let (file, state) = opened(path)?;
     let fill = |weight: &Weight, name: String| -> Result<Vec<f32>, RunError> {
         let tensor = file.tensors.iter().find(|tensor| tensor.name == name);
         let tensor = tensor.filter(|tensor| tensor.dtype == Dtype::F32 && tensor.elements() == weight.len() as u64);

@@ -10,7 +10,7 @@ use super::student::Student;
 use super::train::{Outcome, RunError};
 use crate::distill::data::corpus::Head;
 use crate::distill::model::adapter;
-use crate::distill::model::save::{self, Entry};
+use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::recipe::{self, Recipe};
 use crate::quantize::{Partial, WriteError};
 
@@ -52,7 +52,7 @@ pub(crate) fn write(student: &Student, recipe: &Recipe, out: &Path) -> Result<()
             .iter()
             .map(|weight| {
                 let (name, dims) = (weight.name.clone(), weight.dims.clone());
-                Entry { name, dims, dtype: weight.dtype, numbers: &weight.numbers }
+                Entry { name, dims, dtype: weight.dtype, numbers: Values::Weight(&weight.numbers) }
             })
             .collect();
         let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);

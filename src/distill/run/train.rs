@@ -185,10 +185,11 @@ pub(crate) fn train(
     let steps = recipe.schedule.steps(train.len(), recipe.batch());
     let mut state = State::new(fingerprint.clone(), train.head.content.clone());
     if last.is_file() {
-        state = checkpoint::read(&last, &mut student.model, Some(&mut optimiser))?;
-        if state.recipe != fingerprint || state.data != train.head.content {
+        let found = checkpoint::state(&last)?;
+        if found.recipe != fingerprint || found.data != train.head.content {
             return Err(RunError::Other { out: out.to_owned() });
         }
+        state = checkpoint::read(&last, &mut student.model, Some(&mut optimiser))?;
         tell(&Event::Resumed { step: state.step, steps });
     }
     let log = Log::open(&metrics, state.step)?;
@@ -223,7 +224,7 @@ impl Run<'_> {
         let at_start = self.state.tokens;
         let every = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
         let mut saved = self.state.step;
-        while self.state.step < end {
+        while self.state.step < end && !self.has_stalled() {
             if self.options.cancel.is_cancelled() {
                 self.save()?;
                 tell(&Event::Saved { step: self.state.step });
@@ -237,19 +238,15 @@ impl Run<'_> {
             line.tokens_per_s = (self.state.tokens - tokens) as f64 / started.elapsed().as_secs_f64();
             self.state.seconds += started.elapsed().as_secs_f64();
             tokens = self.state.tokens;
-            let mut over = false;
             if line.fault.is_none() && every(self.recipe.evaluation.every, self.state.step) {
                 line.val_loss = self.look()?;
-                over = self.judge(line.val_loss)?;
+                self.judge(line.val_loss)?;
             }
             self.log.add(&line);
             tell(&Event::Step { line: &line, steps: self.steps });
             if line.fault.is_none() && every(self.recipe.safety.checkpoint_every, self.state.step) {
                 self.save()?;
                 saved = self.state.step;
-            }
-            if over {
-                break;
             }
         }
         if saved != self.state.step || !self.places.last.is_file() {
@@ -372,9 +369,15 @@ impl Run<'_> {
         self.judged.as_ref().map(|lessons| held_out(&self.student.model, lessons, windows)).transpose()
     }
 
-    /// Keeps the weights where the held-out loss is the best so far; whether it is time to stop.
-    fn judge(&mut self, loss: Option<f64>) -> Result<bool, RunError> {
-        let Some(loss) = loss else { return Ok(false) };
+    /// Whether the held-out loss has not become better for as long as the recipe waits.
+    fn has_stalled(&self) -> bool {
+        let patience = self.recipe.evaluation.patience;
+        patience > 0 && self.state.stale >= patience
+    }
+
+    /// Keeps the weights where the held-out loss is the best so far.
+    fn judge(&mut self, loss: Option<f64>) -> Result<(), RunError> {
+        let Some(loss) = loss else { return Ok(()) };
         if self.state.best.is_none_or(|best| loss < best.0) {
             self.state.best = Some(Kept(loss));
             self.state.stale = 0;
@@ -382,8 +385,7 @@ impl Run<'_> {
         } else {
             self.state.stale += 1;
         }
-        let patience = self.recipe.evaluation.patience;
-        Ok(patience > 0 && self.state.stale >= patience)
+        Ok(())
     }
 
     fn save(&self) -> Result<(), RunError> {

@@ -1,7 +1,7 @@
 //! Asking a teacher: llama.cpp in a child process, one document at a time, windows appended to a file that a later run
 //! goes on with.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -236,7 +236,7 @@ fn lengths(session: &Session, tokens: &[i32], text: &str) -> Vec<usize> {
     for &token in tokens {
         let piece = session.piece(token);
         // Some tokenizers put a space before the first word.
-        let spelt = if rest.len() == text.len() && !rest.starts_with(&piece) {
+        let spelt: &[u8] = if rest.len() == text.len() && !rest.starts_with(&piece) {
             piece.strip_prefix(b" ").unwrap_or(&piece)
         } else {
             &piece
