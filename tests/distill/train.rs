@@ -145,6 +145,8 @@ fn new_tokens_get_rows_and_the_old_ones_keep_their_places() {
         let added: Vec<_> =
             new[old.len()..].iter().map(|token| (token["content"].as_str(), token["id"].as_u64())).collect();
         assert_eq!(added, [(Some("<|cell|>"), Some(263)), (Some("<|range|>"), Some(264))]);
+        let told = tool.run(["dataset", "recipe.toml", "--json"]).json();
+        assert_eq!(told["samples"][0][0]["tokens"][0], 263, "a text's own marks are tokens now");
         if more.is_empty() {
             // 264 rows were there, one of them without a token
             assert_eq!(read("out/config.json")["vocab_size"], 265);

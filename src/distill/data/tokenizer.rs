@@ -125,9 +125,10 @@ fn extended(file: Vec<u8>, old: &Inner, add: &[String]) -> Result<(Vec<u8>, Adde
     for (token, id) in missing.into_iter().zip(first..) {
         let parts = old.encode_fast(token.as_str(), false).map_err(|error| error.to_string())?;
         added.push((id, parts.get_ids().to_vec()));
+        // Not special: a domain's tokens are meant where they stand in a text.
         list.push(serde_json::json!({
             "id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-            "special": true,
+            "special": false,
         }));
     }
     Ok((serde_json::to_vec_pretty(&json).map_err(|error| error.to_string())?, added))
