@@ -1,6 +1,8 @@
 //! The small recipes that come with the program, to the end, with a budget of two steps.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "engine")]
+use std::path::PathBuf;
 
 use crate::peers::smollm2;
 use crate::tool::Tool;
@@ -19,8 +21,8 @@ fn run(name: &str, set: &[String]) {
         "evaluation.every=0".into(),
         "data.validation=0.2".into(),
     ];
-    let set = given.iter().chain(set).flat_map(|set| ["--set", set]);
     let recipe = recipe.to_string_lossy().into_owned();
+    let set = given.iter().chain(set).flat_map(|set| ["--set", set]);
     let told = tool.run(["run", &recipe, "-o", "out", "--json"].into_iter().chain(set)).json();
     eprintln!("{name}: {told}");
     assert_eq!(told["steps"], 2);

@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(dot(&numbers, &numbers), 338_350.0);
         assert_eq!(max(&numbers), 100.0);
         let mut odds = vec![0.0, 1000.0, 1000.0];
-        assert!((softmax(&mut odds) - 1000.693_1).abs() < 1e-3);
+        assert!((softmax(&mut odds) - 1_000.693_1).abs() < 1e-3);
         assert!(odds[0] < 1e-30 && (odds[1] - 0.5).abs() < 1e-6);
     }
 }

@@ -168,7 +168,7 @@ mod tests {
             softmax(&mut q);
             q
         };
-        let loss = |logits: &[f32]| by_size(&odds(logits), &p, &mut vec![0.0; 10], None);
+        let loss = |logits: &[f32]| by_size(&odds(logits), &p, &mut [0.0; 10], None);
         let mut gradient = vec![0.0; 10];
         by_size(&odds(&logits), &p, &mut gradient, Some(1.0));
         for i in 0..10 {

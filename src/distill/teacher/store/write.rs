@@ -156,7 +156,7 @@ mod tests {
         let path = folder.path().join("s");
         let head = head(9, false);
         let chunk = Chunk { first: 3, goals: 2, log: -1.25, sorted: vec![0.5, 0.25] };
-        write(&path, &head, &[head.pack_chunks(&[chunk.clone()]), head.pack_chunks(&[])]);
+        write(&path, &head, &[head.pack_chunks(std::slice::from_ref(&chunk)), head.pack_chunks(&[])]);
         let store = Store::open(&path).unwrap();
         assert_eq!(store.window(0), Ok(Said::Across(Across { chunks: vec![chunk] })));
         assert_eq!(store.window(1), Ok(Said::Across(Across::default())));
