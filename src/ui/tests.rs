@@ -22,6 +22,7 @@ use crate::app::editor::tests as editor;
 use crate::app::msg::*;
 use crate::app::tests::*;
 use crate::engine::{Event, Stop};
+use crate::fim::pace::Power;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (45, 30), (2, 2)];
 
@@ -79,6 +80,17 @@ fn with_gauge(size: (u16, u16)) -> App {
 #[test]
 fn an_empty_chat() {
     check("empty", with_gauge);
+}
+
+#[test]
+fn a_hot_device() {
+    check("hot", |size| {
+        let mut app = crate::app::tests::ease::on_four_threads(size);
+        app.update(Msg::Memory(Gauge { used: 212 << 20, budget: 1 << 30 }));
+        exchange(&mut app, "Why?", "Because.");
+        app.update(Msg::Power(Power { mains: false, battery: Some(60), hot: true }));
+        app
+    });
 }
 
 #[test]

@@ -42,7 +42,6 @@ impl App {
                 let text = text.filter(|text| !text.is_empty()).unwrap_or_else(|| self.editor.clipboard.clone());
                 self.paste_into_file(&text, out);
             }
-            EditorMsg::Power(power) => self.editor.suggest.power = power,
             EditorMsg::Suggests(enabled) => {
                 self.editor.suggest.enabled = enabled;
                 if !enabled {
