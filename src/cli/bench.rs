@@ -112,13 +112,14 @@ fn measure(mut spec: Spec, args: &BenchArgs) -> Result<Measured, Report> {
         prefill.push(bench.generate(2 + i, 1, args.prompt_tokens)?);
         decode.push(bench.generate(2 + i, args.gen_tokens, 1)?);
     }
+    let sustained = args.minutes.map(|minutes| bench.sustain(minutes)).transpose()?.flatten();
     let measured = Measured {
         threads,
         load_ms: session.facts.load_ms,
         first_token_ms: median(prefill.iter().map(|stats| stats.first_token_ms)),
         prefill_tps: median(prefill.iter().map(|stats| stats.prefill_tps)),
         decode_tps: median(decode.iter().map(|stats| stats.decode_tps)),
-        sustained: args.minutes.map(|minutes| bench.sustain(minutes)).transpose()?.flatten(),
+        sustained,
     };
     session.stop();
     Ok(measured)

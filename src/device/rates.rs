@@ -24,7 +24,7 @@ impl Part {
 #[derive(Clone, Debug, Default)]
 pub struct Rates {
     first: Part,
-    /// The newest is not full yet.
+    /// Sixths of a minute; the newest is not full yet.
     last: VecDeque<Part>,
     all: Part,
 }
@@ -38,7 +38,7 @@ impl Rates {
         }
         if self.last.back().is_none_or(|part| part.ms >= MINUTE / PARTS as u64) {
             self.last.push_back(Part::default());
-            if self.last.len() > PARTS + 1 {
+            if self.last.len() > PARTS {
                 self.last.pop_front();
             }
         }

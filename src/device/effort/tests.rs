@@ -34,7 +34,7 @@ impl Phone {
 fn work(phone: &mut Phone, easing: &mut Easing, from: u64, seconds: u64) -> (Vec<u32>, f64) {
     let mut highest = phone.skin;
     let threads = (from..from + seconds).map(|second| {
-        if second * SECOND % LOOK == 0 {
+        if (second * SECOND).is_multiple_of(LOOK) {
             *easing = easing.after(&phone.power(), second * SECOND);
         }
         let threads = easing.effort().threads(4);
@@ -126,7 +126,7 @@ proptest! {
             let next = easing.after(&Power { hot, ..COOL }, now);
             let (before, after) = (easing.effort() as i32, next.effort() as i32);
             prop_assert!((before - after).abs() <= 1);
-            prop_assert!(if hot { after <= before } else { after >= before });
+            prop_assert!((hot && after <= before) || (!hot && after >= before));
             prop_assert!(next.patience <= LONGEST);
             easing = next;
         }
