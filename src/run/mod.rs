@@ -18,6 +18,7 @@
 //! | `files`, `history`, `clipboard`, `battery` | what their names say |
 
 pub mod battery;
+mod clerk;
 mod clipboard;
 mod command;
 mod editing;
