@@ -15,6 +15,8 @@ fn wrong_use_is_told_in_the_same_form() {
         &["chat", "--lora", "a.gguf@many", "hi"],
         &["models", "frob"],
         &["bench", "--runs", "0"],
+        &["bench", "--minutes", "1"],
+        &["bench", "--minutes", "2", "--tune"],
     ];
     for args in wrong {
         let ran = zord.run(args);
