@@ -36,9 +36,11 @@ sources() {
 }
 
 bindings() {
-  (cd "$1" && bindgen wrapper.h --with-derive-partialeq --no-recursive-allowlist --no-prepend-enum-name \
-    --allowlist-item 'ggml_.*' --allowlist-item 'gguf_.*' --allowlist-item 'llama_.*' \
-    --raw-line 'type FILE = ::std::os::raw::c_void;' --output "$FOLDER/bindings.rs" -- \
+  local kind names=()
+  # in words that an older bindgen knows as well, which leaves out size_t besides
+  for kind in function type var; do names+=("--allowlist-$kind" '(ggml|gguf|llama)_.*'); done
+  (cd "$1" && bindgen wrapper.h --with-derive-partialeq --no-recursive-allowlist --no-prepend-enum-name "${names[@]}" \
+    --raw-line 'type FILE = ::std::os::raw::c_void;' --raw-line '#[allow(dead_code)] type size_t = usize;' --output "$FOLDER/bindings.rs" -- \
     -Illama.cpp/include -Illama.cpp/ggml/include)
 }
 
