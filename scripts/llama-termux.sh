@@ -36,16 +36,17 @@ sources() {
 }
 
 bindings() {
-  local kind names=()
-  # in words that an older bindgen knows as well, which leaves out size_t besides
-  for kind in function type var; do names+=("--allowlist-$kind" '(ggml|gguf|llama)_.*'); done
-  (cd "$1" && bindgen wrapper.h --with-derive-partialeq --no-recursive-allowlist --no-prepend-enum-name "${names[@]}" \
-    --raw-line 'type FILE = ::std::os::raw::c_void;' --raw-line '#[allow(dead_code)] type size_t = usize;' --output "$FOLDER/bindings.rs" -- \
+  (cd "$1" && bindgen wrapper.h --with-derive-partialeq --no-recursive-allowlist --no-prepend-enum-name \
+    --allowlist-item 'ggml_.*' --allowlist-item 'gguf_.*' --allowlist-item 'llama_.*' \
+    --raw-line 'type FILE = ::std::os::raw::c_void;' --output "$FOLDER/bindings.rs" -- \
     -Illama.cpp/include -Illama.cpp/ggml/include)
 }
 
 has python3 || add_packages python3 python
 has bindgen || add_packages bindgen rust-bindgen
+# older ones leave out what the crate above needs
+version=$(bindgen --version | sed -n 's/^bindgen 0\.\([0-9]*\)\..*/\1/p')
+[ "${version:-99}" -ge 69 ] || fail "$(bindgen --version) is too old: 0.69 or newer is needed" "cargo install bindgen-cli"
 mkdir -p "$FOLDER"
 FOLDER=$(cd "$FOLDER" && pwd)
 crate=$(sources)
