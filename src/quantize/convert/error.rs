@@ -42,6 +42,10 @@ pub enum ConvertError {
     NotFinite { count: u64, tensors: Vec<String> },
     #[error("{count} weights of tensor `{tensor}` are beyond what f16 can hold (65504)")]
     Overflow { tensor: String, count: u64 },
+    #[error("the adapter cannot be expressed in GGUF: {what}")]
+    Adapter { what: String },
+    #[error("the adapter's base {} is not here", if named.is_empty() { "is not named and".to_owned() } else { format!("`{named}`") })]
+    Base { named: String },
     #[error("the tokenizer cannot be represented: {what}")]
     Tokenizer { what: String },
     #[error("interrupted; nothing was written")]
@@ -80,6 +84,10 @@ impl Advise for ConvertError {
                 "the training or merge that made it went wrong; `--allow-nan` converts it all the same"
             }
             Self::Overflow { .. } => "use `--type bf16`, which holds them",
+            Self::Adapter { .. } => "merge it into its base with PEFT, and convert the merged checkpoint",
+            Self::Base { .. } => {
+                "`--base HF_DIR` names the checkpoint it was trained on, of which `config.json` is enough"
+            }
             Self::Tokenizer { .. } => {
                 "byte-level BPE (`tokenizer.json`) and SentencePiece (`tokenizer.model`) can be converted; \
                  `--pre NAME` overrides what was recognised"
