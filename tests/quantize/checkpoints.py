@@ -87,8 +87,10 @@ def main():
         # what came out of the reference, for whoever evaluates the converted file
         if not name.startswith("spm"):
             tokens = torch.tensor([[(7 * i * i + 3 * i + 11) % VOCAB for i in range(24)]])
+            # loaded anew: turned back from 16 bits, frequencies of positions would have lost theirs
+            model = tf.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
             with torch.no_grad():
-                logits = model.to(torch.float32)(tokens).logits[0]
+                logits = model(tokens).logits[0]
             save_file({"tokens": tokens[0].to(torch.int32), "logits": logits.contiguous()}, folder / "reference.safetensors")
 
 

@@ -121,6 +121,11 @@ fn outputs<'a>(arch: Arch, sizes: &Sizes, folder: &'a Folder, kind: GgmlType) ->
     let mut pairs: BTreeMap<String, [Option<&Tensor>; 2]> = BTreeMap::new();
     for tensor in &folder.tensors {
         let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: arch.name() };
+        if let Some(stem) = tensor.name.strip_suffix(".base_layer.weight") {
+            // PEFT keeps a copy of embeddings beside their pair, in case their number was changed.
+            unchanged(arch, sizes, stem, tensor)?;
+            continue;
+        }
         let (stem, second, table) = half(&tensor.name).ok_or_else(|| ConvertError::Adapter {
             what: format!("`{}` is no half of a pair, but a tensor of its own", tensor.name),
         })?;
@@ -144,6 +149,16 @@ fn outputs<'a>(arch: Arch, sizes: &Sizes, folder: &'a Folder, kind: GgmlType) ->
         all.extend(pair_of(arch, sizes, name, first, second, kind)?);
     }
     Ok(all)
+}
+
+fn unchanged(arch: Arch, sizes: &Sizes, stem: &str, tensor: &Tensor) -> Result<(), ConvertError> {
+    let stem = stem.strip_prefix("base_model.model.").unwrap_or(stem);
+    let name = arch.rename(&format!("{stem}.weight")).and_then(Result::ok);
+    let expected = name.and_then(|name| arch.shape(&name, sizes)).unwrap_or_default();
+    if tensor.shape == expected {
+        return Ok(());
+    }
+    Err(ConvertError::Shape { tensor: tensor.name.clone(), expected, found: tensor.shape.clone() })
 }
 
 /// Both halves, held against the matrix they change.
