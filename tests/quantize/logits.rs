@@ -17,9 +17,11 @@ use zord::weights::safetensors::Folder;
 use crate::convert::{HERE, SMALL, checkpoints, succeed};
 use crate::tool::Tool;
 
-/// How far a logit may be off, as a share of the largest: weights and caches have 32 bits on both sides, and 24 tokens go
-/// through two layers, so that only the order of sums and the sines of positions differ. 1e-4 is about the worst seen.
-const OFF: f32 = 1e-3;
+/// How far a logit may be off, as a share of the largest. Weights and caches have 32 bits on both sides, and 24 tokens go
+/// through two layers: only the order of sums differs, and 1e-6 was seen.
+const OFF: f32 = 1e-5;
+/// The same where GELU is, which llama.cpp looks up in a table of 16 bits; 4e-4 was seen.
+const OFF_GELU: f32 = 1e-3;
 
 fn backend() -> &'static LlamaBackend {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
@@ -67,7 +69,8 @@ fn agree(name: &str, ours: &[Vec<f32>], theirs: &[f32]) {
     let largest = theirs.iter().fold(0f32, |most, logit| most.max(logit.abs()));
     let worst = ours.iter().zip(theirs).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
     eprintln!("{name}: {worst} of {largest}");
-    assert!(largest > 0.5 && worst <= OFF * largest, "{name}: {worst} of {largest}");
+    let off = if ["phi2", "gemma3"].iter().any(|gelu| name.starts_with(gelu)) { OFF_GELU } else { OFF };
+    assert!(largest > 0.5 && worst <= off * largest, "{name}: {worst} of {largest}");
 }
 
 #[test]
