@@ -118,6 +118,9 @@ fn missing_files_and_places_are_named() {
     tool.run(["convert", "nowhere", "-o", "out.gguf"]).refused(1, &["config.json", "\n\nhint: "]);
     tool.run(["convert", "c", "-o", "no/such/out.gguf"]).refused(1, &["cannot write `no/such/out.gguf`", "folder"]);
     tool.run(["convert", "c", "-o", "c"]).refused(1, &["cannot write `c`"]);
+    tool.run(["convert", "c", "-o", "c/config.json"]).refused(1, &["`c/config.json` belongs to the checkpoint"]);
+    tool.run(["convert", "c/config.json", "-o", "out.gguf"])
+        .refused(1, &["Not a directory", "takes a checkpoint's folder"]);
     tool.run(["convert", "c", "-o", "out.gguf", "--type", "q4_0"]).refused(2, &["q4_0"]);
     std::fs::remove_file(tool.path("c/tokenizer.json")).unwrap();
     tool.run(["convert", "c", "-o", "out.gguf"]).refused(1, &["tokenizer.model"]);

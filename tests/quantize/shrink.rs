@@ -109,6 +109,8 @@ fn requests_that_make_no_sense_are_refused_and_leave_nothing() {
         tool.run(fixed.into_iter().chain(args.iter().map(AsRef::as_ref)))
     };
     run(&["--type", "Q4_K_M"]).refused(1, &["is q8_0 already", "--allow-requantize"]);
+    tool.run(["quantize".as_ref(), model.as_os_str(), model.as_os_str(), "--type".as_ref(), "Q8_0".as_ref()])
+        .refused(1, &["is what is read, and would be lost"]);
     run(&["--type", "Q9"]).refused(2, &["Q9", "Q4_K_M"]);
     run(&["--type", "IQ2_XS", "--allow-requantize"])
         .refused(1, &["needs an importance matrix", "zord-quantize imatrix"]);

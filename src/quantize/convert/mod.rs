@@ -7,14 +7,14 @@
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
 use super::Partial;
 use crate::engine::Cancel;
 use crate::weights::gguf::write::HeaderWriter;
-use crate::weights::gguf::{GgmlType, Metadata};
+use crate::weights::gguf::{GgmlType, Metadata, read_exact};
 use crate::weights::safetensors::{Dtype, Folder};
 
 mod adapter;
@@ -113,6 +113,7 @@ pub struct Converted {
 /// # Errors
 /// As [`ConvertError`]; nothing is under the final name then.
 pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Result<Converted, ConvertError> {
+    spare(request)?;
     if adapter::is_one(&request.folder) {
         let folder = adapter::open(&request.folder)?;
         return adapter::parts(request, &folder)?.write(request, cancel, show);
@@ -138,6 +139,19 @@ pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Re
 
     let parts = Parts { architecture: arch.name(), metadata, outputs, kind };
     parts.write(request, cancel, show)
+}
+
+/// What the file is made from must not be what it is written over.
+fn spare(request: &Request) -> Result<(), ConvertError> {
+    let path = &request.output;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let inside = folder.canonicalize().is_ok_and(|folder| request.folder.canonicalize().is_ok_and(|own| own == folder));
+    let mut magic = [0; 4];
+    let other = |file: std::fs::File| read_exact(&file, &mut magic, 0).is_err() || &magic != b"GGUF";
+    if inside && path.is_file() && std::fs::File::open(path).is_ok_and(other) {
+        return Err(ConvertError::Own { path: path.clone() });
+    }
+    Ok(())
 }
 
 /// All that a file is made of.
