@@ -14,6 +14,7 @@
 //! | [`models`] | the catalogue, the store, downloads |
 //! | [`device`] | what this machine is: cores and clusters, instruction sets, Termux |
 //! | [`weights`] | model files: bounded readers shared by all programs |
+//! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
 //! | [`ui`] | draws the state; changes nothing |
 //! | [`cli`] | one file a command of the `zord` program |
 
@@ -30,6 +31,8 @@ pub mod error;
 pub mod fim;
 pub mod models;
 pub mod paths;
+#[cfg(feature = "lab")]
+pub mod quantize;
 pub mod run;
 pub mod term;
 pub mod text;

@@ -16,12 +16,12 @@ mod bench;
 mod chat;
 mod complete;
 mod doctor;
-mod extras;
+pub(crate) mod extras;
 mod models;
 pub(crate) mod output;
 pub(crate) mod plan;
 pub mod prepare;
-mod progress;
+pub(crate) mod progress;
 mod sessions;
 mod stream;
 mod tui;
@@ -113,7 +113,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Help and versions are answers; the rest is wrong use, in this program's own form.
-fn refuse(error: &clap::Error) -> ExitCode {
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print();
         return ExitCode::Done;
@@ -148,8 +148,8 @@ fn run(cli: Cli) -> Result<ExitCode, Report> {
         Some(Command::Doctor(args)) => doctor::run(&scene, &args),
         Some(Command::Bench(args)) => bench::run(&scene, &args),
         Some(Command::Sessions(args)) => sessions::run(&scene, args),
-        Some(Command::Completions(args)) => extras::completions(&args),
-        Some(Command::Man(args)) => extras::man(&args),
+        Some(Command::Completions(args)) => extras::completions::<Cli>(&args),
+        Some(Command::Man(args)) => extras::man::<Cli>(&args),
     }
 }
 

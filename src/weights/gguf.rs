@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 mod error;
 mod kind;
+mod metadata;
 mod parse;
 mod source;
 mod value;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use error::GgufError;
 pub use kind::GgmlType;
+pub use metadata::{Metadata, read_exact};
 pub use source::ReadAt;
 pub use value::{Array, Value, ValueKind};
 

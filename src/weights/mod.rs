@@ -5,3 +5,4 @@
 
 pub mod adapter;
 pub mod gguf;
+pub mod safetensors;

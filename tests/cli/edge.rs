@@ -7,7 +7,7 @@ use crate::program::{Ran, Zord};
 #[test]
 fn wrong_use_is_told_in_the_same_form() {
     let zord = Zord::new();
-    let wrong: [&[&str]; 7] = [
+    let wrong: [&[&str]; 9] = [
         &["--frob"],
         &["chat", "--ctx", "3", "hi"],
         &["chat", "--preset", "loud", "hi"],

@@ -143,7 +143,7 @@ impl Value {
     }
 
     /// From exactly [`ValueKind::size`] little-endian bytes; `None` for texts and arrays.
-    pub(super) fn from_bytes(kind: ValueKind, raw: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(kind: ValueKind, raw: &[u8]) -> Option<Self> {
         fn fixed<const N: usize>(raw: &[u8]) -> Option<[u8; N]> {
             raw.try_into().ok()
         }

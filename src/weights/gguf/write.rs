@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{GgmlType, ValueKind};
+use super::{GgmlType, Metadata, ValueKind};
 
 /// Collects metadata and tensors, in order.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct HeaderWriter {
     alignment: u64,
     keys: u64,
     metadata: Vec<u8>,
-    tensors: Vec<(String, Vec<u64>, GgmlType)>,
+    tensors: Vec<(String, Vec<u64>, GgmlType, Option<u64>)>,
 }
 
 impl Default for HeaderWriter {
@@ -89,6 +89,20 @@ impl HeaderWriter {
         self
     }
 
+    /// Values that are already encoded, after the ones before them.
+    pub fn metadata(mut self, values: &Metadata) -> Self {
+        for (key, kind, bytes) in values.entries() {
+            self.key(key, kind).extend(bytes);
+        }
+        self
+    }
+
+    /// Where tensors begin; a power of two, which the file says under `general.alignment` unless it is 32.
+    pub fn aligned(mut self, alignment: u64) -> Self {
+        self.alignment = alignment;
+        self
+    }
+
     fn array(&mut self, key: &str, kind: ValueKind, len: usize) -> &mut Vec<u8> {
         let out = self.key(key, ValueKind::Array);
         out.extend((kind as u32).to_le_bytes());
@@ -98,7 +112,13 @@ impl HeaderWriter {
 
     /// A tensor, placed after the ones before it. `dims` counts the fastest dimension first.
     pub fn tensor(mut self, name: &str, dims: &[u64], kind: GgmlType) -> Self {
-        self.tensors.push((name.to_owned(), dims.to_vec(), kind));
+        self.tensors.push((name.to_owned(), dims.to_vec(), kind, None));
+        self
+    }
+
+    /// A tensor at a place that is known; the length of the data is then the caller's business.
+    pub fn tensor_at(mut self, name: &str, dims: &[u64], kind: GgmlType, offset: u64) -> Self {
+        self.tensors.push((name.to_owned(), dims.to_vec(), kind, Some(offset)));
         self
     }
 
@@ -113,13 +133,13 @@ impl HeaderWriter {
         out.extend(self.keys.to_le_bytes());
         out.extend(&self.metadata);
         let mut offset = 0u64;
-        for (name, dims, kind) in &self.tensors {
+        for (name, dims, kind, place) in &self.tensors {
             let odd = || io::Error::other(format!("tensor `{name}` cannot have the shape {dims:?} in {kind}"));
             text(&mut out, name);
             out.extend((dims.len() as u32).to_le_bytes());
             dims.iter().for_each(|dim| out.extend(dim.to_le_bytes()));
             out.extend(kind.id().to_le_bytes());
-            out.extend(offset.to_le_bytes());
+            out.extend(place.unwrap_or(offset).to_le_bytes());
             let end = kind.bytes(dims).and_then(|bytes| offset.checked_add(bytes)).ok_or_else(odd)?;
             offset = end.checked_next_multiple_of(self.alignment).ok_or_else(odd)?;
         }

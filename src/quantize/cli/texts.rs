@@ -1,0 +1,48 @@
+//! Texts to read, from files and from what comes with the program.
+
+use std::path::Path;
+
+use crate::error::Report;
+use crate::quantize::measure::Kind;
+
+/// The longest file read, in bytes.
+const LONGEST: u64 = 256 << 20;
+const PROSE: &str = include_str!("../../../assets/calibration/prose.txt");
+const CODE: &str = include_str!("../../../assets/calibration/code.txt");
+
+/// A text with its name.
+pub(super) struct Text {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) text: String,
+}
+
+/// The files, or the program's own sample when there are none.
+pub(super) fn read(files: &[impl AsRef<Path>]) -> Result<Vec<Text>, Report> {
+    if files.is_empty() {
+        return Ok(sample());
+    }
+    files.iter().map(|file| one(file.as_ref())).collect()
+}
+
+/// Prose in two languages, and code in eight.
+pub(super) fn sample() -> Vec<Text> {
+    let text = |name: &str, kind, text: &str| Text { name: name.to_owned(), kind, text: text.to_owned() };
+    vec![text("sample, prose", Kind::Prose, PROSE), text("sample, code", Kind::Code, CODE)]
+}
+
+fn one(file: &Path) -> Result<Text, Report> {
+    let shown = file.display();
+    let fault = |error: std::io::Error| Report::failed(format!("cannot read `{shown}`: {error}"));
+    if std::fs::metadata(file).map_err(fault)?.len() > LONGEST {
+        return Err(
+            Report::failed(format!("`{shown}` is longer than 256 MiB")).hint("a few megabytes of text are enough")
+        );
+    }
+    let bytes = std::fs::read(file).map_err(fault)?;
+    let text = String::from_utf8(bytes).map_err(|_| Report::failed(format!("`{shown}` is no text in UTF-8")))?;
+    let prose = file.extension().is_none_or(|end| ["txt", "md", "rst", "raw"].iter().any(|prose| end == *prose));
+    let kind = if prose { Kind::Prose } else { Kind::Code };
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Text { name, kind, text })
+}

@@ -1,0 +1,310 @@
+//! A Hugging Face checkpoint or a LoRA adapter as a GGUF file: weights renamed, rearranged where llama.cpp rotates them differently, and
+//! stored in another type; configuration and tokenizer as metadata.
+//!
+//! Everything is checked before the first byte is written, but for the weights themselves: numbers that are none are
+//! counted while they pass, and the file is then not kept. What it refuses to do: guess. A tensor without a place, a shape
+//! that does not follow from the configuration, a tokenizer without a form in GGUF are errors that name it.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+use super::Partial;
+use crate::engine::Cancel;
+use crate::weights::gguf::write::HeaderWriter;
+use crate::weights::gguf::{GgmlType, Metadata, read_exact};
+use crate::weights::safetensors::{Dtype, Folder};
+
+mod adapter;
+pub(crate) mod arch;
+mod card;
+mod config;
+mod error;
+mod general;
+mod names;
+mod numbers;
+mod stream;
+mod tokenizer;
+
+use arch::{Arch, Sizes};
+use config::Config;
+pub use error::ConvertError;
+use names::Change;
+use stream::{Broken, From, Output};
+
+/// The version of the quantized types' layout (`GGML_QNT_VERSION` in `ggml.h`).
+const QUANTIZATION_VERSION: u32 = 2;
+
+/// What most matrices are stored in; vectors and norms stay F32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Type {
+    F32,
+    F16,
+    Bf16,
+    Q8_0,
+    /// BF16 where the checkpoint is, else F16.
+    Auto,
+}
+
+impl Type {
+    fn resolve(self, folder: &Folder) -> GgmlType {
+        match self {
+            Self::F32 => GgmlType::F32,
+            Self::F16 => GgmlType::F16,
+            Self::Bf16 => GgmlType::BF16,
+            Self::Q8_0 => GgmlType::Q8_0,
+            Self::Auto => {
+                let matrices = folder.tensors.iter().filter(|tensor| tensor.shape.len() >= 2);
+                let halves =
+                    matrices.map(|tensor| tensor.dtype).find(|dtype| matches!(dtype, Dtype::BF16 | Dtype::F16));
+                if halves == Some(Dtype::BF16) { GgmlType::BF16 } else { GgmlType::F16 }
+            }
+        }
+    }
+}
+
+/// What is wanted.
+#[derive(Debug)]
+pub struct Request {
+    /// The checkpoint's or the adapter's folder.
+    pub folder: PathBuf,
+    /// The checkpoint that an adapter was trained on, instead of the one that it names.
+    pub base: Option<PathBuf>,
+    /// The file to write.
+    pub output: PathBuf,
+    /// How matrices are stored.
+    pub kind: Type,
+    /// The model's name, instead of the folder's.
+    pub name: Option<String>,
+    /// llama.cpp's name of the pre-tokenizer, instead of what was recognised.
+    pub pre: Option<String>,
+    /// Keep weights that are no finite numbers.
+    pub allow_nan: bool,
+    /// Leave out tensors whose name in the checkpoint matches.
+    pub skip: Option<Regex>,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// What was written.
+#[derive(Clone, Debug)]
+pub struct Converted {
+    /// llama.cpp's name of the architecture.
+    pub architecture: &'static str,
+    /// Tensors.
+    pub tensors: usize,
+    /// Weights.
+    pub parameters: u64,
+    /// The file's size in bytes.
+    pub bytes: u64,
+    /// What matrices are stored in.
+    pub kind: GgmlType,
+    /// Matrices in another type, because a row is not a whole number of blocks.
+    pub fallen_back: usize,
+    /// Weights that are no finite numbers, when they were allowed.
+    pub not_finite: u64,
+}
+
+/// Converts; `show` is told how many bytes of the file are done, of how many.
+///
+/// # Errors
+/// As [`ConvertError`]; nothing is under the final name then.
+pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Result<Converted, ConvertError> {
+    spare(request)?;
+    if adapter::is_one(&request.folder) {
+        let folder = adapter::open(&request.folder)?;
+        return adapter::parts(request, &folder)?.write(request, cancel, show);
+    }
+    let config = Config::read(&request.folder)?;
+    let arch = Arch::of(&config)?;
+    let sizes = arch.sizes(&config)?;
+    let folder = Folder::open(&request.folder)?;
+    let kind = request.kind.resolve(&folder);
+
+    let mut tokens = Metadata::new();
+    let pre = request.pre.as_deref();
+    tokenizer::describe(&request.folder, arch, &config, sizes.vocabulary, pre, &mut tokens)?;
+    let outputs = outputs(arch, &config, &sizes, &folder, kind, request.skip.as_ref())?;
+    let parameters = elements(&outputs);
+
+    let mut metadata = Metadata::new();
+    metadata.str("general.architecture", arch.name());
+    general::describe(&request.folder, &config, parameters, request.name.as_deref(), &mut metadata)?;
+    arch.describe(&config, &sizes, file_type(kind), &mut metadata)?;
+    metadata.u32("general.quantization_version", QUANTIZATION_VERSION);
+    metadata.extend(tokens);
+
+    let parts = Parts { architecture: arch.name(), metadata, outputs, kind };
+    parts.write(request, cancel, show)
+}
+
+/// What the file is made from must not be what it is written over.
+fn spare(request: &Request) -> Result<(), ConvertError> {
+    let path = &request.output;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let inside = folder.canonicalize().is_ok_and(|folder| request.folder.canonicalize().is_ok_and(|own| own == folder));
+    let mut magic = [0; 4];
+    let other = |file: std::fs::File| read_exact(&file, &mut magic, 0).is_err() || &magic != b"GGUF";
+    if inside && path.is_file() && std::fs::File::open(path).is_ok_and(other) {
+        return Err(ConvertError::Own { path: path.clone() });
+    }
+    Ok(())
+}
+
+/// All that a file is made of.
+struct Parts<'a> {
+    architecture: &'static str,
+    metadata: Metadata,
+    outputs: Vec<Output<'a>>,
+    kind: GgmlType,
+}
+
+impl Parts<'_> {
+    fn write(
+        mut self,
+        request: &Request,
+        cancel: &Cancel,
+        mut show: impl FnMut(u64, u64),
+    ) -> Result<Converted, ConvertError> {
+        let parameters = elements(&self.outputs);
+        let mut writer = HeaderWriter::new().metadata(&self.metadata);
+        for output in &self.outputs {
+            writer = writer.tensor(&output.name, &output.dims(), output.kind);
+        }
+        let mut partial = Partial::create(&request.output)?;
+        let (head, data) = writer.bytes().map_err(|error| partial.fault(error))?;
+        let bytes = head.len() as u64 + data;
+        let mut offset = head.len() as u64;
+        for output in &mut self.outputs {
+            output.offset = offset;
+            offset += output.kind.bytes(&output.dims()).unwrap_or_default().next_multiple_of(32);
+        }
+        let begun = partial.file().and_then(|file| {
+            reserve(file, bytes)?;
+            file.write_all(&head)?;
+            file.try_clone()
+        });
+        let file = begun.map_err(|error| partial.fault(error))?;
+        let met = stream::write(&self.outputs, &file, request.threads, cancel, |done| {
+            show((u128::from(done) * u128::from(bytes) / u128::from(parameters.max(1))) as u64, bytes);
+        });
+        let met = met.map_err(|broken| match broken {
+            Broken::Read(error) => error,
+            Broken::Write(error) => ConvertError::Write(partial.fault(error)),
+        })?;
+        let not_finite = judge(&self.outputs, &met, request.allow_nan)?;
+        partial.finish()?;
+        let quantized = |output: &&Output<'_>| output.kind == GgmlType::F16 && self.kind == GgmlType::Q8_0;
+        Ok(Converted {
+            architecture: self.architecture,
+            tensors: self.outputs.len(),
+            parameters,
+            bytes,
+            kind: self.kind,
+            fallen_back: self.outputs.iter().filter(quantized).count(),
+            not_finite,
+        })
+    }
+}
+
+fn elements(outputs: &[Output<'_>]) -> u64 {
+    outputs.iter().map(|output| output.shape.iter().product::<u64>()).sum()
+}
+
+/// Asks for the whole file's room now, so that a full disk is known before the work. File systems that cannot promise
+/// room only learn the length.
+fn reserve(file: &std::fs::File, bytes: u64) -> std::io::Result<()> {
+    use rustix::io::Errno;
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(bytes),
+        other => other.map_err(Into::into),
+    }
+}
+
+fn judge(outputs: &[Output<'_>], met: &[numbers::Seen], allowed: bool) -> Result<u64, ConvertError> {
+    let count = met.iter().map(|seen| seen.not_finite).sum();
+    if count > 0 && !allowed {
+        let bad = outputs.iter().zip(met).filter(|(_, seen)| seen.not_finite > 0);
+        let name = |output: &Output<'_>| match &output.from {
+            From::Checkpoint(tensor) => tensor.name.clone(),
+            From::Made(_) => output.name.clone(),
+        };
+        return Err(ConvertError::NotFinite { count, tensors: bad.map(|(output, _)| name(output)).collect() });
+    }
+    if let Some((output, seen)) = outputs.iter().zip(met).find(|(_, seen)| seen.overflown > 0 && !allowed) {
+        return Err(ConvertError::Overflow { tensor: output.name.clone(), count: seen.overflown });
+    }
+    Ok(count)
+}
+
+/// `enum llama_ftype`.
+fn file_type(kind: GgmlType) -> u32 {
+    match kind {
+        GgmlType::F16 => 1,
+        GgmlType::Q8_0 => 7,
+        GgmlType::BF16 => 32,
+        _ => 0,
+    }
+}
+
+/// Every tensor of the file, in the order in which a model is walked through.
+fn outputs<'a>(
+    arch: Arch,
+    config: &Config,
+    sizes: &Sizes,
+    folder: &'a Folder,
+    kind: GgmlType,
+    skip: Option<&Regex>,
+) -> Result<Vec<Output<'a>>, ConvertError> {
+    let mut all = Vec::new();
+    for (name, numbers) in arch.made(config, sizes)? {
+        let (name, shape) = (name.to_owned(), vec![numbers.len() as u64]);
+        let (from, change, kind) = (From::Made(numbers), Change::Kept, GgmlType::F32);
+        all.push(Output { name, from, change, kind, shape, offset: 0 });
+    }
+    let mut seen = HashSet::new();
+    for tensor in folder.tensors.iter().filter(|tensor| skip.is_none_or(|skip| !skip.is_match(&tensor.name))) {
+        let known = match arch.rename(&tensor.name) {
+            None => continue,
+            Some(known) => known,
+        };
+        let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: arch.name() };
+        let name = known.map_err(|()| unknown())?;
+        if layer(&name).is_some_and(|layer| layer >= sizes.layers) || !seen.insert(name.clone()) {
+            return Err(unknown());
+        }
+        let shape = tensor.shape.clone();
+        let expected = arch.shape(&name, sizes).ok_or_else(unknown)?;
+        if shape != expected {
+            return Err(ConvertError::Shape { tensor: tensor.name.clone(), expected, found: shape });
+        }
+        if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64) {
+            return Err(ConvertError::Dtype { tensor: tensor.name.clone(), found: tensor.dtype.name() });
+        }
+        let change = arch.change(&name, sizes);
+        let kind = stored(&name, &shape, kind);
+        all.push(Output { name, from: From::Checkpoint(tensor), change, kind, shape, offset: 0 });
+    }
+    let needed = arch.needed(sizes, &|name| seen.contains(name));
+    if let Some(tensor) = needed.into_iter().find(|name| !seen.contains(name)) {
+        return Err(ConvertError::Lacks { tensor, layers: sizes.layers });
+    }
+    all.sort_by_key(|output| (layer(&output.name).map_or(0, |layer| layer + 1), output.name == "output.weight"));
+    Ok(all)
+}
+
+fn layer(name: &str) -> Option<u32> {
+    name.strip_prefix("blk.")?.split_once('.')?.0.parse().ok()
+}
+
+/// Vectors and norms stay as they are; rows that are not whole blocks become F16.
+fn stored(name: &str, shape: &[u64], kind: GgmlType) -> GgmlType {
+    if shape.len() < 2 || name.ends_with("_norm.weight") || !name.ends_with(".weight") {
+        return GgmlType::F32;
+    }
+    let whole = shape.last().is_some_and(|columns| columns.is_multiple_of(kind.block()));
+    if whole { kind } else { GgmlType::F16 }
+}

@@ -1,0 +1,125 @@
+//! Elements: from a checkpoint's types to those of a GGUF file, with what is no number counted on the way.
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+use crate::weights::gguf::GgmlType;
+use crate::weights::safetensors::Dtype;
+
+/// Numbers in a block of Q8_0 (`QK8_0` in `ggml-common.h`).
+const BLOCK: usize = 32;
+
+/// What was met in some elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// NaN and infinities.
+    pub(super) not_finite: u64,
+    /// Finite numbers that f16 cannot hold.
+    pub(super) overflown: u64,
+}
+
+/// Reads elements as `f32`; `None` for a type that weights do not have.
+pub(super) fn decode(dtype: Dtype, raw: &[u8], out: &mut Vec<f32>) -> Option<()> {
+    out.clear();
+    match dtype {
+        Dtype::F32 => out.extend(words::<4>(raw).map(f32::from_le_bytes)),
+        Dtype::BF16 => {
+            out.extend(words::<2>(raw).map(|word| f32::from_bits(u32::from(u16::from_le_bytes(word)) << 16)))
+        }
+        Dtype::F16 => {
+            let halves: Vec<f16> = words::<2>(raw).map(f16::from_le_bytes).collect();
+            out.resize(halves.len(), 0.0);
+            halves.convert_to_f32_slice(out);
+        }
+        Dtype::F64 => out.extend(words::<8>(raw).map(|word| f64::from_le_bytes(word) as f32)),
+        Dtype::BOOL
+        | Dtype::U8
+        | Dtype::I8
+        | Dtype::F8_E5M2
+        | Dtype::F8_E4M3
+        | Dtype::I16
+        | Dtype::U16
+        | Dtype::I32
+        | Dtype::U32
+        | Dtype::I64
+        | Dtype::U64 => return None,
+    }
+    Some(())
+}
+
+fn words<const N: usize>(raw: &[u8]) -> impl ExactSizeIterator<Item = [u8; N]> {
+    let (words, _) = raw.as_chunks::<N>();
+    words.iter().copied()
+}
+
+/// Writes elements in `kind` (F32, F16, BF16 or Q8_0 with whole blocks) behind what `out` has.
+pub(super) fn encode(kind: GgmlType, numbers: &[f32], out: &mut Vec<u8>) -> Seen {
+    let mut seen = Seen { not_finite: numbers.iter().filter(|n| !n.is_finite()).count() as u64, overflown: 0 };
+    match kind {
+        GgmlType::F16 => {
+            let mut halves = vec![f16::ZERO; numbers.len()];
+            halves.convert_from_f32_slice(numbers);
+            seen.overflown = (halves.iter().filter(|h| !h.is_finite()).count() as u64).saturating_sub(seen.not_finite);
+            out.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
+        }
+        GgmlType::BF16 => out.extend(numbers.iter().flat_map(|&number| bf16::from_f32(number).to_le_bytes())),
+        GgmlType::Q8_0 => numbers.chunks(BLOCK).for_each(|block| q8_0(block, out)),
+        _ => out.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
+    }
+    seen
+}
+
+/// One block: a scale and 32 whole numbers (`quantize_row_q8_0_ref` in `ggml-quants.c`).
+fn q8_0(block: &[f32], out: &mut Vec<u8>) {
+    let most = block.iter().fold(0f32, |most, number| most.max(number.abs()));
+    let scale = most / 127.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    out.extend(f16::from_f32(scale).to_le_bytes());
+    out.extend(block.iter().map(|number| (number * inverse).round() as i8 as u8));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_half_survives_the_way_through_f32() {
+        let raw: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+        for (dtype, kind) in [(Dtype::F16, GgmlType::F16), (Dtype::BF16, GgmlType::BF16)] {
+            let (mut numbers, mut back) = (Vec::new(), Vec::new());
+            decode(dtype, &raw, &mut numbers).unwrap();
+            let seen = encode(kind, &numbers, &mut back);
+            let differ = raw.chunks(2).zip(back.chunks(2)).zip(&numbers).filter(|((a, b), n)| a != b && !n.is_nan());
+            assert_eq!(differ.count(), 0, "{kind}");
+            let wrong = numbers.iter().filter(|n| !n.is_finite()).count() as u64;
+            assert_eq!(seen, Seen { not_finite: wrong, overflown: 0 });
+        }
+    }
+
+    #[test]
+    fn rounding_goes_to_even_and_overflow_is_counted() {
+        let numbers =
+            [1.0, 1.0 + 2f32.powi(-11), 1.0 + 3.0 * 2f32.powi(-11), 65_519.0, 65_520.0, f32::NAN, 1e-8, -2e-8];
+        let mut out = Vec::new();
+        assert_eq!(encode(GgmlType::F16, &numbers, &mut out), Seen { not_finite: 1, overflown: 1 });
+        let halves: Vec<u16> = out.chunks(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        assert_eq!(halves[..5], [0x3c00, 0x3c00, 0x3c02, 0x7bff, 0x7c00]);
+        assert_eq!(halves[6..], [0, 0x8000]);
+        let mut out = Vec::new();
+        encode(GgmlType::BF16, &[1.0 + 2f32.powi(-8), 1.0 + 3.0 * 2f32.powi(-8)], &mut out);
+        assert_eq!(out, [0x80, 0x3f, 0x82, 0x3f]);
+    }
+
+    #[test]
+    fn a_block_of_q8_0_is_scale_and_bytes() {
+        let mut numbers = [0f32; 32];
+        (numbers[0], numbers[1], numbers[2]) = (127.0, -63.5, 2.5);
+        let mut out = Vec::new();
+        encode(GgmlType::Q8_0, &numbers, &mut out);
+        assert_eq!(out.len(), 34);
+        assert_eq!(out[..5], [0x00, 0x3c, 127, -64i8 as u8, 3]);
+        let mut zeros = Vec::new();
+        encode(GgmlType::Q8_0, &[0.0; 32], &mut zeros);
+        assert_eq!(zeros, [0; 34]);
+    }
+}

@@ -1,0 +1,255 @@
+//! The way back: a GGUF file as a Hugging Face folder, dequantized, with configuration and tokenizer.
+//!
+//! What was lost by quantizing stays lost. What this refuses to do: invent what the file does not say.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use serde_json::{Map, Value, json};
+
+use super::Partial;
+use super::convert::arch::Arch;
+use super::partial::WriteError;
+use crate::engine::Cancel;
+use crate::error::Advise;
+use crate::weights::gguf::{GgmlType, GgufError, Header, TensorInfo, read_exact};
+
+mod config;
+#[allow(unsafe_code, reason = "llama.cpp's own dequantizers")]
+mod dequantize;
+mod tokenizer;
+
+/// Elements read at a time, in whole rows.
+const PIECE: u64 = 1 << 20;
+
+/// How elements are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Type {
+    F32,
+    F16,
+    Bf16,
+}
+
+/// An export that was refused or broke off.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ExportError {
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("cannot write into `{}`: {source}", path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error("cannot read `{}`: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("the architecture `{0}` cannot be exported")]
+    Architecture(String),
+    #[error("the tensor `{0}` has no name in a checkpoint")]
+    Unknown(String),
+    #[error("tensor `{tensor}` is {kind}, which cannot be dequantized")]
+    Kind { tensor: String, kind: GgmlType },
+    #[error("the tokenizer `{0}` cannot be exported")]
+    Tokenizer(String),
+    #[error("interrupted; the weights were not written")]
+    Interrupted,
+}
+
+impl Advise for ExportError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Gguf(error) => error.hint(),
+            Self::Write(error) => error.hint(),
+            Self::Architecture(_) => Some(format!("what `convert` takes can be exported: {}", Arch::names())),
+            Self::Folder { .. } => Some("name a folder that is empty or not there yet".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Writes the folder; `show` is told bytes of the file done and all.
+///
+/// # Errors
+/// As [`ExportError`]; the weights' file is then not there.
+pub fn run(
+    file: &Path,
+    folder: &Path,
+    kind: Type,
+    cancel: &Cancel,
+    mut show: impl FnMut(u64, u64),
+) -> Result<(), ExportError> {
+    let header = Header::read(file)?;
+    let name = header.need_str("general.architecture")?;
+    let arch = Arch::named(name).ok_or_else(|| ExportError::Architecture(name.chars().take(40).collect()))?;
+    let io = |source| ExportError::Io { path: file.to_owned(), source };
+    let source = std::fs::File::open(file).map_err(io)?;
+    let mut tensors = Vec::new();
+    for tensor in &header.tensors {
+        // Factors that were computed from the configuration go back there.
+        if !tensor.name.starts_with("rope_f") {
+            let name = arch.restore(&tensor.name).ok_or_else(|| ExportError::Unknown(tensor.name.clone()))?;
+            tensors.push((name, tensor));
+        }
+    }
+    let config = config::config(arch, &header, kind)?;
+    let files = tokenizer::files(arch, &header)?;
+    let made = |source| ExportError::Folder { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(made)?;
+    for (name, bytes) in files.iter().chain([&("config.json".to_owned(), pretty(&config))]) {
+        crate::atomic::write(folder.join(name), bytes).map_err(made)?;
+    }
+
+    let mut places = Map::new();
+    let mut at = 0;
+    places.insert("__metadata__".to_owned(), json!({"format": "pt"}));
+    for (name, tensor) in &tensors {
+        let end = at + tensor.elements() * size(kind);
+        let shape: Vec<u64> = tensor.dims.iter().rev().copied().collect();
+        places.insert(name.clone(), json!({"dtype": dtype(kind), "shape": shape, "data_offsets": [at, end]}));
+        at = end;
+    }
+    let mut head = Value::Object(places).to_string().into_bytes();
+    head.resize(head.len().next_multiple_of(8), b' ');
+    let target = folder.join("model.safetensors");
+    let mut partial = Partial::create(&target)?;
+    let mut out =
+        BufWriter::new(partial.file().and_then(|file| file.try_clone()).map_err(|error| partial.fault(error))?);
+    let begun = out.write_all(&(head.len() as u64).to_le_bytes()).and_then(|()| out.write_all(&head));
+    begun.map_err(|error| partial.fault(error))?;
+    let heads = |key: &str| header.u32(&format!("{name}.attention.{key}")).unwrap_or(1);
+    let (queries, keys) = (heads("head_count"), heads("head_count_kv"));
+    let mut done = 0;
+    for (_, tensor) in &tensors {
+        let change = Change::of(arch, &tensor.name, queries, keys);
+        let mut pieces = Pieces::of(tensor, change);
+        while let Some(numbers) = pieces.next(&header, &source)? {
+            if cancel.is_cancelled() {
+                return Err(ExportError::Interrupted);
+            }
+            let bytes = encode(kind, numbers);
+            out.write_all(&bytes).map_err(|error| partial.fault(error))?;
+            done += bytes.len() as u64;
+            show(done, at);
+        }
+    }
+    out.flush().map_err(|error| partial.fault(error))?;
+    drop(out);
+    Ok(partial.finish()?)
+}
+
+fn pretty(value: &Value) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+fn size(kind: Type) -> u64 {
+    if kind == Type::F32 { 4 } else { 2 }
+}
+
+fn dtype(kind: Type) -> &'static str {
+    match kind {
+        Type::F32 => "F32",
+        Type::F16 => "F16",
+        Type::Bf16 => "BF16",
+    }
+}
+
+fn encode(kind: Type, numbers: &[f32]) -> Vec<u8> {
+    match kind {
+        Type::F32 => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
+        Type::F16 => numbers.iter().flat_map(|&number| f16::from_f32(number).to_le_bytes()).collect(),
+        Type::Bf16 => numbers.iter().flat_map(|&number| bf16::from_f32(number).to_le_bytes()).collect(),
+    }
+}
+
+/// What `convert` did to a tensor, to be undone.
+#[derive(Clone, Copy)]
+enum Change {
+    None,
+    /// Rows of so many heads, from pairs to halves.
+    Paired(u32),
+    MinusOne,
+}
+
+impl Change {
+    fn of(arch: Arch, name: &str, queries: u32, keys: u32) -> Self {
+        match arch {
+            Arch::Llama if name.contains(".attn_q.") => Self::Paired(queries),
+            Arch::Llama if name.contains(".attn_k.") => Self::Paired(keys),
+            Arch::Gemma3 if name.ends_with("norm.weight") => Self::MinusOne,
+            _ => Self::None,
+        }
+    }
+}
+
+/// A tensor's numbers, some rows at a time; all at once where rows move.
+struct Pieces<'a> {
+    tensor: &'a TensorInfo,
+    change: Change,
+    row: u64,
+    raw: Vec<u8>,
+    numbers: Vec<f32>,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(tensor: &'a TensorInfo, change: Change) -> Self {
+        Self { tensor, change, row: 0, raw: Vec::new(), numbers: Vec::new() }
+    }
+
+    fn next(&mut self, header: &Header, source: &std::fs::File) -> Result<Option<&[f32]>, ExportError> {
+        let columns = self.tensor.dims.first().copied().unwrap_or(1);
+        let rows = self.tensor.elements() / columns.max(1);
+        if self.row >= rows {
+            return Ok(None);
+        }
+        let step = if matches!(self.change, Change::Paired(_)) { rows } else { (PIECE / columns.max(1)).max(1) };
+        let count = step.min(rows - self.row);
+        let kind = self.tensor.kind;
+        let bytes = kind.row_bytes(columns).unwrap_or_default();
+        self.raw.resize((count * bytes) as usize, 0);
+        let io = |source| ExportError::Io { path: header.path().to_owned(), source };
+        let place = header.data_offset + self.tensor.offset + self.row * bytes;
+        read_exact(source, &mut self.raw, place).map_err(io)?;
+        self.numbers.resize((count * columns) as usize, 0.0);
+        if !dequantize::dequantize(kind, &self.raw, &mut self.numbers) {
+            return Err(ExportError::Kind { tensor: self.tensor.name.clone(), kind });
+        }
+        self.row += count;
+        match self.change {
+            Change::None => {}
+            Change::MinusOne => self.numbers.iter_mut().for_each(|number| *number -= 1.0),
+            Change::Paired(heads) => {
+                // A bias is a row of numbers; each of them counts as a row.
+                let (rows, columns) = if rows == 1 { (columns, 1) } else { (rows, columns) };
+                self.numbers = halves(&self.numbers, rows as usize, columns as usize, heads.max(1) as usize);
+            }
+        }
+        Ok(Some(&self.numbers))
+    }
+}
+
+/// Rows of each head from pairs to two halves: what `convert` does, undone.
+fn halves(numbers: &[f32], rows: usize, columns: usize, heads: usize) -> Vec<f32> {
+    let head = rows / heads;
+    let mut out = Vec::with_capacity(numbers.len());
+    for row in 0..rows {
+        let (start, within) = (row / head.max(1) * head, row % head.max(1));
+        let from = start + within % (head / 2).max(1) * 2 + within / (head / 2).max(1);
+        out.extend(numbers.get(from * columns..(from + 1) * columns).unwrap_or_default());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_go_back_to_halves() {
+        let paired: Vec<f32> = [0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15].map(|n| n as f32).to_vec();
+        let want: Vec<f32> = (0..16).map(|n| n as f32).collect();
+        assert_eq!(halves(&paired, 16, 1, 2), want);
+    }
+}

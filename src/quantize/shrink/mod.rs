@@ -1,0 +1,11 @@
+//! Smaller files: llama.cpp's own quantizers and mixtures, driven from outside.
+
+mod fit;
+#[allow(unsafe_code, reason = "llama.cpp's C interface")]
+pub(crate) mod native;
+mod plan;
+mod types;
+
+pub use fit::{Budget, Fitted, fit};
+pub use plan::{Planned, Request, ShrinkError, dry, run};
+pub use types::{Mixture, tensor_type};
