@@ -43,7 +43,7 @@ impl App {
         if now == Effort::Full {
             self.ease.told = false;
         } else if working < planned && !std::mem::replace(&mut self.ease.told, true) {
-            let why = if self.ease.easing.is_hot() { "the device is hot" } else { "the battery is low" };
+            let why = self.ease.easing.reason();
             self.tell(Level::Info, format!("{why}: {working} of {planned} threads work until that is over"));
         }
     }

@@ -81,7 +81,7 @@ impl Session {
             let threads = effort.threads(plan.threads);
             self.engine.limit_threads(threads);
             if before == Effort::Full && threads < plan.threads {
-                let why = if ease.easing.is_hot() { "the device is hot" } else { "the battery is low" };
+                let why = ease.easing.reason();
                 output::note(format_args!("notice: {why}: {threads} of {} threads work", plan.threads));
             }
         }

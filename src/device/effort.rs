@@ -76,7 +76,12 @@ impl Easing {
         self.heat < Effort::Full && self.heat <= self.charge
     }
 
-    /// The state after a look at `now` (milliseconds of any clock that goes on). Heat takes a step at once and the next
+    /// Why less is done, where less is done.
+    pub fn reason(&self) -> &'static str {
+        if self.is_hot() { "the device is hot" } else { "the battery is low" }
+    }
+
+    /// The state after a look at `now` (milliseconds). Heat takes a step at once and the next
     /// one when that did not help; steps back are slow, and slower where they were too early.
     #[must_use]
     pub fn after(self, power: &Power, now: u64) -> Self {
@@ -85,8 +90,14 @@ impl Easing {
             Some(percent) if percent < LOW.0 => Effort::Eased,
             _ => Effort::Full,
         };
+        // a clock that was set back must not make it wait until it is that late again
+        let past = Self { stepped: self.stepped.min(now), felt: self.felt.map(|at| at.min(now)), ..self };
+        past.after_heat(power.hot, charge, now)
+    }
+
+    fn after_heat(self, hot: bool, charge: Effort, now: u64) -> Self {
         let mut next = Self { charge, ..self };
-        if power.hot {
+        if hot {
             if self.felt.is_none() || now >= self.stepped.saturating_add(STEP) {
                 let too_early =
                     self.felt.is_none() && self.stepped > 0 && now < self.stepped.saturating_add(self.patience);

@@ -14,6 +14,8 @@ use crate::fim::pace::Power;
 const LOOKS: Duration = Duration::from_secs(10);
 /// Between two questions to Termux:API: each starts three processes.
 const QUESTIONS: Duration = Duration::from_secs(60);
+/// How long an answer holds: after a longer pause the battery may have cooled, or be on the charger.
+const HOLDS: Duration = Duration::from_secs(180);
 /// Without the Termux:API app the command waits for ever.
 const PATIENCE: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(100);
@@ -40,6 +42,9 @@ impl Battery {
         }
         self.looked = Some(Instant::now());
         let known = device::power();
+        if self.asked.is_some_and(|at| at.elapsed() > HOLDS) {
+            self.said = None;
+        }
         if known.battery.is_none() {
             self.ask();
         }
@@ -130,5 +135,8 @@ mod tests {
         assert_eq!(battery.look(), None);
         battery.looked = None;
         assert_eq!(battery.look().unwrap().battery, Some(3), "what was said last holds until the next answer");
+        battery.asked = Instant::now().checked_sub(HOLDS + LOOKS);
+        battery.looked = None;
+        assert_ne!(battery.look().unwrap().battery, Some(3), "and not for ever");
     }
 }

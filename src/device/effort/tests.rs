@@ -103,6 +103,14 @@ fn a_pause_without_looks_counts_as_rest() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_holds_nothing_up() {
+    let hot = Easing::default().after(&HOT, 1_000_000 * SECOND);
+    assert_eq!(hot.effort(), Effort::Eased);
+    let set_back = hot.after(&COOL, SECOND);
+    assert_eq!(set_back.after(&COOL, SECOND + PATIENCE).effort(), Effort::Full);
+}
+
+#[test]
 fn a_low_battery_asks_for_less_unless_it_charges() {
     assert_eq!(
         [100, 20, 19, 10, 9, 0].map(|percent| battery(percent, false)),
