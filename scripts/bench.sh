@@ -7,6 +7,7 @@
 #   scripts/bench.sh fim               suggestions while typing, against llama-server's /infill; some ten minutes
 #   scripts/bench.sh infill            lines filled into functions, against plain continuation; half an hour
 #   scripts/bench.sh quantize          convert, quantize, imatrix and measure, against llama.cpp's converter and tools
+#   scripts/bench.sh quantize convert  only that step; quantize, imatrix and measure are the others
 #   scripts/bench.sh distill           training steps, against PyTorch; a teacher's rate; the time to go on
 #
 # ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
@@ -51,8 +52,4 @@ if [ "$1" = fim ] && [ -z "${ZORD_FIM_MODEL:-}" ]; then
   fi
   export ZORD_FIM_MODEL
 fi
-features=()
-if [ "$1" = distill ]; then
-  features=(--features train)
-fi
-cargo bench --locked --quiet "${features[@]}" --bench "$1" -- "${@:2}"
+cargo bench --locked --quiet --bench "$1" -- "${@:2}"
