@@ -117,3 +117,15 @@ fn a_text_that_looks_like_a_mark_is_a_text() {
     let tokens = told["samples"][0][0]["tokens"].as_array().unwrap();
     assert_eq!(tokens.iter().filter(|token| **token == 258).count(), 1, "only the end of the document");
 }
+
+#[test]
+fn texts_that_are_nearly_the_same_are_read_once() {
+    let tool = stage("");
+    let text = |i: usize, last: &str| (0..60).map(|word| format!("{} ", word * i % 97)).collect::<String>() + last;
+    let line = |text: String| json!({"text": text}).to_string() + "\n";
+    tool.write("data.jsonl", [line(text(3, "end")), line(text(3, "other end")), line(text(5, "end"))].concat());
+    assert_eq!(dataset(&tool, &[])["tally"]["near_duplicates"], 0);
+    let told = dataset(&tool, &["data.near_duplicates=0.8"]);
+    assert_eq!((&told["tally"]["near_duplicates"], &told["tally"]["examples"]), (&json!(1), &json!(3)));
+    tool.run(["dataset", "recipe.toml", "--set", "data.near_duplicates=8"]).refused(1, &["data.near_duplicates"]);
+}

@@ -93,6 +93,7 @@ fn a_full_disk_is_an_error_and_the_last_checkpoint_survives() {
     let _ = std::fs::write(disk.join("filler"), vec![1; 4_000_000]);
     let filler = std::fs::File::options().write(true).open(disk.join("filler")).unwrap();
     filler.set_len(filler.metadata().unwrap().len().saturating_sub(100_000)).unwrap();
+    drop(filler);
     let second = run(&[]);
     let removed = std::fs::remove_file(disk.join("filler"));
     let third = run(&["--max-steps", "3"]);

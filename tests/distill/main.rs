@@ -3,11 +3,13 @@
 #![cfg(feature = "train")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
 
+mod chain;
 mod data;
 mod interrupted;
 mod mission;
 mod peers;
 mod refused;
 mod small;
+mod teachers;
 mod tool;
 mod train;

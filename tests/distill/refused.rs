@@ -25,6 +25,16 @@ fn recipes_that_cannot_be_followed_are_refused_by_name() {
 }
 
 #[test]
+fn a_gpu_is_not_promised() {
+    let tool = stage("");
+    let on = |device| tool.run(["run", "recipe.toml", "-o", "out", "--device", device]);
+    on("gpu:0").refused(1, &["GPU 0", "processor", "hint: "]);
+    on("tpu").refused(2, &["tpu", "gpu:0"]);
+    assert!(on("list").done().starts_with("cpu  "));
+    assert!(!tool.path("out").exists());
+}
+
+#[test]
 fn empty_sets_are_refused() {
     let tool = stage("");
     tool.write("data.jsonl", "");

@@ -53,9 +53,12 @@ fn a_student_that_is_not_changed_comes_out_to_the_bit() {
 
 #[test]
 fn adapters_of_every_kind_learn_with_few_weights() {
-    for more in
-        ["rank = 4", "rank = 4\ndora = true", "rank = 4\nrslora = true\ndropout = 0.1\nmodules = ['q_proj', 'v_proj']"]
-    {
+    for more in [
+        "rank = 4",
+        "rank = 4\ndora = true",
+        "rank = 4\nrslora = true\ndropout = 0.1\nmodules = ['q_proj', 'v_proj']",
+        "rank = 4\nbase = 'nf4'",
+    ] {
         let tool = stage(&format!("[adapter]\n{more}\n"));
         let told = tool.run(["run", "recipe.toml", "-o", "out", "--json", "--set", "optimiser.rate=1e-2"]).json();
         assert!(told["val_loss_after"].as_f64() < told["val_loss_before"].as_f64(), "{more}: {told}");
@@ -87,6 +90,21 @@ fn layers_are_left_out_and_the_rest_is_a_model() {
     assert_eq!(config["num_hidden_layers"], 2);
     let sizes = tool.run(["check", "recipe.toml", "--json", "--set", "student.path=out"]).json();
     assert_eq!(sizes["layers"], 2);
+}
+
+#[test]
+fn a_narrower_student_is_a_model_that_learns() {
+    let tool = stage("");
+    let narrow = ["--set", "student.hidden=24", "--set", "student.inner=32", "--set", "student.keep_layers=[0, 2]"];
+    let told = tool.run(["run", "recipe.toml", "-o", "out", "--json"].into_iter().chain(narrow)).json();
+    assert!(told["val_loss_after"].as_f64().unwrap() < told["val_loss_before"].as_f64().unwrap() * 0.8, "{told}");
+    let config: Value = serde_json::from_str(&std::fs::read_to_string(tool.path("out/config.json")).unwrap()).unwrap();
+    let wanted = [("hidden_size", 24), ("intermediate_size", 32), ("head_dim", 8), ("num_hidden_layers", 2)];
+    assert!(wanted.iter().all(|(key, value)| config[key] == *value), "{config}");
+    let sizes = tool.run(["check", "recipe.toml", "--json", "--set", "student.path=out"]).json();
+    let told = tool.run(["check", "recipe.toml", "--json"].into_iter().chain(narrow)).json();
+    assert_eq!((&told["parameters"], &told["kept_layers"]), (&sizes["parameters"], &serde_json::json!([0, 2])));
+    tool.run(["run", "recipe.toml", "-o", "wide", "--set", "student.inner=99"]).refused(1, &["student.inner", "48"]);
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
             "parameters": sizes.parameters,
             "trained": sizes.trained,
             "layers": sizes.layers.len(),
+            "kept_layers": sizes.layers,
             "memory": sizes.memory,
             "documents": data.train.head.documents,
             "tokens": data.train.head.tokens,
@@ -66,7 +67,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![
         row("parameters", format!("{}, {} of them trained", sizes.parameters, sizes.trained)),
-        row("layers", sizes.layers.len().to_string()),
+        row("layers", layers(&sizes)),
         row(
             "memory",
             format!(
@@ -91,4 +92,17 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
         output::note(format!("problem: {problem}"));
     }
     Ok(ExitCode::Done)
+}
+
+/// How many layers there are, and which of the checkpoint's they are where some are left out.
+fn layers(sizes: &estimate::Sizes) -> String {
+    let (kept, all) = (sizes.layers.len(), sizes.all_layers);
+    if kept == all {
+        return all.to_string();
+    }
+    let names: Vec<String> = sizes.layers.iter().map(ToString::to_string).collect();
+    format!(
+        "{kept} of {all}: {} (the first and the last differ most from what is beside them; the rest is evenly spread)",
+        names.join(", ")
+    )
 }

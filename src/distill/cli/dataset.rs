@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use super::RecipeArgs;
+use super::{RecipeArgs, clean};
 use crate::cli::{output, progress};
 use crate::distill::data::corpus::Window;
 use crate::distill::data::order;
@@ -87,6 +87,7 @@ pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, Report> {
         row("held out", data.validation.as_ref().map_or(0, |held| held.head.tokens).to_string() + " tokens"),
         row("examples", tally.examples.to_string()),
         row("twice there", tally.duplicates.to_string()),
+        row("nearly twice there", tally.near_duplicates.to_string()),
         row("too long", format!("{}, {} of them cut or left out", tally.long, tally.left_out)),
         row("with a hole", tally.with_hole.to_string()),
         row("nothing to learn", tally.nothing_to_learn.to_string()),
@@ -119,9 +120,8 @@ fn marked(document: &[(u32, bool)], tokenizer: &Tokenizer) -> String {
     for part in document.chunk_by(|a, b| a.1 == b.1) {
         let tokens: Vec<u32> = part.iter().map(|(token, _)| *token).collect();
         let shown = tokenizer.text(&tokens);
-        let clean: String =
-            shown.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect();
-        text.push_str(&if part[0].1 { format!("⟦{clean}⟧") } else { clean });
+        let shown = clean(&shown);
+        text.push_str(&if part[0].1 { format!("⟦{shown}⟧") } else { shown });
     }
     text.push_str("\n──\n");
     text

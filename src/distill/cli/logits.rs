@@ -8,7 +8,7 @@ use clap::Args;
 use crate::distill::model::adapter::{self, AdapterRecipe};
 use crate::distill::model::head::Wanted;
 use crate::distill::model::save::{self, Entry, Values};
-use crate::distill::model::{Batch, Numbers, Source, json};
+use crate::distill::model::{Base, Batch, Numbers, Source, json};
 use crate::error::{ExitCode, Report};
 use crate::weights::safetensors::Dtype;
 
@@ -33,7 +33,7 @@ pub(super) fn run(args: &LogitsArgs) -> Result<ExitCode, Report> {
     if let Some(token) = args.tokens.iter().find(|&&token| token as usize >= vocabulary) {
         return Err(Report::usage(format!("the token {token} is none of the model's {vocabulary}")));
     }
-    let mut model = source.load(args.tokens.len())?;
+    let mut model = source.load(args.tokens.len(), Base::Stored)?;
     if let Some(folder) = &args.adapter {
         let path = folder.join("adapter_config.json");
         let recipe = AdapterRecipe::of_peft(&json(&path)?)

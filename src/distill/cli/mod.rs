@@ -14,7 +14,9 @@ mod check;
 #[cfg(feature = "engine")]
 mod compare;
 mod dataset;
+mod device;
 mod logits;
+mod page;
 mod run;
 
 /// Teach a small model from larger ones, and fine-tune it.
@@ -66,6 +68,11 @@ impl RecipeArgs {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(recipe.threads).build_global();
         Ok(recipe)
     }
+}
+
+/// A text without what a terminal would act on.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Parses the arguments of the process and does what they say. Errors are printed here, once.

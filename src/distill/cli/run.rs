@@ -1,14 +1,16 @@
-//! `zord-distill run`: training, with a line for what goes on.
+//! `zord-distill run`: training, with a page on a terminal and lines elsewhere.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
-use super::RecipeArgs;
+use super::device::Device;
+use super::page::Live;
+use super::{RecipeArgs, clean};
 use crate::budget::bytes;
 use crate::cli::{output, progress};
-use crate::distill::run::{Event, Options, Outcome, train};
+use crate::distill::run::{Event, Line, Options, Outcome, train};
 use crate::error::{ExitCode, Report};
 
 #[derive(Args, Debug)]
@@ -21,6 +23,9 @@ pub(super) struct RunArgs {
     /// Stop after so many steps
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
+    /// Where to train: `list` says what there is
+    #[arg(long, value_name = "list|auto|cpu|gpu:N", default_value = "auto")]
+    device: Device,
     /// Begin anew, whatever an earlier run left there
     #[arg(long)]
     fresh: bool,
@@ -30,11 +35,16 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
+    if !args.device.settle()? {
+        return Ok(ExitCode::Done);
+    }
     let recipe = args.recipe.read()?;
     let cancel = progress::cancel_on_signals()?;
     let options = Options { max_steps: args.max_steps, fresh: args.fresh, cancel };
-    let mut teachers = progress::Bar::counting("asking the teacher", "windows");
-    let mut tell = |event: &Event<'_>| show(event, args.json, &mut teachers);
+    let teachers = progress::Bar::counting("asking the teacher", "windows");
+    let live = (output::stderr_is_terminal() && !args.json).then(Live::new);
+    let mut shown = Shown { json: args.json, teachers, live };
+    let mut tell = |event: &Event<'_>| shown.event(event);
     let outcome = train(&recipe, &args.output, &options, &mut tell).map_err(|error| {
         let report = Report::from(error);
         if options.cancel.is_cancelled() { Report { code: ExitCode::Interrupted, ..report } } else { report }
@@ -53,42 +63,79 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
     Ok(ExitCode::Done)
 }
 
-fn show(event: &Event<'_>, json: bool, teachers: &mut progress::Bar) {
-    match event {
-        Event::Data { head, tally } => {
-            output::note(format!("{} documents, {} tokens in {} windows", head.documents, head.tokens, head.windows));
-            if let Some(tally) = tally.filter(|tally| tally.malformed > 0) {
-                output::note(format!("{} lines are wrong:\n  {}", tally.malformed, tally.shown.join("\n  ")));
+/// Where a run's events are shown.
+struct Shown {
+    json: bool,
+    teachers: progress::Bar,
+    /// On a terminal, unless another program reads.
+    live: Option<Live>,
+}
+
+impl Shown {
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Data { head, tally } => {
+                output::note(format!(
+                    "{} documents, {} tokens in {} windows",
+                    head.documents, head.tokens, head.windows
+                ));
+                if let Some(tally) = tally.filter(|tally| tally.malformed > 0) {
+                    output::note(format!("{} lines are wrong:\n  {}", tally.malformed, tally.shown.join("\n  ")));
+                }
             }
+            Event::Teacher(progress) => {
+                if let Some(live) = self.live.as_mut().filter(|live| live.is_drawn()) {
+                    live.note(format!("asking the teacher: {} of {} windows", progress.done, progress.all));
+                    return;
+                }
+                self.teachers.show(progress.done, Some(progress.all));
+                if progress.done == progress.all {
+                    self.teachers.end();
+                    output::note(format!("`{}` has said what it would", progress.teacher.display()));
+                }
+            }
+            Event::Wrote { step } => self.note(format!("the student wrote, and was judged, before step {}", step + 1)),
+            Event::Resumed { step, steps } => self.note(format!("goes on after step {step} of {steps}")),
+            Event::Step { line, steps } => {
+                if self.json {
+                    // A reader that went away does not stop a training.
+                    let _ = output::print(&(json!(line).to_string() + "\n"));
+                }
+                let line = Line { sample: line.sample.as_deref().map(clean), ..(*line).clone() };
+                match &mut self.live {
+                    Some(live) => live.step(&line, *steps),
+                    None => output::note(told(&line, *steps)),
+                }
+            }
+            Event::Returned { step } => self.note(format!("too many bad steps: back to step {step}")),
+            Event::Saved { step } => self.note(format!("step {step} is saved")),
         }
-        Event::Teacher(progress) => {
-            teachers.show(progress.done, Some(progress.all));
-            if progress.done == progress.all {
-                teachers.end();
-                output::note(format!("`{}` has said what it would", progress.teacher.display()));
-            }
-        }
-        Event::Resumed { step, steps } => output::note(format!("goes on after step {step} of {steps}")),
-        Event::Step { line, steps } => {
-            if json {
-                // A reader that went away does not stop a training.
-                let _ = output::print(&(json!(line).to_string() + "\n"));
-            }
-            let mut text = format!(
-                "step {} of {steps}  loss {:.4}  rate {:.2e}  gradient {:.3}  {:.0} tokens/s",
-                line.step, line.loss, line.rate, line.norm, line.tokens_per_s
-            );
-            if let Some(loss) = line.val_loss {
-                text.push_str(&format!("  held-out {loss:.4}"));
-            }
-            if let Some(fault) = line.fault {
-                text.push_str(&format!("  left out: {fault:?}"));
-            }
-            output::note(text);
-        }
-        Event::Returned { step } => output::note(format!("too many bad steps: back to step {step}")),
-        Event::Saved { step } => output::note(format!("step {step} is saved")),
     }
+
+    fn note(&mut self, text: String) {
+        match self.live.as_mut().filter(|live| live.is_drawn()) {
+            Some(live) => live.note(text),
+            None => output::note(text),
+        }
+    }
+}
+
+/// A step as a line.
+fn told(line: &Line, steps: u64) -> String {
+    let mut text = format!(
+        "step {} of {steps}  loss {:.4}  rate {:.2e}  gradient {:.3}  {:.0} tokens/s",
+        line.step, line.loss, line.rate, line.norm, line.tokens_per_s
+    );
+    if let Some(loss) = line.val_loss {
+        text.push_str(&format!("  held-out {loss:.4}"));
+    }
+    if let Some(fault) = line.fault {
+        text.push_str(&format!("  left out: {fault:?}"));
+    }
+    if let Some(sample) = &line.sample {
+        text.push_str(&format!("\n  it writes: {}", sample.replace('\n', "\n  ")));
+    }
+    text
 }
 
 fn page(outcome: &Outcome, folder: &std::path::Path) -> String {

@@ -8,11 +8,10 @@ use serde::Serialize;
 
 use super::data::tokenizer::Tokenizer;
 use super::model::head::Wanted;
-use super::model::{Batch, Decoder, ModelError, Recompute, Source};
+use super::model::{Base, Batch, Decoder, ModelError, Recompute, Source};
 use crate::engine::Cancel;
 use crate::error::Advise;
 
-#[allow(unsafe_code, reason = "llama.cpp shows its layers by a callback")]
 pub(crate) mod watch;
 
 /// Why nothing was compared.
@@ -74,7 +73,7 @@ pub(crate) fn compare(
     let theirs = watch::ask(gguf, &tokens, cancel)?;
     let mut batch = Batch::default();
     batch.push(tokens.iter().copied());
-    let model = source.load(tokens.len())?;
+    let model = source.load(tokens.len(), Base::Stored)?;
     let (logits, layers) = ours(&model, &batch);
     if theirs.logits.len() < logits.len() || theirs.layers.len() != layers.len() {
         let (rows, count) = (theirs.logits.len() / tokens.len(), theirs.layers.len());
@@ -93,7 +92,7 @@ fn ours(model: &Decoder, batch: &Batch) -> (Vec<f32>, Vec<Vec<f32>>) {
     let trace = model.forward(batch, None, Recompute::Block);
     let row = |_: usize, logits: &mut [f32]| logits.to_vec();
     let logits = model.head().run(&trace.normed, &row, Wanted::default()).concat();
-    (logits, trace.behind_layers())
+    (logits, (0..model.blocks.len()).map(|layer| trace.behind(layer).to_vec()).collect())
 }
 
 fn report(

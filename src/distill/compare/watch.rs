@@ -1,14 +1,12 @@
 //! llama.cpp's side: logits and what each layer hands to the next, from a child process.
 
-use std::collections::BTreeMap;
-use std::ffi::{CStr, c_void};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use llama_cpp_sys_2 as sys;
 use serde::{Deserialize, Serialize};
 
 use super::CompareError;
+use crate::distill::teacher::Layers;
 use crate::engine::Cancel;
 use crate::quantize::child::{self, ChildError};
 use crate::quantize::session::{self, Session, Setup};
@@ -56,17 +54,13 @@ fn parse(mut bytes: &[u8]) -> Option<Computed> {
     Some(Computed { logits: lists.next()?, layers: lists.collect() })
 }
 
-/// Layers' results by their numbers.
-type Layers = BTreeMap<usize, Vec<f32>>;
-
 /// The child's side.
 pub(crate) fn serve(job: &Job) -> Result<(), String> {
     session::begin();
-    let mut layers = Box::new(Layers::new());
-    let data: *mut Layers = &raw mut *layers;
+    let mut layers = Layers::new(Vec::new());
     let window = u32::try_from(job.tokens.len().max(32)).map_err(|_| "too many tokens".to_owned())?;
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() as i32);
-    let setup = Setup { window, threads, watch: Some((watch, data.cast())), repack: false };
+    let setup = Setup { window, threads, watch: Some(layers.watch()), repack: false };
     let mut session = Session::open(&job.model, &setup)?;
     if let Some(&token) = job.tokens.iter().find(|&&token| token as usize >= session.vocabulary) {
         return Err(format!("the file has no token {token}"));
@@ -84,29 +78,6 @@ pub(crate) fn serve(job: &Job) -> Result<(), String> {
         logits.extend_from_slice(session.logits(at).ok_or("llama.cpp gave no logits")?);
     }
     put(&logits).map_err(io)?;
-    // SAFETY: no evaluation runs, so nobody else uses the layers.
-    let layers = unsafe { &*data };
-    layers.values().try_for_each(|layer| put(layer)).map_err(io)?;
+    layers.take().values().try_for_each(|layer| put(layer)).map_err(io)?;
     file.flush().map_err(io)
-}
-
-unsafe extern "C" fn watch(tensor: *mut sys::ggml_tensor, asks: bool, data: *mut c_void) -> bool {
-    // SAFETY: `serve` passes its layers, alive as long as the session and used by no one else during an evaluation; the
-    // tensor is llama.cpp's, with a NUL-terminated name.
-    let (layers, name) = unsafe {
-        (&mut *data.cast::<Layers>(), CStr::from_ptr(sys::ggml_get_name(tensor)).to_str().unwrap_or_default())
-    };
-    let Some(layer) = name.strip_prefix("l_out-").and_then(|number| number.parse().ok()) else { return !asks };
-    if asks {
-        return true;
-    }
-    // SAFETY: the operation has run; its result is in host memory, as no other backend is built.
-    let states = unsafe {
-        let node = &*tensor;
-        let count = (node.ne[0] * node.ne[1]) as usize;
-        let whole = node.type_ == sys::GGML_TYPE_F32 && !node.data.is_null() && node.ne[2] * node.ne[3] == 1;
-        if whole { std::slice::from_raw_parts(node.data.cast::<f32>(), count).to_vec() } else { Vec::new() }
-    };
-    layers.entry(layer).or_default().extend(states);
-    true
 }

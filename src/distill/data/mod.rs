@@ -2,12 +2,13 @@
 //!
 //! | file | what changes there |
 //! |---|---|
-//! | `source` | forms of JSON lines |
+//! | `source`, `parquet` | forms of examples, in JSON lines and in tables |
 //! | `code` | which files of a folder count |
 //! | `render` | turns and answers as the model reads them; what is learnt of them |
 //! | `fim` | documents with a hole |
 //! | `tokenizer` | texts to tokens and back |
-//! | `prepare`, `pack` | splitting, de-duplication, packing |
+//! | `near` | documents that are nearly the same |
+//! | `prepare`, `pack` | splitting, packing |
 //! | `corpus` | the file of windows |
 //! | `order` | which window comes when |
 //!
@@ -17,8 +18,10 @@
 pub(crate) mod code;
 pub(crate) mod corpus;
 mod fim;
+mod near;
 pub(crate) mod order;
 mod pack;
+mod parquet;
 pub(crate) mod prepare;
 mod render;
 mod source;

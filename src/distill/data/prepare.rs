@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::code;
 use super::corpus::{Corpus, hex};
 use super::fim::{self, FimRecipe, Marks};
+use super::near::Near;
 use super::pack::Part;
 use super::render::{self, Form, Learn};
 use super::source::{self, Example};
@@ -34,11 +35,13 @@ pub(crate) struct DataRecipe {
     pub(crate) validation: f64,
     /// Examples taken at most; 0 for all.
     pub(crate) examples: u64,
+    /// Documents that are as similar to an earlier one are left out; 0 leaves out only repetitions.
+    pub(crate) near_duplicates: f64,
     /// Lines that may be wrong before it is an error.
     pub(crate) malformed: u64,
     /// Documents with a hole.
     pub(crate) fim: FimRecipe,
-    /// Files of JSON lines, and folders of source code.
+    /// Files of JSON lines or Parquet, and folders of source code.
     #[serde(rename = "source")]
     pub(crate) sources: Vec<SourceRecipe>,
 }
@@ -52,6 +55,7 @@ impl Default for DataRecipe {
             long: Long::Split,
             validation: 0.02,
             examples: 0,
+            near_duplicates: 0.0,
             malformed: 10,
             fim: FimRecipe::default(),
             sources: Vec::new(),
@@ -75,7 +79,7 @@ pub(crate) enum Long {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SourceRecipe {
-    /// A file of JSON lines, or a folder.
+    /// A file of JSON lines or Parquet, or a folder.
     pub(crate) path: PathBuf,
     /// Extensions that count in a folder; none for the usual ones of source code.
     #[serde(default)]
@@ -127,6 +131,7 @@ pub(crate) struct Tally {
     pub(crate) malformed: u64,
     pub(crate) shown: Vec<String>,
     pub(crate) duplicates: u64,
+    pub(crate) near_duplicates: u64,
     /// Examples longer than a window, and what of them was left out.
     pub(crate) long: u64,
     pub(crate) left_out: u64,
@@ -169,6 +174,7 @@ pub(crate) fn prepare(
         tokenizer,
         marks: recipe.fim.marks(tokenizer).map_err(DataError::Told)?,
         seen: HashSet::new(),
+        near: Near::default(),
         parts: [Part::new(&train)?, Part::new(&validation)?],
         tally: Tally::default(),
         interrupted,
@@ -222,6 +228,7 @@ struct Maker<'a> {
     marks: Option<Marks>,
     /// Fingerprints of what was taken.
     seen: HashSet<u64>,
+    near: Near,
     /// To learn from, and to be judged by.
     parts: [Part; 2],
     tally: Tally,
@@ -248,11 +255,11 @@ impl Maker<'_> {
             })
             .map_err(named);
         }
-        source::lines::<DataError>(path, |number, line| {
+        source::examples::<DataError>(path, |number, example| {
             if (self.interrupted)() {
                 return Err(DataError::Interrupted);
             }
-            let taken = line.and_then(source::parse).and_then(|example| self.example(&example));
+            let taken = example.and_then(|example| self.example(&example));
             let Err(what) = taken else { return Ok(()) };
             self.tally.malformed += 1;
             if self.tally.shown.len() < 5 {
@@ -281,6 +288,10 @@ impl Maker<'_> {
         self.tally.examples += 1;
         if !self.seen.insert(name) {
             self.tally.duplicates += 1;
+            return Ok(());
+        }
+        if self.recipe.near_duplicates > 0.0 && self.near.is_known(&example.words(), self.recipe.near_duplicates) {
+            self.tally.near_duplicates += 1;
             return Ok(());
         }
         let place = mix(self.seed ^ name);

@@ -1,5 +1,6 @@
-//! Examples from files of JSON lines, in the forms in which people keep them.
+//! Examples from files, in the forms in which people keep them.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -26,12 +27,41 @@ pub(crate) enum Example {
     Pair { prompt: Vec<Message>, chosen: String, rejected: String },
 }
 
-/// Understands one line.
+impl Example {
+    /// All its texts, for whoever compares examples.
+    pub(super) fn words(&self) -> Cow<'_, str> {
+        let turns = |turns: &[Message]| turns.iter().map(|turn| turn.content.as_str()).collect::<Vec<_>>().join("\n");
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Completion { prompt, completion } => Cow::Owned(format!("{prompt}{completion}")),
+            Self::Chat(all) => Cow::Owned(turns(all)),
+            Self::Instruction { instruction, input, output } => Cow::Owned(format!("{instruction}\n{input}\n{output}")),
+            Self::Pair { prompt, chosen, rejected } => Cow::Owned(format!("{}\n{chosen}\n{rejected}", turns(prompt))),
+        }
+    }
+}
+
+/// Hands every example of a file to `each`, with its number, or what is wrong with it.
 ///
 /// # Errors
-/// In words: what is wrong with it.
-pub(crate) fn parse(line: &str) -> Result<Example, String> {
-    let json: Json = serde_json::from_str(line).map_err(|error| format!("it is no JSON: {error}"))?;
+/// The file cannot be read, or whatever `each` says.
+pub(crate) fn examples<E: From<std::io::Error>>(
+    path: &Path,
+    mut each: impl FnMut(usize, Result<Example, String>) -> Result<(), E>,
+) -> Result<(), E> {
+    if path.extension().is_some_and(|end| end == "parquet") {
+        return super::parquet::rows(path, |number, row| each(number, row.and_then(|row| understand(&row))));
+    }
+    lines(path, |number, line| each(number, line.and_then(parse)))
+}
+
+/// Understands one line.
+fn parse(line: &str) -> Result<Example, String> {
+    understand(&serde_json::from_str(line).map_err(|error| format!("it is no JSON: {error}"))?)
+}
+
+/// Understands one example, or says what is wrong with it.
+fn understand(json: &Json) -> Result<Example, String> {
     let json = json.as_object().ok_or("it is no object")?;
     let text = |key: &str| match json.get(key) {
         Some(Json::String(text)) => Ok(text.clone()),
@@ -91,11 +121,8 @@ fn answer(json: &serde_json::Map<String, Json>, key: &str) -> Result<String, Str
     }
 }
 
-/// Hands every line that is not empty to `each`, with its number, as text or as what is wrong with it.
-///
-/// # Errors
-/// The file cannot be read, or whatever `each` says.
-pub(crate) fn lines<E: From<std::io::Error>>(
+/// Lines that are not empty, as text or as what is wrong with them.
+fn lines<E: From<std::io::Error>>(
     path: &Path,
     mut each: impl FnMut(usize, Result<&str, String>) -> Result<(), E>,
 ) -> Result<(), E> {

@@ -103,6 +103,30 @@ pub(crate) fn forward(q: &[f32], k: &[f32], v: &[f32], heads: Heads, documents: 
     y
 }
 
+/// The same for queries that are the last rows of one document, behind `k` and `v` of all its rows.
+pub(crate) fn continued(q: &[f32], k: &[f32], v: &[f32], heads: Heads) -> Vec<f32> {
+    let Heads { queries, keys, width } = heads;
+    let (rows, all) = (q.len() / (queries * width), k.len() / (keys * width));
+    let scale = 1.0 / (width as f32).sqrt();
+    let mut y = vec![0.0; q.len()];
+    let mut odds = vec![0.0; rows * all];
+    for head in 0..queries {
+        let key = head / (queries / keys) * width;
+        let (k, v) =
+            (View::strided(&k[key..], all, width, keys * width), View::strided(&v[key..], all, width, keys * width));
+        let q = View::strided(&q[head * width..], rows, width, queries * width);
+        product(Target::new(&mut odds, rows, all), Old::Replace, scale, q, k.t(), Threads::One);
+        for (at, row) in odds.chunks_exact_mut(all).enumerate() {
+            let (seen, future) = row.split_at_mut(all - rows + at + 1);
+            softmax(seen);
+            future.fill(0.0);
+        }
+        let target = Target::strided(&mut y[head * width..], rows, width, queries * width);
+        product(target, Old::Replace, 1.0, View::new(&odds, rows, all), v, Threads::One);
+    }
+    y
+}
+
 /// Gradients of queries, keys and values.
 pub(crate) struct Gradients {
     pub(crate) q: Vec<f32>,

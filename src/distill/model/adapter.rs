@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
+use super::blocks::Base;
 use super::decoder::Decoder;
 use super::linear::{Adapter, Linear};
 use super::save::{self, Entry, Values};
@@ -27,6 +28,8 @@ pub(crate) struct AdapterRecipe {
     pub(crate) rslora: bool,
     /// Learn the lengths of rows besides (DoRA, arXiv 2402.09353).
     pub(crate) dora: bool,
+    /// How the frozen projections are kept meanwhile: `stored`, `q8` or `nf4`.
+    pub(crate) base: Base,
     /// Ends of the names of the projections that get one.
     pub(crate) modules: Vec<String>,
     /// An adapter to go on from: the folder of an earlier run's.
@@ -37,7 +40,16 @@ impl Default for AdapterRecipe {
     fn default() -> Self {
         let modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
         let modules = modules.map(str::to_owned).to_vec();
-        Self { rank: 16, alpha: 32.0, dropout: 0.0, rslora: false, dora: false, modules, from: None }
+        Self {
+            rank: 16,
+            alpha: 32.0,
+            dropout: 0.0,
+            rslora: false,
+            dora: false,
+            base: Base::Stored,
+            modules,
+            from: None,
+        }
     }
 }
 
@@ -62,7 +74,7 @@ impl AdapterRecipe {
         let modules = names.iter().filter_map(Json::as_str).map(str::to_owned).collect();
         let (rank, alpha) = (number("r")? as usize, number("lora_alpha")?);
         let (rslora, dora) = (flag("use_rslora"), flag("use_dora"));
-        Ok(Self { rank, alpha, dropout: 0.0, rslora, dora, modules, from: None })
+        Ok(Self { rank, alpha, rslora, dora, modules, ..Self::default() })
     }
 
     /// Whether a projection gets one.
@@ -151,7 +163,7 @@ pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder:
     let entries: Vec<Entry<'_>> = model
         .weights
         .iter()
-        .filter(|weight| weight.trained)
+        .filter(|weight| weight.trained && weight.is_of_model())
         .map(|weight| Entry {
             name: name(weight),
             dims: weight.dims.clone(),
@@ -164,7 +176,7 @@ pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder:
     let whole: Vec<&str> = model
         .weights
         .iter()
-        .filter(|weight| weight.trained && !weight.name.starts_with(PREFIX))
+        .filter(|weight| weight.trained && weight.is_of_model() && !weight.name.starts_with(PREFIX))
         .filter_map(|weight| weight.name.strip_suffix(".weight")?.rsplit('.').next())
         .collect();
     let text = serde_json::to_string_pretty(&config(recipe, base, &whole)).unwrap_or_default();

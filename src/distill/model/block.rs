@@ -23,13 +23,25 @@ pub(crate) struct Block {
     pub(crate) down: Linear,
 }
 
-/// What the backward pass needs of the forward one, besides the layer's input; the rest is quickly made again.
-pub(crate) struct Kept {
+/// What attention is computed from.
+struct Asked {
     /// Queries and keys before they are normalised, where they are.
     raw: Option<(Vec<f32>, Vec<f32>)>,
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
+}
+
+/// Keys and values of earlier tokens of one text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cache {
+    k: Vec<f32>,
+    v: Vec<f32>,
+}
+
+/// What the backward pass needs of the forward one, besides the layer's input; the rest is quickly made again.
+pub(crate) struct Kept {
+    asked: Asked,
     mixed: Vec<f32>,
     middle: Vec<f32>,
     gate: Vec<f32>,
@@ -50,9 +62,35 @@ impl Block {
         ]
     }
 
+    fn heads(&self, width: usize) -> Heads {
+        Heads { queries: self.q.outputs / width, keys: self.k.outputs / width, width }
+    }
+
     /// Hidden states behind the layer, and what was on the way.
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: &[f32]) -> (Vec<f32>, Kept) {
-        let Shape { eps, width, .. } = *pass.shape;
+        let asked = self.ask(pass, x);
+        let mixed = attention::forward(&asked.q, &asked.k, &asked.v, self.heads(pass.shape.width), pass.documents);
+        let (y, middle, gate, up) = self.answer(pass, x, &mixed);
+        (y, Kept { asked, mixed, middle, gate, up })
+    }
+
+    /// The same for texts that go on: each of the pass's documents holds the next tokens of one, of which `caches` know
+    /// the earlier ones.
+    pub(crate) fn continued(&self, pass: &Pass<'_>, x: &[f32], caches: &mut [Cache]) -> Vec<f32> {
+        let asked = self.ask(pass, x);
+        let heads = self.heads(pass.shape.width);
+        let mut mixed = Vec::with_capacity(asked.q.len());
+        for (rows, cache) in pass.documents.iter().zip(caches) {
+            let part = |from: &[f32], width: usize| from[rows.start * width..rows.end * width].to_vec();
+            cache.k.extend(part(&asked.k, self.k.outputs));
+            cache.v.extend(part(&asked.v, self.v.outputs));
+            mixed.extend(attention::continued(&part(&asked.q, self.q.outputs), &cache.k, &cache.v, heads));
+        }
+        self.answer(pass, x, &mixed).0
+    }
+
+    fn ask(&self, pass: &Pass<'_>, x: &[f32]) -> Asked {
+        let eps = pass.shape.eps;
         let h = norm::forward(x, &pass.weights[self.input_norm.0].all(), eps);
         let (mut q, mut k) = (self.q.forward(pass, &h), self.k.forward(pass, &h));
         let v = self.v.forward(pass, &h);
@@ -65,16 +103,19 @@ impl Block {
         }
         pass.rope.turn(&mut q, self.q.outputs, pass.positions, false);
         pass.rope.turn(&mut k, self.k.outputs, pass.positions, false);
-        let heads = Heads { queries: self.q.outputs / width, keys: self.k.outputs / width, width };
-        let mixed = attention::forward(&q, &k, &v, heads, pass.documents);
-        let mut middle = self.o.forward(pass, &mixed);
+        Asked { raw, q, k, v }
+    }
+
+    /// From what attention mixed to the states behind the layer: those, the states between its two parts, gate and up.
+    fn answer(&self, pass: &Pass<'_>, x: &[f32], mixed: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>, Vec<f32>) {
+        let mut middle = self.o.forward(pass, mixed);
         add(&mut middle, x);
-        let h = norm::forward(&middle, &pass.weights[self.post_norm.0].all(), eps);
+        let h = norm::forward(&middle, &pass.weights[self.post_norm.0].all(), pass.shape.eps);
         let (gate, up) = (self.gate.forward(pass, &h), self.up.forward(pass, &h));
         drop(h);
         let mut y = self.down.forward(pass, &gate::forward(&gate, &up));
         add(&mut y, &middle);
-        (y, Kept { raw, q, k, v, mixed, middle, gate, up })
+        (y, middle, gate, up)
     }
 
     /// The gradient of the layer's input `x`, of the one of its output.
@@ -103,12 +144,12 @@ impl Block {
         add(&mut dy, &dh);
         let mut dmixed = vec![0.0; kept.mixed.len()];
         self.o.backward(pass, &kept.mixed, &mut dy.clone(), &mut dmixed, gradients);
-        let heads = Heads { queries: self.q.outputs / width, keys: self.k.outputs / width, width };
-        let mut d = attention::backward(&dmixed, &kept.q, &kept.k, &kept.v, heads, pass.documents);
+        let Asked { raw, q, k, v } = &kept.asked;
+        let mut d = attention::backward(&dmixed, q, k, v, self.heads(width), pass.documents);
         drop(dmixed);
         pass.rope.turn(&mut d.q, self.q.outputs, pass.positions, true);
         pass.rope.turn(&mut d.k, self.k.outputs, pass.positions, true);
-        if let (Some((of_q, of_k)), Some((q, k))) = (self.head_norms, &kept.raw) {
+        if let (Some((of_q, of_k)), Some((q, k))) = (self.head_norms, raw) {
             norm::backward(&mut d.q, q, &pass.weights[of_q.0].all(), eps, gradients.of(of_q));
             norm::backward(&mut d.k, k, &pass.weights[of_k.0].all(), eps, gradients.of(of_k));
         }

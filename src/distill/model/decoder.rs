@@ -20,6 +20,8 @@ pub(crate) struct Decoder {
     pub(crate) output: Option<Id>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) rope: Rope,
+    /// What is trained with the model and is no part of it: projections of its states.
+    pub(crate) helpers: Vec<Id>,
 }
 
 /// Tokens that are computed together: documents one behind the other, none of which sees another.
@@ -75,11 +77,10 @@ pub(crate) struct Trace {
     pub(crate) normed: Vec<f32>,
 }
 
-#[cfg(feature = "engine")]
 impl Trace {
-    /// Hidden states behind each layer.
-    pub(crate) fn behind_layers(&self) -> Vec<Vec<f32>> {
-        self.inputs.iter().skip(1).chain([&self.last]).cloned().collect()
+    /// Hidden states behind a layer.
+    pub(crate) fn behind(&self, layer: usize) -> &[f32] {
+        self.inputs.get(layer + 1).unwrap_or(&self.last)
     }
 }
 
@@ -99,7 +100,7 @@ impl Decoder {
         head::Head { weight: &self.weights[self.output().0], hidden, vocabulary }
     }
 
-    fn embed(&self, tokens: &[u32]) -> Vec<f32> {
+    pub(super) fn embed(&self, tokens: &[u32]) -> Vec<f32> {
         let (width, weight) = (self.shape.hidden, &self.weights[self.embeddings.0]);
         let mut x = Vec::with_capacity(tokens.len() * width);
         for &token in tokens {
@@ -132,13 +133,15 @@ impl Decoder {
         norm::forward(&x, &self.weights[self.final_norm.0].all(), self.shape.eps)
     }
 
-    /// Adds to `gradients` what follows from the gradient of the normalised hidden states.
+    /// Adds to `gradients` what follows from the gradient of the normalised hidden states, and from gradients of states
+    /// `behind` layers.
     pub(crate) fn backward(
         &self,
         batch: &Batch,
         dropout: Option<u64>,
         mut trace: Trace,
         mut d: Vec<f32>,
+        behind: &[(usize, Vec<f32>)],
         gradients: &mut Gradients,
     ) {
         let pass = self.pass(batch, dropout);
@@ -146,7 +149,10 @@ impl Decoder {
         norm::backward(&mut d, &trace.last, &factor, self.shape.eps, gradients.of(self.final_norm));
         trace.normed = Vec::new();
         trace.last = Vec::new();
-        for block in self.blocks.iter().rev() {
+        for (layer, block) in self.blocks.iter().enumerate().rev() {
+            for (_, own) in behind.iter().filter(|(at, _)| *at == layer) {
+                crate::distill::kernel::add(&mut d, own);
+            }
             let (Some(x), Some(kept)) = (trace.inputs.pop(), trace.kept.pop()) else { break };
             let kept = kept.unwrap_or_else(|| block.forward(&pass, &x).1);
             d = block.backward(&pass, &x, &kept, d, gradients);

@@ -1,6 +1,8 @@
 //! A smaller student out of a larger checkpoint: whole layers are left out. And rows for new tokens.
 
 use super::decoder::Decoder;
+use super::weight::{HELPER, Id, Weight};
+use crate::distill::kernel::dropout::{mix, share};
 
 /// Layers to keep when `keep` of `all` are wanted: the first and the last ones, which differ most from what is beside
 /// them, and the others evenly spread.
@@ -36,6 +38,22 @@ pub(crate) fn keep_layers(model: Decoder, layers: &[usize], context: usize) -> D
     before.extend(behind);
     shape.layers = layers.len();
     super::load::assemble(shape, before, context)
+}
+
+/// Lays projections over states, one for each pair of layers, from the student's width to the teacher's: nothing is
+/// changed where both are the same.
+pub(crate) fn add_projections(model: &mut Decoder, count: usize, wide: usize, seed: u64) {
+    let width = model.shape.hidden;
+    // Kaiming's bound keeps the length of what is projected.
+    let bound = (3.0 / width as f64).sqrt();
+    for pair in 0..count {
+        let start = mix(seed ^ mix(pair as u64));
+        let random = |i: usize| ((share(start ^ i as u64) * 2.0 - 1.0) * bound) as f32;
+        let same = |i: usize| if i / width == i % width { 1.0 } else { 0.0 };
+        let numbers = (0..wide * width).map(|i| if wide == width { same(i) } else { random(i) }).collect();
+        model.weights.push(Weight::f32(format!("{HELPER}projection.{pair}"), &[wide, width], numbers));
+        model.helpers.push(Id(model.weights.len() - 1));
+    }
 }
 
 /// Gives new tokens rows: the mean of the rows of what each was split into.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 use super::block::Block;
+use super::blocks::{Base, Blocks};
 use super::decoder::Decoder;
 use super::linear::Linear;
 use super::shape::{Family, Shape};
@@ -121,8 +122,8 @@ impl Source {
         self.tensors.tensors.iter().find(|tensor| tensor.name == name)
     }
 
-    /// Reads the weights, for positions up to `context`. Nothing is trained yet.
-    pub(crate) fn load(&self, context: usize) -> Result<Decoder, ModelError> {
+    /// Reads the weights, for positions up to `context`, projections in the bits of `base`. Nothing is trained yet.
+    pub(crate) fn load(&self, context: usize, base: Base) -> Result<Decoder, ModelError> {
         let mut weights = Vec::new();
         for (name, dims) in names(&self.shape) {
             let tensor = self.tensor(&name);
@@ -133,9 +134,14 @@ impl Source {
                 let found = tensor.dtype.name();
                 return Err(ModelError::Dtype { path: self.folder.clone(), name, found });
             };
-            let weight = Weight { name, dims, dtype: tensor.dtype, numbers, trained: false };
+            let mut weight = Weight { name, dims, dtype: tensor.dtype, numbers, trained: false };
             if !weight.all().iter().all(|x| x.is_finite()) {
                 return Err(ModelError::NotFinite { path: self.folder.clone(), name: weight.name });
+            }
+            if weight.name.ends_with("_proj.weight")
+                && let Some(blocks) = Blocks::of(&weight.all(), base)
+            {
+                weight.numbers = Numbers::Blocks(blocks);
             }
             weights.push(weight);
         }
@@ -202,5 +208,5 @@ pub(crate) fn assemble(shape: Shape, weights: Vec<Weight>, context: usize) -> De
     let final_norm = id();
     let output = (!shape.tied).then(&mut id);
     let rope = Rope::new(shape.width, shape.theta, shape.factor, context);
-    Decoder { shape, weights, embeddings, final_norm, output, blocks, rope }
+    Decoder { shape, weights, embeddings, final_norm, output, blocks, rope, helpers: Vec::new() }
 }

@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use half::{bf16, f16};
 
+use super::blocks::Blocks;
 use crate::weights::safetensors::Dtype;
+
+/// What stands before the names of training's helpers.
+pub(crate) const HELPER: &str = "helper.";
 
 /// A weight's place in the model's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +34,7 @@ pub(crate) enum Numbers {
     F32(Vec<f32>),
     F16(Vec<u16>),
     Bf16(Vec<u16>),
+    Blocks(Blocks),
 }
 
 impl Weight {
@@ -40,6 +45,11 @@ impl Weight {
 
     pub(crate) fn len(&self) -> usize {
         self.numbers.len()
+    }
+
+    /// Whether it belongs into the model's files, and is no helper of training.
+    pub(crate) fn is_of_model(&self) -> bool {
+        !self.name.starts_with(HELPER)
     }
 
     /// All numbers.
@@ -53,14 +63,15 @@ impl Weight {
             Numbers::F32(numbers) => Cow::Borrowed(&numbers[from..to]),
             Numbers::Bf16(bits) => bits[from..to].iter().map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect(),
             Numbers::F16(bits) => bits[from..to].iter().map(|&bits| f16::from_bits(bits).to_f32()).collect(),
+            Numbers::Blocks(blocks) => Cow::Owned(blocks.part(from, to)),
         }
     }
 
-    /// The numbers to be changed; `None` while they are kept in 16 bits.
+    /// The numbers to be changed; `None` while they are kept in fewer bits.
     pub(crate) fn change(&mut self) -> Option<&mut Vec<f32>> {
         match &mut self.numbers {
             Numbers::F32(numbers) => Some(numbers),
-            Numbers::F16(_) | Numbers::Bf16(_) => None,
+            Numbers::F16(_) | Numbers::Bf16(_) | Numbers::Blocks(_) => None,
         }
     }
 
@@ -92,6 +103,7 @@ impl Numbers {
         match self {
             Self::F32(numbers) => numbers.len(),
             Self::F16(bits) | Self::Bf16(bits) => bits.len(),
+            Self::Blocks(blocks) => blocks.len(),
         }
     }
 
@@ -106,6 +118,7 @@ impl Numbers {
                 numbers[from..to].iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect()
             }
             (Self::F32(numbers), _) => numbers[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
+            (Self::Blocks(blocks), _) => Self::F32(blocks.part(from, to)).write(dtype, 0, to - from),
             (Self::F16(bits) | Self::Bf16(bits), _) => bits[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
     }

@@ -5,6 +5,7 @@
 //! | `tokens` | the data's own next tokens (cross-entropy) |
 //! | `odds` | a teacher's odds over the same vocabulary: forward and reverse KL, Jensen-Shannon |
 //! | `across` | a teacher's over another one: aligned chunks (ALM), sorted odds (ULD) |
+//! | `hidden` | a teacher's states behind layers |
 //! | `preference` | of two answers the better one (DPO) |
 //!
 //! Losses are sums over what is predicted, times a weight that the caller chose, so that a step split into parts is the
@@ -16,11 +17,13 @@ use super::data::corpus::Goal;
 use super::model::head::{Head, Wanted};
 
 mod across;
+pub(crate) mod hidden;
 mod odds;
 mod preference;
 mod tokens;
 
 pub(crate) use across::{Across, Chunk};
+pub(crate) use hidden::HiddenRecipe;
 pub(crate) use odds::Odds;
 pub(crate) use preference::{Reference, reference};
 
@@ -77,6 +80,9 @@ pub(crate) struct ObjectiveRecipe {
     pub(crate) mixture: f64,
     /// How hard a preference is held against the reference.
     pub(crate) beta: f64,
+    /// States of the first teacher besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hidden: Option<HiddenRecipe>,
 }
 
 impl Default for ObjectiveRecipe {
@@ -89,11 +95,17 @@ impl Default for ObjectiveRecipe {
             other: Other::Chunks,
             mixture: 0.5,
             beta: 0.1,
+            hidden: None,
         }
     }
 }
 
 impl ObjectiveRecipe {
+    /// Layers of the first teacher whose states are learnt from.
+    pub(crate) fn taught_layers(&self) -> Vec<usize> {
+        self.hidden.iter().flat_map(|hidden| hidden.pairs.iter().map(|&[_, taught]| taught)).collect()
+    }
+
     pub(crate) fn problems(&self, teachers: usize) -> Vec<String> {
         let mut all = Vec::new();
         let mut must = |holds: bool, what: String| {
@@ -111,6 +123,12 @@ impl ObjectiveRecipe {
             self.kind != Kind::Kd || teachers > 0,
             "`objective.kind` is `kd`, and there is no `[[teacher]]`".to_owned(),
         );
+        let hidden = self.hidden.as_ref();
+        must(
+            hidden.is_none_or(|hidden| hidden.weight > 0.0 && hidden.weight.is_finite() && !hidden.pairs.is_empty()),
+            "`objective.hidden` wants a `weight` above 0 and `pairs` of layers".to_owned(),
+        );
+        must(self.kind == Kind::Kd || hidden.is_none(), "`objective.hidden` goes with `kd` only".to_owned());
         must(self.kind == Kind::Kd || teachers == 0, "there are teachers, and `objective.kind` is not `kd`".to_owned());
         all
     }
@@ -132,6 +150,8 @@ pub(crate) struct Lesson {
     pub(crate) across: Vec<(f64, Across)>,
     /// What the reference thinks of each pair of answers.
     pub(crate) references: Vec<Reference>,
+    /// States of the first teacher, for each pair of layers: rows of all goals.
+    pub(crate) states: Vec<Vec<f32>>,
 }
 
 impl Lesson {

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::data::code::EXTENSIONS;
 use super::data::prepare::DataRecipe;
 use super::model::adapter::AdapterRecipe;
-use super::objective::ObjectiveRecipe;
+use super::objective::{Divergence, ObjectiveRecipe};
 use super::run::optimiser::OptimiserRecipe;
+use super::run::rounds::RoundsRecipe;
 use super::run::schedule::ScheduleRecipe;
 
 mod read;
@@ -37,6 +38,9 @@ pub(crate) struct Recipe {
     /// Who teaches.
     #[serde(default, rename = "teacher", skip_serializing_if = "Vec::is_empty")]
     pub(crate) teachers: Vec<TeacherRecipe>,
+    /// Without it all steps are made of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_policy: Option<RoundsRecipe>,
     #[serde(default)]
     pub(crate) optimiser: OptimiserRecipe,
     #[serde(default)]
@@ -62,6 +66,12 @@ pub(crate) struct StudentRecipe {
     /// Or keep these.
     #[serde(default)]
     pub(crate) keep_layers: Vec<usize>,
+    /// Keep so many numbers of a hidden state, those that carry most; 0 for all.
+    #[serde(default)]
+    pub(crate) hidden: usize,
+    /// Keep so many neurons of each feed-forward part; 0 for all.
+    #[serde(default)]
+    pub(crate) inner: usize,
 }
 
 /// What the vocabulary lacks.
@@ -84,6 +94,9 @@ pub(crate) struct TeacherRecipe {
     /// Odds kept for each token; the rest is one sum.
     #[serde(default = "thirty_two")]
     pub(crate) top: usize,
+    /// Draw so many tokens by its odds instead, which has no bias (arXiv 2503.16870); 0 to keep the likeliest.
+    #[serde(default)]
+    pub(crate) draws: u16,
     /// From this step on; with `until`, an order of teachers.
     #[serde(default)]
     pub(crate) from: u64,
@@ -108,13 +121,15 @@ pub(crate) struct EvaluationRecipe {
     pub(crate) every: u64,
     /// Windows looked at; 0 for all.
     pub(crate) windows: u64,
+    /// Tokens that the student writes at each look; 0 for none.
+    pub(crate) sample: usize,
     /// Stop after so many looks without a better loss; 0 never.
     pub(crate) patience: u64,
 }
 
 impl Default for EvaluationRecipe {
     fn default() -> Self {
-        Self { every: 0, windows: 64, patience: 0 }
+        Self { every: 0, windows: 64, sample: 32, patience: 0 }
     }
 }
 
@@ -160,6 +175,10 @@ impl Recipe {
             (8..=131_072).contains(&data.context),
             format!("`data.context` is {}, expected 8 to 131072", data.context),
         );
+        must(
+            share(data.near_duplicates),
+            format!("`data.near_duplicates` is {}, expected a share", data.near_duplicates),
+        );
         must(share(data.fim.rate) && share(data.fim.spm), "`data.fim` wants shares from 0 to 1".to_owned());
         must(
             share(data.validation) && data.validation < 1.0,
@@ -199,10 +218,16 @@ impl Recipe {
         );
         must(self.safety.spike >= 0.0, "`safety.spike` is not negative".to_owned());
         all.extend(self.objective.problems(self.teachers.len()));
+        if let Some(rounds) = &self.on_policy {
+            all.extend(rounds.problems(self.objective.kind, self.data.context));
+        }
         for teacher in &self.teachers {
             let name = teacher.model.display();
             if !positive(teacher.weight) || !(1..=1024).contains(&teacher.top) {
                 all.push(format!("the teacher `{name}` wants a `weight` above 0 and a `top` from 1 to 1024"));
+            }
+            if teacher.draws > 0 && self.objective.divergence != Divergence::Forward {
+                all.push(format!("`draws` of the teacher `{name}` go with `objective.divergence = \"forward\"` only"));
             }
         }
         for source in &data.sources {

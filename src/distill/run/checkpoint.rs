@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::RunError;
 use super::guard::Guard;
 use super::optimiser::AdamW;
-use super::train::RunError;
 use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Decoder, Numbers, Weight};
 use crate::weights::safetensors::{Dtype, Folder};
@@ -55,8 +55,6 @@ pub(crate) struct State {
     pub(crate) guard: Guard,
     /// Returns to a checkpoint.
     pub(crate) returns: u64,
-    /// Seconds spent on steps.
-    pub(crate) seconds: f64,
 }
 
 impl State {

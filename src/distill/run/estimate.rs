@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::error::RunError;
 use super::student::{self, kept_layers};
-use super::train::RunError;
 use crate::distill::data::corpus::{self, Corpus};
 use crate::distill::model::head::{TILE, Wanted};
 use crate::distill::model::{Family, Gradients, Recompute, Source};
@@ -29,7 +29,9 @@ pub(crate) struct Memory {
 pub(crate) struct Sizes {
     pub(crate) parameters: u64,
     pub(crate) trained: u64,
+    /// By their numbers in the checkpoint, which has `all_layers`.
     pub(crate) layers: Vec<usize>,
+    pub(crate) all_layers: usize,
     pub(crate) memory: Memory,
 }
 
@@ -40,9 +42,8 @@ pub(crate) struct Sizes {
 pub(crate) fn sizes(recipe: &Recipe) -> Result<Sizes, RunError> {
     let source = Source::open(&recipe.student.path)?;
     let all = source.shape.layers;
-    let kept = kept_layers(recipe, all)?.unwrap_or_else(|| (0..all).collect());
-    let mut shape = source.shape.clone();
-    shape.layers = kept.len();
+    let layers_kept = kept_layers(recipe, all)?.unwrap_or_else(|| (0..all).collect());
+    let shape = student::shape(recipe, &source.shape)?;
     let parameters = shape.parameters();
     let (hidden, q, kv) = (shape.hidden, shape.heads * shape.width, shape.keys * shape.width);
     let modules = [
@@ -60,7 +61,12 @@ pub(crate) fn sizes(recipe: &Recipe) -> Result<Sizes, RunError> {
         (modules.iter().filter(|(name, ..)| adapter.takes(name)).map(one).sum::<usize>() * shape.layers) as u64
     });
     let stored = source.tensors.tensors.first().map_or(4, |tensor| tensor.dtype.size());
-    let weights = if recipe.adapter.is_some() { parameters * stored + trained * 4 } else { parameters * 4 };
+    let weights = recipe.adapter.as_ref().map_or(parameters * 4, |adapter| {
+        let projections =
+            (modules.iter().map(|(_, inputs, outputs)| inputs * outputs).sum::<usize>() * shape.layers) as u64;
+        let frozen = projections as f64 * adapter.base.bits(stored) / 8.0;
+        frozen as u64 + (parameters - projections) * stored + trained * 4
+    });
     let raw = if shape.family == Family::Qwen3 { q + kv } else { 0 };
     let kept = 2 * q + 2 * kv + hidden + 2 * shape.inner + raw;
     let tokens = recipe.optimiser.micro_batch * recipe.data.context;
@@ -74,7 +80,7 @@ pub(crate) fn sizes(recipe: &Recipe) -> Result<Sizes, RunError> {
     let (gradients, optimiser) = (trained * 4, trained * 8);
     let total = weights + gradients + optimiser + layers + logits;
     let memory = Memory { weights, gradients, optimiser, layers, logits, total };
-    Ok(Sizes { parameters, trained, layers: (0..shape.layers).collect(), memory })
+    Ok(Sizes { parameters, trained, layers: layers_kept, all_layers: all, memory })
 }
 
 /// Seconds that a step takes, from one part of it.
@@ -97,6 +103,6 @@ pub(crate) fn seconds(recipe: &Recipe, corpus: &Corpus) -> Result<f64, RunError>
     let plain = ObjectiveRecipe { kind: Kind::Sft, ..recipe.objective.clone() };
     objective::judge(&plain, &model.head(), &states, &lesson, 1.0, wanted);
     let d = vec![0.0; trace.normed.len()];
-    model.backward(&batch, None, trace, d, &mut gradients);
+    model.backward(&batch, None, trace, d, &[], &mut gradients);
     Ok(started.elapsed().as_secs_f64() * recipe.optimiser.accumulate as f64)
 }

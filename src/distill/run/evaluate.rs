@@ -1,7 +1,7 @@
 //! Held-out loss: of tokens, or of preferences where the run is about them.
 
+use super::error::RunError;
 use super::lesson::Lessons;
-use super::train::RunError;
 use crate::distill::model::head::Wanted;
 use crate::distill::model::{Batch, Decoder};
 use crate::distill::objective::{self, Kind, Lesson, ObjectiveRecipe};

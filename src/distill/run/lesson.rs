@@ -1,6 +1,6 @@
 //! A batch with all that is known about it.
 
-use super::train::RunError;
+use super::error::RunError;
 use crate::distill::data::corpus::{self, Corpus};
 use crate::distill::model::Batch;
 use crate::distill::objective::{Across, Chunk, Kind, Lesson, Odds, Reference, Taught};
@@ -12,9 +12,9 @@ pub(crate) struct Lessons<'a> {
     pub(crate) recipe: &'a Recipe,
     pub(crate) corpus: &'a Corpus,
     /// In the recipe's order.
-    pub(crate) teachers: Vec<Store>,
+    pub(crate) teachers: &'a [Store],
     /// Of every window, where the objective compares answers.
-    pub(crate) references: Vec<Reference>,
+    pub(crate) references: &'a [Reference],
 }
 
 impl Lessons<'_> {
@@ -48,16 +48,18 @@ impl Lessons<'_> {
             .recipe
             .teachers
             .iter()
-            .zip(&self.teachers)
+            .zip(self.teachers)
             .filter(|(teacher, _)| active(teacher.from, teacher.until))
             .collect();
         let sum: f64 = now.iter().map(|(teacher, _)| teacher.weight).sum();
         for (teacher, store) in now {
             let weight = teacher.weight / sum;
-            let (mut odds, mut across) = (Vec::new(), None::<Across>);
+            let (mut odds, mut across, mut states) = (Vec::new(), None::<Across>, Vec::new());
             for (&window, &(first, goals)) in windows.iter().zip(&places) {
                 match store.window(window).map_err(RunError::Told)? {
-                    Said::Odds(said) if said.len() == goals => {
+                    Said::Odds(said, theirs) if said.len() == goals => {
+                        states.resize(theirs.len(), Vec::new());
+                        states.iter_mut().zip(theirs).for_each(|(all, theirs): (&mut Vec<f32>, _)| all.extend(theirs));
                         odds.extend(said.into_iter().map(|odds| known(odds, vocabulary)));
                     }
                     Said::Across(said) if said.chunks.iter().all(|chunk| fits(chunk, goals)) => {
@@ -69,6 +71,9 @@ impl Lessons<'_> {
                         return Err(RunError::Told(what));
                     }
                 }
+            }
+            if !states.is_empty() {
+                lesson.states = states;
             }
             match across {
                 Some(across) => lesson.across.push((weight, across)),

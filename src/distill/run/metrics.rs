@@ -7,11 +7,11 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::error::RunError;
 use super::guard::Fault;
-use super::train::RunError;
 
 /// One step.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Line {
     pub(crate) step: u64,
     pub(crate) loss: f64,
@@ -26,6 +26,9 @@ pub(crate) struct Line {
     /// Held-out loss, where it was measured behind this step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) val_loss: Option<f64>,
+    /// What the student then wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sample: Option<String>,
     /// Why the step was left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fault: Option<Fault>,

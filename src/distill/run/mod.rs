@@ -3,8 +3,10 @@
 //! | file | what changes there |
 //! |---|---|
 //! | `train` | the loop |
+//! | `rounds` | steps on what the student wrote itself |
 //! | `student` | what a recipe's student is: layers, adapter, what is trained |
 //! | `lesson` | a batch with all that is known about it |
+//! | `hidden` | states behind layers, beside a teacher's |
 //! | `evaluate` | held-out loss |
 //! | `estimate` | what a run will take |
 //! | `optimiser`, `schedule` | AdamW and its rate |
@@ -13,24 +15,29 @@
 //! | `reference` | what the untrained student thinks of pairs |
 //! | `metrics` | the log |
 //! | `output`, `curve` | what is left at the end |
+//! | `error` | why a run ended early |
 //!
 //! In the output folder stands what people want; in its folder `run`, what the run itself needs to go on.
 
 pub(crate) mod checkpoint;
 mod curve;
+mod error;
 pub(crate) mod estimate;
 mod evaluate;
 mod guard;
+mod hidden;
 mod lesson;
 mod metrics;
 pub(crate) mod optimiser;
 pub(crate) mod output;
 mod reference;
+pub(crate) mod rounds;
 pub(crate) mod schedule;
 pub(crate) mod student;
 mod train;
 
+pub use error::RunError;
 #[cfg(test)]
 pub(crate) use evaluate::rows;
-pub use train::RunError;
+pub(crate) use metrics::Line;
 pub(crate) use train::{Event, Options, Outcome, train};

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
+use super::error::RunError;
 use super::student::Student;
-use super::train::{Outcome, RunError};
+use super::train::Outcome;
 use crate::distill::data::corpus::Head;
 use crate::distill::model::adapter;
 use crate::distill::model::save::{self, Entry, Values};
@@ -50,6 +51,7 @@ pub(crate) fn write(student: &Student, recipe: &Recipe, out: &Path) -> Result<()
         let weights = &student.model.weights;
         let entries: Vec<Entry<'_>> = weights
             .iter()
+            .filter(|weight| weight.is_of_model())
             .map(|weight| {
                 let (name, dims) = (weight.name.clone(), weight.dims.clone());
                 Entry { name, dims, dtype: weight.dtype, numbers: Values::Weight(&weight.numbers) }
@@ -75,6 +77,12 @@ fn config(student: &Student) -> Json {
     let mut config = student.config.clone();
     let shape = &student.model.shape;
     config["num_hidden_layers"] = json!(shape.layers);
+    config["hidden_size"] = json!(shape.hidden);
+    config["intermediate_size"] = json!(shape.inner);
+    // Without it readers divide the hidden size by the heads.
+    if shape.width * shape.heads != shape.hidden {
+        config["head_dim"] = json!(shape.width);
+    }
     config["vocab_size"] = json!(shape.vocabulary);
     if let Some(types) = config.get_mut("layer_types").and_then(Json::as_array_mut) {
         types.truncate(shape.layers);

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::error::RunError;
 use super::evaluate::rows;
 use super::output::replace;
-use super::train::RunError;
 use crate::distill::data::corpus::{self, Corpus, hex};
 use crate::distill::model::Decoder;
 use crate::distill::objective::{Lesson, Reference, reference};

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use super::train::RunError;
+use super::error::RunError;
 use crate::distill::data::tokenizer::Tokenizer;
-use crate::distill::model::{Decoder, Source, adapter, initial};
+use crate::distill::model::{Base, Decoder, Shape, Source, adapter, initial, narrow};
 use crate::distill::recipe::{Recipe, RecipeError};
+use crate::distill::teacher;
 
 /// A model in memory with where it came from.
 pub(crate) struct Student {
@@ -37,6 +38,25 @@ pub(crate) fn kept_layers(recipe: &Recipe, all: usize) -> Result<Option<Vec<usiz
     Ok(Some(student.keep_layers.clone()).filter(|kept| !kept.is_empty()))
 }
 
+/// The shape that the recipe leaves of a checkpoint's.
+///
+/// # Errors
+/// It asks for more than there is.
+pub(crate) fn shape(recipe: &Recipe, whole: &Shape) -> Result<Shape, RecipeError> {
+    let wanted = &recipe.student;
+    for (name, wanted, there) in [("hidden", wanted.hidden, whole.hidden), ("inner", wanted.inner, whole.inner)] {
+        if wanted > there {
+            let what = format!("`student.{name}` is {wanted}, and the checkpoint has {there}");
+            return Err(RecipeError::Problems(vec![what]));
+        }
+    }
+    let mut shape = whole.clone();
+    shape.layers = kept_layers(recipe, whole.layers)?.map_or(whole.layers, |kept| kept.len());
+    shape.hidden = if wanted.hidden > 0 { wanted.hidden } else { whole.hidden };
+    shape.inner = if wanted.inner > 0 { wanted.inner } else { whole.inner };
+    Ok(shape)
+}
+
 /// Reads the student and makes it ready to be trained.
 ///
 /// # Errors
@@ -47,10 +67,12 @@ pub(crate) fn build(recipe: &Recipe) -> Result<Student, RunError> {
     let tokenizer = Tokenizer::open(&source.folder, architecture, &recipe.tokens.add)?;
     let kept = kept_layers(recipe, source.shape.layers)?;
     let context = recipe.data.context;
-    let mut model = source.load(context)?;
+    let mut model = source.load(context, recipe.adapter.as_ref().map_or(Base::Stored, |adapter| adapter.base))?;
     if let Some(kept) = kept {
         model = initial::keep_layers(model, &kept, context);
     }
+    let Shape { hidden, inner, .. } = shape(recipe, &source.shape)?;
+    narrow::narrow(&mut model, hidden, inner);
     let new_tokens = !tokenizer.added.is_empty();
     for at in 0..model.weights.len() {
         // Rows of new tokens are trained with an adapter too, and with them the matrices they stand in.
@@ -69,6 +91,14 @@ pub(crate) fn build(recipe: &Recipe) -> Result<Student, RunError> {
         if let Some(from) = &settings.from {
             adapter::read(&mut model, from).map_err(RunError::Told)?;
         }
+    }
+    if let (Some(hidden), Some(teacher)) = (&recipe.objective.hidden, recipe.teachers.first()) {
+        let most = model.shape.layers;
+        if let Some([layer, _]) = hidden.pairs.iter().find(|[layer, _]| *layer >= most) {
+            let what = format!("`objective.hidden.pairs` names the layer {layer}, and the student has {most}");
+            return Err(RecipeError::Problems(vec![what]).into());
+        }
+        initial::add_projections(&mut model, hidden.pairs.len(), teacher::width(&teacher.model)?, recipe.seed);
     }
     model.changed();
     Ok(Student { model, config: source.config, folder: source.folder, tokenizer })

@@ -7,71 +7,27 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::{self, Kept, State};
+use super::error::RunError;
 use super::evaluate::{held_out, rows};
 use super::guard::Fault;
+use super::hidden::like_teacher;
 use super::lesson::Lessons;
 use super::metrics::{Line, Log};
 use super::optimiser::{AdamW, clip};
+use super::rounds::{Rounds, beginning};
 use super::student::{self, Student};
 use super::{curve, output, reference};
 use crate::distill::data::corpus::{Head, hex};
 use crate::distill::data::order;
-use crate::distill::data::prepare::{DataError, Prepared, Tally, prepare};
+use crate::distill::data::prepare::{Prepared, Tally, prepare};
 use crate::distill::kernel::dropout::mix;
 use crate::distill::model::head::Wanted;
-use crate::distill::model::{Batch, Gradients, ModelError};
-use crate::distill::objective::{self, Kind, Lesson, Loss};
-use crate::distill::recipe::{self, Recipe, RecipeError};
-use crate::distill::teacher;
+use crate::distill::model::write::{Style, write};
+use crate::distill::model::{Batch, Gradients};
+use crate::distill::objective::{self, Kind, Lesson, Loss, ObjectiveRecipe};
+use crate::distill::recipe::{self, Recipe};
+use crate::distill::teacher::{self, TeacherError};
 use crate::engine::Cancel;
-use crate::error::Advise;
-use crate::quantize::WriteError;
-
-/// Why a run ended early.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the words say it")]
-pub enum RunError {
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    #[error(transparent)]
-    Data(#[from] DataError),
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    #[error(transparent)]
-    Teacher(#[from] teacher::TeacherError),
-    #[error("cannot write `{}`: {source}", path.display())]
-    Log { path: PathBuf, source: std::io::Error },
-    #[error("the checkpoint `{}`: {what}", path.display())]
-    Checkpoint { path: PathBuf, what: String },
-    #[error("`{}` holds the run of another recipe", out.display())]
-    Other { out: PathBuf },
-    #[error("another run is writing to `{}`", out.display())]
-    Taken { out: PathBuf },
-    #[error("the loss was {what} {times} times in a row at step {step}, after {returns} returns to a checkpoint")]
-    Diverged { what: &'static str, times: u64, step: u64, returns: u64 },
-    #[error("{0}")]
-    Told(String),
-    #[error("interrupted before the first step")]
-    Interrupted,
-}
-
-impl Advise for RunError {
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Recipe(error) => error.hint(),
-            Self::Model(error) => error.hint(),
-            Self::Data(error) => error.hint(),
-            Self::Write(error) => error.hint(),
-            Self::Teacher(error) => error.hint(),
-            Self::Other { .. } => Some("name another folder, or begin anew with `--fresh`".to_owned()),
-            Self::Checkpoint { .. } => Some("`--fresh` begins anew".to_owned()),
-            Self::Diverged { .. } => Some("lower `optimiser.rate`, or raise `schedule.warmup`".to_owned()),
-            _ => None,
-        }
-    }
-}
 
 /// How a run is started.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +45,7 @@ pub(crate) enum Event<'a> {
     Data { head: &'a Head, tally: Option<&'a Tally> },
     Teacher(teacher::Progress<'a>),
     Resumed { step: u64, steps: u64 },
+    Wrote { step: u64 },
     Step { line: &'a Line, steps: u64 },
     Returned { step: u64 },
     Saved { step: u64 },
@@ -116,6 +73,7 @@ struct Run<'a> {
     options: &'a Options,
     lessons: Lessons<'a>,
     judged: Option<Lessons<'a>>,
+    rounds: Option<Rounds<'a>>,
     student: Student,
     optimiser: AdamW,
     gradients: Gradients,
@@ -172,14 +130,16 @@ pub(crate) fn train(
         reference::of(&student.model, &known, corpus, &folder.join(name), &interrupted)
     };
     let references = if pairs { reference(&train, "train.reference")? } else { Vec::new() };
-    let lessons = Lessons { recipe, corpus: &train, teachers, references };
-    let judged = match &validation {
-        Some(corpus) => {
-            let references = if pairs { reference(corpus, "validation.reference")? } else { Vec::new() };
-            Some(Lessons { recipe, corpus, teachers: Vec::new(), references })
-        }
-        None => None,
+    let lessons = Lessons { recipe, corpus: &train, teachers: &teachers, references: &references };
+    let references = match &validation {
+        Some(corpus) if pairs => reference(corpus, "validation.reference")?,
+        _ => Vec::new(),
     };
+    let judged = validation.as_ref().map(|corpus| Lessons { recipe, corpus, teachers: &[], references: &references });
+    let rounds = recipe.on_policy.as_ref().map(|settings| {
+        let (fingerprint, cancel) = (fingerprint.clone(), &options.cancel);
+        Rounds { recipe, settings, folder: &folder, fingerprint, cancel, now: None }
+    });
     let mut student = student;
     let mut optimiser = AdamW::new(&student.model.weights);
     let steps = recipe.schedule.steps(train.len(), recipe.batch());
@@ -195,7 +155,8 @@ pub(crate) fn train(
     let log = Log::open(&metrics, state.step)?;
     let gradients = Gradients::new(&student.model.weights);
     let places = Places { last, best, metrics };
-    let mut run = Run { recipe, options, lessons, judged, student, optimiser, gradients, state, steps, places, log };
+    let mut run =
+        Run { recipe, options, lessons, judged, rounds, student, optimiser, gradients, state, steps, places, log };
     let outcome = run.follow(tell)?;
     if !outcome.interrupted {
         output::write(&run.student, recipe, out)?;
@@ -211,6 +172,7 @@ fn fingerprint(recipe: &Recipe) -> String {
     recipe.threads = 0;
     recipe.safety.checkpoint_every = 0;
     recipe.evaluation.every = 0;
+    recipe.evaluation.sample = 0;
     hex(&Sha256::digest(recipe::text(&recipe)))
 }
 
@@ -230,16 +192,21 @@ impl Run<'_> {
                 tell(&Event::Saved { step: self.state.step });
                 return Ok(Outcome { interrupted: true, ..self.outcome(begun, at_start) });
             }
+            match self.reach_round(tell) {
+                // The top of the loop saves what there is.
+                Err(RunError::Teacher(TeacherError::Interrupted)) => continue,
+                other => other?,
+            }
             let started = Instant::now();
             let Some(mut line) = self.step()? else {
                 tell(&Event::Returned { step: self.state.step });
                 continue;
             };
             line.tokens_per_s = (self.state.tokens - tokens) as f64 / started.elapsed().as_secs_f64();
-            self.state.seconds += started.elapsed().as_secs_f64();
             tokens = self.state.tokens;
             if line.fault.is_none() && every(self.recipe.evaluation.every, self.state.step) {
                 line.val_loss = self.look()?;
+                line.sample = self.sample()?;
                 self.judge(line.val_loss)?;
             }
             self.log.add(&line);
@@ -276,6 +243,16 @@ impl Run<'_> {
         }
     }
 
+    /// Has the student write, where a round begins.
+    fn reach_round(&mut self, tell: &mut dyn FnMut(&Event<'_>)) -> Result<(), RunError> {
+        let (step, data) = (self.state.step, self.lessons.corpus);
+        let Some(rounds) = &mut self.rounds else { return Ok(()) };
+        if rounds.reach(step, &self.student, data, &mut |progress| tell(&Event::Teacher(progress)))? {
+            tell(&Event::Wrote { step });
+        }
+        Ok(())
+    }
+
     /// One step; `None` where the run went back to a checkpoint instead.
     fn step(&mut self) -> Result<Option<Line>, RunError> {
         let batch = self.recipe.batch();
@@ -284,20 +261,32 @@ impl Run<'_> {
         let cursor = self.state.cursor + batch;
         let vocabulary = self.student.model.shape.vocabulary;
         let step = self.state.step;
-        let parts: Result<Vec<_>, _> = windows
-            .chunks(self.recipe.optimiser.micro_batch)
-            .map(|windows| self.lessons.of(windows, step, vocabulary))
-            .collect();
-        let parts = parts?;
-        let size: usize = parts.iter().map(|(_, lesson)| lesson.size(&self.recipe.objective)).sum();
-        let weight = 1.0 / size.max(1) as f64;
+        let part = |(at, windows): (usize, &[u64])| {
+            let own = self.rounds.as_ref().and_then(|rounds| rounds.part(step, at));
+            let (lessons, windows) =
+                own.as_ref().map_or((&self.lessons, windows), |(own, texts)| (own, texts.as_slice()));
+            let (batch, lesson) = lessons.of(windows, step, vocabulary)?;
+            Ok((batch, lesson, own.is_some()))
+        };
+        let parts = windows.chunks(self.recipe.optimiser.micro_batch).enumerate().map(part);
+        let parts: Vec<(Batch, Lesson, bool)> = parts.collect::<Result<_, RunError>>()?;
+        let size = |own: Option<bool>| -> f64 {
+            let counted = parts.iter().filter(|part| own.is_none_or(|own| part.2 == own));
+            counted.map(|(_, lesson, _)| lesson.size(&self.recipe.objective)).sum::<usize>().max(1) as f64
+        };
+        let (weight, of_data) = (1.0 / size(None), 1.0 / size(Some(false)));
+        // Of the student's own words only what teachers say is learnt.
+        let taught = ObjectiveRecipe { alpha: 1.0, ..self.recipe.objective.clone() };
         self.gradients.clear();
         let (mut loss, mut tokens) = (Loss::default(), 0);
-        for (at, (batch, lesson)) in parts.iter().enumerate() {
-            loss.add(self.part(batch, lesson, weight, mix(self.recipe.seed ^ mix(self.state.cursor + at as u64))));
+        for (at, (batch, lesson, own)) in parts.iter().enumerate() {
+            let objective = if *own { &taught } else { &self.recipe.objective };
+            let key = mix(self.recipe.seed ^ mix(self.state.cursor + at as u64));
+            let one = self.part(objective, batch, lesson, weight, key);
+            loss.add(Loss { part: if *own { 0.0 } else { one.part }, ..one });
             tokens += batch.tokens.len() as u64;
         }
-        let (loss, part) = (loss.whole * weight, loss.part * weight);
+        let (loss, part) = (loss.whole * weight, loss.part * of_data);
         let norm = clip(&mut self.gradients, self.recipe.optimiser.clip);
         let fault = self.state.guard.look(loss, norm, self.recipe.safety.spike);
         if let Some(fault) = fault
@@ -320,11 +309,11 @@ impl Run<'_> {
         }
         let part = (self.recipe.objective.kind != Kind::Sft).then_some(part);
         let (step, tokens) = (self.state.step, self.state.tokens);
-        Ok(Some(Line { step, loss, part, rate, norm, tokens, tokens_per_s: 0.0, val_loss: None, fault }))
+        Ok(Some(Line { step, loss, part, rate, norm, tokens, fault, ..Line::default() }))
     }
 
     /// Adds a part's gradients.
-    fn part(&mut self, batch: &Batch, lesson: &Lesson, weight: f64, key: u64) -> Loss {
+    fn part(&mut self, recipe: &ObjectiveRecipe, batch: &Batch, lesson: &Lesson, weight: f64, key: u64) -> Loss {
         let (model, gradients) = (&self.student.model, &mut self.gradients);
         let width = model.shape.hidden;
         let dropout = self.recipe.adapter.as_ref().is_some_and(|adapter| adapter.dropout > 0.0).then_some(key);
@@ -332,13 +321,14 @@ impl Run<'_> {
         let states = rows(&trace.normed, lesson, width);
         let mut slopes = vec![0.0; states.len()];
         let wanted = Wanted { states: Some(&mut slopes), matrix: gradients.of(model.output()) };
-        let loss = objective::judge(&self.recipe.objective, &model.head(), &states, lesson, weight, wanted);
+        let loss = objective::judge(recipe, &model.head(), &states, lesson, weight, wanted);
         let mut d = vec![0.0; trace.normed.len()];
         for (goal, slope) in lesson.goals.iter().zip(slopes.chunks_exact(width)) {
             d[goal.row * width..][..width].copy_from_slice(slope);
         }
-        model.backward(batch, dropout, trace, d, gradients);
-        loss
+        let (own, behind) = like_teacher(recipe, model, lesson, &trace, weight, gradients);
+        model.backward(batch, dropout, trace, d, &behind, gradients);
+        Loss { whole: loss.whole + own, ..loss }
     }
 
     /// Back to the last checkpoint, or to the beginning; the windows that led here are not taken again.
@@ -369,6 +359,17 @@ impl Run<'_> {
         self.judged.as_ref().map(|lessons| held_out(&self.student.model, lessons, windows)).transpose()
     }
 
+    /// What the student writes after the beginning of a held-out text.
+    fn sample(&self) -> Result<Option<String>, RunError> {
+        let tokens = self.recipe.evaluation.sample.min(self.recipe.data.context / 2);
+        let Some(judged) = self.judged.as_ref().filter(|_| tokens > 0) else { return Ok(None) };
+        let window = judged.corpus.window(0).map_err(RunError::Told)?;
+        let prompt = beginning(&window, self.recipe.data.context - tokens, 0);
+        let style = Style { most: tokens, end: self.student.tokenizer.end(), temperature: 0.0, seed: 0 };
+        let write = |prompt| write(&self.student.model, &[prompt], &style).pop();
+        Ok(prompt.and_then(write).map(|text| self.student.tokenizer.text(&text)))
+    }
+
     /// Whether the held-out loss has not become better for as long as the recipe waits.
     fn has_stalled(&self) -> bool {
         let patience = self.recipe.evaluation.patience;
@@ -389,6 +390,10 @@ impl Run<'_> {
     }
 
     fn save(&self) -> Result<(), RunError> {
-        checkpoint::write(&self.places.last, &self.state, &self.student.model, Some(&self.optimiser))
+        checkpoint::write(&self.places.last, &self.state, &self.student.model, Some(&self.optimiser))?;
+        if let Some(rounds) = &self.rounds {
+            rounds.forget(self.state.step);
+        }
+        Ok(())
     }
 }

@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::keep::{drawn, top};
+use super::layers::Layers;
 use super::store::{self, Head};
 use super::{Progress, TeacherError, align};
 use crate::distill::compare;
 use crate::distill::data::corpus::{Corpus, Window};
 use crate::distill::data::tokenizer::Tokenizer;
+use crate::distill::kernel::dropout::{mix, share};
 use crate::distill::kernel::math;
 use crate::distill::objective::Chunk;
 use crate::distill::recipe::Recipe;
@@ -38,6 +41,8 @@ pub(crate) struct Job {
     part: PathBuf,
     head: Head,
     temperature: f64,
+    /// What draws follow from.
+    seed: u64,
     threads: usize,
     /// The student's folder.
     student: PathBuf,
@@ -63,6 +68,7 @@ pub(super) fn ask(
         part: part.clone(),
         head: head.clone(),
         temperature: recipe.objective.temperature,
+        seed: recipe.seed,
         threads: if recipe.threads == 0 { cores } else { recipe.threads },
         student: recipe.student.path.clone(),
     };
@@ -131,16 +137,26 @@ fn gather(job: &Job) -> Result<(), String> {
     let longest = if job.head.same { corpus.head.longest } else { 2 * corpus.head.longest + 64 };
     let window = u32::try_from(longest.max(32)).map_err(|_| "a document is too long".to_owned())?;
     let threads = i32::try_from(job.threads).unwrap_or(1);
-    let setup = Setup { window, threads, watch: None, repack: true };
+    let mut layers = Layers::new(job.head.states.clone());
+    let watch = (!job.head.states.is_empty()).then(|| layers.watch());
+    let setup = Setup { window, threads, watch, repack: true };
     let mut session = Session::open(&job.model, &setup)?;
     let pieces = if job.head.same { Vec::new() } else { pieces(&job.student)? };
     for at in sizes.len() as u64..corpus.len() {
         let window = corpus.window(at)?;
-        let bytes = if job.head.same {
-            job.head.pack(&window_odds(&mut session, &window, job)?)
-        } else {
+        let content = if !job.head.same {
             job.head.pack_chunks(&window_chunks(&mut session, &window, &pieces, job)?)
+        } else if job.head.draws > 0 {
+            let (draws, start) = (job.head.draws, mix(job.seed ^ mix(at)));
+            let draw = |goal: usize, logits: &[f32]| drawn(logits, draws, job.temperature, share(start ^ goal as u64));
+            let (odds, states) = window_odds(&mut session, &mut layers, &window, &job.head, draw)?;
+            [job.head.pack_states(&states), job.head.pack_draws(&odds)].concat()
+        } else {
+            let keep = |_: usize, logits: &[f32]| top(logits, job.head.top as usize, job.temperature);
+            let (odds, states) = window_odds(&mut session, &mut layers, &window, &job.head, keep)?;
+            [job.head.pack_states(&states), job.head.pack(&odds)].concat()
         };
+        let bytes = store::framed(&content);
         file.write_all(&bytes).map_err(io)?;
         tell(&json!({"done": at + 1}));
     }
@@ -153,17 +169,30 @@ fn pieces(student: &Path) -> Result<Vec<Vec<u8>>, String> {
     tokenizer.bytes().ok_or_else(|| "the student's vocabulary is not byte-level".to_owned())
 }
 
-fn window_odds(session: &mut Session, window: &Window, job: &Job) -> Result<Vec<Vec<(u32, f32)>>, String> {
+/// What `keep` leaves of the logits of every goal, by its number in the window; and the states of the layers wanted.
+fn window_odds<T>(
+    session: &mut Session,
+    layers: &mut Layers,
+    window: &Window,
+    head: &Head,
+    keep: impl Fn(usize, &[f32]) -> T,
+) -> Result<(Vec<T>, Vec<Vec<f32>>), String> {
     let mut all = Vec::new();
+    let mut states = vec![Vec::new(); head.states.len()];
     for document in &window.documents {
         let tokens: Vec<i32> = document.iter().map(|&(token, _)| token.cast_signed()).collect();
         session.evaluate(&tokens, 0, 0)?;
+        let seen = layers.take();
         for at in (1..document.len()).filter(|&at| document[at].1) {
             let logits = session.logits(at - 1).ok_or("llama.cpp gave no logits")?;
-            all.push(top(logits, job.head.top as usize, job.temperature));
+            all.push(keep(all.len(), logits));
+            for (layer, states) in head.states.iter().zip(&mut states) {
+                let row = seen.get(layer).and_then(|rows| rows.get((at - 1) * head.wide..at * head.wide));
+                states.extend_from_slice(row.ok_or_else(|| format!("the teacher has no layer {layer}"))?);
+            }
         }
     }
-    Ok(all)
+    Ok((all, states))
 }
 
 /// Chunks of a window's documents, with goals counted from the window's first.
@@ -246,18 +275,4 @@ fn lengths(session: &Session, tokens: &[i32], text: &str) -> Vec<usize> {
         rest = left;
     }
     lengths
-}
-
-/// The likeliest tokens with the logarithms of their odds, the likeliest first.
-fn top(logits: &[f32], count: usize, temperature: f64) -> Vec<(u32, f32)> {
-    let cooled: Vec<f32> = logits.iter().map(|&x| (f64::from(x) / temperature) as f32).collect();
-    let whole = math::softmax(&mut cooled.clone());
-    let mut all: Vec<(u32, f32)> = cooled.iter().enumerate().map(|(id, &x)| (id as u32, x - whole)).collect();
-    let higher = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    if count < all.len() {
-        all.select_nth_unstable_by(count, higher);
-        all.truncate(count);
-    }
-    all.sort_unstable_by(higher);
-    all
 }

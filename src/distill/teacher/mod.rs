@@ -5,6 +5,8 @@
 //! | `store` | the file of odds |
 //! | `same` | whether a GGUF file's vocabulary is the student's |
 //! | `align` | texts that end at the same byte, where it is not |
+//! | `keep` | what is kept of a teacher's logits |
+//! | `layers` | what llama.cpp's layers hand on |
 //! | `gather` | asking a teacher, in a child process |
 //!
 //! A teacher is asked once for every window; training reads its odds from disk. What this room refuses to do: take odds
@@ -22,16 +24,23 @@ use super::recipe::{Recipe, TeacherRecipe};
 use crate::engine::Cancel;
 use crate::error::Advise;
 use crate::quantize::WriteError;
+use crate::weights::gguf::Header;
 
 #[cfg(any(feature = "engine", test))]
 mod align;
 #[cfg(feature = "engine")]
 mod gather;
+#[cfg(any(feature = "engine", test))]
+mod keep;
+#[cfg(feature = "engine")]
+mod layers;
 mod same;
 mod store;
 
 #[cfg(feature = "engine")]
 pub(crate) use gather::{Work, serve};
+#[cfg(feature = "engine")]
+pub(crate) use layers::Layers;
 pub(crate) use store::{Said, Store};
 
 /// Why a teacher does not teach.
@@ -42,6 +51,10 @@ pub enum TeacherError {
     Read { path: PathBuf, what: String },
     #[error("the teacher `{}` has other tokens than the student ({what}), whose own cannot be compared as text", path.display())]
     Vocabulary { path: PathBuf, what: String },
+    #[error("the teacher `{}` has other tokens than the student ({what}), of which none can be drawn", path.display())]
+    Draws { path: PathBuf, what: String },
+    #[error("the teacher `{}` has other tokens than the student ({what}), so that states are not of the same places", path.display())]
+    Hidden { path: PathBuf, what: String },
     #[error("the store `{}` is of {what}", path.display())]
     Other { path: PathBuf, what: String },
     #[error("`{}` has not been asked yet, and this program was built without `engine`", path.display())]
@@ -60,6 +73,8 @@ impl Advise for TeacherError {
             Self::Vocabulary { .. } => {
                 Some("students of tokenizers that are not byte-level want teachers with their own tokens".to_owned())
             }
+            Self::Draws { .. } => Some("leave `draws` out for this teacher".to_owned()),
+            Self::Hidden { .. } => Some("leave `[objective.hidden]` out, or put another teacher first".to_owned()),
             Self::Other { .. } => Some("name another output folder, or remove the store".to_owned()),
             Self::NoEngine { .. } => Some("ask the teachers with a whole build: `zord-distill cache`".to_owned()),
             Self::Write(error) => error.hint(),
@@ -95,12 +110,21 @@ pub(crate) fn stores(
         if let Some(what) = differs.clone().filter(|_| tokenizer.bytes().is_none()) {
             return Err(TeacherError::Vocabulary { path: teacher.model.clone(), what });
         }
+        if let Some(what) = differs.clone().filter(|_| teacher.draws > 0) {
+            return Err(TeacherError::Draws { path: teacher.model.clone(), what });
+        }
+        if let Some(what) = differs.clone().filter(|_| at == 0 && recipe.objective.hidden.is_some()) {
+            return Err(TeacherError::Hidden { path: teacher.model.clone(), what });
+        }
         let head = store::Head {
             version: store::VERSION,
             teacher: fingerprint(&teacher.model)?,
             data: corpus.head.content.clone(),
             vocabulary: vocabulary as u64,
-            top: teacher.top.min(vocabulary) as u64,
+            top: if teacher.draws > 0 { 0 } else { teacher.top.min(vocabulary) as u64 },
+            draws: teacher.draws,
+            states: if at == 0 { recipe.objective.taught_layers() } else { Vec::new() },
+            wide: if at == 0 && recipe.objective.hidden.is_some() { width(&teacher.model)? } else { 0 },
             temperature: recipe.objective.temperature.to_string(),
             same: differs.is_none(),
         };
@@ -140,6 +164,18 @@ fn ask(
     _: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), TeacherError> {
     Err(TeacherError::NoEngine { path: teacher.model.clone() })
+}
+
+/// Numbers of a teacher's hidden state.
+///
+/// # Errors
+/// The file cannot be read, or does not say.
+pub(crate) fn width(path: &Path) -> Result<usize, TeacherError> {
+    let told = |what: String| TeacherError::Read { path: path.to_owned(), what };
+    let header = Header::read(path).map_err(|error| told(crate::error::chain(&error)))?;
+    let architecture = header.str("general.architecture").unwrap_or_default();
+    let width = header.u64(&format!("{architecture}.embedding_length")).filter(|width| (1..1 << 20).contains(width));
+    width.map(|width| width as usize).ok_or_else(|| told("it does not say how wide its states are".to_owned()))
 }
 
 /// A name for a large file that does not take its whole reading: its length and samples of it.

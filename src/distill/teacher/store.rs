@@ -1,14 +1,15 @@
 //! The file of what a teacher said about every window.
 //!
 //! ```text
-//! "ZORDODD2" | length of the header, u64 | header, JSON, padded to 4096 |
+//! "ZORDODD3" | length of the header, u64 | header, JSON, padded to 4096 |
 //! windows: length, u32 | content | eight bytes of the content's SHA-256 |
 //! first bytes of the windows and of what follows them, u64 each
 //! ```
 //!
 //! Of a teacher with the student's vocabulary the content is, for each goal, its likeliest tokens: (token, u16 or u32 | ln
-//! of its odds, f16) × top; what they leave of the whole is the odds of all others. Of other teachers it is, for each
-//! chunk of text: first goal, u32 | number of goals, u16 | ln of its odds, f32 | odds where it begins, f16 × top.
+//! of its odds, f16) × top; what they leave of the whole is the odds of all others. Where tokens were drawn, it is: number
+//! of tokens, u16 | (token | how often it was drawn, u16) for each. Of other teachers it is, for each chunk of text: first goal, u32 | number of goals, u16 | ln of its odds, f32 | odds where it begins, f16 × top.
+//! Where states are kept too, they come first: number of goals, u32 | f16 × numbers of a state × goals × layers.
 //! Every window has its own checksum, so that a file that was cut short tells what it holds.
 
 use std::fs::File;
@@ -25,10 +26,10 @@ use crate::distill::objective::{Across, Chunk, Odds};
 mod write;
 
 #[cfg(feature = "engine")]
-pub(super) use write::{complete, first, held};
+pub(super) use write::{complete, first, framed, held};
 
-pub(super) const VERSION: u32 = 2;
-const MAGIC: &[u8; 8] = b"ZORDODD2";
+pub(super) const VERSION: u32 = 3;
+const MAGIC: &[u8; 8] = b"ZORDODD3";
 const HEAD: u64 = 4096;
 /// Bytes of a window's checksum.
 const SUM: usize = 8;
@@ -46,6 +47,11 @@ pub(crate) struct Head {
     pub(crate) vocabulary: u64,
     /// Tokens kept for each goal.
     pub(crate) top: u64,
+    /// Tokens drawn for each goal; 0 where the likeliest are kept.
+    pub(crate) draws: u16,
+    /// Layers whose states are kept, and numbers of a state.
+    pub(crate) states: Vec<usize>,
+    pub(crate) wide: usize,
     pub(crate) temperature: String,
     /// Whether the vocabulary is the student's.
     pub(crate) same: bool,
@@ -54,8 +60,8 @@ pub(crate) struct Head {
 /// What a teacher says about a window.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Said {
-    /// Odds for each goal.
-    Odds(Vec<Odds>),
+    /// Odds for each goal, and the states it is predicted from: of each layer, all goals one behind the other.
+    Odds(Vec<Odds>, Vec<Vec<f32>>),
     /// Odds of chunks.
     Across(Across),
 }
@@ -69,6 +75,8 @@ impl Head {
             ("other data", self.data == wanted.data),
             ("another vocabulary", self.vocabulary == wanted.vocabulary),
             ("another number of odds", self.top == wanted.top),
+            ("another number of draws", self.draws == wanted.draws),
+            ("other layers", self.states == wanted.states && self.wide == wanted.wide),
             ("another temperature", self.temperature == wanted.temperature),
             ("another kind of vocabulary", self.same == wanted.same),
         ];
@@ -88,15 +96,55 @@ impl Head {
     /// A window's content, or nothing if its checksum is not right.
     pub(super) fn unpack(&self, bytes: &[u8]) -> Option<Said> {
         let (bytes, sum) = bytes.get(LENGTH..)?.split_at_checked(bytes.len().checked_sub(LENGTH + SUM)?)?;
-        if Sha256::digest(bytes)[..SUM] != *sum || bytes.len() % self.record() != 0 {
+        if Sha256::digest(bytes)[..SUM] != *sum {
+            return None;
+        }
+        let (states, bytes) = self.split_states(bytes)?;
+        if self.draws > 0 {
+            return Some(Said::Odds(self.draws(bytes)?, states));
+        }
+        if bytes.len() % self.record() != 0 {
             return None;
         }
         let records = bytes.chunks_exact(self.record());
         Some(if self.same {
-            Said::Odds(records.map(|record| self.odds(record)).collect())
+            Said::Odds(records.map(|record| self.odds(record)).collect(), states)
         } else {
             Said::Across(Across { chunks: records.map(chunk).collect() })
         })
+    }
+
+    /// States, and what follows them.
+    fn split_states<'a>(&self, bytes: &'a [u8]) -> Option<(Vec<Vec<f32>>, &'a [u8])> {
+        if self.states.is_empty() {
+            return Some((Vec::new(), bytes));
+        }
+        let (goals, mut rest) = bytes.split_at_checked(4)?;
+        let size = (u32::from_le_bytes(goals.try_into().ok()?) as usize).checked_mul(self.wide)?.checked_mul(2)?;
+        let mut all = Vec::new();
+        for _ in &self.states {
+            let (layer, behind) = rest.split_at_checked(size)?;
+            all.push(layer.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect());
+            rest = behind;
+        }
+        Some((all, rest))
+    }
+
+    /// Odds of drawn tokens; those that were not drawn have none.
+    fn draws(&self, mut bytes: &[u8]) -> Option<Vec<Odds>> {
+        let wide = self.token_bytes();
+        let mut all = Vec::new();
+        while let Some((count, rest)) = bytes.split_at_checked(2) {
+            let count = u16::from_le_bytes(count.try_into().ok()?) as usize;
+            let (entries, rest) = rest.split_at_checked(count * (wide + 2))?;
+            let odds = |entry: &[u8]| {
+                let times = u16::from_le_bytes([entry[wide], entry[wide + 1]]);
+                (token(&entry[..wide]), f32::from(times) / f32::from(self.draws))
+            };
+            all.push(Odds { top: entries.chunks_exact(wide + 2).map(odds).collect(), tail: 0.0 });
+            bytes = rest;
+        }
+        bytes.is_empty().then_some(all)
     }
 
     fn odds(&self, record: &[u8]) -> Odds {
@@ -104,11 +152,9 @@ impl Head {
         let mut odds = Odds::default();
         let mut rest = 1.0_f32;
         for entry in record.chunks_exact(wide + 2) {
-            let mut id = [0; 4];
-            id[..wide].copy_from_slice(&entry[..wide]);
             let p = f16::from_le_bytes([entry[wide], entry[wide + 1]]).to_f32().exp();
             rest -= p;
-            odds.top.push((u32::from_le_bytes(id), p));
+            odds.top.push((token(&entry[..wide]), p));
         }
         odds.tail = rest.max(0.0);
         odds
@@ -127,6 +173,13 @@ impl Head {
 
 /// Bytes before a window's content.
 const LENGTH: usize = 4;
+
+/// A token of two or four bytes.
+fn token(bytes: &[u8]) -> u32 {
+    let mut id = [0; 4];
+    id[..bytes.len()].copy_from_slice(bytes);
+    u32::from_le_bytes(id)
+}
 
 fn chunk(record: &[u8]) -> Chunk {
     let (first, rest) = record.split_at(4);
@@ -195,7 +248,9 @@ impl Store {
         let said = self.head.unpack(&bytes).ok_or_else(damaged)?;
         let known = |&(token, p): &(u32, f32)| u64::from(token) < self.head.vocabulary && p.is_finite();
         let right = match &said {
-            Said::Odds(odds) => odds.iter().all(|odds| odds.top.iter().all(known)),
+            Said::Odds(odds, states) => {
+                odds.iter().all(|odds| odds.top.iter().all(known)) && states.iter().flatten().all(|x| x.is_finite())
+            }
             Said::Across(across) => {
                 across.chunks.iter().all(|chunk| chunk.log.is_finite() && chunk.sorted.iter().all(|p| p.is_finite()))
             }

@@ -18,7 +18,29 @@ impl Head {
             bytes.extend_from_slice(&token.to_le_bytes()[..self.token_bytes()]);
             bytes.extend_from_slice(&f16::from_f32(*log).to_le_bytes());
         }
-        framed(&bytes)
+        bytes
+    }
+
+    /// States of each layer as bytes, to stand before odds.
+    pub(in super::super) fn pack_states(&self, layers: &[Vec<f32>]) -> Vec<u8> {
+        let Some(first) = layers.first() else { return Vec::new() };
+        let goals = (first.len() / self.wide.max(1)) as u32;
+        // Half precision ends at 65504; what is beyond is rare and need not be exact.
+        let half = |x: &f32| f16::from_f32(x.clamp(-65_504.0, 65_504.0)).to_le_bytes();
+        goals.to_le_bytes().into_iter().chain(layers.iter().flatten().flat_map(half)).collect()
+    }
+
+    /// A window of drawn tokens as bytes.
+    pub(in super::super) fn pack_draws(&self, goals: &[Vec<(u32, u16)>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for drawn in goals {
+            bytes.extend_from_slice(&(drawn.len() as u16).to_le_bytes());
+            for (token, times) in drawn {
+                bytes.extend_from_slice(&token.to_le_bytes()[..self.token_bytes()]);
+                bytes.extend_from_slice(&times.to_le_bytes());
+            }
+        }
+        bytes
     }
 
     /// A window of chunks as bytes; each chunk's odds are cut or filled up to the number kept.
@@ -33,7 +55,7 @@ impl Head {
                 bytes.extend_from_slice(&f16::from_f32(odds).to_le_bytes());
             }
         }
-        framed(&bytes)
+        bytes
     }
 
     /// The file's beginning.
@@ -48,7 +70,8 @@ impl Head {
     }
 }
 
-fn framed(content: &[u8]) -> Vec<u8> {
+/// A window's content as it stands in the file.
+pub(in super::super) fn framed(content: &[u8]) -> Vec<u8> {
     let sum = Sha256::digest(content);
     [&(content.len() as u32).to_le_bytes(), content, &sum[..SUM]].concat()
 }
@@ -110,7 +133,18 @@ mod tests {
 
     fn head(vocabulary: u64, same: bool) -> Head {
         let temperature = "1".to_owned();
-        Head { version: VERSION, teacher: "t".into(), data: "d".into(), vocabulary, top: 2, temperature, same }
+        Head {
+            version: VERSION,
+            teacher: "t".into(),
+            data: "d".into(),
+            vocabulary,
+            top: 2,
+            draws: 0,
+            states: Vec::new(),
+            wide: 0,
+            temperature,
+            same,
+        }
     }
 
     fn write(path: &Path, head: &Head, windows: &[Vec<u8>]) {
@@ -129,10 +163,12 @@ mod tests {
         for vocabulary in [1000, 150_000] {
             let head = head(vocabulary, true);
             let odds = vec![vec![(7, -0.5), (999, -2.0)], vec![(1, -0.1), (2, -8.0)]];
-            write(&path, &head, &[head.pack(&odds), head.pack(&odds[..1])]);
+            write(&path, &head, &[framed(&head.pack(&odds)), framed(&head.pack(&odds[..1]))]);
             let store = Store::open(&path).unwrap();
             assert_eq!(store.head, head);
-            let (Ok(Said::Odds(first)), Ok(Said::Odds(second))) = (store.window(0), store.window(1)) else { panic!() };
+            let (Ok(Said::Odds(first, _)), Ok(Said::Odds(second, _))) = (store.window(0), store.window(1)) else {
+                panic!()
+            };
             assert_eq!((first.len(), second.len()), (2, 1));
             // f16 holds logarithms of this size to 2^-10
             assert!((first[0].top[1].1 - (-2.0_f32).exp()).abs() < 1e-3 && first[0].top[1].0 == 999);
@@ -151,12 +187,51 @@ mod tests {
     }
 
     #[test]
+    fn draws_come_back_as_shares() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        for vocabulary in [1000, 150_000] {
+            let head = Head { draws: 8, top: 0, ..head(vocabulary, true) };
+            let windows = [head.pack_draws(&[vec![(7, 5), (999, 3)], vec![(1, 8)]]), head.pack_draws(&[])];
+            write(&path, &head, &windows.map(|content| framed(&content)));
+            let store = Store::open(&path).unwrap();
+            let Ok(Said::Odds(odds, _)) = store.window(0) else { panic!() };
+            assert_eq!((odds[0].top.as_slice(), odds[0].tail), ([(7, 0.625), (999, 0.375)].as_slice(), 0.0));
+            assert_eq!(odds[1].top, [(1, 1.0)]);
+            assert_eq!(store.window(1), Ok(Said::Odds(Vec::new(), Vec::new())));
+            assert_eq!(head.unpack(&framed(&[2, 0, 1])), None, "cut within an entry");
+        }
+    }
+
+    #[test]
+    fn states_stand_before_odds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let states = vec![vec![0.5, -2.0, 1e9, 0.25, 3.0, 4.0], vec![1.0; 6]];
+        for draws in [0, 8] {
+            let head = Head { draws, states: vec![4, 9], wide: 3, ..head(1000, true) };
+            let odds = if draws > 0 {
+                head.pack_draws(&[vec![(7, 8)], vec![(9, 8)]])
+            } else {
+                head.pack(&[vec![(7, -0.1), (8, -3.0)], vec![(9, -0.1), (8, -3.0)]])
+            };
+            write(&path, &head, &[framed(&[head.pack_states(&states), odds].concat())]);
+            let Ok(Said::Odds(odds, back)) = Store::open(&path).unwrap().window(0) else { panic!() };
+            assert_eq!((odds.len(), odds[1].top[0].0), (2, 9));
+            assert_eq!(back, [vec![0.5, -2.0, 65_504.0, 0.25, 3.0, 4.0], vec![1.0; 6]]);
+        }
+        let head = Head { states: vec![4], wide: 3, ..head(1000, true) };
+        assert_eq!(head.unpack(&framed(&[9, 0, 0, 0, 1, 2])), None, "fewer states than it says");
+    }
+
+    #[test]
     fn chunks_come_back_as_they_were() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let head = head(9, false);
         let chunk = Chunk { first: 3, goals: 2, log: -1.25, sorted: vec![0.5, 0.25] };
-        write(&path, &head, &[head.pack_chunks(std::slice::from_ref(&chunk)), head.pack_chunks(&[])]);
+        let windows = [head.pack_chunks(std::slice::from_ref(&chunk)), head.pack_chunks(&[])];
+        write(&path, &head, &windows.map(|content| framed(&content)));
         let store = Store::open(&path).unwrap();
         assert_eq!(store.window(0), Ok(Said::Across(Across { chunks: vec![chunk] })));
         assert_eq!(store.window(1), Ok(Said::Across(Across::default())));

@@ -1,0 +1,105 @@
+//! Examples from Parquet files, in which data sets are handed on: a row is what a line of JSON is elsewhere.
+
+use std::fs::File;
+use std::path::Path;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use serde_json::Value as Json;
+
+/// Hands every row to `each`, with its number from 1, or what is wrong with it.
+///
+/// # Errors
+/// The file cannot be read, or whatever `each` says.
+pub(super) fn rows<E: From<std::io::Error>>(
+    path: &Path,
+    mut each: impl FnMut(usize, Result<Json, String>) -> Result<(), E>,
+) -> Result<(), E> {
+    let damaged = |error: parquet::errors::ParquetError| std::io::Error::other(error.to_string());
+    let reader = SerializedFileReader::new(File::open(path)?).map_err(damaged)?;
+    for (at, row) in reader.get_row_iter(None).map_err(damaged)?.enumerate() {
+        // Behind a damaged page nothing is known any more, so that it is no single wrong row.
+        let row = row.map_err(damaged)?;
+        each(at + 1, Ok(row.to_json_value()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::basic::Compression;
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    use super::*;
+    use crate::chat::Role;
+    use crate::distill::data::source::{Example, examples};
+
+    const SCHEMA: &str =
+        "message rows { REQUIRED group messages (LIST) { REPEATED group list { REQUIRED group element {
+        REQUIRED BYTE_ARRAY role (UTF8); REQUIRED BYTE_ARRAY content (UTF8); } } } }";
+
+    /// Conversations of two turns each, two row groups of them.
+    fn write(path: &Path, compression: Compression) {
+        let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
+        let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
+        let mut writer = SerializedFileWriter::new(File::create(path).unwrap(), schema, properties).unwrap();
+        for group in [["eins?", "zwei", "größer?", "nein"], ["a", "b", "c", "d"]] {
+            let mut columns = writer.next_row_group().unwrap();
+            for texts in [["user", "assistant", "user", "assistant"], group] {
+                let values: Vec<ByteArray> = texts.into_iter().map(ByteArray::from).collect();
+                let mut column = columns.next_column().unwrap().unwrap();
+                column.typed::<ByteArrayType>().write_batch(&values, Some(&[1; 4]), Some(&[0, 1, 0, 1])).unwrap();
+                column.close().unwrap();
+            }
+            columns.close().unwrap();
+        }
+        writer.close().unwrap();
+    }
+
+    fn read(path: &Path) -> std::io::Result<Vec<Example>> {
+        let mut all = Vec::new();
+        examples::<std::io::Error>(path, |number, example| {
+            all.push(example.map_err(std::io::Error::other)?);
+            assert_eq!(number, all.len());
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    #[test]
+    fn rows_are_examples() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.parquet");
+        for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(Default::default())] {
+            write(&path, compression);
+            let all = read(&path).unwrap();
+            assert_eq!(all.len(), 4);
+            let Example::Chat(turns) = &all[1] else { panic!("{all:?}") };
+            assert_eq!((turns[0].role, turns[0].content.as_str()), (Role::User, "größer?"));
+            assert_eq!((turns[1].role, turns[1].content.as_str()), (Role::Assistant, "nein"));
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error_and_nothing_worse() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.parquet");
+        write(&path, Compression::SNAPPY);
+        let whole = std::fs::read(&path).unwrap();
+        for cut in [0, 3, 8, whole.len() / 2, whole.len() - 5, whole.len() - 1] {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            assert!(read(&path).is_err(), "{cut}");
+        }
+        for at in 0..whole.len() {
+            let mut wrong = whole.clone();
+            wrong[at] ^= 0xff;
+            std::fs::write(&path, &wrong).unwrap();
+            // Some bytes are only names or texts; none may end the program.
+            let _ = read(&path);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Why a run ended early, and what to do about it.
+
+use std::path::PathBuf;
+
+use crate::distill::data::prepare::DataError;
+use crate::distill::model::ModelError;
+use crate::distill::recipe::RecipeError;
+use crate::distill::teacher;
+use crate::error::Advise;
+use crate::quantize::WriteError;
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum RunError {
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Teacher(#[from] teacher::TeacherError),
+    #[error("cannot write `{}`: {source}", path.display())]
+    Log { path: PathBuf, source: std::io::Error },
+    #[error("the checkpoint `{}`: {what}", path.display())]
+    Checkpoint { path: PathBuf, what: String },
+    #[error("`{}` holds the run of another recipe", out.display())]
+    Other { out: PathBuf },
+    #[error("another run is writing to `{}`", out.display())]
+    Taken { out: PathBuf },
+    #[error("the loss was {what} {times} times in a row at step {step}, after {returns} returns to a checkpoint")]
+    Diverged { what: &'static str, times: u64, step: u64, returns: u64 },
+    #[error("{0}")]
+    Told(String),
+    #[error("interrupted before the first step")]
+    Interrupted,
+}
+
+impl Advise for RunError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Recipe(error) => error.hint(),
+            Self::Model(error) => error.hint(),
+            Self::Data(error) => error.hint(),
+            Self::Write(error) => error.hint(),
+            Self::Teacher(error) => error.hint(),
+            Self::Other { .. } => Some("name another folder, or begin anew with `--fresh`".to_owned()),
+            Self::Checkpoint { .. } => Some("`--fresh` begins anew".to_owned()),
+            Self::Diverged { .. } => Some("lower `optimiser.rate`, or raise `schedule.warmup`".to_owned()),
+            _ => None,
+        }
+    }
+}

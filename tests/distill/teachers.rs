@@ -1,0 +1,167 @@
+//! Teachers: what is kept of them, and who else may use it. A small student teaches itself here.
+#![cfg(feature = "engine")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::small::{lines, stage};
+use crate::tool::{Ran, Tool, losses};
+
+/// A student, data, and the student as a GGUF file.
+fn school(more: &str) -> Tool {
+    let tool = stage(&format!("[objective]\nkind = 'kd'\n{more}\n[[teacher]]\nmodel = 'teacher.gguf'\ntop = 8\n"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
+    command.arg("convert").arg(tool.path("student")).arg("-o").arg(tool.path("teacher.gguf")).args(["--type", "f32"]);
+    Ran::of(&command.output().unwrap()).done();
+    tool
+}
+
+fn cached(tool: &Tool, out: &str, set: &[&str]) -> Value {
+    let set = set.iter().flat_map(|set| ["--set", set]);
+    tool.run(["cache", "recipe.toml", "-o", out, "--json"].into_iter().chain(set)).json()
+}
+
+#[test]
+fn a_student_learns_most_from_who_knows_more() {
+    let tool = school("alpha = 1.0");
+    // Who was trained teaches who was not, on texts that nobody learns by themselves.
+    tool.run(["run", "recipe.toml", "-o", "wise", "--set", "objective.kind=sft", "--set", "teacher=[]"]).done();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
+    command.arg("convert").arg(tool.path("wise")).arg("-o").arg(tool.path("teacher.gguf")).args(["--type", "f32"]);
+    Ran::of(&command.output().unwrap()).done();
+    for set in [
+        "teacher.0.top=64",
+        "teacher.0.draws=32",
+        "objective.divergence=reverse",
+        "objective.divergence=jensen-shannon",
+    ] {
+        let out = set.replace(['.', '='], "-");
+        let told = tool.run(["run", "recipe.toml", "-o", &out, "--json", "--set", set]).json();
+        let number = |key: &str| told[key].as_f64().unwrap();
+        assert!(number("val_loss_after") < number("val_loss_before") * 0.85, "{set}: {told}");
+    }
+}
+
+#[test]
+fn draws_take_less_room_and_go_with_one_divergence() {
+    let tool = school("");
+    let (top, drawn) = (cached(&tool, "top", &["teacher.0.top=32"]), cached(&tool, "drawn", &["teacher.0.draws=8"]));
+    let each = |told: &Value| told["bytes"][0].as_f64().unwrap() / told["learnt"].as_f64().unwrap();
+    // two bytes for a token and two for its odds; at most eight tokens and their number
+    assert!(each(&top) > 128.0 && each(&drawn) < 36.0, "{top} {drawn}");
+    let set = ["teacher.0.draws=8", "objective.divergence=reverse"].into_iter().flat_map(|set| ["--set", set]);
+    tool.run(["cache", "recipe.toml", "-o", "no"].into_iter().chain(set)).refused(1, &["draws", "forward"]);
+}
+
+#[test]
+fn what_a_killed_cache_holds_is_kept_and_the_rest_is_the_same() {
+    let tool = school("");
+    tool.write("data.jsonl", lines(2000));
+    cached(&tool, "whole", &[]);
+    let args = ["cache", "recipe.toml", "-o", "parts"];
+    let part = tool.path("parts/run/teacher-0.odds.part");
+    let mut held = 0;
+    for _ in 0..3 {
+        let mut child = tool.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Until there is more than before, or it is done.
+        while std::fs::metadata(&part).map_or(0, |facts| facts.len()) <= held && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        held = std::fs::metadata(&part).map_or(held, |facts| facts.len());
+    }
+    assert!(held > 4096);
+    tool.run(args).done();
+    let file = |out: &str| std::fs::read(tool.path(out).join("run/teacher-0.odds")).unwrap();
+    assert!(file("whole") == file("parts"));
+    assert!(!part.exists());
+}
+
+#[test]
+fn a_store_is_for_its_own_teacher_data_and_temperature() {
+    let tool = school("");
+    cached(&tool, "out", &[]);
+    let refused = |set: &str, words: &[&str]| {
+        tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "1", "--set", set]).refused(1, words);
+    };
+    refused("objective.temperature=3.0", &["teacher-0.odds", "another temperature", "hint: "]);
+    refused("teacher.0.top=4", &["another number of odds"]);
+    tool.write("data.jsonl", lines(90));
+    refused("seed=0", &["other data"]);
+    tool.write("data.jsonl", lines(120));
+    let path = tool.path("out/run/teacher-0.odds");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // Behind the header: the first window's odds.
+    bytes[4096 + 20..4096 + 4000].fill(0xee);
+    std::fs::write(&path, &bytes).unwrap();
+    tool.run(["run", "recipe.toml", "-o", "out"]).refused(1, &["teacher-0.odds", "damaged"]);
+    tool.write("teacher.gguf", b"GGUF");
+    refused("seed=0", &["teacher.gguf"]);
+}
+
+const ROUNDS: &str = "[on_policy]\nshare = 0.6\nevery = 3\ntexts = 4\ntokens = 24\n";
+
+#[test]
+fn a_run_on_the_students_own_words_goes_on_to_the_bit() {
+    let tool = school("alpha = 1.0");
+    let recipe = std::fs::read_to_string(tool.path("recipe.toml")).unwrap();
+    tool.write("recipe.toml", format!("{recipe}\n{ROUNDS}[safety]\ncheckpoint_every = 1\n"));
+    tool.run(["run", "recipe.toml", "-o", "whole", "--max-steps", "10"]).done();
+    for steps in ["1", "3", "5", "6", "10"] {
+        tool.run(["run", "recipe.toml", "-o", "parts", "--max-steps", steps]).done();
+    }
+    assert_eq!(losses(&tool.path("whole")), losses(&tool.path("parts")));
+    let rounds = |out: &str| -> Vec<String> {
+        let names = std::fs::read_dir(tool.path(out).join("run")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("round-")).collect()
+    };
+    assert_eq!(rounds("parts"), ["round-3"], "earlier ones are of no use any more");
+    // Without rounds it is another run.
+    tool.run(["run", "recipe.toml", "-o", "data", "--max-steps", "10", "--set", "on_policy.share=0.0"]).done();
+    assert_ne!(losses(&tool.path("whole")), losses(&tool.path("data")));
+    assert_eq!(losses(&tool.path("whole")).len(), 10);
+}
+
+#[test]
+fn own_words_want_a_teacher_and_room() {
+    let tool = school("");
+    let refused = |set: &[&str], words: &[&str]| {
+        let set = set.iter().flat_map(|set| ["--set", set]);
+        tool.run(["run", "recipe.toml", "-o", "out"].into_iter().chain(set)).refused(1, words);
+    };
+    refused(&["objective.kind=sft", "teacher=[]", "on_policy.share=0.5"], &["on_policy", "objective.kind"]);
+    refused(&["on_policy.tokens=128"], &["on_policy.tokens", "data.context"]);
+    refused(&["on_policy.share=2"], &["on_policy.share"]);
+    assert!(!Path::new(&tool.path("out/model.safetensors")).exists());
+}
+
+#[test]
+fn states_become_like_the_teachers() {
+    let hidden = "[objective.hidden]\nweight = 1.0\npairs = [[0, 0], [1, 2]]\n";
+    let tool = school("alpha = 0.5");
+    let recipe = std::fs::read_to_string(tool.path("recipe.toml")).unwrap();
+    tool.write("recipe.toml", format!("{recipe}{hidden}[safety]\ncheckpoint_every = 1\n"));
+    // The student is the teacher without its middle: the first states are the same, the last ones become more so.
+    let less = ["--set", "student.keep_layers=[0, 2]"];
+    let run = |out: &str, steps: &str| {
+        tool.run(["run", "recipe.toml", "-o", out, "--json", "--max-steps", steps].into_iter().chain(less)).json()
+    };
+    let told = run("whole", "10");
+    assert!(told["loss_last"].as_f64() < told["loss_first"].as_f64(), "{told}");
+    for steps in ["3", "10"] {
+        run("parts", steps);
+    }
+    assert_eq!(losses(&tool.path("whole")), losses(&tool.path("parts")));
+    // What helped is no part of the model.
+    tool.run(["check", "recipe.toml", "--set", "student.path=whole", "--set", "objective.hidden.pairs=[[0, 0]]"])
+        .done();
+    let wrong = ["run", "recipe.toml", "-o", "no", "--set", "objective.hidden.pairs=[[5, 0]]"];
+    tool.run(wrong).refused(1, &["objective.hidden.pairs", "5", "3"]);
+    let wrong = ["run", "recipe.toml", "-o", "no", "--set", "objective.hidden.pairs=[[0, 9]]"];
+    tool.run(wrong).refused(1, &["layer 9"]);
+}
