@@ -9,6 +9,8 @@
 #   scripts/bench.sh quantize          convert, quantize, imatrix and measure, against llama.cpp's converter and tools
 #   scripts/bench.sh quantize convert  only that step; quantize, imatrix and measure are the others
 #   scripts/bench.sh distill           training steps, against PyTorch; a teacher's rate; the time to go on
+#   scripts/bench.sh distill steps     only that part; resume and teacher are the others
+#   scripts/bench.sh distill heal      what distillation is worth to a model without a third of its layers; an hour
 #
 # ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
 # (made by ../shared/reference/peers.sh; without it our column stands alone). Leave the machine alone meanwhile.

@@ -1,5 +1,8 @@
 //! `scripts/bench.sh distill`: steps of fine-tuning SmolLM2, whole and by an adapter, beside PyTorch doing the same step on
-//! the same windows; the rate of a teacher; the time to go on from a checkpoint.
+//! the same windows (`steps`); the time to go on from a checkpoint (`resume`); the rate of a teacher (`teacher`). And, when
+//! asked for by name, what distillation is worth (`heal`): SmolLM2 without a third of its layers, trained for
+//! `ZORD_BENCH_STEPS` steps (60) on this program's source code in several ways, and how well it then reads what was held
+//! out.
 //!
 //! Both sides run in turn, `ZORD_BENCH_RUNS` times (3); the median counts. A step is 4 × 256 tokens in single precision.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark stops where it cannot go on")]
@@ -24,20 +27,35 @@ struct Scene {
 
 fn main() {
     let Some(scene) = scene() else { return };
+    let parts: Vec<String> = std::env::args().skip(1).filter(|part| !part.starts_with("--")).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+    if wanted("steps") {
+        steps(&scene);
+    }
+    if wanted("resume") {
+        resume(&scene);
+    }
+    if wanted("teacher") {
+        teacher(&scene);
+    }
+    if parts.iter().any(|part| part == "heal") {
+        heal(&scene);
+    }
+}
+
+fn steps(scene: &Scene) {
     println!("| step | zord-distill | PyTorch | ours / PyTorch's rate | ours / its memory |");
     println!("|---|---|---|---|---|");
-    row(&scene, "all weights", "sft", "", &[]);
-    row(&scene, "all weights, layers computed twice", "sft", "", &["--set", "optimiser.recompute=block"]);
-    row(&scene, "LoRA of rank 16", "lora", "[adapter]\nrank = 16\n", &[]);
+    row(scene, "all weights", "sft", "", &[]);
+    row(scene, "all weights, layers computed twice", "sft", "", &["--set", "optimiser.recompute=block"]);
+    row(scene, "LoRA of rank 16", "lora", "[adapter]\nrank = 16\n", &[]);
     row(
-        &scene,
+        scene,
         "LoRA, layers computed twice",
         "lora",
         "[adapter]\nrank = 16\n",
         &["--set", "optimiser.recompute=block"],
     );
-    resume(&scene);
-    teacher(&scene);
 }
 
 fn scene() -> Option<Scene> {
@@ -170,4 +188,40 @@ fn teacher(scene: &Scene) {
         "\nA teacher (SmolLM2, Q4_1) says {:.0} tokens/s, in {each:.0} bytes each.",
         number("tokens") / number("seconds")
     );
+}
+
+/// Perplexity of held-out source code, before and behind as many steps of each kind.
+fn heal(scene: &Scene) {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let steps = std::env::var("ZORD_BENCH_STEPS").unwrap_or_else(|_| "60".to_owned());
+    let other = scene.model.with_file_name("gemma-3-270m-q4_k_m.gguf");
+    let recipe = here.join("assets/recipes/mini-heal.toml");
+    let (student, warmup) = (format!("student.path={}", scene.checkpoint.display()), "schedule.warmup=5".to_owned());
+    let teacher = |path: &Path| format!("teacher=[{{model='{}'}}]", path.display());
+    let states = "objective.hidden={weight=1.0, pairs=[[9, 14], [18, 28]]}".to_owned();
+    let kinds: [(&str, Vec<String>); 5] = [
+        ("the data alone", vec!["objective.kind=sft".into(), "teacher=[]".into()]),
+        ("the whole model's odds", vec![teacher(&scene.model)]),
+        ("the same, drawn", vec![format!("teacher=[{{model='{}', draws=32}}]", scene.model.display())]),
+        ("its odds and states", vec![teacher(&scene.model), states]),
+        ("Gemma, by chunks", vec![teacher(&other), "objective.alpha=0.5".into()]),
+    ];
+    println!("\n| learnt from, {steps} steps | perplexity before | behind |\n|---|---|---|");
+    for (name, set) in kinds {
+        if name.starts_with("Gemma") && !other.is_file() {
+            eprintln!("SKIPPED: needs `{}`", other.display());
+            continue;
+        }
+        let out = scene.out();
+        let _ = std::fs::remove_dir_all(&out);
+        let mut args = vec!["run", recipe.to_str().unwrap(), "-o", &out, "--json"];
+        let length = format!("schedule.steps={steps}");
+        // As many texts as the steps read, and no more for the teachers to look at.
+        let data = format!("data.source.0.path={}", here.join("src/chat").display());
+        let all = [&student, &warmup, &length, &data].into_iter().chain(&set);
+        args.extend(all.flat_map(|set| ["--set", set.as_str()]));
+        let told = scene.zord(&args);
+        let perplexity = |key: &str| told[key].as_f64().unwrap().exp();
+        println!("| {name} | {:.1} | {:.1} |", perplexity("val_loss_before"), perplexity("val_loss_after"));
+    }
 }

@@ -165,3 +165,70 @@ fn states_become_like_the_teachers() {
     let wrong = ["run", "recipe.toml", "-o", "no", "--set", "objective.hidden.pairs=[[0, 9]]"];
     tool.run(wrong).refused(1, &["layer 9"]);
 }
+
+/// llama.cpp's own server on a port of this machine, gone with this value.
+struct Server(std::process::Child, String);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn server(model: &Path, name: &str) -> Option<Server> {
+    let root = std::env::var_os("ZORD_PEERS").map(|folder| Path::new(&folder).join("llama"));
+    let root = root.filter(|root| root.is_dir() && rustix::process::geteuid().is_root());
+    let Some(root) = root else {
+        eprintln!("SKIPPED: needs llama.cpp's tools in the folder that ZORD_PEERS names, and root");
+        return None;
+    };
+    let there = root.join("m").join(name);
+    std::fs::create_dir_all(there.parent().unwrap()).unwrap();
+    std::fs::copy(model, &there).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = Command::new("chroot");
+    command.arg(&root).args(["llama-server", "-m", &format!("/m/{name}"), "--host", "127.0.0.1"]);
+    command.args(["--port", &port.to_string(), "-t", "1", "-np", "2", "-c", "1024", "--no-webui", "--no-warmup"]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("listening on")), "llama-server ended");
+    std::thread::spawn(move || lines.for_each(drop));
+    Some(Server(child, format!("http://127.0.0.1:{port}")))
+}
+
+#[test]
+fn servers_teach_as_files_do() {
+    let tool = school("");
+    let name = format!("distill-test-{}.gguf", std::process::id());
+    let Some(server) = server(&tool.path("teacher.gguf"), &name) else { return };
+    let kd = |out: &str, set: &[String]| -> Vec<f64> {
+        let set = set.iter().flat_map(|set| ["--set", set]);
+        tool.run(["run", "recipe.toml", "-o", out, "--max-steps", "4"].into_iter().chain(set)).done();
+        losses(&tool.path(out))
+    };
+    let few = "data.examples=12".to_owned();
+    let file = kd("file", std::slice::from_ref(&few));
+    let asked = |url: &str, name: &str| {
+        vec![few.clone(), format!("teacher.0.servers=['{url}', '{url}/v1']"), format!("teacher.0.model={name}")]
+    };
+    let served = kd("served", &asked(&server.1, &name));
+    // a cache of 16 bits on either side, of which the batches differ
+    let apart = file.iter().zip(&served).map(|(a, b)| (a - b).abs() / b).fold(0.0, f64::max);
+    eprintln!("largest relative difference of losses: {apart:.2e}");
+    assert!(apart < 2e-3, "{file:?} {served:?}");
+    let refused = |set: &[String], words: &[&str]| {
+        let set = set.iter().flat_map(|set| ["--set", set]);
+        tool.run(["run", "recipe.toml", "-o", "no"].into_iter().chain(set)).refused(1, words);
+    };
+    refused(&asked(&server.1, "another.gguf"), &["another.gguf", &name]);
+    refused(&asked("ftp://here", &name), &["ftp://here"]);
+    refused(&[asked(&server.1, &name), vec!["objective.temperature=2".into()]].concat(), &["temperature"]);
+    let mut other = crate::small::Small::new();
+    other.tokenizer["model"]["vocab"]["a"] = 98.into();
+    other.tokenizer["model"]["vocab"]["b"] = 97.into();
+    other.write(&tool, "student");
+    refused(&asked(&server.1, &name), &["other tokens"]);
+    drop(server);
+    std::fs::remove_file(Path::new(&std::env::var_os("ZORD_PEERS").unwrap()).join("llama/m").join(name)).unwrap();
+}

@@ -86,8 +86,11 @@ pub(crate) struct TokensRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TeacherRecipe {
-    /// A GGUF file.
+    /// A GGUF file, or what servers call their model.
     pub(crate) model: PathBuf,
+    /// Addresses of servers that run it (vLLM, llama-server); all are asked at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) servers: Vec<String>,
     /// Its share among the teachers.
     #[serde(default = "one")]
     pub(crate) weight: f64,
@@ -226,9 +229,20 @@ impl Recipe {
             if !positive(teacher.weight) || !(1..=1024).contains(&teacher.top) {
                 all.push(format!("the teacher `{name}` wants a `weight` above 0 and a `top` from 1 to 1024"));
             }
+            if !teacher.servers.is_empty() && teacher.draws > 0 {
+                all.push(format!(
+                    "the teacher `{name}` is a server, which gives its likeliest tokens and cannot take `draws`"
+                ));
+            }
             if teacher.draws > 0 && self.objective.divergence != Divergence::Forward {
                 all.push(format!("`draws` of the teacher `{name}` go with `objective.divergence = \"forward\"` only"));
             }
+        }
+        let hidden = self.objective.hidden.is_some();
+        if hidden && self.teachers.first().is_some_and(|teacher| !teacher.servers.is_empty()) {
+            all.push(
+                "`objective.hidden` wants a file as the first teacher: servers do not show their states".to_owned(),
+            );
         }
         for source in &data.sources {
             for end in &source.extensions {

@@ -99,7 +99,7 @@ fn place(recipe: &mut Recipe, folder: &Path) {
     };
     at(&mut recipe.student.path);
     recipe.data.sources.iter_mut().for_each(|source| at(&mut source.path));
-    recipe.teachers.iter_mut().for_each(|teacher| at(&mut teacher.model));
+    recipe.teachers.iter_mut().filter(|one| one.servers.is_empty()).for_each(|one| at(&mut one.model));
     if let Some(from) = recipe.adapter.as_mut().and_then(|adapter| adapter.from.as_mut()) {
         at(from);
     }

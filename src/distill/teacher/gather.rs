@@ -2,7 +2,7 @@
 //! goes on with.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -122,15 +122,7 @@ pub(crate) fn serve() -> ExitCode {
 fn gather(job: &Job) -> Result<(), String> {
     let corpus = Corpus::open(&job.corpus)?;
     let io = |error: std::io::Error| format!("cannot write `{}`: {error}", job.part.display());
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&job.part).map_err(io)?;
-    let old = Head::read(&file).is_some_and(|head| head == job.head);
-    let sizes = if old { store::held(&file, &job.head, corpus.len()).map_err(io)? } else { Vec::new() };
-    if !old {
-        file.set_len(0).and_then(|()| file.write_all(&job.head.bytes()?)).map_err(io)?;
-    }
-    let end = store::first() + sizes.iter().map(|&size| size as u64).sum::<u64>();
-    file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end))).map_err(io)?;
+    let (mut file, sizes) = store::begin(&job.part, &job.head, corpus.len()).map_err(io)?;
 
     session::begin();
     // A token of another vocabulary may stand for less of a text.

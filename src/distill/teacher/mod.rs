@@ -8,6 +8,7 @@
 //! | `keep` | what is kept of a teacher's logits |
 //! | `layers` | what llama.cpp's layers hand on |
 //! | `gather` | asking a teacher, in a child process |
+//! | `server` | asking one that runs elsewhere |
 //!
 //! A teacher is asked once for every window; training reads its odds from disk. What this room refuses to do: take odds
 //! for other data, another vocabulary or another teacher than the recipe's.
@@ -35,6 +36,7 @@ mod keep;
 #[cfg(feature = "engine")]
 mod layers;
 mod same;
+mod server;
 mod store;
 
 #[cfg(feature = "engine")]
@@ -106,6 +108,14 @@ pub(crate) fn stores(
     let mut stores = Vec::new();
     for (at, teacher) in recipe.teachers.iter().enumerate() {
         let path = folder.join(format!("teacher-{at}.odds"));
+        if !teacher.servers.is_empty() {
+            let head = server::head(recipe, teacher, corpus, tokenizer)?;
+            if !path.is_file() {
+                server::ask(teacher, &head, corpus, tokenizer, &path, cancel, tell)?;
+            }
+            stores.push(opened(teacher, path, &head)?);
+            continue;
+        }
         let same::Vocabulary { tokens: vocabulary, differs } = same::compare(&teacher.model, tokenizer)?;
         if let Some(what) = differs.clone().filter(|_| tokenizer.bytes().is_none()) {
             return Err(TeacherError::Vocabulary { path: teacher.model.clone(), what });
@@ -131,13 +141,18 @@ pub(crate) fn stores(
         if !path.is_file() {
             ask(recipe, teacher, &head, corpus, &path, cancel, tell)?;
         }
-        let store = Store::open(&path).map_err(|what| TeacherError::Told { path: teacher.model.clone(), what })?;
-        if let Some(what) = store.head.differs(&head) {
-            return Err(TeacherError::Other { path, what });
-        }
-        stores.push(store);
+        stores.push(opened(teacher, path, &head)?);
     }
     Ok(stores)
+}
+
+/// A store that is what the recipe asks for.
+fn opened(teacher: &TeacherRecipe, path: PathBuf, wanted: &store::Head) -> Result<Store, TeacherError> {
+    let store = Store::open(&path).map_err(|what| TeacherError::Told { path: teacher.model.clone(), what })?;
+    match store.head.differs(wanted) {
+        Some(what) => Err(TeacherError::Other { path, what }),
+        None => Ok(store),
+    }
 }
 
 #[cfg(feature = "engine")]

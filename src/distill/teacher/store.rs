@@ -22,11 +22,11 @@ use sha2::{Digest, Sha256};
 
 use crate::distill::objective::{Across, Chunk, Odds};
 
-#[cfg(any(feature = "engine", test))]
 mod write;
 
 #[cfg(feature = "engine")]
-pub(super) use write::{complete, first, framed, held};
+pub(super) use write::held;
+pub(super) use write::{begin, complete, framed};
 
 pub(super) const VERSION: u32 = 3;
 const MAGIC: &[u8; 8] = b"ZORDODD3";
@@ -154,7 +154,10 @@ impl Head {
         for entry in record.chunks_exact(wide + 2) {
             let p = f16::from_le_bytes([entry[wide], entry[wide + 1]]).to_f32().exp();
             rest -= p;
-            odds.top.push((token(&entry[..wide]), p));
+            // A teacher that named fewer tokens left the rest empty.
+            if p > 0.0 {
+                odds.top.push((token(&entry[..wide]), p));
+            }
         }
         odds.tail = rest.max(0.0);
         odds

@@ -1,8 +1,9 @@
 //! Writing a store: windows are appended, and what holds of a file that was cut short is found again.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use half::f16;
 use sha2::{Digest, Sha256};
@@ -111,22 +112,30 @@ pub(in super::super) fn complete(file: &mut File, sizes: &[usize]) -> std::io::R
     // The table's beginning is the end of the last window.
     table.extend_from_slice(&at.to_le_bytes());
     file.set_len(at)?;
-    let mut end = &*file;
-    std::io::Seek::seek(&mut end, std::io::SeekFrom::Start(at))?;
-    end.write_all(&table)?;
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(&table)?;
     file.sync_all()
 }
 
-/// Where the first window begins.
-#[cfg(feature = "engine")]
-pub(in super::super) fn first() -> u64 {
-    HEAD
+/// Opens a file of windows to go on with, of this head; what it holds of another one, or cut short, is forgotten. Gives
+/// the sizes of the windows that are there.
+pub(in super::super) fn begin(path: &Path, head: &Head, all: u64) -> std::io::Result<(File, Vec<usize>)> {
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let sizes = if Head::read(&file).is_some_and(|old| old == *head) {
+        held(&file, head, all)?
+    } else {
+        file.set_len(0)?;
+        file.write_all(&head.bytes()?)?;
+        Vec::new()
+    };
+    let end = HEAD + sizes.iter().map(|&size| size as u64).sum::<u64>();
+    file.set_len(end)?;
+    file.seek(SeekFrom::Start(end))?;
+    Ok((file, sizes))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::super::{Said, Store, VERSION};
     use super::*;
     use crate::distill::objective::Across;
