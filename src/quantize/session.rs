@@ -32,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) threads: i32,
     /// Called around operations, with what it is given.
     pub(crate) watch: Option<(Watch, *mut c_void)>,
+    /// Keep keys and values in single precision, where what is computed is compared or learnt from.
+    pub(crate) exact: bool,
     /// Let llama.cpp rearrange weights where that is faster.
     pub(crate) repack: bool,
 }
@@ -65,6 +67,11 @@ impl Session {
         params.n_threads = setup.threads;
         params.n_threads_batch = setup.threads;
         params.no_perf = true;
+        if setup.exact {
+            params.type_k = sys::GGML_TYPE_F32;
+            params.type_v = sys::GGML_TYPE_F32;
+            params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_DISABLED;
+        }
         if let Some((watch, data)) = setup.watch {
             params.cb_eval = Some(watch);
             params.cb_eval_user_data = data;

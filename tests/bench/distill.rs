@@ -21,12 +21,13 @@ const CONTEXT: usize = 256;
 struct Scene {
     folder: tempfile::TempDir,
     checkpoint: PathBuf,
-    python: PathBuf,
+    /// With PyTorch.
+    python: Option<PathBuf>,
     model: PathBuf,
 }
 
 fn main() {
-    let Some(scene) = scene() else { return };
+    let scene = scene();
     let parts: Vec<String> = std::env::args().skip(1).filter(|part| !part.starts_with("--")).collect();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     if wanted("steps") {
@@ -58,26 +59,24 @@ fn steps(scene: &Scene) {
     );
 }
 
-fn scene() -> Option<Scene> {
+fn scene() -> Scene {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let maker = here.join("../shared/reference/smollm2_hf.py");
     let python = std::env::var_os("ZORD_PEERS").map(|peers| PathBuf::from(peers).join("lab/bin/python"));
-    let model = std::env::var_os("ZORD_TEST_MODELS").map(PathBuf::from);
-    let (Some(python), Some(model), true) = (python.filter(|python| python.is_file()), model, maker.is_file()) else {
-        eprintln!("SKIPPED: needs the peers' `lab`, ZORD_TEST_MODELS and ../shared/reference/smollm2_hf.py");
-        return None;
-    };
+    let python = python.filter(|python| python.is_file());
+    if python.is_none() {
+        eprintln!("SKIPPED: PyTorch's side needs `lab/bin/python` in the folder that ZORD_PEERS names");
+    }
     let folder = tempfile::tempdir().unwrap();
     let checkpoint = folder.path().join("smollm2");
-    let model = model.join("SmolLM2-135M-Instruct.Q4_1.gguf");
-    let made =
-        Command::new(&python).arg(maker).arg(&checkpoint).arg("--gguf").arg(&model).stdout(Stdio::null()).status();
+    let model = PathBuf::from(std::env::var_os("ZORD_TEST_MODELS").unwrap()).join("SmolLM2-135M-Instruct.Q4_1.gguf");
+    let mut export = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
+    let made = export.arg("export").arg(&model).arg("-o").arg(&checkpoint).stdout(Stdio::null()).status();
     assert!(made.unwrap().success());
     // Windows that are full: one text, longer than all of them.
     let code = std::fs::read_to_string(here.join("assets/calibration/code.txt")).unwrap();
     let text: String = code.chars().cycle().take(5 * STEPS * WINDOWS * CONTEXT).collect();
     std::fs::write(folder.path().join("data.jsonl"), json!({"text": text}).to_string()).unwrap();
-    Some(Scene { folder, checkpoint, python, model })
+    Scene { folder, checkpoint, python, model }
 }
 
 impl Scene {
@@ -121,7 +120,7 @@ fn ours(scene: &Scene, recipe: &Path, set: &[&str]) -> (f64, f64) {
     (rates[rates.len() / 2], told["peak_rss"].as_f64().unwrap())
 }
 
-fn theirs(scene: &Scene, kind: &str, steps: &[Value]) -> (f64, f64) {
+fn theirs(scene: &Scene, python: &Path, kind: &str, steps: &[Value]) -> (f64, f64) {
     let job = json!({
         "student": scene.checkpoint, "kind": kind, "steps": steps, "rate": 1e-5, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8,
         "weight_decay": 0.0, "clip": 1.0, "rank": 16, "alpha": 32, "together": true,
@@ -129,7 +128,7 @@ fn theirs(scene: &Scene, kind: &str, steps: &[Value]) -> (f64, f64) {
     let path = scene.folder.path().join("job.json");
     std::fs::write(&path, job.to_string()).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/distill/torch_steps.py");
-    let output = Command::new(&scene.python).arg(script).arg(path).output().unwrap();
+    let output = Command::new(python).arg(script).arg(path).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let told: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -149,10 +148,15 @@ fn row(scene: &Scene, name: &str, kind: &str, more: &str, set: &[&str]) {
     let (mut own, mut peer) = (Vec::new(), Vec::new());
     for _ in 0..runs {
         own.push(ours(scene, &recipe, set));
-        peer.push(theirs(scene, kind, &steps));
+        peer.extend(scene.python.as_deref().map(|python| theirs(scene, python, kind, &steps)));
     }
-    let (own, peer) = (median(&mut own), median(&mut peer));
+    let own = median(&mut own);
     let shown = |(rate, memory): (f64, f64)| format!("{rate:.0} tokens/s, {:.2} GB", memory / 1e9);
+    if peer.is_empty() {
+        println!("| {name} | {} | – | – | – |", shown(own));
+        return;
+    }
+    let peer = median(&mut peer);
     println!("| {name} | {} | {} | {:.2} | {:.2} |", shown(own), shown(peer), own.0 / peer.0, own.1 / peer.1);
 }
 

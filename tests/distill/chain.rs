@@ -9,7 +9,7 @@ use crate::tool::{Ran, Tool};
 #[test]
 #[cfg(feature = "engine")]
 fn an_adapter_is_merged_quantized_and_answers() {
-    let Some((_, smollm2, _)) = smollm2() else { return };
+    let Some(smollm2) = smollm2() else { return };
     let programs = Path::new(env!("CARGO_BIN_EXE_zord-distill")).parent().unwrap();
     if !programs.join("zord-merge").is_file() {
         eprintln!("SKIPPED: needs `zord-merge` beside `zord-distill`");

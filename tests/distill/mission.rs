@@ -8,7 +8,7 @@ use crate::peers::smollm2;
 use crate::tool::Tool;
 
 fn run(name: &str, set: &[String]) {
-    let Some((_, smollm2, _)) = smollm2() else { return };
+    let Some(smollm2) = smollm2() else { return };
     let tool = Tool::new();
     // As much source code as two steps read, where the recipe would read all of this program's.
     for (at, part) in include_str!("tool.rs").lines().collect::<Vec<_>>().chunks(12).take(6).enumerate() {

@@ -11,27 +11,33 @@ use crate::tool::{Tool, losses};
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/distill");
 
-/// The peers' Python and SmolLM2 as a checkpoint, made once; `None`, said loudly, where they cannot be.
-pub(crate) fn smollm2() -> Option<&'static (PathBuf, PathBuf, tempfile::TempDir)> {
-    static MADE: OnceLock<Option<(PathBuf, PathBuf, tempfile::TempDir)>> = OnceLock::new();
+/// SmolLM2 as a checkpoint, made once; `None`, said loudly, where it cannot be.
+pub(crate) fn smollm2() -> Option<&'static Path> {
+    static MADE: OnceLock<Option<(PathBuf, tempfile::TempDir)>> = OnceLock::new();
     let made = MADE.get_or_init(|| {
-        let python = std::env::var_os("ZORD_PEERS").map(|peers| PathBuf::from(peers).join("lab/bin/python"));
         let name = "SmolLM2-135M-Instruct.Q4_1.gguf";
         let model = std::env::var_os("ZORD_TEST_MODELS").map(|folder| PathBuf::from(folder).join(name));
-        let maker = Path::new(HERE).join("../../../shared/reference/smollm2_hf.py");
-        let there = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.is_file());
-        if !there(&python) || !there(&model) || !maker.is_file() {
-            eprintln!(
-                "SKIPPED: needs `lab/bin/python` under ZORD_PEERS, `{name}` under ZORD_TEST_MODELS and ../shared/reference"
-            );
+        let Some(model) = model.filter(|model| cfg!(feature = "engine") && model.is_file()) else {
+            eprintln!("SKIPPED: needs `engine`, and `{name}` in the folder that ZORD_TEST_MODELS names");
             return None;
-        }
-        let (python, folder) = (python?, tempfile::tempdir().unwrap());
+        };
+        let folder = tempfile::tempdir().unwrap();
         let smollm2 = folder.path().join("smollm2");
-        succeed(Command::new(&python).arg(maker).arg(&smollm2).arg("--gguf").arg(model?));
-        Some((python, smollm2, folder))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
+        succeed(command.arg("export").arg(model).arg("-o").arg(&smollm2));
+        Some((smollm2, folder))
     });
-    made.as_ref()
+    made.as_ref().map(|(smollm2, _)| smollm2.as_path())
+}
+
+/// The peers' Python, with PyTorch, transformers and PEFT.
+fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("ZORD_PEERS").map(|peers| PathBuf::from(peers).join("lab/bin/python"));
+    let python = python.filter(|python| python.is_file());
+    if python.is_none() {
+        eprintln!("SKIPPED: needs `lab/bin/python` in the folder that ZORD_PEERS names");
+    }
+    python
 }
 
 fn succeed(command: &mut Command) -> String {
@@ -44,8 +50,8 @@ const STEPS: usize = 10;
 const WINDOWS: usize = 2;
 
 /// A recipe on text and conversations, and the job for PyTorch that is the same.
-fn stage(kind: &str, more: &str) -> Option<(Tool, &'static PathBuf, Value)> {
-    let (python, smollm2, _) = smollm2()?;
+fn stage(kind: &str, more: &str) -> Option<(Tool, PathBuf, Value)> {
+    let (python, smollm2) = (python()?, smollm2()?);
     let tool = Tool::new();
     let pairs = kind == "dpo";
     let line = |i: usize| {
@@ -126,8 +132,8 @@ fn fine_tuning_is_what_pytorch_does() {
     let Some((tool, python, mut job)) = stage("sft", "") else { return };
     tool.run(["run", "recipe.toml", "-o", "out"]).done();
     job["logits"] = json!(tool.path("theirs.safetensors"));
-    same(&losses(&tool.path("out")), &torch(&tool, python, &job));
-    same_logits(&tool, &job, &smollm2().unwrap().1, None);
+    same(&losses(&tool.path("out")), &torch(&tool, &python, &job));
+    same_logits(&tool, &job, smollm2().unwrap(), None);
 }
 
 #[test]
@@ -137,12 +143,12 @@ fn adapters_are_what_peft_does_and_it_reads_ours() {
         tool.run(["run", "recipe.toml", "-o", "begin", "--max-steps", "0"]).done();
         tool.run(["run", "recipe.toml", "-o", "out"]).done();
         job["adapter"] = json!(tool.path("begin"));
-        same(&losses(&tool.path("out")), &torch(&tool, python, &job));
+        same(&losses(&tool.path("out")), &torch(&tool, &python, &job));
         job["adapter"] = json!(tool.path("out"));
         job["steps"] = json!([job["steps"][0]]);
         job["logits"] = json!(tool.path("theirs.safetensors"));
-        torch(&tool, python, &job);
-        same_logits(&tool, &job, &smollm2().unwrap().1, Some("out"));
+        torch(&tool, &python, &job);
+        same_logits(&tool, &job, smollm2().unwrap(), Some("out"));
     }
 }
 
@@ -150,7 +156,7 @@ fn adapters_are_what_peft_does_and_it_reads_ours() {
 fn preferences_are_what_pytorch_makes_of_them() {
     let Some((tool, python, job)) = stage("dpo", "[objective]\nkind = 'dpo'\nbeta = 0.1\n") else { return };
     tool.run(["run", "recipe.toml", "-o", "out"]).done();
-    same(&losses(&tool.path("out")), &torch(&tool, python, &job));
+    same(&losses(&tool.path("out")), &torch(&tool, &python, &job));
 }
 
 /// A GGUF file with the checkpoint's numbers as they are.
@@ -168,7 +174,7 @@ fn distillation_is_what_pytorch_makes_of_it() {
     let more =
         "[objective]\nkind = 'kd'\nalpha = 0.7\ntemperature = 2.0\n[[teacher]]\nmodel = 'teacher.gguf'\ntop = 32\n";
     let Some((tool, python, mut job)) = stage("kd", more) else { return };
-    let smollm2 = &smollm2().unwrap().1;
+    let smollm2 = smollm2().unwrap();
     convert(&tool, smollm2, "teacher.gguf");
     // The student is the teacher without a third of its layers.
     let less = ["--set", "student.layers=20"];
@@ -177,7 +183,7 @@ fn distillation_is_what_pytorch_makes_of_it() {
     let more =
         json!({"student": tool.path("begin"), "teacher": smollm2, "top": 32, "temperature": 2.0, "kd_alpha": 0.7});
     job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    same(&losses(&tool.path("out")), &torch(&tool, python, &job));
+    same(&losses(&tool.path("out")), &torch(&tool, &python, &job));
     // What the teacher said is there for whoever comes again, and for nobody else.
     let again = ["cache", "recipe.toml", "-o", "out", "--json"];
     let told = tool.run(again.into_iter().chain(less)).json();
@@ -190,20 +196,20 @@ fn distillation_is_what_pytorch_makes_of_it() {
 #[test]
 #[cfg(feature = "engine")]
 fn training_computes_what_llama_cpp_does() {
-    let Some((_, smollm2, _)) = smollm2() else { return };
+    let Some(smollm2) = smollm2() else { return };
     let tool = Tool::new();
     let gguf = convert(&tool, smollm2, "same.gguf");
     let told = tool.run([Path::new("compare"), smollm2, &gguf, Path::new("--json")]).json();
     eprintln!("{told}");
     let number = |key: &str| told[key].as_f64().unwrap();
-    // llama.cpp keeps its cache in 16 bits, which PyTorch shows against it just as well
-    assert!(number("logit_max") < 0.1 && number("logit_mean") < 0.01, "{told}");
+    // single precision on both sides, sums in another order
+    assert!(number("logit_max") < 5e-3 && number("logit_mean") < 5e-4, "{told}");
     assert_eq!((number("top1"), &told["parts_at"]), (1.0, &Value::Null));
     let name = "SmolLM2-135M-Instruct.Q4_1.gguf";
     let small = PathBuf::from(std::env::var_os("ZORD_TEST_MODELS").unwrap()).join(name);
     let less = ["run", "recipe.toml", "-o", "less", "--max-steps", "0", "--set", "student.layers=20"];
-    let (staged, _, _) = stage("sft", "").unwrap();
-    staged.run(less).done();
+    let staged = crate::small::stage("");
+    staged.run(less.into_iter().chain(["--set", &format!("student.path={}", smollm2.display())])).done();
     let less = staged.path("less");
     tool.run([Path::new("compare"), &less, &small]).refused(1, &["layers"]);
 }

@@ -5,18 +5,27 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::small::{lines, stage};
+use crate::small::{Small, lines, stage};
 use crate::tool::{Ran, Tool, losses};
 
 /// A student, data, and the student as a GGUF file.
 fn school(more: &str) -> Tool {
     let tool = stage(&format!("[objective]\nkind = 'kd'\n{more}\n[[teacher]]\nmodel = 'teacher.gguf'\ntop = 8\n"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
-    command.arg("convert").arg(tool.path("student")).arg("-o").arg(tool.path("teacher.gguf")).args(["--type", "f32"]);
-    Ran::of(&command.output().unwrap()).done();
+    // llama.cpp wants to see a merge.
+    let mut small = Small::new();
+    small.tokenizer["model"]["vocab"]["qq"] = 263.into();
+    small.tokenizer["model"]["merges"] = json!([["q", "q"]]);
+    small.write(&tool, "student");
+    becomes_the_teacher(&tool, "student");
     tool
+}
+
+fn becomes_the_teacher(tool: &Tool, folder: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
+    command.arg("convert").arg(tool.path(folder)).arg("-o").arg(tool.path("teacher.gguf")).args(["--type", "f32"]);
+    Ran::of(&command.output().unwrap()).done();
 }
 
 fn cached(tool: &Tool, out: &str, set: &[&str]) -> Value {
@@ -29,9 +38,7 @@ fn a_student_learns_most_from_who_knows_more() {
     let tool = school("alpha = 1.0");
     // Who was trained teaches who was not, on texts that nobody learns by themselves.
     tool.run(["run", "recipe.toml", "-o", "wise", "--set", "objective.kind=sft", "--set", "teacher=[]"]).done();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
-    command.arg("convert").arg(tool.path("wise")).arg("-o").arg(tool.path("teacher.gguf")).args(["--type", "f32"]);
-    Ran::of(&command.output().unwrap()).done();
+    becomes_the_teacher(&tool, "wise");
     for set in [
         "teacher.0.top=64",
         "teacher.0.draws=32",
@@ -224,7 +231,7 @@ fn servers_teach_as_files_do() {
     refused(&asked(&server.1, "another.gguf"), &["another.gguf", &name]);
     refused(&asked("ftp://here", &name), &["ftp://here"]);
     refused(&[asked(&server.1, &name), vec!["objective.temperature=2".into()]].concat(), &["temperature"]);
-    let mut other = crate::small::Small::new();
+    let mut other = Small::new();
     other.tokenizer["model"]["vocab"]["a"] = 98.into();
     other.tokenizer["model"]["vocab"]["b"] = 97.into();
     other.write(&tool, "student");

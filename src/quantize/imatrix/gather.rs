@@ -88,7 +88,13 @@ pub(crate) fn gather(job: &Job) -> Result<bool, String> {
     session::begin();
     let mut sums = Box::new(Sums { output: job.output, ..Sums::default() });
     let data: *mut Sums = &raw mut *sums;
-    let setup = Setup { window: job.window, threads: job.threads, watch: Some((watch, data.cast())), repack: false };
+    let setup = Setup {
+        window: job.window,
+        threads: job.threads,
+        watch: Some((watch, data.cast())),
+        exact: false,
+        repack: false,
+    };
     let mut session = Session::open(&job.model, &setup)?;
     let mut tokens = Vec::new();
     for (at, (_, text)) in job.texts.iter().enumerate() {

@@ -44,7 +44,7 @@ const HOLE: usize = 160;
 /// Compares; tells how many windows are done, and in the end the tallies.
 pub(crate) fn compare(job: &Job) -> Result<bool, String> {
     session::begin();
-    let setup = Setup { window: job.window, threads: job.threads, watch: None, repack: true };
+    let setup = Setup { window: job.window, threads: job.threads, watch: None, exact: false, repack: true };
     let mut base = Session::open(&job.base, &setup)?;
     let mut others = Vec::new();
     for path in &job.quants {
@@ -166,7 +166,8 @@ pub(crate) fn rate(job: &RateJob) -> Result<bool, String> {
     const PROMPT: usize = 512;
     const ANSWER: usize = 32;
     session::begin();
-    let setup = Setup { window: (PROMPT + ANSWER) as u32, threads: job.threads, watch: None, repack: true };
+    let setup =
+        Setup { window: (PROMPT + ANSWER) as u32, threads: job.threads, watch: None, exact: false, repack: true };
     let mut model = Session::open(&job.model, &setup)?;
     let tokens: Vec<i32> = (0..PROMPT).map(|n| (n * 7919 % model.vocabulary.max(1)) as i32).collect();
     // The first pass pages the weights in.
