@@ -129,3 +129,16 @@ fn texts_that_are_nearly_the_same_are_read_once() {
     assert_eq!((&told["tally"]["near_duplicates"], &told["tally"]["examples"]), (&json!(1), &json!(3)));
     tool.run(["dataset", "recipe.toml", "--set", "data.near_duplicates=8"]).refused(1, &["data.near_duplicates"]);
 }
+
+#[test]
+fn a_tokenizer_from_a_gguf_file_keeps_its_special_tokens() {
+    let Some(smollm2) = crate::peers::smollm2() else { return };
+    let tool = stage("");
+    let chat = json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
+    tool.write("data.jsonl", chat.to_string());
+    let told = dataset(&tool, &[&format!("student.path={}", smollm2.display())]);
+    let tokens: Vec<u64> =
+        told["samples"][0][0]["tokens"].as_array().unwrap().iter().map(|token| token.as_u64().unwrap()).collect();
+    // `<|im_start|>` and `<|im_end|>` of SmolLM2
+    assert!(tokens[0] == 1 && tokens.iter().filter(|&&token| token == 2).count() == 3, "{tokens:?}");
+}

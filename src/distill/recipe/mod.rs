@@ -88,7 +88,7 @@ pub(crate) struct TokensRecipe {
 pub(crate) struct TeacherRecipe {
     /// A GGUF file, or what servers call their model.
     pub(crate) model: PathBuf,
-    /// Addresses of servers that run it (vLLM, llama-server); all are asked at once.
+    /// Addresses of servers that run it (vLLM, llama-server), all asked at once; their key is `ZORD_TEACHER_KEY`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) servers: Vec<String>,
     /// Its share among the teachers.

@@ -2,7 +2,7 @@
 //!
 //! vLLM answers for a whole document at a time (`prompt_logprobs`); llama-server and others for the token that follows a
 //! prompt, one request a token, of which their cache makes little work. Servers give odds of the likeliest tokens, as
-//! they are without a temperature.
+//! they are without a temperature. A key is read from the variable `ZORD_TEACHER_KEY`.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use reqwest::{Client, Url};
+use reqwest::{Client, Response, Url};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
@@ -38,6 +38,8 @@ struct Server {
     base: Url,
     model: String,
     key: Option<String>,
+    /// A token that is a whole text: servers show no odds before a token that is part of a character.
+    plain: Option<u32>,
 }
 
 /// What a store of a server's answers says of itself. It trusts the name.
@@ -92,7 +94,7 @@ pub(super) fn ask(
     let runtime = runtime.map_err(|error| wrong(error.to_string()))?;
     let asked = runtime.block_on(async {
         let servers: Result<Vec<Server>, String> =
-            teacher.servers.iter().map(|url| Server::new(url, &teacher.model)).collect();
+            teacher.servers.iter().map(|url| Server::new(url, &teacher.model, tokenizer)).collect();
         let servers = servers?;
         let first = corpus.window(0)?;
         for server in &servers {
@@ -128,7 +130,7 @@ fn finish(file: &mut File, sizes: &[usize], part: &PathBuf, path: &Path) -> std:
 type Goals = Vec<Vec<(u32, f32)>>;
 
 impl Server {
-    fn new(url: &str, model: &Path) -> Result<Self, String> {
+    fn new(url: &str, model: &Path, tokenizer: &Tokenizer) -> Result<Self, String> {
         let wrong = || format!("`{url}` is no address of a server, like `http://127.0.0.1:8080`");
         let trimmed = url.trim_end_matches('/').trim_end_matches("/v1");
         let base = Url::parse(&format!("{trimmed}/")).map_err(|_| wrong())?;
@@ -137,7 +139,8 @@ impl Server {
         }
         let client = net::client_to(&base, Some(SILENCE)).map_err(|error| crate::error::chain(&error))?;
         let key = std::env::var("ZORD_TEACHER_KEY").ok();
-        Ok(Self { client, base, model: model.to_string_lossy().into_owned(), key })
+        let plain = tokenizer.tokens("a", false)?.first().copied();
+        Ok(Self { client, base, model: model.to_string_lossy().into_owned(), key, plain })
     }
 
     /// The answer to a request, with a few tries where the network fails or the server is overloaded.
@@ -164,10 +167,7 @@ impl Server {
                 }
             };
             let status = response.status();
-            if response.content_length().is_some_and(|length| length > LONGEST as u64) {
-                return Err(format!("`{url}` answered with more than {LONGEST} bytes"));
-            }
-            match response.bytes().await {
+            match whole(response).await {
                 Ok(bytes) if status.is_success() => {
                     return serde_json::from_slice(&bytes)
                         .map_err(|error| format!("`{url}` answered no JSON: {error}"));
@@ -179,7 +179,7 @@ impl Server {
                         break;
                     }
                 }
-                Err(error) => last = format!("`{url}` broke off: {}", crate::error::chain(&error)),
+                Err(what) => last = format!("`{url}` broke off: {what}"),
             }
         }
         Err(last)
@@ -257,6 +257,9 @@ impl Server {
         });
         if whole {
             body["prompt_logprobs"] = json!(top);
+        } else if let Some(plain) = self.plain {
+            // What is then written does not matter, and odds are told as they are without it.
+            body["logit_bias"] = json!({plain.to_string(): 100});
         }
         body
     }
@@ -267,6 +270,18 @@ impl Server {
         let odds = odds.map(|(id, said)| Some((id.parse().ok()?, said["logprob"].as_f64()? as f32)));
         sorted(odds.collect::<Option<_>>()?, top)
     }
+}
+
+/// An answer's bytes, as long as they are not too many.
+async fn whole(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| crate::error::chain(&error))? {
+        if bytes.len() + piece.len() > LONGEST {
+            return Err(format!("it answered with more than {LONGEST} bytes"));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
 }
 
 /// What llama-server says of the token that follows.

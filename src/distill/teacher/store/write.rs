@@ -9,6 +9,7 @@ use half::f16;
 use sha2::{Digest, Sha256};
 
 use super::{HEAD, Head, LENGTH, MAGIC, SUM};
+#[cfg(any(feature = "engine", test))]
 use crate::distill::objective::Chunk;
 
 impl Head {
@@ -23,6 +24,7 @@ impl Head {
     }
 
     /// States of each layer as bytes, to stand before odds.
+    #[cfg(any(feature = "engine", test))]
     pub(in super::super) fn pack_states(&self, layers: &[Vec<f32>]) -> Vec<u8> {
         let Some(first) = layers.first() else { return Vec::new() };
         let goals = (first.len() / self.wide.max(1)) as u32;
@@ -32,6 +34,7 @@ impl Head {
     }
 
     /// A window of drawn tokens as bytes.
+    #[cfg(any(feature = "engine", test))]
     pub(in super::super) fn pack_draws(&self, goals: &[Vec<(u32, u16)>]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for drawn in goals {
@@ -45,6 +48,7 @@ impl Head {
     }
 
     /// A window of chunks as bytes; each chunk's odds are cut or filled up to the number kept.
+    #[cfg(any(feature = "engine", test))]
     pub(in super::super) fn pack_chunks(&self, chunks: &[Chunk]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(chunks.len() * self.record());
         for chunk in chunks {
