@@ -1,4 +1,5 @@
 //! From an adapter trained here to an answer, through all the programs.
+#![cfg(feature = "engine")]
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +8,6 @@ use crate::peers::smollm2;
 use crate::tool::{Ran, Tool};
 
 #[test]
-#[cfg(feature = "engine")]
 fn an_adapter_is_merged_quantized_and_answers() {
     let Some(smollm2) = smollm2() else { return };
     let programs = Path::new(env!("CARGO_BIN_EXE_zord-distill")).parent().unwrap();
