@@ -1,5 +1,5 @@
-//! A Hugging Face checkpoint or a LoRA adapter as a GGUF file: weights renamed, rearranged where llama.cpp rotates them differently, and
-//! stored in another type; configuration and tokenizer as metadata.
+//! A Hugging Face checkpoint or a LoRA adapter as a GGUF file: weights renamed, rearranged where llama.cpp rotates them
+//! differently, and stored in another type; configuration and tokenizer as metadata.
 //!
 //! Everything is checked before the first byte is written, but for the weights themselves: numbers that are none are
 //! counted while they pass, and the file is then not kept. What it refuses to do: guess. A tensor without a place, a shape

@@ -34,6 +34,9 @@ pub(crate) struct Job {
     pub(crate) every: u32,
 }
 
+/// Tokens computed at once. Every operation stops for the sums, so few operations are better.
+const STEP: u32 = 512;
+
 #[derive(Default)]
 struct Sums {
     output: bool,
@@ -88,7 +91,13 @@ pub(crate) fn gather(job: &Job) -> Result<bool, String> {
     session::begin();
     let mut sums = Box::new(Sums { output: job.output, ..Sums::default() });
     let data: *mut Sums = &raw mut *sums;
-    let setup = Setup { window: job.window, threads: job.threads, watch: Some((watch, data.cast())), repack: false };
+    let setup = Setup {
+        window: job.window,
+        step: STEP,
+        threads: job.threads,
+        watch: Some((watch, data.cast())),
+        repack: false,
+    };
     let mut session = Session::open(&job.model, &setup)?;
     let mut tokens = Vec::new();
     for (at, (_, text)) in job.texts.iter().enumerate() {
