@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::text::clean::visible;
+
 /// What a program returns to the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -65,9 +67,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        // Names out of files stand in it, which must not steer the terminal.
+        write!(f, "error: {}", visible(&self.message))?;
         if let Some(hint) = &self.hint {
-            write!(f, "\n\nhint: {hint}")?;
+            write!(f, "\n\nhint: {}", visible(hint))?;
         }
         Ok(())
     }

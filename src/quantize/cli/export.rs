@@ -13,7 +13,7 @@ pub(super) struct ExportArgs {
     /// The GGUF file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The folder to write
+    /// The folder to write, which is empty or not there yet
     #[arg(short, long, value_name = "FOLDER")]
     output: PathBuf,
     /// How weights are stored there

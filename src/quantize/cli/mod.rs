@@ -60,7 +60,7 @@ enum Command {
     /// What this program starts itself as, to outlive llama.cpp
     #[cfg(feature = "engine")]
     #[command(hide = true)]
-    LlamaChild,
+    LlamaChild { parent: u32 },
 }
 
 /// Parses the arguments of the process and does what they say. Errors are printed here, once.
@@ -89,7 +89,7 @@ fn run(command: Command) -> Result<ExitCode, Report> {
         #[cfg(feature = "engine")]
         Command::Measure(args) => measure::run(&args),
         #[cfg(feature = "engine")]
-        Command::LlamaChild => Ok(crate::quantize::llama::serve()),
+        Command::LlamaChild { parent } => Ok(crate::quantize::llama::serve(parent)),
         Command::Inspect(args) => inspect::run(&args),
         Command::Edit(args) => edit::run(args),
         #[cfg(feature = "engine")]

@@ -14,6 +14,9 @@ use crate::quantize::child::ChildError;
 use crate::quantize::shrink::{self, Budget, Fitted, Mixture, Planned, Request, ShrinkError};
 use crate::weights::gguf::GgmlType;
 
+/// Tokens of context at most.
+const LONGEST_CONTEXT: u32 = 1 << 24;
+
 #[derive(Args, Debug)]
 pub(super) struct QuantizeArgs {
     /// The GGUF file to start from, best in 16 bits; of several parts the first
@@ -22,13 +25,14 @@ pub(super) struct QuantizeArgs {
     /// The file to write; `{type}` in it is replaced, and must be there for several types
     #[arg(value_name = "OUT", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
-    /// The type, like Q4_K_M; again for another file
+    /// The type, like Q4_K_M, IQ4_XS, Q8_0 or COPY; again for another file; a wrong one is answered with all of them
     #[arg(long = "type", value_name = "TYPE", value_parser = Mixture::named, required_unless_present_any = ["fit", "fit_ram"])]
     kinds: Vec<Mixture>,
     /// Choose the best mixture whose file is no larger than this
     #[arg(long, value_name = "SIZE", conflicts_with_all = ["kinds", "fit_ram"], value_parser = size)]
     fit: Option<u64>,
-    /// Choose the best mixture that runs in this much memory with so many tokens of context
+    /// Choose the best mixture that runs in this much memory with so many tokens of context, reckoned for this machine's
+    /// processor
     #[arg(long, value_name = "SIZE@TOKENS", conflicts_with = "kinds", value_parser = size_at)]
     fit_ram: Option<(u64, u32)>,
     /// The KV cache that `--fit-ram` counts with: f16, q8_0 or q4_0
@@ -41,10 +45,10 @@ pub(super) struct QuantizeArgs {
     #[arg(long, value_name = "PATTERN=TYPE", value_parser = tensor)]
     tensor_type: Vec<(String, GgmlType)>,
     /// The type of the output tensor
-    #[arg(long, value_name = "TYPE", value_parser = shrink::tensor_type)]
+    #[arg(long, value_name = "TYPE", value_parser = shrink::weight_type)]
     output_type: Option<GgmlType>,
     /// The type of the token embeddings
-    #[arg(long, value_name = "TYPE", value_parser = shrink::tensor_type)]
+    #[arg(long, value_name = "TYPE", value_parser = shrink::weight_type)]
     embedding_type: Option<GgmlType>,
     /// Leave the output tensor as it is
     #[arg(long)]
@@ -79,6 +83,11 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<ExitCode, Report> {
     let template = args.output.as_ref().map(|path| path.to_string_lossy().into_owned());
     if args.kinds.len() > 1 && template.as_ref().is_some_and(|name| !name.contains("{type}")) {
         return Err(Report::usage("several types need several names").hint("put `{type}` into the output's name"));
+    }
+    if let Some((_, twice)) =
+        args.kinds.iter().enumerate().find(|(at, kind)| args.kinds.iter().take(*at).any(|other| other == *kind))
+    {
+        return Err(Report::usage(format!("`--type {}` is there twice", twice.name)));
     }
     let cancel = progress::cancel_on_signals()?;
     let budget = match (args.fit, args.fit_ram) {
@@ -135,10 +144,14 @@ fn write(request: &Request, name: &Path, cancel: &Cancel) -> Result<Json, Report
     bar.end();
     let done = done.map_err(report)?;
     fallbacks(&done);
-    let size = std::fs::metadata(name).map_or(done.bytes, |facts| facts.len());
-    output::note(format!("{}: {}, {}", name.display(), request.kind.name, bytes(size)));
+    let files = shrink::outputs(request, name).map_err(report)?;
+    let size = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|facts| facts.len()).sum();
+    let name = files.first().map_or(name, PathBuf::as_path);
+    let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
+    output::note(format!("{}{more}: {}, {}", name.display(), request.kind.name, bytes(size)));
     let mut document = document(request, &done);
     document["file"] = json!(name);
+    document["files"] = json!(files);
     document["file_bytes"] = json!(size);
     Ok(document)
 }
@@ -208,8 +221,8 @@ fn size(text: &str) -> Result<u64, String> {
 
 fn size_at(text: &str) -> Result<(u64, u32), String> {
     let (bytes, tokens) = text.split_once('@').ok_or("a size and a number of tokens, like 1.2GiB@4096")?;
-    let tokens =
-        tokens.parse().ok().filter(|&tokens| tokens > 0).ok_or_else(|| format!("`{tokens}` is no number of tokens"))?;
+    let tokens = tokens.parse().ok().filter(|tokens| (1..=LONGEST_CONTEXT).contains(tokens));
+    let tokens = tokens.ok_or_else(|| format!("a number of tokens from 1 to {LONGEST_CONTEXT} goes behind the `@`"))?;
     Ok((size(bytes)?, tokens))
 }
 
@@ -220,5 +233,5 @@ fn kv_type(text: &str) -> Result<KvType, String> {
 
 fn tensor(text: &str) -> Result<(String, GgmlType), String> {
     let (pattern, kind) = text.rsplit_once('=').ok_or("a pattern and a type, like ffn_down=q6_K")?;
-    Ok((pattern.to_owned(), shrink::tensor_type(kind)?))
+    Ok((pattern.to_owned(), shrink::weight_type(kind)?))
 }

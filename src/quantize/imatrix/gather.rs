@@ -32,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) into: PathBuf,
     /// Windows after which they are put there meanwhile.
     pub(crate) every: u32,
+    /// See [`Imatrix::source`].
+    pub(crate) source: String,
 }
 
 /// Tokens computed at once. Every operation stops for the sums, so few operations are better.
@@ -55,6 +57,7 @@ impl Sums {
             datasets: job.texts.iter().map(|(name, _)| name.clone()).collect(),
             chunks,
             chunk_size: job.window,
+            source: job.source.clone(),
         }
     }
 }

@@ -55,17 +55,14 @@ pub(crate) fn compare(job: &Job) -> Result<bool, String> {
     let mut setup = Setup { window: job.window, step: STEP, threads: job.threads, watch: None, repack: true };
     let mut base = Session::open(&job.base, &setup)?;
     let vocabulary = base.vocabulary;
-    let mut windows: Vec<(Kind, Vec<i32>)> = Vec::new();
+    let most = if job.chunks == 0 { usize::MAX } else { job.chunks as usize };
+    let mut windows = Vec::new();
     for kind in Kind::ALL {
-        let tokens = tokens_of(job, kind, &base)?;
-        let all = tokens.chunks_exact(job.window as usize).map(|window| (kind, window.to_vec()));
-        windows.extend(all.take(if job.chunks == 0 { usize::MAX } else { job.chunks as usize }));
+        let all = if kind == Kind::Fim { holes(job, &base)? } else { halves(job, kind, &base)? };
+        windows.extend(all.into_iter().take(most));
     }
     if windows.is_empty() {
         return Err(format!("the texts are shorter than a window of {} tokens", job.window));
-    }
-    if let Some(bos) = base.bos() {
-        windows.iter_mut().filter_map(|(_, window)| window.first_mut()).for_each(|first| *first = bos);
     }
     // Windows side by side, each with its own threads: threads that share one window wait for each other at every
     // operation. A context keeps scored rows of logits twice: computed, and handed out.
@@ -92,7 +89,7 @@ pub(crate) fn compare(job: &Job) -> Result<bool, String> {
     let (next, done, all) = (AtomicUsize::new(0), AtomicUsize::new(0), windows.len());
     let scored: Vec<OnceLock<Vec<Tally>>> = windows.iter().map(|_| OnceLock::new()).collect();
     let read = |mut sessions: Vec<Session>| -> Result<(), String> {
-        while let Some(((_, window), place)) = {
+        while let Some((window, place)) = {
             let at = next.fetch_add(1, Ordering::Relaxed);
             windows.get(at).zip(scored.get(at))
         } {
@@ -108,9 +105,9 @@ pub(crate) fn compare(job: &Job) -> Result<bool, String> {
     })?;
     // Added in the windows' order, so that sums do not depend on who was first.
     let mut tallies = vec![vec![Tally::default(); Kind::ALL.len()]; 1 + job.quants.len()];
-    for ((kind, _), scored) in windows.iter().zip(&scored) {
+    for (window, scored) in windows.iter().zip(&scored) {
         for (kinds, more) in tallies.iter_mut().zip(scored.get().into_iter().flatten()) {
-            if let Some(tally) = kinds.get_mut(*kind as usize) {
+            if let Some(tally) = kinds.get_mut(window.kind as usize) {
                 tally.add(more);
             }
         }
@@ -119,14 +116,22 @@ pub(crate) fn compare(job: &Job) -> Result<bool, String> {
     Ok(true)
 }
 
-/// Evaluates one window with each model, the base first, and scores the tokens of its second half.
-fn one(sessions: &mut [Session], window: &[i32], threads: i32) -> Result<Vec<Tally>, String> {
-    let first = window.len() / 2;
+/// Tokens that are evaluated together.
+struct Window {
+    kind: Kind,
+    tokens: Vec<i32>,
+    /// What follows this one is scored.
+    first: usize,
+}
+
+/// Evaluates one window with each model, the base first, and scores its tokens.
+fn one(sessions: &mut [Session], window: &Window, threads: i32) -> Result<Vec<Tally>, String> {
+    let first = window.first;
     for session in sessions.iter_mut() {
-        session.evaluate(window, 0, first)?;
+        session.evaluate(&window.tokens, 0, first)?;
     }
     let mut rows = Vec::new();
-    for (at, token) in (first..).zip(window.iter().skip(first + 1)) {
+    for (at, token) in (first..).zip(window.tokens.iter().skip(first + 1)) {
         let token = usize::try_from(*token).map_err(|error| error.to_string())?;
         let logits: Option<Vec<&[f32]>> = sessions.iter().map(|session| session.logits(at)).collect();
         rows.push((token, logits.ok_or("llama.cpp gave no logits")?));
@@ -158,22 +163,27 @@ fn score(rows: &[(usize, Vec<&[f32]>)]) -> Vec<Tally> {
     tallies
 }
 
-fn tokens_of(job: &Job, kind: Kind, model: &Session) -> Result<Vec<i32>, String> {
-    if kind == Kind::Fim {
-        return holes(job, model);
+/// Texts of a kind in windows, of which the second half is scored, each begun as the model wants it.
+fn halves(job: &Job, kind: Kind, model: &Session) -> Result<Vec<Window>, String> {
+    let mut all = Vec::new();
+    for text in job.texts.iter().filter(|text| text.kind == kind) {
+        all.extend(model.tokens(&text.text, all.is_empty(), false)?);
     }
-    let texts = job.texts.iter().filter(|text| text.kind == kind);
-    let mut tokens = Vec::new();
-    for text in texts {
-        tokens.extend(model.tokens(&text.text, tokens.is_empty(), false)?);
-    }
-    Ok(tokens)
+    let window = |tokens: &[i32]| {
+        let mut tokens = tokens.to_vec();
+        if let (Some(bos), Some(first)) = (model.bos(), tokens.first_mut()) {
+            *first = bos;
+        }
+        Window { kind, first: tokens.len() / 2, tokens }
+    };
+    Ok(all.chunks_exact(job.window as usize).map(window).collect())
 }
 
-/// Pieces of the code with a line or some cut out and put behind, in the model's own form; nothing for a model without one.
-fn holes(job: &Job, model: &Session) -> Result<Vec<i32>, String> {
+/// Pieces of the code, a line or some cut out of each and put behind it in the model's own form; what was cut out is
+/// scored. Nothing for a model without such a form; pieces that are longer than a window are left out.
+fn holes(job: &Job, model: &Session) -> Result<Vec<Window>, String> {
     let Some([pre, suf, mid]) = model.fim() else { return Ok(Vec::new()) };
-    let mut tokens = Vec::new();
+    let mut windows = Vec::new();
     for text in job.texts.iter().filter(|text| text.kind == Kind::Code) {
         let chars: Vec<char> = text.text.chars().collect();
         for (number, piece) in chars.chunks(DOCUMENT).enumerate() {
@@ -181,13 +191,19 @@ fn holes(job: &Job, model: &Session) -> Result<Vec<i32>, String> {
             let to = (from + HOLE / (1 + number % 3)).min(piece.len());
             let part =
                 |range: std::ops::Range<usize>| -> String { piece.get(range).unwrap_or_default().iter().collect() };
+            let mut tokens: Vec<i32> = model.bos().into_iter().collect();
+            let mut first = 0;
             for (mark, part) in [(pre, part(0..from)), (suf, part(to..piece.len())), (mid, part(from..to))] {
+                first = tokens.len();
                 tokens.push(mark);
                 tokens.extend(model.tokens(&part, false, false)?);
             }
+            if tokens.len() <= job.window as usize && first + 1 < tokens.len() {
+                windows.push(Window { kind: Kind::Fim, tokens, first });
+            }
         }
     }
-    Ok(tokens)
+    Ok(windows)
 }
 
 /// Prefill and decode rates in tokens a second, and the process's peak of memory.
