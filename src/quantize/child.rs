@@ -112,14 +112,17 @@ pub fn run(
     }
     let status = child.wait().map_err(ChildError::Start)?;
     let last: Vec<String> = last.into();
-    let wrong = |line: &&String| ["error", "fail", "ERROR"].iter().any(|word| line.contains(word));
-    let wrong: Vec<String> = last.iter().filter(wrong).cloned().collect();
+    let wrong = |line: &&String| ["error", "fail", "ERROR", "ASSERT"].iter().any(|word| line.contains(word));
+    // Where the sources were built is nobody's business.
+    let short = |line: &String| line.rsplit_once("/llama.cpp/").map_or(line.as_str(), |(_, place)| place).to_owned();
+    let wrong: Vec<String> = last.iter().filter(wrong).map(short).collect();
+    let last = if wrong.is_empty() { last } else { wrong.clone() };
     match (status.success(), status.signal(), told) {
         _ if cancel.is_cancelled() => Err(ChildError::Interrupted),
         (_, _, Some(message)) => Err(ChildError::Told { message, last: wrong }),
         (true, ..) => Ok(()),
         (false, Some(signal), _) => Err(ChildError::Aborted { signal, last }),
-        (false, None, _) => Err(ChildError::Refused { last: if wrong.is_empty() { last } else { wrong } }),
+        (false, None, _) => Err(ChildError::Refused { last }),
     }
 }
 

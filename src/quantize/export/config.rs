@@ -54,6 +54,9 @@ pub(super) fn config(arch: Arch, model: &Parts, kind: Type) -> Result<Value, Exp
     if let Some(scaling) = scaling(arch, model, head.unwrap_or(embedding / heads.max(1)))? {
         put("rope_scaling", scaling);
     }
+    // Phi-3 has it beside the scaling, and without one.
+    let original = header.u32(&key("rope.scaling.original_context_length")).filter(|_| arch == Arch::Phi3);
+    put("original_max_position_embeddings", json!(original));
     for (to, from) in [("bos_token_id", "bos"), ("eos_token_id", "eos"), ("pad_token_id", "padding")] {
         put(to, json!(header.u32(&format!("tokenizer.ggml.{from}_token_id"))));
     }
@@ -71,16 +74,9 @@ fn scaling(arch: Arch, model: &Parts, head: u32) -> Result<Option<Value>, Export
     let [freqs, long, short] = factors.map(Option::transpose);
     if let Some(freqs) = freqs? {
         let theta = header.f32(&key("freq_base")).unwrap_or(10_000.0);
-        let factor = freqs.iter().copied().fold(1.0, f32::max);
-        // Only quotients of these three count, and everybody writes these.
-        let usual = Llama3 { theta, factor, low: 1.0, high: 4.0, original: 8192.0 };
-        let again = llama3_factors(&usual, head);
-        let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * b.abs();
-        if again.len() != freqs.len() || !again.iter().zip(&freqs).all(near) {
-            return Err(lost("rope_freqs.weight"));
-        }
+        let Some(usual) = llama3(theta, &freqs, head) else { return Err(lost("rope_freqs.weight")) };
         return Ok(Some(json!({
-            "rope_type": "llama3", "factor": factor, "low_freq_factor": usual.low,
+            "rope_type": "llama3", "factor": usual.factor, "low_freq_factor": usual.low,
             "high_freq_factor": usual.high, "original_max_position_embeddings": usual.original as u32,
         })));
     }
@@ -112,6 +108,27 @@ fn scaling(arch: Arch, model: &Parts, head: u32) -> Result<Option<Value>, Export
         }
     }
     Ok(Some(scaling))
+}
+
+/// The scaling that makes these factors, with the bounds that everybody writes (of three numbers only quotients count).
+fn llama3(theta: f32, factors: &[f32], head: u32) -> Option<Llama3> {
+    let factor = factors.iter().copied().fold(1.0, f32::max);
+    let with = |original| Llama3 { theta, factor, low: 1.0, high: 4.0, original };
+    // A wave between the bounds tells the context that the model had: s = (original / wave - low) / (high - low), where
+    // 1 / f = (1 - s) / factor + s.
+    let between = factors.iter().position(|&f| f > 1.001 && f < factor * 0.999);
+    let told = between.and_then(|at| {
+        let f = f64::from(*factors.get(at)?);
+        let share = (1.0 / f - 1.0 / f64::from(factor)) / (1.0 - 1.0 / f64::from(factor));
+        let wave = f64::from(theta).powf(2.0 * at as f64 / f64::from(head)) * 2.0 * std::f64::consts::PI;
+        Some((wave * (share * 3.0 + 1.0)).round() as f32)
+    });
+    let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * b.abs();
+    let makes = |scaling: &Llama3| {
+        let again = llama3_factors(scaling, head);
+        again.len() == factors.len() && again.iter().zip(factors).all(near)
+    };
+    told.into_iter().chain([8192.0]).map(with).find(makes)
 }
 
 /// A small tensor of F32, whole.

@@ -115,7 +115,8 @@ pub struct Planned {
 /// # Errors
 /// As [`ShrinkError`].
 pub fn dry(request: &Request, cancel: &Cancel) -> Result<Planned, ShrinkError> {
-    let model = check(request, true)?;
+    let model = Parts::read(&request.input)?;
+    check(request, &model, true)?;
     work(request, &model, Path::new("/dev/null"), true, cancel, |_, _| ())
 }
 
@@ -146,11 +147,12 @@ pub fn run(
     cancel: &Cancel,
     mut show: impl FnMut(u64, u64),
 ) -> Result<Planned, ShrinkError> {
-    let model = check(request, false)?;
+    let model = Parts::read(&request.input)?;
     let names = names(request, &model, output);
     for name in &names {
         spare(name, model.headers().map(|header| header.path()).chain(request.imatrix.as_deref()))?;
     }
+    check(request, &model, false)?;
     let mut partial = Partial::create(names.first().map_or(output, PathBuf::as_path))?;
     let file = partial.file().and_then(|file| file.try_clone()).map_err(|error| partial.fault(error))?;
     let mut eighths = 0;
@@ -203,8 +205,7 @@ fn settle(partial: &Partial, names: &[PathBuf], done: Result<Planned, ShrinkErro
     settled.map_err(|error| full(partial, error))
 }
 
-fn check(request: &Request, dry: bool) -> Result<Parts, ShrinkError> {
-    let model = Parts::read(&request.input)?;
+fn check(request: &Request, model: &Parts, dry: bool) -> Result<(), ShrinkError> {
     let quantized = |kind: GgmlType| kind.block() > 1;
     if !request.requantize && request.kind != Mixture::COPY {
         let tensor = model.tensors().find(|tensor| quantized(tensor.kind));
@@ -216,7 +217,7 @@ fn check(request: &Request, dry: bool) -> Result<Parts, ShrinkError> {
         return Err(ShrinkError::Guide { kind: request.kind.name });
     }
     if let Some(path) = &request.imatrix {
-        Imatrix::read(path)?.fits(&model)?;
+        Imatrix::read(path)?.fits(model)?;
     }
     let chosen = !request.kinds.is_empty() || request.output_kind.is_some() || request.embedding_kind.is_some();
     if chosen && request.kind.is_plain() {
@@ -241,7 +242,7 @@ fn check(request: &Request, dry: bool) -> Result<Parts, ShrinkError> {
     let layers = model.first().u32(&format!("{architecture}.block_count")).unwrap_or(u32::MAX);
     match request.prune.iter().find(|&&layer| layer >= layers) {
         Some(&layer) => Err(ShrinkError::Layer { layer, layers }),
-        None => Ok(model),
+        None => Ok(()),
     }
 }
 

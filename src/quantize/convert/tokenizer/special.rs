@@ -149,11 +149,11 @@ fn template<'a>(files: &'a Files, jobs: &mut Jobs) -> Option<&'a str> {
 }
 
 fn fim(vocabulary: &Vocabulary, out: &mut Metadata) {
-    let known = |text: &&str| text.is_empty() || vocabulary.id(text).is_some();
-    let Some(spelling) = spellings().find(|spelling| spelling.iter().all(|text| known(&text))) else { return };
+    let known = |text: &str| text.is_empty() || vocabulary.id(text).is_some();
+    let Some(spelling) = spellings().find(|spelling| spelling.iter().all(|text| known(text))) else { return };
     let beside = BESIDE.iter().find(|(pre, _)| *pre == spelling[0]).map_or([""; 3], |(_, beside)| *beside);
     for (job, text) in ["pre", "suf", "mid", "pad", "rep", "sep"].into_iter().zip(spelling.into_iter().chain(beside)) {
-        if let Some(id) = vocabulary.id(text) {
+        if let Some(id) = vocabulary.id(text).filter(|_| !text.is_empty()) {
             out.u32(&format!("tokenizer.ggml.fim_{job}_token_id"), id);
         }
     }
