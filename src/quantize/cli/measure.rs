@@ -14,7 +14,7 @@ use crate::error::{ExitCode, Report};
 use crate::quantize::child;
 use crate::quantize::inspect::Contents;
 use crate::quantize::llama::Work;
-use crate::quantize::measure::{Kind, Tally, lockstep, png, svg};
+use crate::quantize::measure::{Kind, Sizes, Tally, lockstep};
 use crate::weights::gguf::Header;
 
 #[derive(Args, Debug)]
@@ -224,8 +224,7 @@ fn draw(path: &Path, models: &[Json]) -> Result<(), Report> {
         .iter()
         .filter_map(|model| Some((name(model), number(model, "bytes")? / 1e6, number(model, "kld_mean")?)))
         .collect();
-    let bytes = if path.extension().is_some_and(|end| end == "png") { png(&points) } else { svg(&points).into_bytes() };
-    crate::atomic::write(path, bytes)
+    crate::picture::write(&Sizes { points }, path)
         .map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))
 }
 
