@@ -32,7 +32,7 @@ pub mod error;
 pub mod fim;
 pub mod models;
 pub mod paths;
-#[cfg(feature = "lab")]
+#[cfg(all(feature = "engine", feature = "lab"))]
 mod picture;
 #[cfg(feature = "lab")]
 pub mod quantize;

@@ -105,6 +105,7 @@ const SPELLINGS: [Spelling; 11] = [
 ];
 
 /// How vocabularies spell the tokens before prefix, suffix and middle; the last may be empty.
+#[cfg(feature = "lab")]
 pub(crate) fn spellings() -> impl Iterator<Item = [&'static str; 3]> {
     SPELLINGS.iter().map(|one| [one.pre, one.suf, one.mid])
 }

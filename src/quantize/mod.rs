@@ -28,4 +28,5 @@ pub mod shrink;
 pub use partial::Partial;
 
 /// Bytes of text that are read at most.
+#[cfg(feature = "engine")]
 pub(crate) const TEXTS: u64 = 256 << 20;

@@ -23,6 +23,7 @@ pub mod write;
 mod tests;
 
 pub use error::GgufError;
+#[cfg(feature = "lab")]
 pub(crate) use error::kept_header;
 pub use kind::GgmlType;
 pub use metadata::{Metadata, read_exact};
