@@ -33,6 +33,11 @@ pub trait Advise: std::error::Error {
     fn hint(&self) -> Option<String> {
         None
     }
+
+    /// What a program that ends with this error returns.
+    fn code(&self) -> ExitCode {
+        ExitCode::Failed
+    }
 }
 
 /// An error as it is shown: a message with its causes, perhaps a hint, and the exit code.
@@ -78,8 +83,8 @@ impl fmt::Display for Report {
 
 impl<E: Advise> From<E> for Report {
     fn from(error: E) -> Self {
-        let hint = error.hint();
-        Self { message: chain(&error), hint, code: ExitCode::Failed }
+        let (hint, code) = (error.hint(), error.code());
+        Self { message: chain(&error), hint, code }
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::Cancel;
-use crate::error::Advise;
+use crate::error::{Advise, ExitCode};
 
 /// Lines of the log that are kept for the case of an abort.
 const LAST: usize = 8;
@@ -52,6 +52,10 @@ impl Advise for ChildError {
             _ => return None,
         };
         Some(text.to_owned())
+    }
+
+    fn code(&self) -> ExitCode {
+        if matches!(self, Self::Interrupted) { ExitCode::Interrupted } else { ExitCode::Failed }
     }
 }
 

@@ -16,7 +16,7 @@ use super::inspect::PADDING;
 use super::partial::WriteError;
 use crate::atomic;
 use crate::engine::Cancel;
-use crate::error::Advise;
+use crate::error::{Advise, ExitCode};
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgufError, Header, Metadata, kept_header};
 
@@ -58,6 +58,10 @@ impl Advise for EditError {
             Self::Io { .. } => Some("`-o FILE` writes the result elsewhere".to_owned()),
             Self::Interrupted { .. } => None,
         }
+    }
+
+    fn code(&self) -> ExitCode {
+        if matches!(self, Self::Interrupted { .. }) { ExitCode::Interrupted } else { ExitCode::Failed }
     }
 }
 

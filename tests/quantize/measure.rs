@@ -161,7 +161,7 @@ fn pictures_are_drawn_in_the_form_of_their_name() {
     let page = Ran::of(&command.output().unwrap()).done();
     assert!(page.contains("prose") && page.contains("code"), "{page}");
     assert!(std::fs::read(tool.path("p.png")).unwrap().starts_with(b"\x89PNG"));
-    assert!(std::fs::read_to_string(tool.path("p.svg")).unwrap().contains("SmolLM2-135M-Instruct.Q4_1</text>"));
+    assert!(std::fs::read_to_string(tool.path("p.svg")).unwrap().contains("\nSmolLM2-135M-Instruct.Q4_1\n</text>"));
     tool.run(["measure", "--base", "a", "--quants", "b", "--picture", "p.jpg"]).refused(2, &["svg", "png"]);
 }
 

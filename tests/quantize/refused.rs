@@ -34,7 +34,7 @@ fn a_small_checkpoint_converts_with_all_that_it_says() {
 #[test]
 fn damage_is_named_and_nothing_is_left() {
     type Damage = fn(&mut Small);
-    let cases: [(Damage, &[&str], &[&str]); 17] = [
+    let cases: [(Damage, &[&str], &[&str]); 18] = [
         (
             |small| small.config["architectures"] = json!(["BloomForCausalLM"]),
             &[],
@@ -93,6 +93,7 @@ fn damage_is_named_and_nothing_is_left() {
         // Neither may take memory for what is only claimed.
         (|small| small.config["num_hidden_layers"] = json!(u32::MAX), &[], &["`blk.1.attn_norm.weight`"]),
         (|small| small.config["vocab_size"] = json!(u32::MAX), &[], &["[4294967295, 64]", "[320, 64]"]),
+        (|_| (), &["--pre", "nonsense"], &["no pre-tokenizer `nonsense`"]),
         (|small| small.tokenizer["model"]["type"] = json!("WordPiece"), &[], &["`WordPiece`"]),
         (
             |small| small.tokenizer["pre_tokenizer"] = json!({"type": "Metaspace"}),

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::chat::template::{Hints, Template};
 use crate::cli::{output, progress};
 use crate::error::{ExitCode, Report};
-use crate::quantize::edit::{self, Done, EditError};
+use crate::quantize::edit::{self, Done};
 use crate::weights::gguf::{Header, Metadata, Value, ValueKind};
 
 /// The longest template read, in bytes.
@@ -80,19 +80,13 @@ pub(super) fn run(args: EditArgs) -> Result<ExitCode, Report> {
     let mut bar = progress::Bar::new("copying");
     let done = edit::write(&header, &metadata, args.output.as_deref(), &cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    match done {
-        Ok(Done::InPlace) => output::note(format!("{}: header changed in place", args.file.display())),
-        Ok(Done::Rewritten) => {
+    match done? {
+        Done::InPlace => output::note(format!("{}: header changed in place", args.file.display())),
+        Done::Rewritten => {
             output::note(format!("{}: written", args.output.as_deref().unwrap_or(&args.file).display()));
         }
-        Err(error) => return Err(interrupted(error)),
     }
     Ok(ExitCode::Done)
-}
-
-fn interrupted(error: EditError) -> Report {
-    let code = if matches!(error, EditError::Interrupted { .. }) { ExitCode::Interrupted } else { ExitCode::Failed };
-    Report { code, ..Report::from(error) }
 }
 
 /// Values that say how the file itself is laid out.

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::{output, progress};
 use crate::error::{ExitCode, Report};
-use crate::quantize::export::{self, ExportError, Type};
+use crate::quantize::export::{self, Type};
 
 #[derive(Args, Debug)]
 pub(super) struct ExportArgs {
@@ -38,10 +38,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Report> {
     let mut bar = progress::Bar::new("exporting");
     let done = export::run(&args.file, &args.output, kind, &cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    done.map_err(|error| match error {
-        ExportError::Interrupted => Report { code: ExitCode::Interrupted, ..Report::from(error) },
-        error => Report::from(error),
-    })?;
+    done?;
     output::note(format!("{}: written", args.output.display()));
     Ok(ExitCode::Done)
 }

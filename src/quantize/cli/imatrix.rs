@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use sha2::{Digest, Sha256};
 
 use super::texts::{self, Text};
+use super::threads;
 use crate::chat::template::{Hints, Template};
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
@@ -129,7 +130,6 @@ fn gathered(
         before.fits(&parts)?;
         goes_on(before, &source, args.ctx)?;
     }
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
     let into = tempfile_beside(&args.output)?;
     let job = gather::Job {
         model: model.to_owned(),
@@ -137,7 +137,7 @@ fn gathered(
         window: args.ctx,
         chunks: args.chunks,
         skip: before.map_or(0, |before| before.chunks),
-        threads: args.threads.unwrap_or(cores).into(),
+        threads: threads(args.threads).into(),
         output: args.process_output,
         special: args.parse_special || !args.plain,
         into: into.clone(),
@@ -159,7 +159,7 @@ fn gathered(
         // The sums themselves are there, so the run is not lost.
         output::note(format!("notice: what was there could not be kept meanwhile: {}", error.message));
     }
-    let sums = done.map_err(report).and_then(|()| Ok(Imatrix::read(&into)?));
+    let sums = done.map_err(Report::from).and_then(|()| Ok(Imatrix::read(&into)?));
     // What was read is in memory; what failed is not wanted.
     let _ = std::fs::remove_file(&into);
     sums.map_err(|error| {
@@ -219,11 +219,6 @@ fn watched(job: &gather::Job, cancel: &Cancel, mut saved: impl FnMut()) -> Resul
     );
     bar.end();
     done
-}
-
-pub(super) fn report(error: ChildError) -> Report {
-    let code = if matches!(error, ChildError::Interrupted) { ExitCode::Interrupted } else { ExitCode::Failed };
-    Report { code, ..Report::from(error) }
 }
 
 /// Characters of a question, an answer, and a document with a hole.

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use super::imatrix::report;
-use super::texts;
+use super::{texts, threads};
 use crate::budget::bytes;
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
@@ -55,8 +54,7 @@ pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, Report> {
     let contents = files.iter().map(|file| Contents::of(file)).collect::<Result<Vec<_>, _>>()?;
     let texts = texts::read(&args.files)?;
     alike(&files)?;
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
-    let threads = args.threads.unwrap_or(cores).into();
+    let threads = threads(args.threads).into();
     let job = lockstep::Job {
         base: args.base.clone(),
         quants: args.quants.clone(),
@@ -73,7 +71,7 @@ pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, Report> {
         if !args.no_rates {
             let job = lockstep::RateJob { model: file.to_path_buf(), threads };
             let told = |value: Json| extend(&mut model, value);
-            child::run(&Work::Rate(job), &cancel, told, |_| ()).map_err(report)?;
+            child::run(&Work::Rate(job), &cancel, told, |_| ())?;
         }
         models.push(model);
     }
@@ -125,7 +123,7 @@ fn compare(job: lockstep::Job, cancel: &Cancel) -> Result<Vec<Vec<Tally>>, Repor
         |_| (),
     );
     bar.end();
-    done.map_err(report)?;
+    done?;
     tallies.ok_or_else(|| {
         Report::failed("a model's probabilities are no numbers").hint("its weights are damaged, or have NaN in them")
     })

@@ -79,6 +79,12 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// As many threads as were asked for, else as there are cores.
+fn threads(wanted: Option<u16>) -> u16 {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().try_into().unwrap_or(u16::MAX));
+    wanted.unwrap_or_else(cores)
+}
+
 fn run(command: Command) -> Result<ExitCode, Report> {
     match command {
         Command::Convert(args) => convert::run(args),

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::threads;
 use crate::budget::{KvType, bytes};
 use crate::cli::{output, progress};
 use crate::config;
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report};
-use crate::quantize::child::ChildError;
-use crate::quantize::shrink::{self, Budget, Fitted, Mixture, Planned, Request, ShrinkError};
+use crate::quantize::shrink::{self, Budget, Fitted, Mixture, Planned, Request};
 use crate::weights::gguf::GgmlType;
 
 /// Tokens of context at most.
@@ -100,7 +100,7 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<ExitCode, Report> {
     for kind in kinds {
         let mut request = args.request(kind);
         if let Some(budget) = budget {
-            let fitted = shrink::fit(&request, budget, &cancel).map_err(report)?;
+            let fitted = shrink::fit(&request, budget, &cancel)?;
             chosen(&fitted);
             request = fitted.request;
         }
@@ -119,7 +119,6 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<ExitCode, Report> {
 
 impl QuantizeArgs {
     fn request(&self, kind: Mixture) -> Request {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
         Request {
             input: self.input.clone(),
             kind,
@@ -132,7 +131,7 @@ impl QuantizeArgs {
             pure: self.pure,
             keep_split: self.keep_split,
             prune: self.prune_layers.clone(),
-            threads: self.threads.unwrap_or(cores),
+            threads: threads(self.threads),
             buffer: self.max_buffer,
         }
     }
@@ -142,9 +141,9 @@ fn write(request: &Request, name: &Path, cancel: &Cancel) -> Result<Json, Report
     let mut bar = progress::Bar::counting(request.kind.name, "tensors");
     let done = shrink::run(request, name, cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    let done = done.map_err(report)?;
+    let done = done?;
     fallbacks(&done);
-    let files = shrink::outputs(request, name).map_err(report)?;
+    let files = shrink::outputs(request, name)?;
     let size = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|facts| facts.len()).sum();
     let name = files.first().map_or(name, PathBuf::as_path);
     let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
@@ -157,7 +156,7 @@ fn write(request: &Request, name: &Path, cancel: &Cancel) -> Result<Json, Report
 }
 
 fn foresee(request: &Request, quiet: bool, cancel: &Cancel) -> Result<Json, Report> {
-    let planned = shrink::dry(request, cancel).map_err(report)?;
+    let planned = shrink::dry(request, cancel)?;
     if !quiet {
         let rows = planned.tensors.iter().map(|(name, old, new)| {
             vec![name.clone(), old.to_string(), if old == new { String::new() } else { new.to_string() }]
@@ -207,12 +206,6 @@ fn chosen(fitted: &Fitted) {
     let raised: Vec<String> = fitted.raised.iter().map(|(pattern, kind)| format!("`{pattern}` in {kind}")).collect();
     let raised = if raised.is_empty() { String::new() } else { format!(", with {}", raised.join(", ")) };
     output::note(format!("{} fits{raised}: {}", fitted.request.kind.name, bytes(fitted.bytes)));
-}
-
-pub(super) fn report(error: ShrinkError) -> Report {
-    let interrupted = matches!(error, ShrinkError::Child(ChildError::Interrupted));
-    let code = if interrupted { ExitCode::Interrupted } else { ExitCode::Failed };
-    Report { code, ..Report::from(error) }
 }
 
 fn size(text: &str) -> Result<u64, String> {

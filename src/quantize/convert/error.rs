@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::arch::Arch;
-use crate::error::Advise;
+use crate::error::{Advise, ExitCode};
 use crate::quantize::partial::WriteError;
 use crate::weights::gguf::GgmlType;
 use crate::weights::safetensors::SafetensorsError;
@@ -103,5 +103,9 @@ impl Advise for ConvertError {
             }
         };
         Some(text.to_owned())
+    }
+
+    fn code(&self) -> ExitCode {
+        if matches!(self, Self::Interrupted) { ExitCode::Interrupted } else { ExitCode::Failed }
     }
 }

@@ -121,6 +121,9 @@ pub(super) fn describe(
         return Err(ConvertError::Tokenizer { what });
     };
     if let Some(pre) = pre {
+        if !pre::is_known(pre) {
+            return Err(ConvertError::Tokenizer { what: format!("llama.cpp has no pre-tokenizer `{pre}`") });
+        }
         pre.clone_into(&mut vocabulary.pre);
     }
     if arch == Arch::Llama

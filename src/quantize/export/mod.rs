@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::convert::arch::Arch;
 use super::partial::{PartialFolder, WriteError};
 use crate::engine::Cancel;
-use crate::error::Advise;
+use crate::error::{Advise, ExitCode};
 use crate::weights::gguf::{GgmlType, GgufError, Header, Parts, TensorInfo, read_exact};
 
 mod config;
@@ -68,6 +68,10 @@ impl Advise for ExportError {
             Self::Overflow { .. } => Some("use `--type bf16` or `f32`".to_owned()),
             _ => None,
         }
+    }
+
+    fn code(&self) -> ExitCode {
+        if matches!(self, Self::Interrupted) { ExitCode::Interrupted } else { ExitCode::Failed }
     }
 }
 

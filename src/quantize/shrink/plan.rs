@@ -7,7 +7,7 @@ use regex::Regex;
 use super::native::Job;
 use super::types::Mixture;
 use crate::engine::Cancel;
-use crate::error::Advise;
+use crate::error::{Advise, ExitCode};
 use crate::quantize::Partial;
 use crate::quantize::child::{self, ChildError};
 use crate::quantize::imatrix::{Imatrix, ImatrixError};
@@ -94,6 +94,10 @@ impl Advise for ShrinkError {
             Self::Log { .. } | Self::Shape(_) => return None,
         };
         Some(text.to_owned())
+    }
+
+    fn code(&self) -> ExitCode {
+        if let Self::Child(error) = self { error.code() } else { ExitCode::Failed }
     }
 }
 
