@@ -42,7 +42,17 @@ pub(crate) struct Session {
 // logits may put them in order first.)
 unsafe impl Send for Session {}
 
+/// What the logits of all windows that are evaluated at a time may take, in bytes.
+const ROOM: usize = 1 << 30;
+
+/// How many windows to evaluate side by side, each with its share of the threads: threads that share one window wait for
+/// each other at every operation. `logits` is what a window's logits take, in bytes.
+pub(crate) fn side_by_side(threads: i32, windows: usize, logits: usize) -> usize {
+    (threads.max(1) as usize).min(windows).min((ROOM / logits.max(1)).max(1))
+}
+
 /// How a session is set up.
+#[derive(Clone, Copy)]
 pub(crate) struct Setup {
     /// Tokens of context, all of which may be evaluated at once.
     pub(crate) window: u32,

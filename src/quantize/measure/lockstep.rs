@@ -46,9 +46,6 @@ const HOLE: usize = 160;
 
 /// Tokens computed at once; no slower than more, and their logits take less.
 const STEP: u32 = 128;
-/// What the logits of all windows that are read at a time may take, in bytes.
-const ROOM: usize = 1 << 30;
-
 /// Compares; tells how many windows are done, and in the end the tallies.
 pub(crate) fn compare(job: &Job) -> Result<bool, String> {
     session::begin();
@@ -64,10 +61,8 @@ pub(crate) fn compare(job: &Job) -> Result<bool, String> {
     if windows.is_empty() {
         return Err(format!("the texts are shorter than a window of {} tokens", job.window));
     }
-    // Windows side by side, each with its own threads: threads that share one window wait for each other at every
-    // operation. A context keeps scored rows of logits twice: computed, and handed out.
     let logits = job.window as usize * vocabulary * size_of::<f32>() * (1 + job.quants.len());
-    let groups = (job.threads.max(1) as usize).min(windows.len()).min((ROOM / logits.max(1)).max(1));
+    let groups = session::side_by_side(job.threads, windows.len(), logits);
     setup.threads = (job.threads / groups as i32).max(1);
     base.use_threads(setup.threads);
     let mut first = vec![base];
