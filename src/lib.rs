@@ -15,6 +15,7 @@
 //! | [`device`] | what this machine is: cores and clusters, instruction sets, Termux |
 //! | [`weights`] | model files: bounded readers shared by all programs |
 //! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
+//! | `merge` | merges checkpoints, moves adapters and tokenizers between them (feature `lab`) |
 //! | [`ui`] | draws the state; changes nothing |
 //! | [`cli`] | one file a command of the `zord` program |
 
@@ -29,6 +30,8 @@ pub mod edits;
 pub mod engine;
 pub mod error;
 pub mod fim;
+#[cfg(feature = "lab")]
+pub mod merge;
 pub mod models;
 pub mod paths;
 #[cfg(feature = "lab")]

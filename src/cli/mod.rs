@@ -158,7 +158,7 @@ fn kv_type(text: &str) -> Result<KvType, String> {
     all.into_iter().find(|kv| kv.name() == text).ok_or_else(|| "`f16`, `q8_0` or `q4_0`".into())
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     config::parse_size(text).map_err(|error| error.to_string())
 }
 

@@ -17,7 +17,7 @@ mod measure;
 mod modelfile;
 #[cfg(feature = "engine")]
 mod quantize;
-mod source;
+pub(crate) mod source;
 #[cfg(feature = "engine")]
 mod texts;
 

@@ -9,7 +9,7 @@ use crate::models::{Hub, Request, Store, net, pull};
 use crate::paths::Paths;
 
 /// The folder.
-pub(super) fn folder(name: &Path) -> Result<PathBuf, Report> {
+pub(crate) fn folder(name: &Path) -> Result<PathBuf, Report> {
     let text = name.to_string_lossy();
     if !text.starts_with("hf:") {
         return Ok(name.to_owned());

@@ -6,7 +6,7 @@ use super::{ExportError, Type};
 use crate::quantize::convert::arch::Arch;
 use crate::weights::gguf::Header;
 
-pub(super) fn config(arch: Arch, header: &Header, kind: Type) -> Result<Value, ExportError> {
+pub(crate) fn config(arch: Arch, header: &Header, kind: Type) -> Result<Value, ExportError> {
     let key = |name: &str| format!("{}.{name}", arch.name());
     let need = |name: &str| header.need_u32(&key(name));
     let (class, model_type) = arch.class();

@@ -1,0 +1,55 @@
+//! The `zord-merge` program's command line: one file a command, each from parsed arguments to text on stdout.
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::{output, refuse};
+use crate::error::{ExitCode, Report};
+
+mod check;
+mod open;
+mod run;
+
+/// Several checkpoints to one, and the truth about what can be merged.
+#[derive(Debug, Parser)]
+#[command(name = "zord-merge", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Merge what a recipe names
+    Run(run::RunArgs),
+    /// Say what a recipe would do, and everything that is wrong with it; reads headers only
+    Check(check::CheckArgs),
+}
+
+/// Parses the arguments of the process and does what they say. Errors are printed here, once.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    output::start_log();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(report) => {
+            eprintln!("{report}");
+            report.code
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Report> {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
+    }
+}
+
+/// Threads, unless it is said otherwise: one for each core.
+fn threads(said: Option<u16>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    said.map_or(cores, usize::from)
+}
