@@ -11,6 +11,7 @@ pub mod model;
 pub mod names;
 pub mod output;
 pub mod plan;
+pub mod provenance;
 pub mod recipe;
 pub mod stream;
 mod template;

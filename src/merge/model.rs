@@ -166,7 +166,16 @@ impl Model {
             weights.insert(tensor.name.clone(), Arc::new(weight));
         }
         let layers = layers(weights.keys().map(String::as_str));
-        Ok(Self { reference: reference.clone(), folder, config, weights, files: tensors.files, layers, tokenizer: None, made: Vec::new() })
+        Ok(Self {
+            reference: reference.clone(),
+            folder,
+            config,
+            weights,
+            files: tensors.files,
+            layers,
+            tokenizer: None,
+            made: Vec::new(),
+        })
     }
 
     /// A whole number of its configuration, under the first of these keys that it has.

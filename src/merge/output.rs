@@ -11,7 +11,6 @@ use super::recipe::Recipe;
 use super::template;
 use super::tokens;
 
-
 /// Keys under which configurations count layers.
 const LAYERS: [&str; 3] = ["num_hidden_layers", "num_layers", "n_layer"];
 /// Keys of lists with an entry for each layer.
@@ -68,15 +67,19 @@ fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
         for key in PER_LAYER {
             if let Some(Value::Array(kinds)) = config.get_mut(key) {
                 // Each layer keeps its kind, wherever it went.
-                let own: Vec<Value> = origins(recipe, plan).into_iter().filter_map(|at| kinds.get(at as usize).cloned()).collect();
+                let own: Vec<Value> =
+                    origins(recipe, plan).into_iter().filter_map(|at| kinds.get(at as usize).cloned()).collect();
                 *kinds = own;
             }
         }
-        if let Some(layers) = config.get_mut("max_window_layers").filter(|layers| layers.as_u64() == Some(u64::from(before))) {
+        if let Some(layers) =
+            config.get_mut("max_window_layers").filter(|layers| layers.as_u64() == Some(u64::from(before)))
+        {
             *layers = json!(plan.layers);
         }
     }
-    let written = plan.outputs.iter().map(|output| output.dtype).filter(|dtype| crate::weights::numbers::is_float(*dtype));
+    let written =
+        plan.outputs.iter().map(|output| output.dtype).filter(|dtype| crate::weights::numbers::is_float(*dtype));
     let mut written: Vec<_> = written.collect();
     written.sort_unstable();
     let most = written.get(written.len() / 2).copied();
@@ -108,9 +111,11 @@ fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
 fn origins(recipe: &Recipe, plan: &Plan) -> Vec<u32> {
     match &recipe.slices {
         super::recipe::Layers::Whole(_) => (0..plan.layers).collect(),
-        super::recipe::Layers::Sliced(slices) => {
-            slices.iter().filter_map(|slice| slice.sources.first()).flat_map(|part| part.layers.0..part.layers.1).collect()
-        }
+        super::recipe::Layers::Sliced(slices) => slices
+            .iter()
+            .filter_map(|slice| slice.sources.first())
+            .flat_map(|part| part.layers.0..part.layers.1)
+            .collect(),
     }
 }
 

@@ -69,7 +69,8 @@ mod tests {
             environment.add_template("t", named(name).unwrap()).unwrap();
             let messages = [("system", "S"), ("user", "Q")];
             let messages = messages.map(|(role, content)| minijinja::context! {role, content});
-            let frame = minijinja::context! {messages, add_generation_prompt => true, bos_token => "<s>", eos_token => "</s>"};
+            let frame =
+                minijinja::context! {messages, add_generation_prompt => true, bos_token => "<s>", eos_token => "</s>"};
             assert_eq!(environment.get_template("t").unwrap().render(frame).unwrap(), want, "{name}");
         }
         assert_eq!(named("other"), None);

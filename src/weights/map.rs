@@ -35,9 +35,8 @@ impl Map {
             return Ok(Self { start: std::ptr::null_mut(), length });
         }
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
-        let start = unsafe {
-            mm::mmap(std::ptr::null_mut(), length, mm::ProtFlags::READ, mm::MapFlags::SHARED, &file, 0)
-        }?;
+        let start =
+            unsafe { mm::mmap(std::ptr::null_mut(), length, mm::ProtFlags::READ, mm::MapFlags::SHARED, &file, 0) }?;
         Ok(Self { start, length })
     }
 

@@ -106,7 +106,8 @@ mod tests {
             decode(dtype, &raw, &mut numbers);
             let mut back = vec![7];
             encode(dtype, &numbers, &mut back);
-            let differ = raw.chunks(2).zip(back[1..].chunks(2)).zip(&numbers).filter(|((a, b), n)| a != b && !n.is_nan());
+            let differ =
+                raw.chunks(2).zip(back[1..].chunks(2)).zip(&numbers).filter(|((a, b), n)| a != b && !n.is_nan());
             assert_eq!(differ.count(), 0, "{dtype:?}");
             assert!(!all_finite(&numbers));
             assert!(all_finite(&numbers[..100]));

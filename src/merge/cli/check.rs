@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::budget::bytes;
 use crate::cli::output;
 use crate::error::{ExitCode, Report};
-use crate::merge::plan::{Plan, Summary, peak, route};
+use crate::merge::plan::{Plan, Summary, peak, route, seconds};
 use crate::merge::recipe::{Layers, Recipe, Scalar, resolve};
 
 #[derive(Args, Debug)]
@@ -29,7 +29,8 @@ pub(super) struct CheckArgs {
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
     let (recipe, plan) = super::open::plan(&args.recipe, None)?;
-    let peak = peak(&plan, super::threads(args.threads));
+    let threads = super::threads(args.threads);
+    let (peak, seconds) = (peak(&plan, threads), seconds(&plan, threads));
     let code = if plan.problems.is_empty() { ExitCode::Done } else { ExitCode::Failed };
     if args.json {
         output::json(&json!({
@@ -38,16 +39,17 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
             "tensors": plan.outputs.len(),
             "output_bytes": plan.output_bytes(),
             "peak_bytes": peak,
+            "seconds": seconds,
             "input_bytes": plan.input_bytes(),
             "notices": plan.notices,
         }))?;
         return Ok(code);
     }
-    output::print(&text(&recipe, &plan, peak, args.tensors))?;
+    output::print(&text(&recipe, &plan, (peak, seconds), args.tensors))?;
     Ok(code)
 }
 
-fn text(recipe: &Recipe, plan: &Plan, peak: u64, tensors: bool) -> String {
+fn text(recipe: &Recipe, plan: &Plan, (peak, seconds): (u64, f64), tensors: bool) -> String {
     let mut text = String::new();
     for model in &plan.models {
         text.push_str(&format!("{}: {}, {} tensors\n", model.reference, model.architecture(), model.weights.len()));
@@ -60,13 +62,14 @@ fn text(recipe: &Recipe, plan: &Plan, peak: u64, tensors: bool) -> String {
         text.push_str(&format!("\n{}", output::table(&rows)));
     }
     text.push_str(&format!(
-        "\n{}: {} layers, {} tensors, {}; {} are read; at most {} of memory\n",
+        "\n{}: {} layers, {} tensors, {}; {} are read; at most {} of memory; about {:.0} s\n",
         plan.method.name(),
         plan.layers,
         plan.outputs.len(),
         bytes(plan.output_bytes()),
         bytes(plan.input_bytes()),
-        bytes(peak)
+        bytes(peak),
+        seconds.ceil()
     ));
     if plan.problems.is_empty() {
         text.push_str("nothing is wrong with it\n");
@@ -89,12 +92,7 @@ fn row(plan: &Plan, output: &crate::merge::plan::Output) -> Vec<String> {
         let name = plan.models.get(input.model).map(|model| model.reference.to_string()).unwrap_or_default();
         if input.weight.name == output.name { name } else { format!("{name} `{}`", input.weight.name) }
     });
-    vec![
-        output.name.clone(),
-        format!("{:?}", output.shape),
-        output.dtype.name(),
-        from.collect::<Vec<_>>().join(", "),
-    ]
+    vec![output.name.clone(), format!("{:?}", output.shape), output.dtype.name(), from.collect::<Vec<_>>().join(", ")]
 }
 
 /// Models with the weights that the recipe gives them, shares of one where it gives none.

@@ -7,6 +7,7 @@ use clap::Args;
 use crate::budget::bytes;
 use crate::cli::{output, progress};
 use crate::error::{ExitCode, Report};
+use crate::merge::provenance::{self, Facts, hash, licence};
 use crate::merge::stream::{self, Options};
 use crate::merge::{MergeError, output as beside};
 
@@ -30,6 +31,12 @@ pub(super) struct RunArgs {
     /// Merge weights that are NaN or infinite too
     #[arg(long)]
     allow_nan: bool,
+    /// Merge although licences forbid something or contradict each other
+    #[arg(long)]
+    accept_licence: bool,
+    /// Leave the inputs' SHA-256 out of the manifest
+    #[arg(long)]
+    no_hash: bool,
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
@@ -43,12 +50,29 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
         shard: args.shard_size.unwrap_or(stream::SHARD).max(1 << 20),
         allow_nan: args.allow_nan,
     };
+    let licences = licence::judge(&plan.models);
+    licences.notices.iter().for_each(|notice| output::note(format!("notice: {notice}")));
+    if !licences.problems.is_empty() && !args.accept_licence {
+        return Err(MergeError::Licence { what: licences.problems.join("; ") }.into());
+    }
     let cancel = progress::cancel_on_signals()?;
     let mut bar = progress::Bar::new("merging");
-    let done = stream::run(&plan, &options, &cancel, |done, all| bar.show(done, Some(all)));
+    let (done, hashes) = std::thread::scope(|scope| {
+        let hashes = (!args.no_hash && plan.problems.is_empty()).then(|| scope.spawn(|| hash(&plan, &cancel)));
+        let done = stream::run(&plan, &options, &cancel, |done, all| bar.show(done, Some(all)));
+        if done.is_err() {
+            // Nobody will read them.
+            cancel.cancel();
+        }
+        (done, hashes.and_then(|hashes| hashes.join().ok()))
+    });
     bar.end();
     let done = done.map_err(interrupted)?;
+    let hashes = hashes.transpose().map_err(interrupted)?;
     let resumed = done.resumed;
+    let facts =
+        Facts { recipe: &recipe, plan: &plan, stats: &done.stats, hashes: hashes.as_deref(), licences: &licences };
+    provenance::write(&facts, &done.folder)?;
     beside::write(&recipe, &plan, &done.folder)?;
     done.finish(&args.output)?;
     let kept = if resumed > 0 { format!(", {resumed} of them from an earlier run") } else { String::new() };

@@ -6,7 +6,7 @@
 use super::select::{HIGH, Ranks, coarse, from_ordered, ordered};
 use super::{Block, Found, Kernel, Scratch, Tally, Told, room};
 
-const EPS: f32 = 1e-8;
+const EPS: f64 = 1e-8;
 
 pub(super) struct Fusion {
     base: usize,
@@ -25,31 +25,30 @@ impl Fusion {
         Self { base, other, columns, total, ranks: Ranks::default(), threshold: 0.0 }
     }
 
-    /// How much each number of a block matters.
+    /// How much each number of a block matters. Distributions are compared in `f64`: for models that lie close together the
+    /// terms of the divergence cancel almost to nothing.
     fn importance<'a>(&self, block: &Block<'_>, scratch: &'a mut Scratch) -> &'a [f32] {
         let (base, other) = (block.input(self.base), block.input(self.other));
-        room(&mut scratch.numbers, 2, self.columns);
-        room(&mut scratch.numbers, 1, self.columns);
-        room(&mut scratch.numbers, 0, base.len());
-        let (out, rest) = scratch.numbers.split_at_mut(1);
-        let [p, q, ..] = rest else { return &[] };
+        let out = room(&mut scratch.numbers, 0, base.len());
+        let (mut p, mut q) = (vec![0.0; self.columns], vec![0.0; self.columns]);
         let rows = base.chunks(self.columns).zip(other.chunks(self.columns));
-        for (out, (base, other)) in out[0].chunks_mut(self.columns).zip(rows) {
-            softmax(other, p);
-            softmax(base, q);
-            let divergence: f32 = p.iter().zip(q.iter()).map(|(&p, &q)| (p + EPS) * ((p + EPS) / (q + EPS)).ln()).sum();
+        for (out, (base, other)) in out.chunks_mut(self.columns).zip(rows) {
+            softmax(other, &mut p);
+            softmax(base, &mut q);
+            let terms = p.iter().zip(&q).map(|(&p, &q)| (p + EPS) * ((p + EPS) / (q + EPS)).ln());
+            let divergence = terms.sum::<f64>() as f32;
             let places = out.iter_mut().zip(other.iter().zip(base));
             places.for_each(|(to, (other, base))| *to = (other - base).abs() * divergence);
         }
-        &scratch.numbers[0]
+        out
     }
 }
 
-fn softmax(row: &[f32], out: &mut [f32]) {
+fn softmax(row: &[f32], out: &mut [f64]) {
     let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for (to, &number) in out.iter_mut().zip(row) {
-        *to = (number - most).exp();
+        *to = f64::from(number - most).exp();
         sum += *to;
     }
     out.iter_mut().for_each(|number| *number /= sum);

@@ -67,10 +67,7 @@ impl Task {
             weights: told.of_others("weight").into_iter().map(|weight| weight as f32).collect(),
             trims: (0..others.len()).map(trim).collect(),
             ratios: vec![1.0; others.len()],
-            consensus: matches!(
-                method,
-                Method::Ties | Method::DareTies | Method::BreadcrumbsTies | Method::Della
-            ),
+            consensus: matches!(method, Method::Ties | Method::DareTies | Method::BreadcrumbsTies | Method::Della),
             normalize: told.truth("normalize"),
             lambda: told.number("lambda") as f32,
             rescale,
@@ -133,7 +130,11 @@ impl Kernel for Task {
             let width = if round == 0 { HIGH } else { ranks.width() };
             tally.counts.resize(tally.counts.len().max(from + width), 0);
             let counts = &mut tally.counts[from..from + width];
-            if round == 0 { coarse(keys, counts) } else { ranks.fine(keys, counts) }
+            if round == 0 {
+                coarse(keys, counts)
+            } else {
+                ranks.fine(keys, counts)
+            }
             from += width;
         }
     }

@@ -67,9 +67,7 @@ impl Trim {
     pub(super) fn set(&mut self, places: &[Place], equal: &[u64], total: u64) {
         if let (Self::Band { band, window, .. }, Some(first), Some(last)) = (self, places.first(), places.last()) {
             *window = Some(match *band {
-                Band::Largest(count) => {
-                    Window::largest(first, total, count, equal.first().copied().unwrap_or(0))
-                }
+                Band::Largest(count) => Window::largest(first, total, count, equal.first().copied().unwrap_or(0)),
                 Band::Between(from, to) => Window::between(first, last, from, to),
             });
         }

@@ -18,7 +18,8 @@ const FACTS: [(&str, &[&str]); 4] = [
 /// A model in one line: architecture and sizes.
 fn described(model: &Model) -> String {
     let facts = FACTS.iter().filter_map(|(name, keys)| {
-        let keys: Vec<&str> = if *name == "vocabulary" { vec!["padded_vocab_size", "vocab_size"] } else { keys.to_vec() };
+        let keys: Vec<&str> =
+            if *name == "vocabulary" { vec!["padded_vocab_size", "vocab_size"] } else { keys.to_vec() };
         model.number(&keys).map(|number| format!("{name} {number}"))
     });
     let facts = facts.collect::<Vec<_>>().join(", ");
@@ -118,9 +119,11 @@ pub fn route(plan: &Plan, weights: &[(String, f64)]) -> Option<String> {
         "These models cannot be merged weight by weight: of {} kinds of tensors they share the shape of {shared}.\n\n",
         rows.len()
     );
-    let mut table = vec![std::iter::once(String::new())
-        .chain(plan.models.iter().map(|model| model.reference.to_string()))
-        .collect::<Vec<_>>()];
+    let mut table = vec![
+        std::iter::once(String::new())
+            .chain(plan.models.iter().map(|model| model.reference.to_string()))
+            .collect::<Vec<_>>(),
+    ];
     table.extend(rows.into_iter().map(|(role, shapes)| std::iter::once(role).chain(shapes).collect()));
     text.push_str(&crate::cli::output::table(&table));
     text.push_str(
@@ -128,18 +131,12 @@ pub fn route(plan: &Plan, weights: &[(String, f64)]) -> Option<String> {
          these models, and merge the students with these weights.\n\n",
     );
     for (at, (name, _)) in weights.iter().enumerate() {
-        text.push_str(&format!(
-            "  zord-distill run RECIPE -o student-{} --set teacher.path={name}\n",
-            at + 1
-        ));
+        text.push_str(&format!("  zord-distill run RECIPE -o student-{} --set teacher.path={name}\n", at + 1));
     }
     text.push_str("  zord-merge run students.toml -o merged\n\nwith students.toml:\n\n");
     text.push_str("  merge_method = \"linear\"\n  dtype = \"float32\"\n  out_dtype = \"bfloat16\"\n");
     for (at, (_, weight)) in weights.iter().enumerate() {
-        text.push_str(&format!(
-            "\n  [[models]]\n  model = \"student-{}\"\n  parameters.weight = {weight}\n",
-            at + 1
-        ));
+        text.push_str(&format!("\n  [[models]]\n  model = \"student-{}\"\n  parameters.weight = {weight}\n", at + 1));
     }
     text.push_str("\n`assets/recipes/zord-coder-v1.toml` is this route for the models of Zord Coder.\n");
     Some(text)

@@ -14,6 +14,7 @@ use crate::weights::safetensors::Dtype;
 
 mod bounds;
 mod check;
+mod estimate;
 mod fit;
 mod parameters;
 mod slices;
@@ -21,8 +22,9 @@ mod slices;
 mod tests;
 
 pub use bounds::{BLOCK, block_of, peak};
-pub(crate) use fit::weight;
 pub use check::{Summary, compare, route};
+pub use estimate::seconds;
+pub(crate) use fit::weight;
 
 /// A reason why a recipe cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -65,7 +65,12 @@ fn slices<'a>(recipe: &'a Recipe, plan: &mut Plan, none: &'a Settings) -> Vec<Sl
             let mut sources: Vec<Source<'a>> = Vec::new();
             for model in models {
                 let Some(at) = find(&plan.models, &model.model) else { continue };
-                sources.push(Source { model: at, from: 0, to: plan.models[at].layers.count, parameters: &model.parameters });
+                sources.push(Source {
+                    model: at,
+                    from: 0,
+                    to: plan.models[at].layers.count,
+                    parameters: &model.parameters,
+                });
             }
             // As in mergekit, a base that is not named among the models is one of them all the same.
             if let Some(base) = base.filter(|base| sources.iter().all(|source| source.model != *base)) {
@@ -81,7 +86,10 @@ fn slices<'a>(recipe: &'a Recipe, plan: &mut Plan, none: &'a Settings) -> Vec<Sl
                     let (from, to) = part.layers;
                     let count = plan.models[at].layers.count;
                     if to > count {
-                        plan.problem("", format!("layers {from} to {to} of `{}` are wanted, which has {count}", part.model));
+                        plan.problem(
+                            "",
+                            format!("layers {from} to {to} of `{}` are wanted, which has {count}", part.model),
+                        );
                         continue;
                     }
                     sources.push(Source { model: at, from, to, parameters: &part.parameters });
@@ -128,9 +136,10 @@ fn count(plan: &mut Plan, slice: &Slice<'_>, place: &str) {
     }
     let lengths: Vec<u32> = slice.sources.iter().map(|source| source.to - source.from).collect();
     if lengths.windows(2).any(|pair| pair[0] != pair[1]) {
-        let each = slice.sources.iter().map(|source| {
-            format!("{} of `{}`", source.to - source.from, plan.models[source.model].reference)
-        });
+        let each = slice
+            .sources
+            .iter()
+            .map(|source| format!("{} of `{}`", source.to - source.from, plan.models[source.model].reference));
         let each = each.collect::<Vec<_>>().join(", ");
         plan.problem("", format!("models of different numbers of layers lie on each other{place}: {each}"));
     }
@@ -171,7 +180,8 @@ fn tensor(recipe: &Recipe, plan: &mut Plan, slice: &Slice<'_>, name: &str, place
     for (source, own) in slice.sources.iter().zip(&names) {
         match fit::weight(&plan.models[source.model], own) {
             Some(weight) => {
-                let narrower = recipe.dtype.filter(|dtype| dtype.size() < weight.dtype.size() || mixed(*dtype, weight.dtype));
+                let narrower =
+                    recipe.dtype.filter(|dtype| dtype.size() < weight.dtype.size() || mixed(*dtype, weight.dtype));
                 let rows = plan.vocabulary.as_ref().and_then(|merged| merged.rows(&plan.models, source.model, name));
                 inputs.push(Input { model: source.model, weight, rows, rounded: narrower });
             }

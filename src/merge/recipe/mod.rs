@@ -185,8 +185,11 @@ impl Recipe {
     pub fn parse(path: &Path, text: &str) -> Result<Self, MergeError> {
         let toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
         let tree = if toml { node::toml(text) } else { node::yaml(text) };
-        tree.and_then(|tree| read::recipe(path, text, &tree))
-            .map_err(|node::Fault { line, what }| MergeError::Recipe { path: path.to_owned(), line, what })
+        tree.and_then(|tree| read::recipe(path, text, &tree)).map_err(|node::Fault { line, what }| MergeError::Recipe {
+            path: path.to_owned(),
+            line,
+            what,
+        })
     }
 
     /// Every model that is named, each once: the base first, then in the recipe's order.
@@ -195,9 +198,11 @@ impl Recipe {
         match &self.slices {
             Layers::Whole(models) => all.extend(models.iter().map(|model| &model.model)),
             Layers::Sliced(slices) => {
-                all.extend(slices.iter().flat_map(|slice| {
-                    slice.base.iter().chain(slice.sources.iter().map(|source| &source.model))
-                }));
+                all.extend(
+                    slices
+                        .iter()
+                        .flat_map(|slice| slice.base.iter().chain(slice.sources.iter().map(|source| &source.model))),
+                );
             }
         }
         let mut seen = std::collections::HashSet::new();

@@ -113,7 +113,7 @@ impl<'a> Tree<'a> {
         }
         let before = self.nodes;
         let (kind, anchor) = match event {
-            Event::Scalar(text, style, anchor, _) if style == ScalarStyle::Plain => (plain(&text), anchor),
+            Event::Scalar(text, ScalarStyle::Plain, anchor, _) => (plain(&text), anchor),
             Event::Scalar(text, _, anchor, _) => (Kind::Text(text.into_owned()), anchor),
             Event::Alias(anchor) => {
                 let unknown = || Fault { line, what: "an alias names no anchor before it".to_owned() };
@@ -224,9 +224,7 @@ fn value_of(value: Spanned<DeValue<'_>>, line: &dyn Fn(usize) -> usize) -> Node 
         DeValue::Boolean(value) => Kind::Bool(value),
         DeValue::Datetime(value) => Kind::Text(value.to_string()),
         DeValue::Array(items) => Kind::List(items.into_iter().map(|item| value_of(item, line)).collect()),
-        DeValue::Table(table) => {
-            Kind::Map(table.into_iter().map(|(key, value)| field(key, value, line)).collect())
-        }
+        DeValue::Table(table) => Kind::Map(table.into_iter().map(|(key, value)| field(key, value, line)).collect()),
     };
     Node { line: at, kind }
 }

@@ -65,7 +65,10 @@ pub(super) fn recipe(path: &Path, text: &str, tree: &Node) -> Read<Recipe> {
     let name = string(named, "`merge_method`")?;
     let method = Method::named(&name).ok_or_else(|| {
         let all: Vec<&str> = Method::ALL.iter().map(|method| method.name()).collect();
-        Fault { line: named.line, what: format!("there is no method `{}`; there are {}", printable(&name), all.join(", ")) }
+        Fault {
+            line: named.line,
+            what: format!("there is no method `{}`; there are {}", printable(&name), all.join(", ")),
+        }
     })?;
     let mut ignored = Vec::new();
     let mut settings = |node: Option<&Node>| parameters(node, method, &mut ignored);
@@ -286,7 +289,8 @@ fn values(node: &Node, name: &str) -> Read<Vec<Scalar>> {
 fn tokens(node: &Node) -> Read<Tokens> {
     let mut fields = Fields::of(node, "`tokenizer`")?;
     let source = fields.take("source").map_or(Ok(Vocabulary::Union), vocabulary)?;
-    let multiple = fields.take("pad_to_multiple_of").map(|node| whole_number(node, "`pad_to_multiple_of`")).transpose()?;
+    let multiple =
+        fields.take("pad_to_multiple_of").map(|node| whole_number(node, "`pad_to_multiple_of`")).transpose()?;
     let mut tokens = Vec::new();
     if let Some(node) = fields.take("tokens") {
         let Kind::Map(named) = &node.kind else {

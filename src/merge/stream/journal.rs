@@ -44,7 +44,10 @@ impl Journal {
         let same = lines.next().and_then(|line| serde_json::from_str::<Start>(line).ok()) == Some(start_of(&start));
         // A line that was torn by the kill is not whole JSON.
         let done: BTreeMap<String, Stats> = match same && !start.boot.is_empty() {
-            true => lines.map_while(|line| serde_json::from_str::<Stats>(line).ok()).map(|stats| (stats.tensor.clone(), stats)).collect(),
+            true => lines
+                .map_while(|line| serde_json::from_str::<Stats>(line).ok())
+                .map(|stats| (stats.tensor.clone(), stats))
+                .collect(),
             false => BTreeMap::new(),
         };
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&path).map_err(fault)?;
@@ -97,7 +100,8 @@ pub(super) fn fingerprint(plan: &Plan, options: &Options) -> Result<String, Merg
             Action::Blend(told) => format!("{told:?}"),
             Action::Copy => "copy".to_owned(),
         };
-        let inputs: Vec<String> = output.inputs.iter().map(|input| format!("{}/{}", input.model, input.weight.name)).collect();
+        let inputs: Vec<String> =
+            output.inputs.iter().map(|input| format!("{}/{}", input.model, input.weight.name)).collect();
         add(format!("{} {:?} {:?} {inputs:?} {told}\n", output.name, output.shape, output.dtype));
     }
     if let Some(vocabulary) = &plan.vocabulary {

@@ -129,7 +129,8 @@ fn hidden(output: &Path) -> Result<PathBuf, MergeError> {
 fn room(folder: &Path, layout: &Layout) -> Result<(), MergeError> {
     let Ok(facts) = rustix::fs::statvfs(folder) else { return Ok(()) };
     let free = facts.f_bavail.saturating_mul(facts.f_frsize);
-    let there: u64 = layout.names.iter().filter_map(|name| std::fs::metadata(folder.join(name)).ok()).map(|f| f.len()).sum();
+    let there: u64 =
+        layout.names.iter().filter_map(|name| std::fs::metadata(folder.join(name)).ok()).map(|f| f.len()).sum();
     let need = layout.bytes().saturating_sub(there);
     if need <= free {
         return Ok(());

@@ -101,7 +101,10 @@ impl Collector {
     pub(super) fn take(&self, slab: usize, tally: Tally) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.waiting.insert(slab, tally);
-        while let Some(tally) = { let next = inner.next; inner.waiting.remove(&next) } {
+        while let Some(tally) = {
+            let next = inner.next;
+            inner.waiting.remove(&next)
+        } {
             inner.next += 1;
             let found = &mut inner.found;
             found.sums.resize(found.sums.len().max(tally.sums.len()), 0.0);

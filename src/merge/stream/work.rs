@@ -92,7 +92,9 @@ impl<F: FnMut(u64, u64) + Send> Job<'_, '_, F> {
         for round in 0..looks {
             let Some(kernel) = kernel.as_mut() else { break };
             let found = self.look(hands, kernel.as_ref(), round)?;
-            kernel.conclude(round, found).map_err(|what| MergeError::Tensor { tensor: printable(&output.name), what })?;
+            kernel
+                .conclude(round, found)
+                .map_err(|what| MergeError::Tensor { tensor: printable(&output.name), what })?;
         }
         let sums = Mutex::new(vec![Sums::default(); self.slabs.count()]);
         // The base where the method has one, else the first parent.
@@ -100,7 +102,8 @@ impl<F: FnMut(u64, u64) + Send> Job<'_, '_, F> {
             Action::Blend(told) => told.base,
             Action::Copy => None,
         };
-        let base = base.or_else(|| output.inputs.iter().position(|input| Some(input.model) == self.plan.base)).unwrap_or(0);
+        let base =
+            base.or_else(|| output.inputs.iter().position(|input| Some(input.model) == self.plan.base)).unwrap_or(0);
         each(hands, self.slabs.count(), |hands, slab| {
             let found = match &kernel {
                 Some(kernel) => self.blend(hands, kernel.as_ref(), slab, base)?,

@@ -161,7 +161,9 @@ fn bring(
     if let Some(Value::Array(merges)) = json.pointer_mut("/model/merges") {
         let text = merges.first().is_some_and(Value::is_string);
         merges.clear();
-        merges.extend(first.iter().chain(more).map(|(a, b)| if text { json!(format!("{a} {b}")) } else { json!([a, b]) }));
+        merges.extend(
+            first.iter().chain(more).map(|(a, b)| if text { json!(format!("{a} {b}")) } else { json!([a, b]) }),
+        );
     }
     tokens
 }
@@ -174,7 +176,17 @@ fn words(a: &BTreeMap<String, u32>, b: &BTreeMap<String, u32>) -> Vec<String> {
         let mut word = String::new();
         let mut last = ' ';
         for c in sample.chars() {
-            let kind = |c: char| if c.is_alphabetic() { 0 } else if c.is_numeric() { 1 } else if c.is_whitespace() { 2 } else { 3 };
+            let kind = |c: char| {
+                if c.is_alphabetic() {
+                    0
+                } else if c.is_numeric() {
+                    1
+                } else if c.is_whitespace() {
+                    2
+                } else {
+                    3
+                }
+            };
             // A space belongs to the word that follows it.
             if kind(c) != kind(last) && !(last == ' ' && word.len() == 1) || kind(c) == 1 {
                 words.insert(std::mem::take(&mut word));
@@ -186,7 +198,8 @@ fn words(a: &BTreeMap<String, u32>, b: &BTreeMap<String, u32>) -> Vec<String> {
     }
     let spelt = |word: &String| word.bytes().map(|byte| bytes[byte as usize]).collect::<String>();
     let tokens: BTreeSet<String> = a.keys().chain(b.keys()).cloned().collect();
-    let mut all: Vec<String> = words.iter().map(|word| if tokens.contains(word) { word.clone() } else { spelt(word) }).collect();
+    let mut all: Vec<String> =
+        words.iter().map(|word| if tokens.contains(word) { word.clone() } else { spelt(word) }).collect();
     all.retain(|word| !word.is_empty());
     all
 }

@@ -107,7 +107,8 @@ fn ids(json: &Value) -> BTreeMap<String, u32> {
         _ => {}
     }
     for token in json.get("added_tokens").and_then(Value::as_array).into_iter().flatten() {
-        if let (Some(text), Some(id)) = (token.get("content").and_then(Value::as_str), token.get("id").and_then(number)) {
+        if let (Some(text), Some(id)) = (token.get("content").and_then(Value::as_str), token.get("id").and_then(number))
+        {
             ids.insert(text.to_owned(), id);
         }
     }
@@ -295,7 +296,8 @@ fn explicit(
         RowSource::Model(reference) => of(reference, text),
         RowSource::Token(reference, token) => of(reference, token),
         RowSource::Number(reference, row) => {
-            let row = u32::try_from(*row).map_err(|_| MergeError::Tokenizer { what: format!("there is no row {row}") })?;
+            let row =
+                u32::try_from(*row).map_err(|_| MergeError::Tokenizer { what: format!("there is no row {row}") })?;
             Ok(From::Other(number(reference)?, row))
         }
     }

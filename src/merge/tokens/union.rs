@@ -7,12 +7,7 @@ use serde_json::{Value, json};
 use super::{Ids, Vocabulary};
 
 /// Appends what other vocabularies have besides, in their order; gives how many that are.
-pub(super) fn append(
-    json: &mut Value,
-    ids: &mut Ids,
-    all: &[Option<Vocabulary>],
-    own: usize,
-) -> usize {
+pub(super) fn append(json: &mut Value, ids: &mut Ids, all: &[Option<Vocabulary>], own: usize) -> usize {
     let mut count = 0;
     for other in all.iter().enumerate().filter(|(at, _)| *at != own).filter_map(|(_, other)| other.as_ref()) {
         let mut texts: Vec<(&String, &u32)> = other.ids.iter().filter(|(text, _)| !ids.has(text)).collect();

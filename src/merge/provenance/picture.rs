@@ -1,0 +1,208 @@
+//! A heat map: how far each tensor of each layer moved.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::super::names;
+use crate::merge::error::MergeError;
+use crate::merge::stream::Stats;
+
+/// Sides of a cell, in pixels.
+const CELL: (i32, i32) = (18, 22);
+/// Room for names, in pixels.
+const LEFT: i32 = 250;
+const TOP: i32 = 40;
+const BOTTOM: i32 = 60;
+/// A letter of the small font, in pixels.
+const LETTER: i32 = 6;
+
+/// Changes by kind of tensor and layer.
+#[derive(Debug, PartialEq)]
+pub struct Heat {
+    kinds: Vec<String>,
+    layers: u32,
+    /// A row for each kind; where a kind has no tensor in a layer, nothing.
+    cells: Vec<Vec<Option<f64>>>,
+}
+
+impl Heat {
+    /// Of the tensors of a merge; nothing where none of them is in a layer.
+    pub fn of(stats: &[Stats]) -> Option<Self> {
+        let layers = names::layers(stats.iter().map(|stats| stats.tensor.as_str()));
+        if layers.count == 0 {
+            return None;
+        }
+        let inside =
+            |stats: &Stats| layers.of(&stats.tensor).map(|(layer, kind)| (layer, kind.to_owned(), stats.change));
+        let found: Vec<(u32, String, f64)> = stats.iter().filter_map(inside).collect();
+        let kinds: Vec<String> =
+            found.iter().map(|(_, kind, _)| kind.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+        let mut cells = vec![vec![None; layers.count as usize]; kinds.len()];
+        for (layer, kind, change) in found {
+            let row = kinds.binary_search(&kind).ok().and_then(|row| cells.get_mut(row));
+            if let Some(cell) = row.and_then(|row| row.get_mut(layer as usize)) {
+                *cell = Some(change);
+            }
+        }
+        Some(Self { kinds, layers: layers.count, cells })
+    }
+
+    fn size(&self) -> (u32, u32) {
+        let width = LEFT + self.layers as i32 * CELL.0 + 20;
+        let height = TOP + self.kinds.len() as i32 * CELL.1 + BOTTOM;
+        (width.max(LEFT + 300) as u32, height as u32)
+    }
+
+    /// Writes the picture, as SVG or PNG by the name's ending.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), MergeError> {
+        let fault = |what: String| MergeError::Write { path: path.to_owned(), source: std::io::Error::other(what) };
+        let svg = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
+        if svg {
+            let area = SVGBackend::new(path, self.size()).into_drawing_area();
+            self.draw(&area).and_then(|()| area.present()).map_err(|error| fault(error.to_string()))
+        } else {
+            let area = BitMapBackend::new(path, self.size()).into_drawing_area();
+            self.draw(&area).and_then(|()| area.present()).map_err(|error| fault(error.to_string()))
+        }
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+        area.fill(&WHITE)?;
+        let most = self.cells.iter().flatten().flatten().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+        write(area, "change of each tensor, as a share of its length", (LEFT, 12))?;
+        for (row, (kind, cells)) in self.kinds.iter().zip(&self.cells).enumerate() {
+            let y = TOP + row as i32 * CELL.1;
+            let shown: String = kind.chars().take(((LEFT - 16) / LETTER) as usize).collect();
+            write(area, &shown, (LEFT - 8 - shown.len() as i32 * LETTER, y + CELL.1 / 2 - 3))?;
+            for (layer, change) in cells.iter().enumerate() {
+                let x = LEFT + layer as i32 * CELL.0;
+                let place = [(x, y), (x + CELL.0 - 1, y + CELL.1 - 1)];
+                let colour = change.map_or(RGBColor(245, 245, 245), |change| colour(change / most));
+                area.draw(&Rectangle::new(place, colour.filled()))?;
+            }
+        }
+        let below = TOP + self.kinds.len() as i32 * CELL.1;
+        for layer in (0..self.layers).step_by(if self.layers > 40 { 8 } else { 4 }) {
+            write(area, &layer.to_string(), (LEFT + layer as i32 * CELL.0 + 2, below + 6))?;
+        }
+        for step in 0..100 {
+            let x = LEFT + step * 2;
+            let place = [(x, below + 26), (x + 2, below + 36)];
+            area.draw(&Rectangle::new(place, colour(f64::from(step) / 99.0).filled()))?;
+        }
+        write(area, "0", (LEFT - 10, below + 28))?;
+        write(area, &format!("{:.3} %", most * 100.0), (LEFT + 206, below + 28))
+    }
+}
+
+/// From nearly white over orange to dark red, even to the eye and also without colour.
+fn colour(share: f64) -> RGBColor {
+    const STOPS: [(f64, f64, f64); 4] =
+        [(255.0, 250.0, 230.0), (253.0, 187.0, 99.0), (217.0, 72.0, 1.0), (103.0, 0.0, 13.0)];
+    let place = share.clamp(0.0, 1.0) * 3.0;
+    let at = (place as usize).min(2);
+    let part = place - at as f64;
+    let mix = |a: f64, b: f64| (a + (b - a) * part).round() as u8;
+    let (from, to) = (STOPS[at], STOPS[at + 1]);
+    RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
+}
+
+/// Letters as rectangles: the picture needs no font of the machine, and is the same everywhere.
+fn write<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    text: &str,
+    (x, y): (i32, i32),
+) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    for (at, letter) in text.chars().enumerate() {
+        for (row, bits) in glyph(letter).into_iter().enumerate() {
+            for column in 0..5 {
+                if bits >> (4 - column) & 1 == 1 {
+                    let (x, y) = (x + at as i32 * LETTER + column, y + row as i32);
+                    area.draw(&Rectangle::new([(x, y), (x + 1, y + 1)], BLACK.filled()))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Seven rows of five dots.
+fn glyph(letter: char) -> [u8; 7] {
+    match letter.to_ascii_lowercase() {
+        'a' => [0, 0, 14, 1, 15, 17, 15],
+        'b' => [16, 16, 30, 17, 17, 17, 30],
+        'c' => [0, 0, 14, 16, 16, 17, 14],
+        'd' => [1, 1, 15, 17, 17, 17, 15],
+        'e' => [0, 0, 14, 17, 31, 16, 14],
+        'f' => [6, 9, 8, 28, 8, 8, 8],
+        'g' => [0, 15, 17, 17, 15, 1, 14],
+        'h' => [16, 16, 22, 25, 17, 17, 17],
+        'i' => [4, 0, 12, 4, 4, 4, 14],
+        'j' => [2, 0, 6, 2, 2, 18, 12],
+        'k' => [16, 16, 18, 20, 24, 20, 18],
+        'l' => [12, 4, 4, 4, 4, 4, 14],
+        'm' => [0, 0, 26, 21, 21, 17, 17],
+        'n' => [0, 0, 22, 25, 17, 17, 17],
+        'o' => [0, 0, 14, 17, 17, 17, 14],
+        'p' => [0, 0, 30, 17, 30, 16, 16],
+        'q' => [0, 0, 13, 19, 15, 1, 1],
+        'r' => [0, 0, 22, 25, 16, 16, 16],
+        's' => [0, 0, 14, 16, 14, 1, 30],
+        't' => [8, 8, 28, 8, 8, 9, 6],
+        'u' => [0, 0, 17, 17, 17, 19, 13],
+        'v' => [0, 0, 17, 17, 17, 10, 4],
+        'w' => [0, 0, 17, 17, 21, 21, 10],
+        'x' => [0, 0, 17, 10, 4, 10, 17],
+        'y' => [0, 0, 17, 17, 15, 1, 14],
+        'z' => [0, 0, 31, 2, 4, 8, 31],
+        '0' => [14, 17, 19, 21, 25, 17, 14],
+        '1' => [4, 12, 4, 4, 4, 4, 14],
+        '2' => [14, 17, 1, 2, 4, 8, 31],
+        '3' => [31, 2, 4, 2, 1, 17, 14],
+        '4' => [2, 6, 10, 18, 31, 2, 2],
+        '5' => [31, 16, 30, 1, 1, 17, 14],
+        '6' => [6, 8, 16, 30, 17, 17, 14],
+        '7' => [31, 1, 2, 4, 8, 8, 8],
+        '8' => [14, 17, 17, 14, 17, 17, 14],
+        '9' => [14, 17, 17, 15, 1, 2, 12],
+        '.' => [0, 0, 0, 0, 0, 12, 12],
+        ',' => [0, 0, 0, 0, 12, 4, 8],
+        '_' => [0, 0, 0, 0, 0, 0, 31],
+        '-' => [0, 0, 0, 31, 0, 0, 0],
+        '%' => [24, 25, 2, 4, 8, 19, 3],
+        _ => [0; 7],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tensor_of_every_layer_has_its_cell() {
+        let stats = |tensor: &str, change| Stats { tensor: tensor.to_owned(), change, ..Stats::default() };
+        let all = [
+            stats("model.layers.0.mlp.up_proj.weight", 0.5),
+            stats("model.layers.1.mlp.up_proj.weight", 0.25),
+            stats("model.layers.1.norm.weight", 0.0),
+            stats("model.norm.weight", 9.0),
+        ];
+        let heat = Heat::of(&all).unwrap();
+        assert_eq!(heat.kinds, ["mlp.up_proj.weight", "norm.weight"]);
+        assert_eq!(heat.cells, [vec![Some(0.5), Some(0.25)], vec![None, Some(0.0)]]);
+        let folder = tempfile::tempdir().unwrap();
+        let (svg, png) = (folder.path().join("a.svg"), folder.path().join("a.png"));
+        heat.write(&svg).unwrap();
+        heat.write(&png).unwrap();
+        let text = std::fs::read_to_string(svg).unwrap();
+        assert!(text.contains("<svg") && text.contains("#67000D"), "the largest change is the darkest");
+        assert_eq!(&std::fs::read(png).unwrap()[1..4], b"PNG");
+        assert_eq!(Heat::of(&all[3..]), None);
+    }
+}

@@ -1,0 +1,11 @@
+//! The `zord-merge` program as a person or a script uses it: real binary, and mergekit beside it where it is installed.
+#![cfg(feature = "lab")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
+
+mod check;
+mod layers;
+mod parity;
+mod refused;
+mod resume;
+mod tool;
+mod toy;
