@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod error;
 mod gguf;
+pub mod lora;
 pub mod method;
 pub mod model;
 pub mod names;

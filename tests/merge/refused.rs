@@ -178,11 +178,11 @@ fn places_that_are_taken_or_too_small_are_known_before_anything_is_written() {
     // a result larger than any disk: shapes without weights
     let config = toys[0].config.clone();
     let shapes: Vec<(String, Vec<u64>)> =
-        (0..8).map(|layer| (format!("model.layers.{layer}.mlp.up_proj.weight"), vec![1 << 22, 1 << 18])).collect();
+        (0..4).map(|layer| (format!("model.layers.{layer}.mlp.up_proj.weight"), vec![1 << 21, 1 << 18])).collect();
     crate::toy::sparse(&tool.path("huge"), &config, Dtype::BF16, &shapes);
     let recipe = "merge_method: passthrough\nmodels: [{model: huge}]\n";
     tool.write("huge.yml", recipe);
-    tool.run(&["run", "huge.yml", "-o", "giant"]).refused(1, &["no room", "are needed", "16 TiB"]);
+    tool.run(&["run", "huge.yml", "-o", "giant"]).refused(1, &["no room", "are needed", "are free"]);
     assert!(!tool.names().iter().any(|name| name.contains("giant")), "{:?}", tool.names());
 }
 

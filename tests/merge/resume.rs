@@ -154,7 +154,7 @@ fn parts_have_an_index_and_hold_the_same() {
     std::fs::rename(tool.path("out"), tool.path("whole")).unwrap();
     tool.merge(RECIPE, &["--shard-size", "1MiB"]).done();
     assert!(
-        tool.path("out/model-00001-of-00003.safetensors").is_file(),
+        tool.path("out/model-00001-of-00004.safetensors").is_file(),
         "{:?}",
         std::fs::read_dir(tool.path("out")).unwrap().collect::<Vec<_>>()
     );

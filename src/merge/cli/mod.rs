@@ -6,8 +6,11 @@ use crate::cli::{output, refuse};
 use crate::error::{ExitCode, Report};
 
 mod check;
+mod lora;
 mod open;
 mod run;
+mod transplant;
+mod write;
 
 /// Several checkpoints to one, and the truth about what can be merged.
 #[derive(Debug, Parser)]
@@ -23,6 +26,12 @@ enum Command {
     Run(run::RunArgs),
     /// Say what a recipe would do, and everything that is wrong with it; reads headers only
     Check(check::CheckArgs),
+    /// Bake PEFT adapters into a base
+    Lora(lora::LoraArgs),
+    /// Make an adapter of what a fine-tune changed
+    ExtractLora(lora::ExtractArgs),
+    /// Give a model another tokenizer
+    Transplant(transplant::TransplantArgs),
 }
 
 /// Parses the arguments of the process and does what they say. Errors are printed here, once.
@@ -45,6 +54,9 @@ fn run(command: Command) -> Result<ExitCode, Report> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Lora(args) => lora::run(&args),
+        Command::ExtractLora(args) => lora::extract(&args),
+        Command::Transplant(args) => transplant::run(&args),
     }
 }
 

@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Report;
+use crate::merge::lora::{Adapter, bake};
 use crate::merge::model::Model;
 use crate::merge::plan::Plan;
-use crate::merge::recipe::{Recipe, Reference};
+use crate::merge::recipe::{self, Layers, Recipe, Reference};
 use crate::quantize::cli::source;
 
 /// The folder or file of a model. Names are relative to the current folder, or to the recipe's.
@@ -28,12 +29,46 @@ pub(super) fn place(reference: &Reference, recipe: &Path) -> Result<PathBuf, Rep
     source::folder(Path::new(&format!("hf:{repository}{revision}")))
 }
 
+/// A model named on the command line.
+pub(super) fn named(name: &str) -> Result<Model, Report> {
+    let unknown = || Report::usage(format!("`{name}` names no model"));
+    let reference = Reference::parse(name).ok_or_else(unknown)?;
+    open(&reference, Path::new(""))
+}
+
+/// A folder named on the command line.
+pub(super) fn folder(name: &str) -> Result<PathBuf, Report> {
+    place(&Reference { path: name.to_owned(), revision: None, lora: None }, Path::new(""))
+}
+
+/// A model, with its adapter in it where it has one.
+fn open(reference: &Reference, recipe: &Path) -> Result<Model, Report> {
+    let mut model = Model::open(reference, &place(reference, recipe)?)?;
+    if let Some(lora) = &reference.lora {
+        let lora = Reference { path: lora.clone(), revision: None, lora: None };
+        let adapter = Adapter::open(&place(&lora, recipe)?)?;
+        bake(&mut model, &[(adapter, 1.0)])?;
+    }
+    Ok(model)
+}
+
+/// A plan that writes one model as it is.
+pub(super) fn alone(model: Model) -> Result<(Recipe, Plan), Report> {
+    let name = serde_json::to_string(&model.reference.path).unwrap_or_default();
+    let text = format!("merge_method: passthrough\nmodels:\n  - model: {{model: {name}}}\n");
+    let mut recipe = Recipe::parse(Path::new("recipe.yml"), &text)?;
+    recipe.slices =
+        Layers::Whole(vec![recipe::Model { model: model.reference.clone(), parameters: recipe::Settings::new() }]);
+    let plan = Plan::new(&recipe, vec![model], None);
+    Ok((recipe, plan))
+}
+
 /// Opens every model of a recipe and plans the merge.
 pub(super) fn plan(path: &Path, seed: Option<u64>) -> Result<(Recipe, Plan), Report> {
     let recipe = Recipe::read(path)?;
     let mut models = Vec::new();
     for reference in recipe.references() {
-        models.push(Model::open(reference, &place(reference, path)?)?);
+        models.push(open(reference, path)?);
     }
     let plan = Plan::new(&recipe, models, seed);
     Ok((recipe, plan))

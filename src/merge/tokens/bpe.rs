@@ -84,7 +84,7 @@ impl std::fmt::Display for United {
     }
 }
 
-fn merges(json: &Value) -> Result<Vec<(String, String)>, String> {
+pub(super) fn merges(json: &Value) -> Result<Vec<(String, String)>, String> {
     let kind = json.pointer("/model/type").and_then(Value::as_str).unwrap_or("unknown");
     if kind != "BPE" {
         return Err(format!("a tokenizer of type `{kind}` cannot be united by merges; `source: union` takes any"));

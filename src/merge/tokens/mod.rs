@@ -18,6 +18,7 @@ pub mod bpe;
 pub mod rows;
 #[cfg(test)]
 mod tests;
+pub mod transplant;
 pub mod union;
 
 use rows::{From, Rows, Table};
@@ -61,6 +62,11 @@ pub struct Merged {
 }
 
 impl Merged {
+    /// A model's tokenizer as it is, with so many rows that are in their places already.
+    pub fn of(donor: usize, count: u64) -> Self {
+        Self { json: None, donor, count, tables: Vec::new() }
+    }
+
     /// Where a model's rows of a tensor come from; nothing for tensors without a row for each token.
     pub fn rows(&self, models: &[Model], model: usize, tensor: &str) -> Option<Arc<Rows>> {
         if !names::is_vocabulary(tensor) {
