@@ -16,6 +16,14 @@ const LAYERS: [&str; 3] = ["num_hidden_layers", "num_layers", "n_layer"];
 /// Keys of lists with an entry for each layer.
 const PER_LAYER: [&str; 2] = ["layer_types", "no_rope_layers"];
 
+/// Whether the chat template that a recipe asks for is to be had.
+///
+/// # Errors
+/// It is not.
+pub fn verify(recipe: &Recipe, plan: &Plan) -> Result<(), MergeError> {
+    recipe.chat_template.as_deref().map_or(Ok(()), |wanted| chosen(recipe, plan, wanted).map(drop))
+}
+
 /// Writes everything but weights into a folder.
 ///
 /// # Errors

@@ -2,10 +2,13 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
 
+mod adapters;
 mod check;
 mod layers;
 mod parity;
+mod provenance;
 mod refused;
 mod resume;
+mod tokens;
 mod tool;
 mod toy;

@@ -44,6 +44,7 @@ pub(super) fn write(args: &WriteArgs, recipe: &Recipe, plan: &Plan, cancel: &Can
     if !plan.problems.is_empty() {
         return Err(MergeError::Problems(plan.problems.clone()).into());
     }
+    beside::verify(recipe, plan)?;
     let licences = licence::judge(&plan.models);
     licences.notices.iter().for_each(|notice| output::note(format!("notice: {notice}")));
     if !licences.problems.is_empty() && !args.accept_licence {

@@ -166,3 +166,27 @@ fn write(
     crate::atomic::write(folder.join("adapter_model.safetensors"), file).map_err(fault)?;
     crate::atomic::write(folder.join("adapter_config.json"), format!("{config:#}\n")).map_err(fault)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matrix_of_low_rank_comes_back_and_the_error_of_another_is_that_of_the_best() {
+        let wave =
+            |row: usize, column: usize, step: usize| ((row * (2 * step + 3) + column * (5 * step + 1)) as f32).sin();
+        // enough rows and columns for the random subspace, of rank twice five
+        let low = Mat::from_fn(200, 180, |row, column| (0..5).map(|step| wave(row, column, step)).sum::<f32>());
+        let (left, right, error) = truncate(&low, 10).unwrap();
+        assert!(error < 1e-4, "{error}");
+        assert_eq!((left.ncols(), right.nrows()), (10, 10));
+        let (_, _, error) = truncate(&low, 4).unwrap();
+        let svd = low.thin_svd().unwrap();
+        let values: Vec<f64> = svd.S().column_vector().iter().map(|value| f64::from(*value).powi(2)).collect();
+        let best = (values[4..].iter().sum::<f64>() / values.iter().sum::<f64>()).sqrt();
+        assert!((error - best).abs() < best * 0.01, "{error} and {best}");
+        // smaller than the rank
+        let (left, right, error) = truncate(&Mat::from_fn(3, 4, |row, column| wave(row, column, 1)), 8).unwrap();
+        assert!(error < 1e-5 && left.ncols() == 8 && right.nrows() == 8);
+    }
+}

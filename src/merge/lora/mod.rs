@@ -17,8 +17,6 @@ use crate::weights::safetensors::{Folder, Tensor, printable};
 
 mod bake;
 pub mod extract;
-#[cfg(test)]
-mod tests;
 
 use bake::{Baked, Change};
 
@@ -271,10 +269,10 @@ fn change(adapter: &Adapter, module: &str, parts: &Parts, weight: f32, target: &
     if (left.rows, right.columns) != (rows, columns) {
         return Err(unfit("the product", (left.rows, right.columns)));
     }
-    if let Some(magnitude) = &parts.magnitude {
-        if adapter.settings.transposed || parts.embedding || magnitude.len() != rows {
-            return Err(unfit("DoRA's magnitude", (magnitude.len(), 1)));
-        }
+    if let Some(magnitude) = &parts.magnitude
+        && (adapter.settings.transposed || parts.embedding || magnitude.len() != rows)
+    {
+        return Err(unfit("DoRA's magnitude", (magnitude.len(), 1)));
     }
     Ok(Change::Low { left, right, scale, weight, magnitude: parts.magnitude.clone() })
 }

@@ -162,6 +162,7 @@ impl<F: FnMut(u64, u64) + Send> Job<'_, '_, F> {
                 Ok(())
             })?;
             collector.take(slab, tally);
+            self.forget(slab);
             Ok(())
         })?;
         Ok(collector.end())
@@ -187,10 +188,15 @@ impl<F: FnMut(u64, u64) + Send> Job<'_, '_, F> {
             Ok(())
         })?;
         self.write(hands, at)?;
+        self.forget(slab);
+        Ok(sums)
+    }
+
+    /// A slab's pages may go: what is looked at again comes from the page cache.
+    fn forget(&self, slab: usize) {
         for input in self.output.inputs.iter().filter(|input| input.rows.is_none()) {
             input.weight.forget(self.slabs.range(slab));
         }
-        Ok(sums)
     }
 
     fn write(&self, hands: &mut Hands, at: u64) -> Result<u64, MergeError> {
@@ -265,7 +271,7 @@ impl<F: FnMut(u64, u64) + Send> Job<'_, '_, F> {
             at += part.len() as u64;
             self.crew.advance(part.len() as u64);
         }
-        self.output.inputs.iter().for_each(|input| input.weight.forget(range.clone()));
+        self.forget(slab);
         Ok(sums)
     }
 }

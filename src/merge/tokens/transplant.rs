@@ -294,8 +294,8 @@ impl Pursuit {
         for at in (0..count).rev() {
             let Some(&own) = self.triangle[at].get(at) else { continue };
             let mut sum = dot(&self.basis[at], &self.target);
-            for later in at + 1..count {
-                sum -= self.triangle[later].get(at).copied().unwrap_or(0.0) * factors[later];
+            for (column, factor) in self.triangle.iter().zip(&factors).skip(at + 1) {
+                sum -= column.get(at).copied().unwrap_or(0.0) * factor;
             }
             factors[at] = sum / own;
         }
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn a_sum_of_few_points_is_found_again() {
         let points = Mat::from_fn(24, 60, |row, at| ((row * 31 + at * 17) as f32 * 0.7).sin());
-        let mut target = vec![0.0; 24];
+        let mut target = vec![0f32; 24];
         for (at, factor) in [(3, 2.0), (40, -1.0), (51, 0.5)] {
             let point = points.col_as_slice(at);
             target.iter_mut().zip(point).for_each(|(to, from)| *to += factor * from);
@@ -322,7 +322,7 @@ mod tests {
             let products = points.transpose() * &residual;
             pursuit.step(products.col_as_slice(0), &points);
         }
-        let mut found = vec![0.0; 24];
+        let mut found = [0.0; 24];
         for (at, factor) in pursuit.factors() {
             found.iter_mut().zip(points.col_as_slice(at)).for_each(|(to, from)| *to += factor * from);
         }
