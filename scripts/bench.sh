@@ -7,6 +7,7 @@
 #   scripts/bench.sh fim               suggestions while typing, against llama-server's /infill; some ten minutes
 #   scripts/bench.sh infill            lines filled into functions, against plain continuation; half an hour
 #   scripts/bench.sh quantize          convert, quantize, imatrix and measure, against llama.cpp's converter and tools
+#   scripts/bench.sh quantize convert  only that step; quantize, imatrix and measure are the others
 #
 # ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
 # (made by ../shared/reference/peers.sh; without it our column stands alone). Leave the machine alone meanwhile.

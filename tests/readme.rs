@@ -51,7 +51,14 @@ fn every_command_of_the_readme_runs() {
     };
     // A person has a model before any of this.
     assert!(run(&format!("zord models add '{}'", model.display())).status.success());
-    for command in commands.iter().filter(|command| !ELSEWHERE.iter().any(|other| command.starts_with(other))) {
+    if cfg!(feature = "lab") {
+        assert!(run("zord-quantize export model.gguf -o checkpoint").status.success());
+    }
+    let here = |command: &&String| {
+        let lab = command.starts_with("zord-quantize") && cfg!(not(feature = "lab"));
+        !lab && !ELSEWHERE.iter().any(|other| command.starts_with(other))
+    };
+    for command in commands.iter().filter(here) {
         // There is no network here: what needs one must say so, and not that it was typed wrongly.
         let offline = command.contains(" pull ") || command.contains("--remote");
         let output = run(command);

@@ -64,6 +64,12 @@ const GUIDES: &[Guide] = &[
         text: Text::File(include_str!("../../assets/guides/models.md")),
     },
     Guide {
+        name: "formats",
+        title: "Formats",
+        about: "how many bits, what is lost",
+        text: Text::File(include_str!("../../assets/guides/formats.md")),
+    },
+    Guide {
         name: "memory",
         title: "Memory",
         about: "plan, budget, when it is short",

@@ -5,30 +5,31 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, output};
+use super::output;
 use crate::error::{ExitCode, Report};
 
 #[derive(Args, Debug)]
-pub(super) struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// Which shell
     shell: Shell,
 }
 
 #[derive(Args, Debug)]
-pub(super) struct ManArgs {
+pub(crate) struct ManArgs {
     /// The folder, which must exist
     folder: PathBuf,
 }
 
-pub(super) fn completions(args: &CompletionsArgs) -> Result<ExitCode, Report> {
-    let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "zord", &mut text);
+pub(crate) fn completions<C: CommandFactory>(args: &CompletionsArgs) -> Result<ExitCode, Report> {
+    let (mut text, mut command) = (Vec::new(), C::command());
+    let name = command.get_name().to_owned();
+    clap_complete::generate(args.shell, &mut command, name, &mut text);
     output::print(&String::from_utf8_lossy(&text))?;
     Ok(ExitCode::Done)
 }
 
-pub(super) fn man(args: &ManArgs) -> Result<ExitCode, Report> {
-    clap_mangen::generate_to(Cli::command(), &args.folder)
+pub(crate) fn man<C: CommandFactory>(args: &ManArgs) -> Result<ExitCode, Report> {
+    clap_mangen::generate_to(C::command(), &args.folder)
         .map_err(|error| Report::failed(format!("cannot write into `{}`: {error}", args.folder.display())))?;
     Ok(ExitCode::Done)
 }
@@ -39,6 +40,8 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        super::super::Cli::command().debug_assert();
+        #[cfg(feature = "lab")]
+        crate::quantize::cli::Cli::command().debug_assert();
     }
 }

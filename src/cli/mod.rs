@@ -16,7 +16,7 @@ mod bench;
 mod chat;
 mod complete;
 mod doctor;
-mod extras;
+pub(crate) mod extras;
 mod models;
 pub(crate) mod output;
 pub(crate) mod plan;
@@ -148,8 +148,8 @@ fn run(cli: Cli) -> Result<ExitCode, Report> {
         Some(Command::Doctor(args)) => doctor::run(&scene, &args),
         Some(Command::Bench(args)) => bench::run(&scene, &args),
         Some(Command::Sessions(args)) => sessions::run(&scene, args),
-        Some(Command::Completions(args)) => extras::completions(&args),
-        Some(Command::Man(args)) => extras::man(&args),
+        Some(Command::Completions(args)) => extras::completions::<Cli>(&args),
+        Some(Command::Man(args)) => extras::man::<Cli>(&args),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Partial;
@@ -72,9 +72,12 @@ pub enum Done {
 pub fn open(path: &Path) -> Result<(Header, Metadata), EditError> {
     let io = |source| EditError::Io { path: path.to_owned(), source };
     let kept = kept(path);
-    if let Ok(old) = fs::read(&kept) {
+    if let Ok(bytes) = fs::read(&kept) {
         let file = OpenOptions::new().write(true).open(path).map_err(io)?;
-        file.write_all_at(&old, 0).and_then(|()| file.sync_all()).map_err(io)?;
+        // A file that took the name meanwhile is another one, and whole.
+        if let Some(old) = bytes.strip_suffix(&mark(&file).map_err(io)?) {
+            file.write_all_at(old, 0).and_then(|()| file.sync_all()).map_err(io)?;
+        }
         fs::remove_file(&kept).map_err(io)?;
     }
     let header = Header::read(path)?;
@@ -178,10 +181,20 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Ok(());
     }
     let kept = kept(path);
+    old.extend(mark(&file)?);
     atomic::write(&kept, &old)?;
     file.write_all_at(bytes, 0)?;
     file.sync_all()?;
     fs::remove_file(&kept)
+}
+
+/// Tells a file from another one of its name.
+fn mark(file: &File) -> io::Result<[u8; 16]> {
+    let facts = file.metadata()?;
+    let mut mark = [0; 16];
+    mark[..8].copy_from_slice(&facts.ino().to_le_bytes());
+    mark[8..].copy_from_slice(&facts.len().to_le_bytes());
+    Ok(mark)
 }
 
 fn kept(path: &Path) -> PathBuf {
@@ -270,13 +283,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = model(folder.path(), "n");
         let whole = fs::read(&path).unwrap();
-        fs::write(kept(&path), &whole[..200]).unwrap();
         let mut torn = whole.clone();
         torn[..150].fill(0);
         fs::write(&path, torn).unwrap();
+        let beginning = [&whole[..200], &mark(&File::open(&path).unwrap()).unwrap()].concat();
+        fs::write(kept(&path), &beginning).unwrap();
         open(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), whole);
         assert!(!kept(&path).exists());
+        // Another file of the name is not touched.
+        fs::remove_file(&path).unwrap();
+        let other = fs::read(model(folder.path(), "another one")).unwrap();
+        fs::write(kept(&path), &beginning).unwrap();
+        open(&path).unwrap();
+        assert!(fs::read(&path).unwrap() == other && !kept(&path).exists());
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl Contents {
                 None => kinds.push((tensor.kind.clone(), 1, tensor.bytes)),
             }
         }
-        kinds.sort_by(|a, b| b.2.cmp(&a.2));
+        kinds.sort_by_key(|kind| std::cmp::Reverse(kind.2));
         kinds
     }
 

@@ -42,6 +42,7 @@ MODELS = {
     "glm4": lambda: tf.Glm4ForCausalLM(tf.Glm4Config(**common(head_dim=32))),
     "chatglm": lambda: tf.GlmForCausalLM(tf.GlmConfig(**common(head_dim=32))),
     "gemma3": lambda: tf.Gemma3ForCausalLM(tf.Gemma3TextConfig(**common(head_dim=64, sliding_window=64, query_pre_attn_scalar=64))),
+    "gemma3-half": lambda: tf.Gemma3ForCausalLM(tf.Gemma3TextConfig(**common(head_dim=64, sliding_window=64, query_pre_attn_scalar=64))),
     "spm": lambda: tf.Gemma3ForCausalLM(tf.Gemma3TextConfig(**common(vocab_size=512, head_dim=64, sliding_window=64))),
     "spm-llama": lambda: tf.LlamaForCausalLM(tf.LlamaConfig(**common(vocab_size=520))),
 }
@@ -76,8 +77,7 @@ def main():
             for key, weight in model.named_parameters():
                 # norms too: a weight of one would hide a mistake
                 weight.copy_(torch.randn(weight.shape) * 0.05 + (1.0 if "norm" in key and not name.startswith(("gemma", "spm")) else 0.0))
-        # Gemma's come in bf16 only; of others in f16 the peer would add one to a norm in f16, where we do not
-        dtype = torch.float16 if at % 3 == 1 and not name.startswith(("gemma", "spm")) else torch.bfloat16
+        dtype = torch.float16 if at % 3 == 1 and not name.startswith(("gemma3", "spm")) or name.endswith("half") else torch.bfloat16
         model.to(dtype).save_pretrained(folder, max_shard_size="8MB" if at % 2 else "5GB")
         if name.startswith("spm"):
             spm(folder)
@@ -87,8 +87,10 @@ def main():
         # what came out of the reference, for whoever evaluates the converted file
         if not name.startswith("spm"):
             tokens = torch.tensor([[(7 * i * i + 3 * i + 11) % VOCAB for i in range(24)]])
+            # loaded anew: turned back from 16 bits, frequencies of positions would have lost theirs
+            model = tf.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
             with torch.no_grad():
-                logits = model.to(torch.float32)(tokens).logits[0]
+                logits = model(tokens).logits[0]
             save_file({"tokens": tokens[0].to(torch.int32), "logits": logits.contiguous()}, folder / "reference.safetensors")
 
 

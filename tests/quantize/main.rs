@@ -3,15 +3,22 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
 
+#[cfg(feature = "engine")]
+mod beside;
 mod convert;
 mod edit;
 #[cfg(feature = "engine")]
 mod export;
+#[cfg(feature = "engine")]
+mod logits;
+#[cfg(feature = "engine")]
+mod measure;
 mod refused;
 #[cfg(feature = "engine")]
 mod shrink;
 mod small;
 mod tool;
+mod usage;
 
 /// SmolLM2 in the folder that ZORD_TEST_MODELS names.
 fn smollm2() -> Option<std::path::PathBuf> {

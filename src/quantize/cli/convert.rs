@@ -13,12 +13,15 @@ use crate::quantize::convert::{self, ConvertError, Request, Type};
 
 #[derive(Args, Debug)]
 pub(super) struct ConvertArgs {
-    /// The checkpoint: a folder, or hf:owner/repo
+    /// The checkpoint, or a LoRA adapter as PEFT saves it: a folder, or hf:owner/repo
     #[arg(value_name = "HF_DIR")]
     folder: PathBuf,
     /// The GGUF file to write
     #[arg(short, long, value_name = "OUT.gguf")]
     output: PathBuf,
+    /// Of an adapter: the checkpoint it was trained on, of which `config.json` is enough [default: the one it names]
+    #[arg(long, value_name = "HF_DIR")]
+    base: Option<PathBuf>,
     /// What matrices are stored in; `auto` keeps 16 bits as they are
     #[arg(long = "type", value_name = "TYPE", value_enum, default_value = "auto")]
     kind: Kind,
@@ -55,6 +58,7 @@ pub(super) fn run(args: ConvertArgs) -> Result<ExitCode, Report> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let request = Request {
         folder,
+        base: args.base.as_deref().map(source::folder).transpose()?,
         output: args.output,
         kind: match args.kind {
             Kind::F32 => Type::F32,

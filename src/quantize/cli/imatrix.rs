@@ -1,6 +1,6 @@
 //! `zord-quantize imatrix`: which weights matter, from a text that the model reads; and files of it merged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -32,7 +32,7 @@ pub(super) struct ImatrixArgs {
     /// Add these files' sums; without a model, only these
     #[arg(long, value_name = "FILE")]
     merge: Vec<PathBuf>,
-    /// Go on where the output file stopped
+    /// Go on where an interrupted run with `--every`, or the output file itself, stopped
     #[arg(long, conflicts_with = "merge")]
     resume: bool,
     /// Tokens of a window
@@ -41,7 +41,7 @@ pub(super) struct ImatrixArgs {
     /// Windows at most [default: all]
     #[arg(long, value_name = "N", default_value_t = 0)]
     chunks: u32,
-    /// Windows after which the file is written meanwhile; 0 only at the end
+    /// Windows after which what is there is kept in `OUTPUT.part`, for `--resume`; 0 keeps nothing
     #[arg(long, value_name = "N", default_value_t = 0)]
     every: u32,
     /// Sum the output tensor's inputs too
@@ -66,40 +66,52 @@ enum Format {
 }
 
 pub(super) fn run(args: &ImatrixArgs) -> Result<ExitCode, Report> {
-    let mut all: Option<Imatrix> = None;
-    if args.resume && args.output.is_file() {
-        all = Some(Imatrix::read(&args.output)?);
-    }
-    let skip = all.as_ref().map_or(0, |done| done.chunks);
+    let part = part(&args.output);
+    let stopped = [&part, &args.output].into_iter().find(|path| args.resume && path.is_file());
+    let mut all = stopped.map(|path| Imatrix::read(path)).transpose()?;
     if let Some(model) = &args.model {
-        let new = gathered(args, model, skip)?;
-        match &mut all {
-            Some(all) => all.merge(new)?,
-            None => all = Some(new),
-        }
+        let new = gathered(args, model, all.as_ref(), &part)?;
+        merge(&mut all, new)?;
     }
     for file in &args.merge {
-        let more = Imatrix::read(file)?;
-        match &mut all {
-            Some(all) => all.merge(more)?,
-            None => all = Some(more),
-        }
+        merge(&mut all, Imatrix::read(file)?)?;
     }
     let all = all.ok_or_else(|| Report::usage("there is nothing to sum"))?;
     match args.format {
         Format::Gguf => all.write(&args.output)?,
         Format::Dat => all.write_legacy(&args.output)?,
     }
+    // It was there for the case that the run stopped.
+    let _ = std::fs::remove_file(part);
     let (entries, chunks) = (all.entries.len(), all.chunks);
     output::note(format!("{}: {entries} matrices, {chunks} windows", args.output.display()));
     Ok(ExitCode::Done)
 }
 
-fn gathered(args: &ImatrixArgs, model: &std::path::Path, skip: u32) -> Result<Imatrix, Report> {
+fn merge(all: &mut Option<Imatrix>, more: Imatrix) -> Result<(), Report> {
+    match all {
+        Some(all) => all.merge(more)?,
+        None => *all = Some(more),
+    }
+    Ok(())
+}
+
+/// Where an unfinished run keeps what it has.
+fn part(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+fn gathered(args: &ImatrixArgs, model: &Path, before: Option<&Imatrix>, part: &Path) -> Result<Imatrix, Report> {
     let header = Header::read(model)?;
     let mut texts = texts::read(&args.files)?;
     if !args.plain {
         formed(&header, &mut texts);
+    }
+    if let Some(before) = before {
+        before.fits(&header)?;
+        goes_on(before, &texts, args.ctx)?;
     }
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
     let into = tempfile_beside(&args.output)?;
@@ -108,7 +120,7 @@ fn gathered(args: &ImatrixArgs, model: &std::path::Path, skip: u32) -> Result<Im
         texts: texts.into_iter().map(|text| (text.name, text.text)).collect(),
         window: args.ctx,
         chunks: args.chunks,
-        skip,
+        skip: before.map_or(0, |before| before.chunks),
         threads: args.threads.unwrap_or(cores).into(),
         output: args.process_output,
         special: args.parse_special || !args.plain,
@@ -116,19 +128,47 @@ fn gathered(args: &ImatrixArgs, model: &std::path::Path, skip: u32) -> Result<Im
         every: args.every,
     };
     let cancel = progress::cancel_on_signals()?;
-    let gathered = watched(&job, &cancel).map_err(report);
-    let sums = gathered.and_then(|()| Ok(Imatrix::read(&into)?));
+    let mut kept = Ok(());
+    let keep = || -> Result<(), Report> {
+        let mut all = before.cloned();
+        merge(&mut all, Imatrix::read(&into)?)?;
+        all.map_or(Ok(()), |all| Ok(all.write(part)?))
+    };
+    let done = watched(&job, &cancel, || {
+        if kept.is_ok() {
+            kept = keep();
+        }
+    });
+    let sums = done.map_err(report).and_then(|()| Ok(Imatrix::read(&into)?));
     // What was read is in memory; what failed is not wanted.
     let _ = std::fs::remove_file(&into);
-    sums
+    kept?;
+    sums.map_err(|error| {
+        let hint = format!("`--resume` goes on after what `{}` has", part.display());
+        if error.code == ExitCode::Interrupted && part.is_file() { error.hint(hint) } else { error }
+    })
 }
 
-fn tempfile_beside(target: &std::path::Path) -> Result<PathBuf, Report> {
+/// Sums can only be added to when they are of the same windows.
+fn goes_on(before: &Imatrix, texts: &[Text], window: u32) -> Result<(), Report> {
+    if before.chunk_size != 0 && before.chunk_size != window {
+        let size = before.chunk_size;
+        let message = format!("what is there was summed over windows of {size} tokens, not {window}");
+        return Err(Report::failed(message).hint(format!("`--ctx {size}` goes on")));
+    }
+    if !before.datasets.is_empty() && !before.datasets.iter().eq(texts.iter().map(|text| &text.name)) {
+        let message = format!("what is there was summed over other texts: {}", before.datasets.join(", "));
+        return Err(Report::failed(message).hint("name the same files in the same order, or add sums with `--merge`"));
+    }
+    Ok(())
+}
+
+fn tempfile_beside(target: &Path) -> Result<PathBuf, Report> {
     crate::atomic::beside(target)
         .map_err(|error| Report::failed(format!("cannot write `{}`: {error}", target.display())))
 }
 
-fn watched(job: &gather::Job, cancel: &Cancel) -> Result<(), ChildError> {
+fn watched(job: &gather::Job, cancel: &Cancel, mut saved: impl FnMut()) -> Result<(), ChildError> {
     let mut bar = progress::Bar::counting("reading", "windows");
     let done = child::run(
         &Work::Imatrix(job.clone()),
@@ -137,6 +177,8 @@ fn watched(job: &gather::Job, cancel: &Cancel) -> Result<(), ChildError> {
             let number = |key: &str| value.get(key).and_then(serde_json::Value::as_u64);
             if let Some(done) = number("done") {
                 bar.show(done, number("all"));
+            } else if number("saved").is_some() {
+                saved();
             }
         },
         |_| (),

@@ -14,7 +14,7 @@ use crate::error::{ExitCode, Report};
 use crate::quantize::child;
 use crate::quantize::inspect::Contents;
 use crate::quantize::llama::Work;
-use crate::quantize::measure::{Kind, Tally, lockstep, svg};
+use crate::quantize::measure::{Kind, Tally, lockstep, png, svg};
 
 #[derive(Args, Debug)]
 pub(super) struct MeasureArgs {
@@ -37,9 +37,9 @@ pub(super) struct MeasureArgs {
     /// Do not measure rates and memory
     #[arg(long)]
     no_rates: bool,
-    /// A picture to draw: size against divergence
-    #[arg(long, value_name = "FILE.svg")]
-    picture: Option<PathBuf>,
+    /// A picture to draw, of size against divergence; again for another form
+    #[arg(long, value_name = "FILE.svg|png", value_parser = picture)]
+    picture: Vec<PathBuf>,
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     threads: Option<u16>,
@@ -49,9 +49,6 @@ pub(super) struct MeasureArgs {
 }
 
 pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, Report> {
-    if args.picture.as_ref().is_some_and(|path| path.extension().is_none_or(|end| end != "svg")) {
-        return Err(Report::usage("pictures are drawn as SVG").hint("name the picture `….svg`"));
-    }
     // What cannot be read is told before minutes are spent.
     let files: Vec<&Path> = std::iter::once(&args.base).chain(&args.quants).map(PathBuf::as_path).collect();
     let contents = files.iter().map(|file| Contents::of(file)).collect::<Result<Vec<_>, _>>()?;
@@ -78,7 +75,7 @@ pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, Report> {
         }
         models.push(model);
     }
-    if let Some(path) = &args.picture {
+    for path in &args.picture {
         draw(path, &models)?;
     }
     if args.json {
@@ -201,6 +198,13 @@ fn draw(path: &Path, models: &[Json]) -> Result<(), Report> {
         .iter()
         .filter_map(|model| Some((name(model), number(model, "bytes")? / 1e6, number(model, "kld_mean")?)))
         .collect();
-    crate::atomic::write(path, svg(&points))
+    let bytes = if path.extension().is_some_and(|end| end == "png") { png(&points) } else { svg(&points).into_bytes() };
+    crate::atomic::write(path, bytes)
         .map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))
+}
+
+fn picture(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let known = path.extension().is_some_and(|end| end == "svg" || end == "png");
+    if known { Ok(path) } else { Err("pictures are drawn as `….svg` or `….png`".to_owned()) }
 }

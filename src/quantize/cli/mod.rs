@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{output, refuse};
+use crate::cli::{extras, output, refuse};
 use crate::error::{ExitCode, Report};
 
 mod convert;
@@ -51,6 +51,12 @@ enum Command {
     Export(export::ExportArgs),
     /// Write a Modelfile, which Ollama makes its models from
     Modelfile(modelfile::ModelfileArgs),
+    /// Shell completions, on stdout
+    #[command(hide = true)]
+    Completions(extras::CompletionsArgs),
+    /// Manual pages, into a folder
+    #[command(hide = true)]
+    Man(extras::ManArgs),
     /// What this program starts itself as, to outlive llama.cpp
     #[cfg(feature = "engine")]
     #[command(hide = true)]
@@ -89,5 +95,7 @@ fn run(command: Command) -> Result<ExitCode, Report> {
         #[cfg(feature = "engine")]
         Command::Export(args) => export::run(&args),
         Command::Modelfile(args) => modelfile::run(&args),
+        Command::Completions(args) => extras::completions::<Cli>(&args),
+        Command::Man(args) => extras::man::<Cli>(&args),
     }
 }

@@ -48,19 +48,24 @@ pub(super) fn optional(path: &Path) -> Result<Option<Value>, ConvertError> {
 impl Config {
     /// Reads `config.json`; what a multimodal model says of its text part counts as said of the whole.
     pub(super) fn read(folder: &Path) -> Result<Self, ConvertError> {
-        let path = folder.join("config.json");
-        let Value::Object(mut map) = json(&path)? else {
-            return Err(ConvertError::Json { path, what: "it is no object".into() });
-        };
-        if let Some(Value::Object(text)) = map.get("text_config").cloned() {
-            map.extend(text.into_iter().filter(|(key, _)| key != "architectures"));
+        let mut config = Self::named(folder, "config.json")?;
+        if let Some(Value::Object(text)) = config.map.get("text_config").cloned() {
+            config.map.extend(text.into_iter().filter(|(key, _)| key != "architectures"));
         }
-        let config = Self { path, map };
         if let Some(Value::Object(quantized)) = config.map.get("quantization_config") {
             let method = quantized.get("quant_method").and_then(Value::as_str).unwrap_or("an unnamed method");
             return Err(ConvertError::Quantized { method: method.chars().take(40).collect() });
         }
         Ok(config)
+    }
+
+    /// Reads a JSON object as it is.
+    pub(super) fn named(folder: &Path, name: &str) -> Result<Self, ConvertError> {
+        let path = folder.join(name);
+        match json(&path)? {
+            Value::Object(map) => Ok(Self { path, map }),
+            _ => Err(ConvertError::Json { path, what: "it is no object".into() }),
+        }
     }
 
     fn find(&self, keys: &[&str]) -> Option<(String, &Value)> {

@@ -42,6 +42,12 @@ pub enum ConvertError {
     NotFinite { count: u64, tensors: Vec<String> },
     #[error("{count} weights of tensor `{tensor}` are beyond what f16 can hold (65504)")]
     Overflow { tensor: String, count: u64 },
+    #[error("`{}` belongs to the checkpoint, and would be lost", path.display())]
+    Own { path: PathBuf },
+    #[error("the adapter cannot be expressed in GGUF: {what}")]
+    Adapter { what: String },
+    #[error("the adapter's base {} is not here", if named.is_empty() { "is not named and".to_owned() } else { format!("`{named}`") })]
+    Base { named: String },
     #[error("the tokenizer cannot be represented: {what}")]
     Tokenizer { what: String },
     #[error("interrupted; nothing was written")]
@@ -66,6 +72,10 @@ impl Advise for ConvertError {
                 "a checkpoint has `config.json`, safetensors and tokenizer files; \
                  `zord models pull hf:owner/repo` fetches what is missing"
             }
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+                "`convert` takes a checkpoint's folder; `quantize` takes a GGUF file"
+            }
+            Self::Own { .. } => "give the file a name that ends in `.gguf`",
             Self::Io { .. } | Self::Interrupted => return None,
             Self::Json { .. } => "fetch the file again",
             Self::Missing { .. } | Self::Config { .. } => "correct `config.json`, or fetch it again",
@@ -80,6 +90,10 @@ impl Advise for ConvertError {
                 "the training or merge that made it went wrong; `--allow-nan` converts it all the same"
             }
             Self::Overflow { .. } => "use `--type bf16`, which holds them",
+            Self::Adapter { .. } => "merge it into its base with PEFT, and convert the merged checkpoint",
+            Self::Base { .. } => {
+                "`--base HF_DIR` names the checkpoint it was trained on, of which `config.json` is enough"
+            }
             Self::Tokenizer { .. } => {
                 "byte-level BPE (`tokenizer.json`) and SentencePiece (`tokenizer.model`) can be converted; \
                  `--pre NAME` overrides what was recognised"

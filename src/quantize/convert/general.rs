@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::card::Card;
 use super::config::{Config, optional};
 use super::error::ConvertError;
 use crate::weights::gguf::{Metadata, Value as Number};
@@ -43,22 +44,25 @@ pub(super) fn describe(
     let said = config.str("_name_or_path").filter(|name| !name.is_empty() && name.matches('/').count() <= 1);
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let folder = real.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut all = said.map(|said| Name::of(said, parameters)).unwrap_or_default();
+    let card = Card::read(&real);
+    let mut all = card.name();
+    all.fill(said.map(|said| Name::of(said, parameters)).unwrap_or_default());
     all.fill(Name::of(&folder, parameters));
     out.str("general.name", name.unwrap_or(all.title.as_deref().unwrap_or(&folder)));
-    let size = all.size.take().unwrap_or_else(|| rounded(parameters));
+    let size = all.size.take().or_else(|| (parameters > 0).then(|| rounded(parameters)));
     let rest = [
         ("version", all.version),
         ("organization", all.organization),
         ("finetune", all.finetune),
         ("basename", all.basename),
-        ("size_label", Some(size)),
+        ("size_label", size),
     ];
     for (key, value) in rest {
         if let Some(value) = value {
             out.str(&format!("general.{key}"), &value);
         }
     }
+    card.describe(parameters, out);
     Ok(())
 }
 
@@ -211,7 +215,7 @@ fn size_of(part: &str) -> Option<(String, char)> {
 }
 
 /// Words with capitals, but for versions and what has capitals already.
-fn title(text: &str) -> String {
+pub(super) fn title(text: &str) -> String {
     let word = |word: &str| {
         let lower = word.chars().any(char::is_alphabetic) && !word.chars().any(char::is_uppercase);
         let version = word.starts_with(|c: char| c.is_ascii_digit())

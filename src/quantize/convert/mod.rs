@@ -1,4 +1,4 @@
-//! A Hugging Face checkpoint as a GGUF file: weights renamed, rearranged where llama.cpp rotates them differently, and
+//! A Hugging Face checkpoint or a LoRA adapter as a GGUF file: weights renamed, rearranged where llama.cpp rotates them differently, and
 //! stored in another type; configuration and tokenizer as metadata.
 //!
 //! Everything is checked before the first byte is written, but for the weights themselves: numbers that are none are
@@ -7,17 +7,19 @@
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
 use super::Partial;
 use crate::engine::Cancel;
 use crate::weights::gguf::write::HeaderWriter;
-use crate::weights::gguf::{GgmlType, Metadata};
+use crate::weights::gguf::{GgmlType, Metadata, read_exact};
 use crate::weights::safetensors::{Dtype, Folder};
 
+mod adapter;
 pub(crate) mod arch;
+mod card;
 mod config;
 mod error;
 mod general;
@@ -67,8 +69,10 @@ impl Type {
 /// What is wanted.
 #[derive(Debug)]
 pub struct Request {
-    /// The checkpoint's folder.
+    /// The checkpoint's or the adapter's folder.
     pub folder: PathBuf,
+    /// The checkpoint that an adapter was trained on, instead of the one that it names.
+    pub base: Option<PathBuf>,
     /// The file to write.
     pub output: PathBuf,
     /// How matrices are stored.
@@ -108,7 +112,12 @@ pub struct Converted {
 ///
 /// # Errors
 /// As [`ConvertError`]; nothing is under the final name then.
-pub fn run(request: &Request, cancel: &Cancel, mut show: impl FnMut(u64, u64)) -> Result<Converted, ConvertError> {
+pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Result<Converted, ConvertError> {
+    spare(request)?;
+    if adapter::is_one(&request.folder) {
+        let folder = adapter::open(&request.folder)?;
+        return adapter::parts(request, &folder)?.write(request, cancel, show);
+    }
     let config = Config::read(&request.folder)?;
     let arch = Arch::of(&config)?;
     let sizes = arch.sizes(&config)?;
@@ -118,8 +127,8 @@ pub fn run(request: &Request, cancel: &Cancel, mut show: impl FnMut(u64, u64)) -
     let mut tokens = Metadata::new();
     let pre = request.pre.as_deref();
     tokenizer::describe(&request.folder, arch, &config, sizes.vocabulary, pre, &mut tokens)?;
-    let mut outputs = outputs(arch, &config, &sizes, &folder, kind, request.skip.as_ref())?;
-    let parameters = outputs.iter().map(|output| output.shape.iter().product::<u64>()).sum();
+    let outputs = outputs(arch, &config, &sizes, &folder, kind, request.skip.as_ref())?;
+    let parameters = elements(&outputs);
 
     let mut metadata = Metadata::new();
     metadata.str("general.architecture", arch.name());
@@ -128,45 +137,81 @@ pub fn run(request: &Request, cancel: &Cancel, mut show: impl FnMut(u64, u64)) -
     metadata.u32("general.quantization_version", QUANTIZATION_VERSION);
     metadata.extend(tokens);
 
-    let mut writer = HeaderWriter::new().metadata(&metadata);
-    for output in &outputs {
-        let dims: Vec<u64> = output.shape.iter().rev().copied().collect();
-        writer = writer.tensor(&output.name, &dims, output.kind);
+    let parts = Parts { architecture: arch.name(), metadata, outputs, kind };
+    parts.write(request, cancel, show)
+}
+
+/// What the file is made from must not be what it is written over.
+fn spare(request: &Request) -> Result<(), ConvertError> {
+    let path = &request.output;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let inside = folder.canonicalize().is_ok_and(|folder| request.folder.canonicalize().is_ok_and(|own| own == folder));
+    let mut magic = [0; 4];
+    let other = |file: std::fs::File| read_exact(&file, &mut magic, 0).is_err() || &magic != b"GGUF";
+    if inside && path.is_file() && std::fs::File::open(path).is_ok_and(other) {
+        return Err(ConvertError::Own { path: path.clone() });
     }
-    let mut partial = Partial::create(&request.output)?;
-    let (head, data) = writer.bytes().map_err(|error| partial.fault(error))?;
-    let bytes = head.len() as u64 + data;
-    let mut offset = head.len() as u64;
-    for output in &mut outputs {
-        output.offset = offset;
-        let dims: Vec<u64> = output.shape.iter().rev().copied().collect();
-        offset += output.kind.bytes(&dims).unwrap_or_default().next_multiple_of(32);
+    Ok(())
+}
+
+/// All that a file is made of.
+struct Parts<'a> {
+    architecture: &'static str,
+    metadata: Metadata,
+    outputs: Vec<Output<'a>>,
+    kind: GgmlType,
+}
+
+impl Parts<'_> {
+    fn write(
+        mut self,
+        request: &Request,
+        cancel: &Cancel,
+        mut show: impl FnMut(u64, u64),
+    ) -> Result<Converted, ConvertError> {
+        let parameters = elements(&self.outputs);
+        let mut writer = HeaderWriter::new().metadata(&self.metadata);
+        for output in &self.outputs {
+            writer = writer.tensor(&output.name, &output.dims(), output.kind);
+        }
+        let mut partial = Partial::create(&request.output)?;
+        let (head, data) = writer.bytes().map_err(|error| partial.fault(error))?;
+        let bytes = head.len() as u64 + data;
+        let mut offset = head.len() as u64;
+        for output in &mut self.outputs {
+            output.offset = offset;
+            offset += output.kind.bytes(&output.dims()).unwrap_or_default().next_multiple_of(32);
+        }
+        let begun = partial.file().and_then(|file| {
+            reserve(file, bytes)?;
+            file.write_all(&head)?;
+            file.try_clone()
+        });
+        let file = begun.map_err(|error| partial.fault(error))?;
+        let met = stream::write(&self.outputs, &file, request.threads, cancel, |done| {
+            show((u128::from(done) * u128::from(bytes) / u128::from(parameters.max(1))) as u64, bytes);
+        });
+        let met = met.map_err(|broken| match broken {
+            Broken::Read(error) => error,
+            Broken::Write(error) => ConvertError::Write(partial.fault(error)),
+        })?;
+        let not_finite = judge(&self.outputs, &met, request.allow_nan)?;
+        partial.finish()?;
+        let quantized = |output: &&Output<'_>| output.kind == GgmlType::F16 && self.kind == GgmlType::Q8_0;
+        Ok(Converted {
+            architecture: self.architecture,
+            tensors: self.outputs.len(),
+            parameters,
+            bytes,
+            kind: self.kind,
+            fallen_back: self.outputs.iter().filter(quantized).count(),
+            not_finite,
+        })
     }
-    let begun = partial.file().and_then(|file| {
-        reserve(file, bytes)?;
-        file.write_all(&head)?;
-        file.try_clone()
-    });
-    let file = begun.map_err(|error| partial.fault(error))?;
-    let met = stream::write(&outputs, &file, request.threads, cancel, |done| {
-        show((u128::from(done) * u128::from(bytes) / u128::from(parameters.max(1))) as u64, bytes);
-    });
-    let met = met.map_err(|broken| match broken {
-        Broken::Read(error) => error,
-        Broken::Write(error) => ConvertError::Write(partial.fault(error)),
-    })?;
-    let not_finite = judge(&outputs, &met, request.allow_nan)?;
-    partial.finish()?;
-    let quantized = |output: &&Output<'_>| output.kind == GgmlType::F16 && kind == GgmlType::Q8_0;
-    Ok(Converted {
-        architecture: arch.name(),
-        tensors: outputs.len(),
-        parameters,
-        bytes,
-        kind,
-        fallen_back: outputs.iter().filter(quantized).count(),
-        not_finite,
-    })
+}
+
+fn elements(outputs: &[Output<'_>]) -> u64 {
+    outputs.iter().map(|output| output.shape.iter().product::<u64>()).sum()
 }
 
 /// Asks for the whole file's room now, so that a full disk is known before the work. File systems that cannot promise

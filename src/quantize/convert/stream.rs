@@ -42,6 +42,11 @@ pub(super) struct Output<'a> {
 }
 
 impl Output<'_> {
+    /// As GGUF counts: the fastest dimension first.
+    pub(super) fn dims(&self) -> Vec<u64> {
+        self.shape.iter().rev().copied().collect()
+    }
+
     /// Rows and their length. Single dimensions whose rows move count as rows of one element.
     fn rows(&self) -> (u64, u64) {
         let columns = self.shape.last().copied().unwrap_or(1);

@@ -114,8 +114,12 @@ pub(crate) fn gather(job: &Job) -> Result<bool, String> {
         if sums.broken {
             return Err("an operation's inputs had an unexpected form".to_owned());
         }
-        if done == all as u32 - job.skip || (job.every > 0 && done % job.every == 0) {
+        let meanwhile = job.every > 0 && done % job.every == 0;
+        if meanwhile || done == all as u32 - job.skip {
             sums.imatrix(job, done).write(&job.into).map_err(|error| error.to_string())?;
+        }
+        if meanwhile {
+            tell(&json!({"saved": done}));
         }
         tell(&json!({"done": done, "all": all as u32 - job.skip}));
     }

@@ -92,9 +92,12 @@ pub(crate) fn compare(job: &Job) -> Result<bool, String> {
     Ok(true)
 }
 
+/// A model's logits, the base's unless it is the base, and the token that came.
+type Row<'a> = (&'a [f32], Option<&'a [f32]>, usize);
+
 /// Scores the tokens behind `first`, with all threads.
 fn score(base: &Session, model: Option<&Session>, window: &[i32], first: usize, threads: i32) -> Tally {
-    let rows: Vec<(&[f32], Option<&[f32]>, usize)> = (first..window.len().saturating_sub(1))
+    let rows: Vec<Row<'_>> = (first..window.len().saturating_sub(1))
         .filter_map(|at| {
             let token = usize::try_from(*window.get(at + 1)?).ok()?;
             let row = base.logits(at)?;

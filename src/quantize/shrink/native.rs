@@ -85,7 +85,7 @@ pub(crate) fn quantize(job: &Job) -> Result<bool, String> {
         params.tt_overrides = kinds.as_ptr();
     }
 
-    let matrix = job.imatrix.as_deref().map(|path| Matrix::read(path)).transpose()?;
+    let matrix = job.imatrix.as_deref().map(Matrix::read).transpose()?;
     if let Some(matrix) = &matrix {
         params.imatrix = matrix.list.as_ptr();
         params.kv_overrides = matrix.notes.as_ptr();

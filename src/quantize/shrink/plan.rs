@@ -67,6 +67,8 @@ pub enum ShrinkError {
     Layer { layer: u32, layers: u32 },
     #[error("`{kind}` needs an importance matrix")]
     Guide { kind: &'static str },
+    #[error("`{}` is what is read, and would be lost", path.display())]
+    Same { path: PathBuf },
     #[error("the parts of `{}` cannot be read in one go: {what}", path.display())]
     Parts { path: PathBuf, what: String },
     #[error("{} are wanted, and the smallest mixture takes {}", crate::budget::bytes(*have), crate::budget::bytes(*need))]
@@ -87,6 +89,7 @@ impl Advise for ShrinkError {
             Self::Unused { .. } => "`zord-quantize inspect --tensors` lists their names",
             Self::Layer { .. } => "layers count from 0",
             Self::Guide { .. } => "`zord-quantize imatrix` makes one, and `--imatrix FILE` uses it",
+            Self::Same { .. } => "name another file",
             Self::Parts { .. } => "keep the parts together, under the names they were made with",
             Self::Fit { .. } => "a model with fewer weights would fit; an importance matrix allows smaller types",
             Self::Shape(_) => return None,
@@ -125,12 +128,26 @@ pub fn run(
     request: &Request,
     output: &Path,
     cancel: &Cancel,
-    show: impl FnMut(u64, u64),
+    mut show: impl FnMut(u64, u64),
 ) -> Result<Planned, ShrinkError> {
+    let real = |path: &Path| path.canonicalize().ok();
+    if real(output).is_some_and(|output| real(&request.input) == Some(output)) {
+        return Err(ShrinkError::Same { path: output.to_owned() });
+    }
     let header = check(request, false)?;
-    let partial = Partial::create(output)?;
+    let mut partial = Partial::create(output)?;
     let parts = header.u64("split.count").unwrap_or(1);
-    let done = work(request, &header, partial.path(), false, cancel, show);
+    let file = partial.file().and_then(|file| file.try_clone()).map_err(|error| partial.fault(error))?;
+    let mut eighths = 0;
+    let done = work(request, &header, partial.path(), false, cancel, |done, all| {
+        show(done, all);
+        let now = done * 8 / all.max(1);
+        if now > eighths {
+            // What goes to the disk while the child computes need not be waited for in the end, which tells of errors.
+            let _ = file.sync_data();
+            eighths = now;
+        }
+    });
     if request.keep_split && parts > 1 {
         return settle_parts(&partial, output, parts, done);
     }

@@ -21,7 +21,7 @@ pub enum SafetensorsError {
     Corrupt { path: PathBuf, what: String },
     #[error("there are no safetensors in `{}`{}", path.display(), if *pickled { ", only PyTorch's own files" } else { "" })]
     Nothing { path: PathBuf, pickled: bool },
-    #[error("`{}` names the file `{shard}`, which is missing ({tensors} tensors are in it)", index.display())]
+    #[error("`{}` {} the file `{shard}`{}", index.display(), if *tensors == 0 { "lacks" } else { "names" }, if *tensors == 0 { String::new() } else { format!(", which is missing ({tensors} tensors are in it)") })]
     MissingShard { index: PathBuf, shard: String, tensors: usize },
     #[error("`{}` places `{tensor}` in `{shard}`, where it is not", index.display())]
     MissingTensor { index: PathBuf, tensor: String, shard: String },

@@ -94,7 +94,7 @@ fn folders_and_their_index_must_agree() {
     write("pytorch_model.bin", b"PK");
     assert!(error().contains("only PyTorch's own files"));
     write("model-00001-of-00002.safetensors", &file(&one("a"), 4));
-    assert!(error().contains("`model-00002-of-00002.safetensors`, which is missing"));
+    assert!(error().contains("lacks the file `model-00002-of-00002.safetensors`"));
     let index = |a: &str, b: &str| {
         format!(r#"{{"weight_map":{{"a":"model-00001-of-00002.safetensors","{a}":"{b}"}}}}"#).into_bytes()
     };

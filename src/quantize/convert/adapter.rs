@@ -1,0 +1,231 @@
+//! A LoRA adapter as PEFT saves it, made the file that llama.cpp lays over a model: two small matrices for each matrix
+//! that was trained, under that matrix's name in GGUF.
+//!
+//! Names, shapes and the order of rows follow the base's configuration, which must be at hand. What it refuses to do: leave
+//! out what the file's one scale and its pairs cannot express, as the model would then not be the one that was trained.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::arch::{Arch, Sizes};
+use super::config::Config;
+use super::error::ConvertError;
+use super::names::Change;
+use super::numbers::decode;
+use super::stream::{From, Output};
+use super::{Parts, Request, Type, card, general};
+use crate::weights::gguf::{GgmlType, Metadata, Value};
+use crate::weights::safetensors::{Dtype, Folder, Tensor};
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// Whether a folder holds an adapter and no checkpoint.
+pub(super) fn is_one(folder: &Path) -> bool {
+    folder.join(CONFIG).is_file() && !folder.join("config.json").is_file()
+}
+
+/// Its weights.
+pub(super) fn open(folder: &Path) -> Result<Folder, ConvertError> {
+    Ok(Folder::open(&folder.join(WEIGHTS))?)
+}
+
+/// What the file is made of.
+pub(super) fn parts<'a>(request: &Request, folder: &'a Folder) -> Result<Parts<'a>, ConvertError> {
+    let config = Config::named(&request.folder, CONFIG)?;
+    refuse(&config)?;
+    let base = base(request, &config)?;
+    let base_config = Config::read(&base)?;
+    let arch = Arch::of(&base_config)?;
+    let sizes = arch.sizes(&base_config)?;
+    let kind = match request.kind {
+        // Adapters are small, and most are kept in 32 bits.
+        Type::Auto if folder.tensors.iter().any(|tensor| tensor.dtype == Dtype::F32) => GgmlType::F32,
+        kind => kind.resolve(folder),
+    };
+    let outputs = outputs(arch, &sizes, folder, kind)?;
+    let mut metadata = Metadata::new();
+    metadata.str("general.architecture", arch.name());
+    general::describe(&request.folder, &config, 0, request.name.as_deref(), &mut metadata)?;
+    metadata.str("general.type", "adapter");
+    let hub = |name: &&str| name.matches('/').count() == 1 && !name.starts_with(['.', '/']);
+    if let Some(name) = named_base(&config).filter(hub) {
+        card::origins("base_model", &[name.to_owned()], 0, &mut metadata);
+    }
+    metadata.str("adapter.type", "lora");
+    metadata.number("adapter.lora.alpha", &Value::F32(alpha(&config)?));
+    Ok(Parts { architecture: arch.name(), metadata, outputs, kind })
+}
+
+fn named_base(config: &Config) -> Option<&str> {
+    config.str("base_model_name_or_path").filter(|name| !name.is_empty())
+}
+
+/// The checkpoint whose configuration says what the adapter's tensors are.
+fn base(request: &Request, config: &Config) -> Result<PathBuf, ConvertError> {
+    if let Some(base) = &request.base {
+        return Ok(base.clone());
+    }
+    let named = named_base(config).unwrap_or_default();
+    // A relative name is one of the folder where the adapter was trained, or of this one.
+    let places = [PathBuf::from(named), request.folder.join(named)];
+    let here = places.into_iter().find(|place| !named.is_empty() && place.join("config.json").is_file());
+    here.ok_or_else(|| ConvertError::Base { named: named.chars().take(80).collect() })
+}
+
+/// What has no place in such a file.
+fn refuse(config: &Config) -> Result<(), ConvertError> {
+    let kind = config.str("peft_type").unwrap_or("LORA");
+    let says = |key: &str| config.map.get(key).and_then(serde_json::Value::as_bool) == Some(true);
+    let filled = |key: &str| config.map.get(key).and_then(|map| map.as_object()).is_some_and(|map| !map.is_empty());
+    let what = if kind != "LORA" {
+        format!("it is of the kind `{}`, not `LORA`", kind.chars().take(40).collect::<String>())
+    } else if says("use_dora") {
+        "it has magnitudes (`use_dora`)".to_owned()
+    } else if says("fan_in_fan_out") {
+        "its matrices are transposed (`fan_in_fan_out`)".to_owned()
+    } else if filled("alpha_pattern") {
+        "it has a scale for each matrix (`alpha_pattern`)".to_owned()
+    } else if says("use_rslora") && filled("rank_pattern") {
+        "it has ranks for each matrix (`rank_pattern`) with `use_rslora`".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(ConvertError::Adapter { what })
+}
+
+/// llama.cpp multiplies by alpha over the rank; rank-stabilised adapters mean its square root.
+fn alpha(config: &Config) -> Result<f32, ConvertError> {
+    let rank = f64::from(config.need(&["r"])?);
+    let alpha = config.f64(&["lora_alpha"])?.unwrap_or(8.0);
+    let stable = config.map.get("use_rslora").and_then(serde_json::Value::as_bool) == Some(true);
+    Ok(if stable { alpha * rank.sqrt() } else { alpha } as f32)
+}
+
+/// Which half of a pair a tensor is, and of what.
+fn half(name: &str) -> Option<(String, bool, bool)> {
+    let name = name.strip_prefix("base_model.model.").unwrap_or(name);
+    // The adapter's own name may stand in it.
+    let name = name.strip_suffix(".weight").unwrap_or(name);
+    let name = name.strip_suffix(".default").unwrap_or(name);
+    let ends = [
+        (".lora_A", false, false),
+        (".lora_B", true, false),
+        (".lora_embedding_A", false, true),
+        (".lora_embedding_B", true, true),
+    ];
+    ends.into_iter().find_map(|(end, second, table)| Some((name.strip_suffix(end)?.to_owned(), second, table)))
+}
+
+fn outputs<'a>(arch: Arch, sizes: &Sizes, folder: &'a Folder, kind: GgmlType) -> Result<Vec<Output<'a>>, ConvertError> {
+    let mut pairs: BTreeMap<String, [Option<&Tensor>; 2]> = BTreeMap::new();
+    for tensor in &folder.tensors {
+        let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: arch.name() };
+        if let Some(stem) = tensor.name.strip_suffix(".base_layer.weight") {
+            // PEFT keeps a copy of embeddings beside their pair, in case their number was changed.
+            unchanged(arch, sizes, stem, tensor)?;
+            continue;
+        }
+        let (stem, second, table) = half(&tensor.name).ok_or_else(|| ConvertError::Adapter {
+            what: format!("`{}` is no half of a pair, but a tensor of its own", tensor.name),
+        })?;
+        let name = arch.rename(&format!("{stem}.weight")).and_then(Result::ok).ok_or_else(unknown)?;
+        if table != (name == "token_embd.weight") {
+            return Err(unknown());
+        }
+        let slot = pairs.entry(name).or_default().get_mut(usize::from(second));
+        if slot.is_none_or(|slot| slot.replace(tensor).is_some()) {
+            return Err(unknown());
+        }
+    }
+    if pairs.is_empty() {
+        return Err(ConvertError::Adapter { what: "there is no tensor in it".to_owned() });
+    }
+    let mut all = Vec::new();
+    for (name, pair) in &pairs {
+        let [Some(first), Some(second)] = pair else {
+            return Err(ConvertError::Adapter { what: format!("the tensor for `{name}` has no second half") });
+        };
+        all.extend(pair_of(arch, sizes, name, first, second, kind)?);
+    }
+    Ok(all)
+}
+
+fn unchanged(arch: Arch, sizes: &Sizes, stem: &str, tensor: &Tensor) -> Result<(), ConvertError> {
+    let stem = stem.strip_prefix("base_model.model.").unwrap_or(stem);
+    let name = arch.rename(&format!("{stem}.weight")).and_then(Result::ok);
+    let expected = name.and_then(|name| arch.shape(&name, sizes)).unwrap_or_default();
+    if tensor.shape == expected {
+        return Ok(());
+    }
+    Err(ConvertError::Shape { tensor: tensor.name.clone(), expected, found: tensor.shape.clone() })
+}
+
+/// Both halves, held against the matrix they change.
+fn pair_of<'a>(
+    arch: Arch,
+    sizes: &Sizes,
+    name: &str,
+    first: &'a Tensor,
+    second: &'a Tensor,
+    kind: GgmlType,
+) -> Result<[Output<'a>; 2], ConvertError> {
+    let unknown = |tensor: &Tensor| ConvertError::Unknown { tensor: tensor.name.clone(), arch: arch.name() };
+    let matrix = arch.shape(name, sizes).ok_or_else(|| unknown(first))?;
+    let &[rows, columns] = matrix.as_slice() else { return Err(unknown(first)) };
+    let table = name == "token_embd.weight";
+    let rank = first.shape.first().copied().unwrap_or(0);
+    // The embeddings' pair is that of the transposed matrix.
+    let wanted = if table { [[rank, rows], [columns, rank]] } else { [[rank, columns], [rows, rank]] };
+    for (tensor, expected) in [first, second].into_iter().zip(wanted) {
+        if tensor.shape != expected || rank == 0 {
+            let (tensor, found) = (tensor.name.clone(), tensor.shape.clone());
+            return Err(ConvertError::Shape { tensor, expected: expected.to_vec(), found });
+        }
+        if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64) {
+            return Err(ConvertError::Dtype { tensor: tensor.name.clone(), found: tensor.dtype.name() });
+        }
+    }
+    let output = |end: &str, from: From<'a>, change: Change, shape: Vec<u64>| {
+        let whole = shape.last().is_some_and(|columns| columns.is_multiple_of(kind.block()));
+        let kind = if whole { kind } else { GgmlType::F16 };
+        Output { name: format!("{name}.{end}"), from, change, kind, shape, offset: 0 }
+    };
+    let first = if table {
+        output("lora_a", From::Made(transposed(first, rank, rows)?), Change::Kept, vec![rows, rank])
+    } else {
+        output("lora_a", From::Checkpoint(first), Change::Kept, first.shape.clone())
+    };
+    let change = arch.change(name, sizes);
+    Ok([first, output("lora_b", From::Checkpoint(second), change, second.shape.clone())])
+}
+
+fn transposed(tensor: &Tensor, rows: u64, columns: u64) -> Result<Vec<f32>, ConvertError> {
+    let mut raw = vec![0; tensor.bytes as usize];
+    tensor.read(&mut raw, 0)?;
+    let mut numbers = Vec::new();
+    decode(tensor.dtype, &raw, &mut numbers)
+        .ok_or_else(|| ConvertError::Dtype { tensor: tensor.name.clone(), found: tensor.dtype.name() })?;
+    let (rows, columns) = (rows as usize, columns as usize);
+    Ok((0..columns)
+        .flat_map(|column| numbers.iter().skip(column).step_by(columns.max(1)).take(rows).copied())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_told_by_their_names() {
+        let names = ["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "m.lora_B.default.weight"];
+        let halves = names.map(|name| half(name).unwrap());
+        assert_eq!(halves[0], ("model.layers.0.self_attn.q_proj".to_owned(), false, false));
+        assert_eq!(halves[1], ("m".to_owned(), true, false));
+        let table = half("base_model.model.model.embed_tokens.lora_embedding_A").unwrap();
+        assert_eq!(table, ("model.embed_tokens".to_owned(), false, true));
+        for other in ["base_model.model.lm_head.weight", "m.lora_magnitude_vector", "m.lora_B.bias", ""] {
+            assert_eq!(half(other), None, "{other}");
+        }
+    }
+}
