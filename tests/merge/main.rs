@@ -4,6 +4,7 @@
 
 mod adapters;
 mod check;
+mod gguf;
 mod layers;
 mod parity;
 mod provenance;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{output, refuse};
+use crate::cli::{extras, output, refuse};
 use crate::error::{ExitCode, Report};
 
 mod check;
@@ -32,6 +32,12 @@ enum Command {
     ExtractLora(lora::ExtractArgs),
     /// Give a model another tokenizer
     Transplant(transplant::TransplantArgs),
+    /// Shell completions, on stdout
+    #[command(hide = true)]
+    Completions(extras::CompletionsArgs),
+    /// Manual pages, into a folder
+    #[command(hide = true)]
+    Man(extras::ManArgs),
 }
 
 /// Parses the arguments of the process and does what they say. Errors are printed here, once.
@@ -57,6 +63,8 @@ fn run(command: Command) -> Result<ExitCode, Report> {
         Command::Lora(args) => lora::run(&args),
         Command::ExtractLora(args) => lora::extract(&args),
         Command::Transplant(args) => transplant::run(&args),
+        Command::Completions(args) => extras::completions::<Cli>(&args),
+        Command::Man(args) => extras::man::<Cli>(&args),
     }
 }
 

@@ -93,6 +93,7 @@ pub(super) fn write(args: &WriteArgs, recipe: &Recipe, plan: &Plan, cancel: &Can
 fn convert(output: &Path, done: &Done, threads: usize, allow_nan: bool, cancel: &Cancel) -> Result<(), Report> {
     let request = convert::Request {
         folder: done.folder.clone(),
+        base: None,
         output: output.to_owned(),
         kind: Type::F16,
         name: output.file_stem().map(|name| name.to_string_lossy().into_owned()),

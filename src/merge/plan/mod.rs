@@ -157,6 +157,12 @@ impl Plan {
             vocabulary: None,
             seed: seed.or(recipe.seed).unwrap_or(0),
         };
+        for model in plan.models.iter().filter(|model| !model.made.is_empty()) {
+            plan.notices.push(format!(
+                "`{}` is a GGUF file: its weights are dequantized, and what quantizing lost stays lost",
+                model.reference
+            ));
+        }
         check::models(&mut plan);
         plan.vocabulary = fit::vocabulary(recipe, &mut plan);
         slices::outputs(recipe, &mut plan);

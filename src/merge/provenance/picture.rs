@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use font8x8::{LATIN_FONTS, UnicodeFonts};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -13,11 +14,11 @@ use crate::merge::stream::Stats;
 /// Sides of a cell, in pixels.
 const CELL: (i32, i32) = (18, 22);
 /// Room for names, in pixels.
-const LEFT: i32 = 250;
+const LEFT: i32 = 320;
 const TOP: i32 = 40;
 const BOTTOM: i32 = 60;
-/// A letter of the small font, in pixels.
-const LETTER: i32 = 6;
+/// A letter of the bitmap font, in pixels.
+const LETTER: i32 = 8;
 
 /// Changes by kind of tensor and layer.
 #[derive(Debug, PartialEq)]
@@ -53,7 +54,7 @@ impl Heat {
     fn size(&self) -> (u32, u32) {
         let width = LEFT + self.layers as i32 * CELL.0 + 20;
         let height = TOP + self.kinds.len() as i32 * CELL.1 + BOTTOM;
-        (width.max(LEFT + 300) as u32, height as u32)
+        (width.max(LEFT + 420) as u32, height as u32)
     }
 
     /// Writes the picture, as SVG or PNG by the name's ending.
@@ -120,64 +121,14 @@ fn write<B: DrawingBackend>(
     (x, y): (i32, i32),
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     for (at, letter) in text.chars().enumerate() {
-        for (row, bits) in glyph(letter).into_iter().enumerate() {
-            for column in 0..5 {
-                if bits >> (4 - column) & 1 == 1 {
-                    let (x, y) = (x + at as i32 * LETTER + column, y + row as i32);
-                    area.draw(&Rectangle::new([(x, y), (x + 1, y + 1)], BLACK.filled()))?;
-                }
+        for (row, bits) in LATIN_FONTS.get(letter).or(LATIN_FONTS.get('?')).into_iter().flatten().enumerate() {
+            for column in (0..8).filter(|column| bits >> column & 1 == 1) {
+                let (x, y) = (x + at as i32 * LETTER + column, y + row as i32);
+                area.draw(&Rectangle::new([(x, y), (x + 1, y + 1)], BLACK.filled()))?;
             }
         }
     }
     Ok(())
-}
-
-/// Seven rows of five dots.
-fn glyph(letter: char) -> [u8; 7] {
-    match letter.to_ascii_lowercase() {
-        'a' => [0, 0, 14, 1, 15, 17, 15],
-        'b' => [16, 16, 30, 17, 17, 17, 30],
-        'c' => [0, 0, 14, 16, 16, 17, 14],
-        'd' => [1, 1, 15, 17, 17, 17, 15],
-        'e' => [0, 0, 14, 17, 31, 16, 14],
-        'f' => [6, 9, 8, 28, 8, 8, 8],
-        'g' => [0, 15, 17, 17, 15, 1, 14],
-        'h' => [16, 16, 22, 25, 17, 17, 17],
-        'i' => [4, 0, 12, 4, 4, 4, 14],
-        'j' => [2, 0, 6, 2, 2, 18, 12],
-        'k' => [16, 16, 18, 20, 24, 20, 18],
-        'l' => [12, 4, 4, 4, 4, 4, 14],
-        'm' => [0, 0, 26, 21, 21, 17, 17],
-        'n' => [0, 0, 22, 25, 17, 17, 17],
-        'o' => [0, 0, 14, 17, 17, 17, 14],
-        'p' => [0, 0, 30, 17, 30, 16, 16],
-        'q' => [0, 0, 13, 19, 15, 1, 1],
-        'r' => [0, 0, 22, 25, 16, 16, 16],
-        's' => [0, 0, 14, 16, 14, 1, 30],
-        't' => [8, 8, 28, 8, 8, 9, 6],
-        'u' => [0, 0, 17, 17, 17, 19, 13],
-        'v' => [0, 0, 17, 17, 17, 10, 4],
-        'w' => [0, 0, 17, 17, 21, 21, 10],
-        'x' => [0, 0, 17, 10, 4, 10, 17],
-        'y' => [0, 0, 17, 17, 15, 1, 14],
-        'z' => [0, 0, 31, 2, 4, 8, 31],
-        '0' => [14, 17, 19, 21, 25, 17, 14],
-        '1' => [4, 12, 4, 4, 4, 4, 14],
-        '2' => [14, 17, 1, 2, 4, 8, 31],
-        '3' => [31, 2, 4, 2, 1, 17, 14],
-        '4' => [2, 6, 10, 18, 31, 2, 2],
-        '5' => [31, 16, 30, 1, 1, 17, 14],
-        '6' => [6, 8, 16, 30, 17, 17, 14],
-        '7' => [31, 1, 2, 4, 8, 8, 8],
-        '8' => [14, 17, 17, 14, 17, 17, 14],
-        '9' => [14, 17, 17, 15, 1, 2, 12],
-        '.' => [0, 0, 0, 0, 0, 12, 12],
-        ',' => [0, 0, 0, 0, 12, 4, 8],
-        '_' => [0, 0, 0, 0, 0, 0, 31],
-        '-' => [0, 0, 0, 31, 0, 0, 0],
-        '%' => [24, 25, 2, 4, 8, 19, 3],
-        _ => [0; 7],
-    }
 }
 
 #[cfg(test)]
