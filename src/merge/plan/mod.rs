@@ -18,8 +18,6 @@ mod estimate;
 mod fit;
 mod parameters;
 mod slices;
-#[cfg(test)]
-mod tests;
 
 pub use bounds::{BLOCK, block_of, peak};
 pub use check::{Summary, compare, route};

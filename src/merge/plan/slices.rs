@@ -183,6 +183,9 @@ fn tensor(recipe: &Recipe, plan: &mut Plan, slice: &Slice<'_>, name: &str, place
                 let narrower =
                     recipe.dtype.filter(|dtype| dtype.size() < weight.dtype.size() || mixed(*dtype, weight.dtype));
                 let rows = plan.vocabulary.as_ref().and_then(|merged| merged.rows(&plan.models, source.model, name));
+                if let Some(reason) = rows.as_ref().and_then(|rows| rows.missing(&weight)) {
+                    return plan.problem(name, reason);
+                }
                 inputs.push(Input { model: source.model, weight, rows, rounded: narrower });
             }
             None => missing.push(format!("`{}`", plan.models[source.model].folder.display())),

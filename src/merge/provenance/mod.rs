@@ -21,6 +21,9 @@ pub use hash::{Hashed, hash};
 /// The manifest's name.
 pub const MANIFEST: &str = "merge-manifest.json";
 
+/// The most that is taken of a licence's text, in bytes.
+const LONGEST_LICENCE: usize = 1 << 20;
+
 /// What is known of a finished merge.
 #[derive(Debug)]
 pub struct Facts<'a> {
@@ -48,27 +51,28 @@ pub fn write(facts: &Facts<'_>, folder: &Path) -> Result<(), MergeError> {
     let mut text = serde_json::to_string_pretty(&manifest(facts)).unwrap_or_default();
     text.push('\n');
     put(MANIFEST, text.as_bytes())?;
-    for model in &facts.plan.models {
-        // A licence that wants to be carried along is.
-        for name in ["LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE"] {
-            let path = model.folder.join(name);
-            if let Ok(bytes) =
-                std::fs::read(&path).map(|bytes| bytes.get(..1 << 20).map_or(bytes.clone(), <[u8]>::to_vec))
-            {
-                put(&format!("licences/{}", file_name(model, name)), &bytes).or_else(|_| {
-                    std::fs::create_dir_all(folder.join("licences"))
-                        .map_err(|source| MergeError::Write { path: folder.join("licences"), source })?;
-                    put(&format!("licences/{}", file_name(model, name)), &bytes)
-                })?;
-            }
-        }
-    }
+    carry(facts, folder)?;
     let map = picture::Heat::of(facts.stats);
     if let Some(map) = &map {
         map.write(&folder.join("change.svg"))?;
         map.write(&folder.join("change.png"))?;
     }
     put("README.md", card::text(facts, map.is_some()).as_bytes())
+}
+
+/// Takes the licences' texts along, as most of them want.
+fn carry(facts: &Facts<'_>, folder: &Path) -> Result<(), MergeError> {
+    let place = folder.join("licences");
+    let fault = |source| MergeError::Write { path: place.clone(), source };
+    for model in &facts.plan.models {
+        for name in ["LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE"] {
+            let Ok(bytes) = std::fs::read(model.folder.join(name)) else { continue };
+            std::fs::create_dir_all(&place).map_err(fault)?;
+            let part = bytes.get(..LONGEST_LICENCE).unwrap_or(&bytes);
+            crate::atomic::write(place.join(file_name(model, name)), part).map_err(fault)?;
+        }
+    }
+    Ok(())
 }
 
 fn file_name(model: &Model, name: &str) -> String {

@@ -18,7 +18,7 @@ use crate::merge::plan::{Action, Plan};
 const NAME: &str = "journal.jsonl";
 
 /// What a run is: another recipe, other inputs or another version begin anew.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Start {
     fingerprint: String,
     boot: String,
@@ -41,7 +41,7 @@ impl Journal {
         let start = Start { fingerprint: fingerprint.to_owned(), boot: boot.trim().to_owned() };
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let mut lines = text.lines();
-        let same = lines.next().and_then(|line| serde_json::from_str::<Start>(line).ok()) == Some(start_of(&start));
+        let same = lines.next().and_then(|line| serde_json::from_str::<Start>(line).ok()) == Some(start.clone());
         // A line that was torn by the kill is not whole JSON.
         let done: BTreeMap<String, Stats> = match same && !start.boot.is_empty() {
             true => lines
@@ -75,10 +75,6 @@ impl Journal {
         let line = serde_json::to_string(stats).unwrap_or_default() + "\n";
         self.file.write_all(line.as_bytes()).map_err(|source| MergeError::Write { path: self.path.clone(), source })
     }
-}
-
-fn start_of(start: &Start) -> Start {
-    Start { fingerprint: start.fingerprint.clone(), boot: start.boot.clone() }
 }
 
 /// Takes the journal away.

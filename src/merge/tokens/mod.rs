@@ -16,8 +16,6 @@ use super::recipe::{Row, RowSource, Tokens, Vocabulary as Source};
 
 pub mod bpe;
 pub mod rows;
-#[cfg(test)]
-mod tests;
 pub mod transplant;
 pub mod union;
 
