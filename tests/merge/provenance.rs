@@ -18,6 +18,7 @@ fn the_manifest_says_what_went_in_and_what_came_out() {
     let tool = Tool::new();
     two(&tool);
     tool.write("a/README.md", "---\nlicense: apache-2.0\n---\n");
+    tool.write("b/README.md", "---\nlicense: apache-2.0\n---\n");
     tool.write("a/LICENSE", "Apache License");
     tool.merge(RECIPE, &[]).done();
     let manifest = tool.json("out/merge-manifest.json");

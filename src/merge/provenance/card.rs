@@ -8,12 +8,12 @@ pub(super) fn text(facts: &Facts<'_>, picture: bool) -> String {
     for model in &plan.models {
         text.push_str(&format!("- {}\n", yaml(&model.reference.to_string())));
     }
-    let mut licences: Vec<&str> = facts.licences.of.iter().filter_map(|licence| licence.name.as_deref()).collect();
+    let mut licences: Vec<Option<&str>> = facts.licences.of.iter().map(|licence| licence.name.as_deref()).collect();
     licences.sort_unstable();
     licences.dedup();
     match licences[..] {
-        [one] => text.push_str(&format!("license: {}\n", yaml(one))),
-        [] => {}
+        [Some(one)] => text.push_str(&format!("license: {}\n", yaml(one))),
+        [None] | [] => {}
         _ => text.push_str("license: other\n"),
     }
     text.push_str("---\n\n# A merge\n\n");
