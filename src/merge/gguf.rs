@@ -75,7 +75,8 @@ mod enabled {
             let from = (self.offset + row * bytes) as usize;
             let Some(stored) = self.map.bytes().get(from..from + bytes as usize) else { return };
             // Blocks must lie evenly for ggml, which rows in a file need not.
-            dequantize::dequantize(self.kind, &stored.to_vec(), out);
+            let raw = stored.to_vec();
+            dequantize::dequantize(self.kind, &raw, out);
         }
     }
 
@@ -144,7 +145,10 @@ mod enabled {
                 paired,
                 minus_one: arch == Arch::Gemma3 && tensor.name.ends_with("norm.weight"),
             };
-            if tensor.kind.row_bytes(columns).is_none() || !dequantize::dequantize(tensor.kind, &[], &mut []) {
+            // A row of zeros shows whether there is a way back from this type.
+            let zeros = tensor.kind.row_bytes(columns).map(|bytes| vec![0u8; bytes as usize]);
+            let mut row = vec![0.0; columns as usize];
+            if !zeros.is_some_and(|zeros| dequantize::dequantize(tensor.kind, &zeros, &mut row)) {
                 return Err(exported(export::ExportError::Kind { tensor: tensor.name.clone(), kind: tensor.kind }));
             }
             let shape: Vec<u64> = tensor.dims.iter().rev().copied().collect();
