@@ -164,8 +164,9 @@ fn sort(parts: &mut BTreeMap<String, Parts>, tensor: &Tensor) -> Result<(), Merg
         parts.entry(module.to_owned()).or_default().magnitude = Some(matrix.numbers);
         return Ok(());
     }
-    // A module that was trained whole.
-    let module = name.replace(".modules_to_save.default", "").replace(".modules_to_save", "");
+    // A module that was trained whole, or PEFT's own copy of an embedding that has an adapter.
+    let module =
+        name.replace(".modules_to_save.default", "").replace(".modules_to_save", "").replace(".base_layer", "");
     match module.strip_suffix(".weight") {
         Some(module) => {
             parts.entry(module.to_owned()).or_default().whole = Some(matrix);
@@ -190,8 +191,8 @@ pub fn bake(model: &mut Model, adapters: &[(Adapter, f32)]) -> Result<(), MergeE
             })?;
             let target = super::plan::weight(model, &name);
             let Some(target) = target else { continue };
-            let change = change(adapter, module, parts, *weight, &target)?;
-            changes.entry(name).or_default().push(change);
+            let found = changes_of(adapter, module, parts, *weight, &target)?;
+            changes.entry(name).or_default().extend(found);
         }
     }
     let embedding = model.weights.keys().find(|name| names::is_vocabulary(name) && names::is_before(name)).cloned();
@@ -234,7 +235,14 @@ fn place(model: &Model, module: &str) -> Option<String> {
     found.next().is_none().then(|| only.clone())
 }
 
-fn change(adapter: &Adapter, module: &str, parts: &Parts, weight: f32, target: &Weight) -> Result<Change, MergeError> {
+/// What an adapter does to one tensor: a whole one replaces it, and a product comes on top.
+fn changes_of(
+    adapter: &Adapter,
+    module: &str,
+    parts: &Parts,
+    weight: f32,
+    target: &Weight,
+) -> Result<Vec<Change>, MergeError> {
     let (rows, columns) = (target.shape.first().copied().unwrap_or(1) as usize, target.columns() as usize);
     let unfit = |what: &str, found: (usize, usize)| {
         let (module, path) = (printable(module), adapter.path.display());
@@ -243,11 +251,15 @@ fn change(adapter: &Adapter, module: &str, parts: &Parts, weight: f32, target: &
             found.0, found.1
         ))
     };
+    let mut changes = Vec::new();
     if let Some(whole) = &parts.whole {
         if whole.numbers.len() != rows * columns {
             return Err(unfit("the tensor", (whole.rows, whole.columns)));
         }
-        return Ok(Change::Whole { numbers: whole.numbers.clone(), weight });
+        changes.push(Change::Whole { numbers: whole.numbers.clone(), weight });
+        if parts.a.is_none() && parts.b.is_none() {
+            return Ok(changes);
+        }
     }
     let (Some(a), Some(b)) = (&parts.a, &parts.b) else {
         return Err(fault(format!(
@@ -274,5 +286,6 @@ fn change(adapter: &Adapter, module: &str, parts: &Parts, weight: f32, target: &
     {
         return Err(unfit("DoRA's magnitude", (magnitude.len(), 1)));
     }
-    Ok(Change::Low { left, right, scale, weight, magnitude: parts.magnitude.clone() })
+    changes.push(Change::Low { left, right, scale, weight, magnitude: parts.magnitude.clone() });
+    Ok(changes)
 }
