@@ -44,6 +44,9 @@ bindings() {
 
 has python3 || add_packages python3 python
 has bindgen || add_packages bindgen rust-bindgen
+# older ones leave out what the crate above needs
+version=$(bindgen --version | sed -n 's/^bindgen 0\.\([0-9]*\)\..*/\1/p')
+[ "${version:-99}" -ge 69 ] || fail "$(bindgen --version) is too old: 0.69 or newer is needed" "cargo install bindgen-cli"
 mkdir -p "$FOLDER"
 FOLDER=$(cd "$FOLDER" && pwd)
 crate=$(sources)

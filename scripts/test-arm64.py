@@ -1,6 +1,6 @@
 """Proves the builds for ARM phones under emulation; scripts/test-arm64.sh says what it needs.
 
-    test-arm64.py BUILDS MODEL X86_PROGRAM FOLDER LEVEL…
+    test-arm64.py BUILDS MODEL X86_PROGRAM FOLDER LEVEL…        FOLDER holds the model with 16-bit weights, f16.gguf
     test-arm64.py --pull FOLDER PROGRAM…        inside a network of its own: one download through a name server
 """
 
@@ -29,10 +29,17 @@ INSTRUCTIONS = {
     "smmla": [(0xFFE0FC00, 0x4E80A400)],
     "LSE": [(0x3F208C00, 0x38200000), (0x3F20FC00, 0x38208000), (0x3FA07C00, 0x08A07C00)],
 }
-# An odd and an even number of tokens, chosen because all builds agree on them to 0.25. Not every prompt is so well
-# behaved: of 17 tried, some moved by 0.9 between levels, since activations are rounded to eight bits and attention may
-# sum in half precision. What this proves is that each level computes the same network, not how exactly.
-TEXTS = ("In the beginning God created the heaven and the", "One, two, three, four, five,")
+# Odd and even numbers of tokens. With 16-bit weights every one of them must give the same logits. With 4-bit weights the
+# activations are rounded to eight bits: a sum in another order may fall on the other side of a step, and thirty layers
+# make much of it. So only the first two, chosen because they are steady, are held to the same bound there; of the others
+# the likeliest token must be the same, and the differences are told.
+TEXTS = (
+    "In the beginning God created the heaven and the", "One, two, three, four, five,", "The capital of France is",
+    "def add(a, b):\n    return a", "Water boils at a temperature of", "Once upon a time there was a",
+    "import numpy as np\nx = np.", "The quick brown fox jumps over the lazy", 'fn main() {\n    println!("Hello',
+    "To be or not to be, that is the",
+)
+STEADY = 2
 TOLERANCE = 0.3
 # Places that Android hides from apps or does not have.
 HIDDEN = re.compile(r'"(/tmp\b|/dev/shm|/proc/stat\b|/proc/loadavg|/proc/self/exe)[^"]*')
@@ -142,19 +149,31 @@ def first_token(home, words, text):
 def prompts(home, x86):
     """The prompts with what they give here."""
     cases = [(text, *first_token(home, [x86], text)) for text in TEXTS]
-    assert [length % 2 for _, _, length in cases] == [1, 0], cases
+    assert {length % 2 for _, _, length in cases[:STEADY]} == {0, 1}, cases
     return cases
 
 
-def logits(home, level, builds, cases):
-    for text, expected, length in cases:
+def difference(top, expected):
+    """The largest one among the five likeliest of either side; a token that the other side does not have among its five
+    lies at most where its fifth one does."""
+    found, wanted = dict(top), dict(expected)
+    both = [abs(found[token] - wanted[token]) for token in found.keys() & wanted.keys()]
+    alone = [one[token] - min(other.values()) for one, other in ((found, wanted), (wanted, found)) for token in one.keys() - other.keys()]
+    return max(both + alone)
+
+
+def logits(home, level, builds, cases, steady):
+    """The first `steady` of the prompts give the same logits, all of them the same token unless two are as likely."""
+    differences = []
+    for at, (text, expected, length) in enumerate(cases):
         top, tokens = first_token(home, qemu(CPUS[level][0], f"{builds}/zord-{level}"), text)
         assert tokens == length, f"{tokens} tokens, {length} expected"
-        found, wanted = dict(top), dict(expected)
-        assert found.keys() == wanted.keys() and top[0][0] == expected[0][0], f"{top} instead of {expected}"
-        worst = max(abs(found[token] - wanted[token]) for token in wanted)
-        assert worst <= TOLERANCE, f"{top} instead of {expected}"
-        print(f"{level}: {length} tokens, largest difference {worst:.3f}")
+        differences.append(difference(top, expected))
+        near = expected[0][1] - expected[1][1] <= TOLERANCE
+        assert top[0][0] == expected[0][0] or near, f"{text!r}: {top} instead of {expected}"
+        assert at >= steady or differences[-1] <= TOLERANCE, f"{text!r}: {top} instead of {expected}"
+    shown = " ".join(f"{one:.2f}" for one in differences)
+    print(f"{level}: differences {shown}, held to {TOLERANCE}: the first {min(steady, len(cases))}")
 
 
 def dies(home, level, builds, cases):
@@ -327,11 +346,14 @@ def main(words):
             return None
 
     home = Home(f"{folder}/phone", model)
+    whole = Home(f"{folder}/whole", f"{folder}/f16.gguf")
     check("instructions", instructions, builds, levels)
     check("the launcher's choice", launcher, builds, f"{folder}/launcher")
     cases = check("the x86 build's logits", prompts, home, x86)
-    for level in levels if cases else []:
-        check(f"{level}: the same logits", logits, home, level, builds, cases)
+    exact = check("the same with 16-bit weights", prompts, whole, x86)
+    for level in levels if cases and exact else []:
+        check(f"{level}: the same logits with 16-bit weights", logits, whole, level, builds, exact, len(exact))
+        check(f"{level}: the model's logits", logits, home, level, builds, cases, STEADY)
         if CPUS[level][1]:
             check(f"{level}: dies where it must", dies, home, level, builds, cases)
     program = (CPUS[levels[-1]][0], f"{builds}/zord-{levels[-1]}")

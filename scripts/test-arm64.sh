@@ -35,7 +35,7 @@ model=$ZORD_TEST_MODELS/SmolLM2-135M-Instruct.Q4_1.gguf
 builds=${ZORD_BUILDS:-$(target_folder)/arm64}
 [ -n "${ZORD_BUILDS:-}" ] || scripts/build-arm64.sh "${levels[@]}"
 [ ${#levels[@]} = 1 ] || ZORD_BUILDS=$builds scripts/package-termux.sh
-cargo build --release --locked --bin zord
+cargo build --release --locked --bin zord --bin zord-quantize
 # not below /tmp, which no program may look for
 folder=$builds/test
 rm -rf "$folder"
@@ -43,4 +43,5 @@ mkdir -p "$folder/emulator"
 # the tree's emulator is newer than most distributions'
 ! [ -x "$ARM64_TOOLS/usr/bin/qemu-aarch64" ] || ln -s "$ARM64_TOOLS/usr/bin/qemu-aarch64" "$folder/emulator/"
 PATH=$folder/emulator:$PATH
+"$(target_folder)/release/zord-quantize" quantize --allow-requantize --type F16 "$model" "$folder/f16.gguf"
 python3 scripts/test-arm64.py "$builds" "$model" "$(target_folder)/release/zord" "$folder" "${levels[@]}"

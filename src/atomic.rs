@@ -73,20 +73,24 @@ pub fn sync_parent(target: &Path) -> io::Result<()> {
 
 fn fill(temporary: &Path, target: &Path, bytes: &[u8]) -> io::Result<()> {
     let old = fs::metadata(target).ok();
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    if let Some(old) = &old {
-        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-        // never open to more people than the target, not even while it is filled
-        options.mode(old.permissions().mode() & 0o600);
-    }
-    let mut file = options.open(temporary)?;
+    let mut file = create(temporary, old.as_ref())?;
     file.write_all(bytes)?;
     if let Some(old) = old {
         file.set_permissions(old.permissions())?;
     }
     file.sync_all()
+}
+
+/// An empty file, never open to more people than the one it will replace.
+fn create(temporary: &Path, old: Option<&fs::Metadata>) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if let Some(old) = old {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        options.mode(old.permissions().mode() & 0o600);
+    }
+    options.open(temporary)
 }
 
 #[cfg(test)]
@@ -122,19 +126,12 @@ mod tests {
         let (target, temporary) = (folder.path().join("key"), folder.path().join("temporary"));
         fs::write(&target, "old").unwrap();
         fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
-        let seen = std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| {
-                let mut widest = 0;
-                while !folder.path().join("done").exists() {
-                    widest |= fs::metadata(&temporary).map_or(0, |found| found.permissions().mode() & 0o777);
-                }
-                widest | fs::metadata(&temporary).unwrap().permissions().mode() & 0o777
-            });
-            fill(&temporary, &target, &vec![b'x'; 16 << 20]).unwrap();
-            fs::write(folder.path().join("done"), "").unwrap();
-            watcher.join().unwrap()
-        });
-        assert_eq!(seen, 0o600);
+        let mode = || fs::metadata(&temporary).unwrap().permissions().mode() & 0o777;
+        create(&temporary, Some(&fs::metadata(&target).unwrap())).unwrap();
+        assert_eq!(mode(), 0o600);
+        fs::remove_file(&temporary).unwrap();
+        fill(&temporary, &target, b"new").unwrap();
+        assert_eq!(mode(), 0o600);
     }
 
     #[cfg(unix)]

@@ -40,6 +40,8 @@ pub struct Answer {
     pub stopping: bool,
     /// When the first piece came.
     began_at: u64,
+    /// When the last one came.
+    wrote_at: u64,
     pieces: u32,
     /// Tokens of the prompt evaluated for it.
     read: u32,
@@ -93,6 +95,7 @@ impl App {
             asked_at: self.clock,
             stopping: false,
             began_at: 0,
+            wrote_at: 0,
             pieces: 0,
             read: 0,
             unsaved: String::new(),
@@ -172,6 +175,10 @@ impl App {
             answer.began_at = now;
         }
         answer.pieces += 1;
+        if answer.pieces > 1 {
+            self.ease.rates.note(1, now.saturating_sub(answer.wrote_at));
+        }
+        answer.wrote_at = now;
         let text = match answer.held.take() {
             None => text.to_owned(),
             Some(held) => {

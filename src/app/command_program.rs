@@ -135,6 +135,16 @@ fn plan_page(app: &App, plan: &Plan) -> String {
     if let Some(gauge) = app.gauge {
         page += &format!("\nIn use now: **{}** of {}.\n", bytes(gauge.used), bytes(gauge.budget));
     }
+    if let Some((working, planned)) = app.ease.threads(plan.threads) {
+        page += &format!("\n{working} of {planned} threads work now: {}.\n", app.ease.reason());
+    }
+    let rates = &app.ease.rates;
+    if let (Some(first), Some(last)) = (rates.first_minute(), rates.last_minute()) {
+        let minutes = rates.minutes();
+        page += &format!(
+            "\nWrote {first:.1} tokens/s in the first minute and {last:.1} in the last, of {minutes:.0} minutes of writing.\n"
+        );
+    }
     if let Some(facts) = app.model.facts() {
         page += &format!("\nLoaded in {:.0} ms; chat template: {}.\n", facts.load_ms, facts.template);
     }

@@ -17,6 +17,7 @@ mod command_chat;
 mod command_editor;
 mod command_program;
 pub mod compose;
+pub mod ease;
 pub mod editor;
 pub mod edits;
 pub mod guides;
@@ -37,6 +38,7 @@ use answer::Answer;
 use blocks::BlockIndex;
 use cache::Cache;
 use compose::Outgoing;
+use ease::Ease;
 use editor::Editor;
 use edits::Edits;
 use input::Composer;
@@ -151,6 +153,8 @@ pub struct App {
     pub settings: Settings,
     /// The memory in use.
     pub gauge: Option<Gauge>,
+    /// How hard the engine works.
+    pub ease: Ease,
     /// What is known of the engine's KV cache.
     pub cache: Cache,
     /// Memory is nearly out: no question is taken.
@@ -190,6 +194,7 @@ impl App {
             notices: Notices::default(),
             settings: setup.settings,
             gauge: None,
+            ease: Ease::default(),
             cache: Cache::default(),
             refusing: false,
             edits: Edits::default(),
@@ -259,6 +264,7 @@ impl App {
             Msg::Run(told) => self.on_run(told, &mut out),
             Msg::Memory(gauge) => self.gauge = Some(gauge),
             Msg::Pressure(action) => self.on_pressure(action, &mut out),
+            Msg::Power(power) => self.on_power(power, &mut out),
             Msg::Notice(level, text) => self.notices.add(level, text, self.clock),
         }
         if self.leaving && self.answer.is_none() && !self.cache.is_saving() {

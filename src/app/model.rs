@@ -6,6 +6,7 @@ use super::msg::{Effect, Level, Load, ModelsMsg, Offer, Trouble};
 use super::overlay::{Models, Overlay, Progress};
 use super::{App, Out};
 use crate::budget::Plan;
+use crate::device::Rates;
 use crate::engine::Facts;
 
 /// How far the engine is.
@@ -77,6 +78,11 @@ impl Model {
         self.facts().is_some_and(|facts| facts.thinks)
     }
 
+    /// Threads that were planned; `None` for a server.
+    pub fn threads(&self) -> Option<u32> {
+        self.facts().and_then(|facts| facts.plan.as_ref()).map(|plan| plan.threads)
+    }
+
     /// Tokens of context.
     pub fn n_ctx(&self) -> u32 {
         let planned = self.plan.as_ref().map(|plan| plan.n_ctx);
@@ -114,6 +120,8 @@ impl App {
             self.model.name.clone_from(&facts.name);
         }
         self.model.state = State::Ready(facts);
+        self.ease.rates = Rates::default();
+        self.ease_fresh_engine(out);
         if self.conversation.len() > 1 {
             self.restore_cache(out);
         }

@@ -17,6 +17,7 @@ use crate::edits::propose::{Proposed, Wanted};
 use crate::edits::undo::Original;
 use crate::engine::{Event, JobId, Overflow};
 use crate::error::Report;
+use crate::fim::pace::Power;
 
 /// Something went wrong outside: what, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +92,8 @@ pub enum Msg {
     Memory(Gauge),
     /// Memory is short, or no longer: what to do about it, in the order decided.
     Pressure(Action),
+    /// Where the device's power comes from, and whether it is hot.
+    Power(Power),
     /// Something to tell the person.
     Notice(Level, String),
 }
@@ -403,6 +406,8 @@ pub enum Effect {
     Suggest(Box<SuggestRequest>),
     /// The suggestion asked for last is not wanted any more.
     CancelSuggest,
+    /// Work with at most so many threads.
+    Threads(u32),
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
     /// Clear the screen and draw it anew.

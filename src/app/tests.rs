@@ -1,6 +1,7 @@
 //! What `update` does, without any I/O: a state, messages, effects.
 
 mod commands;
+pub(crate) mod ease;
 pub(crate) mod edits;
 mod overlays;
 mod pressure;

@@ -10,7 +10,7 @@ use super::prepare::{self, Tuned};
 use super::stream::Session;
 use super::{Scene, output};
 use crate::budget::probe::Probe;
-use crate::device::Device;
+use crate::device::{Device, Rates};
 use crate::engine::{CompleteRequest, LocalSpec, Outcome, Sampling, Spec, Stats, Work};
 use crate::error::{ExitCode, Report};
 
@@ -25,6 +25,9 @@ pub(super) struct BenchArgs {
     /// Runs, of which the median counts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
+    /// Then write for so many minutes, and tell the first one's rate from the last one's
+    #[arg(long, value_name = "N", conflicts_with = "tune", value_parser = clap::value_parser!(u32).range(2..=600))]
+    minutes: Option<u32>,
     /// Try threads, batch and flash attention, and keep the best for this model and device
     #[arg(long)]
     tune: bool,
@@ -40,6 +43,8 @@ struct Measured {
     first_token_ms: f64,
     prefill_tps: f64,
     decode_tps: f64,
+    /// Of the first and the last minute.
+    sustained: Option<(f64, f64)>,
 }
 
 pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
@@ -57,14 +62,19 @@ pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
     };
     let peak = Probe::new().resident().peak;
     if args.json {
-        output::json(&json!({
+        let mut said = json!({
             "model": ready.name, "threads": measured.threads, "load_ms": measured.load_ms,
             "first_token_ms": measured.first_token_ms, "prefill_tps": measured.prefill_tps,
             "decode_tps": measured.decode_tps, "peak_rss": peak,
-        }))?;
+        });
+        if let Some((first, last)) = measured.sustained {
+            said["first_minute_tps"] = json!(first);
+            said["last_minute_tps"] = json!(last);
+        }
+        output::json(&said)?;
     } else {
         let row = |name: &str, value: String| vec![name.to_owned(), value];
-        let rows = [
+        let mut rows = vec![
             row("model", ready.name),
             row("threads", measured.threads.to_string()),
             row("load", format!("{:.0} ms", measured.load_ms)),
@@ -76,6 +86,11 @@ pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
             row("decode", format!("{:.1} tokens/s", measured.decode_tps)),
             row("peak memory", crate::budget::bytes(peak)),
         ];
+        if let Some((first, last)) = measured.sustained {
+            let kept = 100.0 * last / first;
+            rows.push(row("first minute", format!("{first:.1} tokens/s")));
+            rows.push(row("last minute", format!("{last:.1} tokens/s ({kept:.0} %)")));
+        }
         output::print(&output::table(&rows))?;
     }
     Ok(ExitCode::Done)
@@ -97,12 +112,14 @@ fn measure(mut spec: Spec, args: &BenchArgs) -> Result<Measured, Report> {
         prefill.push(bench.generate(2 + i, 1, args.prompt_tokens)?);
         decode.push(bench.generate(2 + i, args.gen_tokens, 1)?);
     }
+    let sustained = args.minutes.map(|minutes| bench.sustain(minutes)).transpose()?.flatten();
     let measured = Measured {
         threads,
         load_ms: session.facts.load_ms,
         first_token_ms: median(prefill.iter().map(|stats| stats.first_token_ms)),
         prefill_tps: median(prefill.iter().map(|stats| stats.prefill_tps)),
         decode_tps: median(decode.iter().map(|stats| stats.decode_tps)),
+        sustained,
     };
     session.stop();
     Ok(measured)
@@ -114,6 +131,20 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// Writes for so many minutes; tokens a second in the first and in the last of them.
+    fn sustain(&mut self, minutes: u32) -> Result<Option<(f64, f64)>, Report> {
+        let mut rates = Rates::default();
+        for run in 0.. {
+            let stats = self.generate(run, self.args.gen_tokens, 1)?;
+            let tokens = stats.generated_tokens.saturating_sub(1);
+            rates.note(u64::from(tokens), (f64::from(tokens) / stats.decode_tps * 1e3).round() as u64);
+            if rates.minutes() >= f64::from(minutes) {
+                break;
+            }
+        }
+        Ok(rates.first_minute().zip(rates.last_minute()))
+    }
+
     /// Generates `tokens` after a prompt of `prompt` tokens whose first word depends on `run`, so that nothing of it is
     /// in the cache.
     fn generate(&mut self, run: usize, tokens: u32, prompt: u32) -> Result<Stats, Report> {

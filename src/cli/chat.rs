@@ -78,6 +78,7 @@ pub(super) fn run(scene: &Scene, args: ChatArgs) -> Result<ExitCode, Report> {
     let mut awake = Awake::new(Termux::here().as_ref(), scene.config.phone.wake_lock);
     awake.keep(true);
     let mut session = Session::start(ready.spec)?;
+    session.ease();
     let mut out = Output { json: args.json, ends_line: true };
     let outcome = session.work(Work::Chat(request), |event| out.take(event)).inspect_err(|_| out.break_off())?;
     let interrupted = session.interrupted();

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::output;
+use crate::device::{Easing, Effort};
 use crate::engine::{Cancel, Engine, Event, Facts, Job, JobId, Outcome, Spec, Work};
 use crate::error::{ExitCode, Report};
+use crate::run::battery::Battery;
 
 /// How often the signals' flag is looked at while a model loads.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -18,6 +21,14 @@ pub(super) struct Session {
     /// What was loaded.
     pub(super) facts: Facts,
     jobs: u64,
+    ease: Option<Ease>,
+}
+
+/// What is known of battery and heat.
+struct Ease {
+    battery: Battery,
+    easing: Easing,
+    since: Instant,
 }
 
 impl Session {
@@ -42,12 +53,36 @@ impl Session {
                 _ if cancel.is_cancelled() => {
                     return Err(Report { message: "interrupted".into(), hint: None, code: ExitCode::Interrupted });
                 }
-                Ok(Event::Loaded(facts)) => return Ok(Self { engine, events, cancel, facts: *facts, jobs: 0 }),
+                Ok(Event::Loaded(facts)) => {
+                    return Ok(Self { engine, events, cancel, facts: *facts, jobs: 0, ease: None });
+                }
                 Ok(Event::LoadFailed { message, hint }) => {
                     return Err(Report { message, hint, code: ExitCode::Failed });
                 }
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(Report::failed("the engine ended while loading")),
+            }
+        }
+    }
+
+    /// From now on works with fewer threads where the device is hot or its battery low, and says so.
+    pub(super) fn ease(&mut self) {
+        self.ease = Some(Ease { battery: Battery::default(), easing: Easing::default(), since: Instant::now() });
+    }
+
+    fn look_at_power(&mut self) {
+        let (Some(ease), Some(plan)) = (&mut self.ease, &self.facts.plan) else { return };
+        let Some(power) = ease.battery.look() else { return };
+        let before = ease.easing.effort();
+        let now = u64::try_from(ease.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        ease.easing = ease.easing.after(&power, now);
+        let effort = ease.easing.effort();
+        if effort != before {
+            let threads = effort.threads(plan.threads);
+            self.engine.limit_threads(threads);
+            if before == Effort::Full && threads < plan.threads {
+                let why = ease.easing.reason();
+                output::note(format_args!("notice: {why}: {threads} of {} threads work", plan.threads));
             }
         }
     }
@@ -63,6 +98,7 @@ impl Session {
     /// # Errors
     /// The job failed.
     pub(super) fn work(&mut self, work: Work, mut each: impl FnMut(&Event) -> bool) -> Result<Outcome, Report> {
+        self.look_at_power();
         self.jobs += 1;
         let id = JobId(self.jobs);
         if !self.engine.submit(Job { id, cancel: self.cancel.clone(), work }) {
@@ -75,6 +111,7 @@ impl Session {
                     return Err(Report { message, hint, code: ExitCode::Failed });
                 }
                 Ok(event) => {
+                    self.look_at_power();
                     if !each(&event) {
                         self.cancel.cancel();
                     }

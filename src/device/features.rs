@@ -58,7 +58,7 @@ impl Features {
     }
 
     /// Those of an ARM level.
-    #[cfg_attr(target_arch = "x86_64", allow(dead_code))]
+    #[cfg(any(test, not(target_arch = "x86_64")))]
     fn at_level(&self, level: Option<&str>) -> Self {
         let left_out: &[&str] = match level {
             Some("v80") => &["fp16", "dotprod", "i8mm", "bf16", "sve", "sve2"],

@@ -386,9 +386,9 @@ pub mod local;
 pub(crate) mod pieces;
 pub mod presets;
 pub mod remote;
-#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine in this process uses it"))]
+#[cfg(feature = "engine")]
 pub(crate) mod reuse;
-#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "only the engine in this process uses it"))]
+#[cfg(feature = "engine")]
 pub(crate) mod speculate;
 mod start;
 

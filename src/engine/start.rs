@@ -1,5 +1,7 @@
 //! The handle of the engine's thread.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
@@ -8,11 +10,35 @@ use super::{Event, Job, Spec};
 /// Where events go; called on the engine's thread. It may block (a full channel slows the engine, not the drawing).
 pub type Sink = Box<dyn FnMut(Event) + Send>;
 
+/// How many threads an engine may work with, said from outside while it works.
+#[derive(Clone, Debug)]
+pub(super) struct Threads(Arc<AtomicU32>);
+
+impl Default for Threads {
+    /// As many as were planned.
+    fn default() -> Self {
+        Self(Arc::new(AtomicU32::new(u32::MAX)))
+    }
+}
+
+impl Threads {
+    pub(super) fn set(&self, most: u32) {
+        self.0.store(most.max(1), Ordering::Relaxed);
+    }
+
+    /// Of so many planned ones.
+    #[cfg(feature = "engine")]
+    pub(super) fn of(&self, planned: u32) -> u32 {
+        self.0.load(Ordering::Relaxed).min(planned)
+    }
+}
+
 /// A running engine. Dropping it cancels nothing by itself: cancel the jobs first, then drop, and the thread ends after
 /// the job it is at.
 #[derive(Debug)]
 pub struct Engine {
     jobs: Option<Sender<Job>>,
+    threads: Threads,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -20,9 +46,12 @@ impl Engine {
     /// Starts the thread; loading begins at once and is reported through `sink`.
     pub fn start(spec: Spec, sink: Sink) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::channel();
+        let threads = Threads::default();
+        #[cfg(feature = "engine")]
+        let limit = threads.clone();
         let thread = std::thread::Builder::new().name("engine".into()).spawn(move || match spec {
             #[cfg(feature = "engine")]
-            Spec::Local(spec) => super::local::run(spec, inbox, sink),
+            Spec::Local(spec) => super::local::run(spec, limit, inbox, sink),
             #[cfg(not(feature = "engine"))]
             Spec::Local(_) => {
                 let mut sink = sink;
@@ -34,12 +63,18 @@ impl Engine {
             }
             Spec::Remote(spec) => super::remote::run(spec, inbox, sink),
         })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), threads, thread: Some(thread) })
     }
 
     /// Queues a job; `false` when the engine is gone (its last event said why).
     pub fn submit(&self, job: Job) -> bool {
         self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok())
+    }
+
+    /// Works with at most so many threads from the next evaluation on; more than were planned are not there. Of no
+    /// effect on a server.
+    pub fn limit_threads(&self, most: u32) {
+        self.threads.set(most);
     }
 
     /// Ends the thread and waits for it.

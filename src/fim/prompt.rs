@@ -100,8 +100,7 @@ pub fn build(
 
 impl Prompt {
     /// Whether a token with these bytes may come next, when `rest` of [`Prompt::held`] is still to be written.
-    pub fn allows(rest: &str, piece: &[u8]) -> bool {
-        let rest = rest.as_bytes();
+    pub fn allows(rest: &[u8], piece: &[u8]) -> bool {
         !piece.is_empty() && (rest.starts_with(piece) || piece.starts_with(rest))
     }
 }

@@ -6,8 +6,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 use super::Partial;
 use super::partial::WriteError;
@@ -23,6 +25,8 @@ const PADDING: &str = "zord.padding";
 const EMPTY: u64 = 8 + PADDING.len() as u64 + 4 + 8;
 /// Room that a new file has for later changes, in bytes.
 const ROOM: u64 = 2048;
+/// Bytes behind a header that tell a file from another one.
+const MARKED: usize = 64 << 10;
 /// Bytes copied at a time.
 const CHUNK: usize = 4 << 20;
 
@@ -73,9 +77,10 @@ pub fn open(path: &Path) -> Result<(Header, Metadata), EditError> {
     let io = |source| EditError::Io { path: path.to_owned(), source };
     let kept = kept(path);
     if let Ok(bytes) = fs::read(&kept) {
-        let file = OpenOptions::new().write(true).open(path).map_err(io)?;
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+        let old = bytes.get(..bytes.len().saturating_sub(8 + 32)).unwrap_or_default();
         // A file that took the name meanwhile is another one, and whole.
-        if let Some(old) = bytes.strip_suffix(&mark(&file).map_err(io)?) {
+        if bytes.strip_prefix(old) == mark(&file, old.len() as u64).ok().as_deref() {
             file.write_all_at(old, 0).and_then(|()| file.sync_all()).map_err(io)?;
         }
         fs::remove_file(&kept).map_err(io)?;
@@ -181,19 +186,20 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Ok(());
     }
     let kept = kept(path);
-    old.extend(mark(&file)?);
+    old.extend(mark(&file, bytes.len() as u64)?);
     atomic::write(&kept, &old)?;
     file.write_all_at(bytes, 0)?;
     file.sync_all()?;
     fs::remove_file(&kept)
 }
 
-/// Tells a file from another one of its name.
-fn mark(file: &File) -> io::Result<[u8; 16]> {
-    let facts = file.metadata()?;
-    let mut mark = [0; 16];
-    mark[..8].copy_from_slice(&facts.ino().to_le_bytes());
-    mark[8..].copy_from_slice(&facts.len().to_le_bytes());
+/// Tells a file from one of other weights that took its name: its length, and a digest of what follows the header.
+fn mark(file: &File, header: u64) -> io::Result<Vec<u8>> {
+    let len = file.metadata()?.len();
+    let mut next = vec![0; usize::try_from(len.saturating_sub(header)).unwrap_or(usize::MAX).min(MARKED)];
+    file.read_exact_at(&mut next, header)?;
+    let mut mark = len.to_le_bytes().to_vec();
+    mark.extend(Sha256::digest(&next));
     Ok(mark)
 }
 
@@ -286,14 +292,14 @@ mod tests {
         let mut torn = whole.clone();
         torn[..150].fill(0);
         fs::write(&path, torn).unwrap();
-        let beginning = [&whole[..200], &mark(&File::open(&path).unwrap()).unwrap()].concat();
+        let beginning = [&whole[..200], &mark(&File::open(&path).unwrap(), 200).unwrap()].concat();
         fs::write(kept(&path), &beginning).unwrap();
         open(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), whole);
         assert!(!kept(&path).exists());
         // Another file of the name is not touched.
         fs::remove_file(&path).unwrap();
-        let other = fs::read(model(folder.path(), "another one")).unwrap();
+        let other = fs::read(model(folder.path(), &"another one".repeat(20))).unwrap();
         fs::write(kept(&path), &beginning).unwrap();
         open(&path).unwrap();
         assert!(fs::read(&path).unwrap() == other && !kept(&path).exists());

@@ -107,6 +107,7 @@ impl Desk {
                 Effect::Editor(wanted) => self.edit(wanted),
                 Effect::Suggest(request) => self.suggest(&request),
                 Effect::CancelSuggest => self.cancel_suggestion(),
+                Effect::Threads(most) => self.engine.limit_threads(most),
                 Effect::Mouse(ours) => self.screen.mouse(ours),
                 Effect::Redraw => self.screen.redraw(),
                 Effect::Suspend => self.suspend(),

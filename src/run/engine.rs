@@ -73,6 +73,12 @@ impl Slot {
         }
     }
 
+    pub(super) fn limit_threads(&self, most: u32) {
+        if let Some(engine) = &self.engine {
+            engine.limit_threads(most);
+        }
+    }
+
     pub(super) fn cancel(&self, id: JobId) {
         if let Some(cancel) = self.jobs.get(&id) {
             cancel.cancel();

@@ -1,10 +1,9 @@
 //! The journal's thread: syncing a phone's flash takes long, and drawing must not wait for it. Entries are written in the
 //! order they come; after a failure the next ones are tried all the same, and the person is told once.
 
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::clerk::{Clerk, Work};
 use crate::app::msg::Trouble;
 use crate::chat::journal::Entry;
 use crate::chat::store::Writer;
@@ -14,81 +13,73 @@ enum Task {
     Write(Box<Entry>),
     Sync,
     Switch(Box<Writer>),
-    Done(Sender<()>),
 }
 
 /// The way to the thread.
-pub(super) struct Journal {
-    tasks: Sender<Task>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(super) struct Journal(Clerk<Task>);
 
 impl Journal {
     /// Starts the thread; `failed` is called on it.
     pub(super) fn start(writer: Option<Writer>, failed: impl Fn(Trouble) + Send + 'static) -> Self {
-        let (tasks, inbox) = mpsc::channel();
-        let thread =
-            std::thread::Builder::new().name("journal".into()).spawn(move || work(writer, &inbox, failed)).ok();
-        Self { tasks, thread }
+        Self(Clerk::start("journal", Pen { writer, told: false, failed }))
     }
 
     pub(super) fn write(&self, entry: Entry) {
-        // a thread that is gone has said why
-        let _ = self.tasks.send(Task::Write(Box::new(entry)));
+        self.0.hand(Task::Write(Box::new(entry)));
     }
 
     pub(super) fn sync(&self) {
-        let _ = self.tasks.send(Task::Sync);
+        self.0.hand(Task::Sync);
     }
 
     /// What comes from now on belongs to another conversation.
     pub(super) fn switch(&self, writer: Writer) {
-        let _ = self.tasks.send(Task::Switch(Box::new(writer)));
+        self.0.hand(Task::Switch(Box::new(writer)));
     }
 
     /// Waits until everything is written and synced, at most `patience`.
     pub(super) fn finish(self, patience: Duration) {
-        let (done, wait) = mpsc::channel();
-        if self.tasks.send(Task::Done(done)).is_ok() && wait.recv_timeout(patience).is_ok() {
-            drop(self.tasks);
-            if let Some(thread) = self.thread {
-                let _ = thread.join();
-            }
-        }
+        self.0.finish(patience);
     }
 }
 
-fn work(mut writer: Option<Writer>, inbox: &Receiver<Task>, failed: impl Fn(Trouble)) {
-    let mut told = false;
-    let tell = |result: Result<(), Report>, told: &mut bool| match result {
-        Ok(()) => *told = false,
-        Err(report) if !*told => {
-            *told = true;
-            failed(report.into());
-        }
-        Err(_) => {}
-    };
-    while let Ok(task) = inbox.recv() {
-        match (task, &mut writer) {
-            (Task::Write(entry), Some(writer)) => tell(writer.write(&entry).map_err(Report::from), &mut told),
-            (Task::Sync, Some(writer)) => {
-                if let Err(error) = writer.sync() {
-                    tell(Err(error.into()), &mut told);
-                }
-            }
-            (Task::Switch(next), _) => {
+/// What the thread has: the conversation's file, and whether its failing was told.
+struct Pen<F> {
+    writer: Option<Writer>,
+    told: bool,
+    failed: F,
+}
+
+impl<F: Fn(Trouble) + Send + 'static> Work<Task> for Pen<F> {
+    fn take(&mut self, task: Task) {
+        let result = match (task, &mut self.writer) {
+            (Task::Switch(next), writer) => {
                 if let Some(mut before) = writer.replace(*next) {
                     let _ = before.sync();
                 }
-                told = false;
+                Ok(())
             }
-            (Task::Done(done), _) => {
-                if let Some(writer) = &mut writer {
-                    let _ = writer.sync();
+            (Task::Write(entry), Some(writer)) => writer.write(&entry).map_err(Report::from),
+            // a sync that goes well says nothing of the writes before it
+            (Task::Sync, Some(writer)) => match writer.sync() {
+                Ok(()) => return,
+                Err(error) => Err(error.into()),
+            },
+            (Task::Write(_) | Task::Sync, None) => return,
+        };
+        match result {
+            Ok(()) => self.told = false,
+            Err(report) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    (self.failed)(report.into());
                 }
-                let _ = done.send(());
             }
-            (Task::Write(_) | Task::Sync, None) => {}
+        }
+    }
+
+    fn settle(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            let _ = writer.sync();
         }
     }
 }

@@ -9,8 +9,6 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ropey::Rope;
@@ -18,6 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::clerk::{Clerk, Work};
 use super::now_ms;
 use crate::app::editor::msg::{Kept, Stamp};
 use crate::text::change::Change;
@@ -156,49 +155,36 @@ enum Task {
     Forget(PathBuf),
     Adopted { real: PathBuf, record: PathBuf },
     SetAside(PathBuf),
-    Done(Sender<()>),
 }
 
 /// The way to the thread that writes.
-pub(super) struct Keeper {
-    tasks: Sender<Task>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(super) struct Keeper(Clerk<Task>);
 
 impl Keeper {
     /// Starts the thread; `failed` is called on it, once for each time that writing begins to fail.
     pub(super) fn start(place: Place, failed: impl Fn(String) + Send + 'static) -> Self {
-        let (tasks, inbox) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("kept".into()).spawn(move || work(&place, &inbox, failed)).ok();
-        Self { tasks, thread }
+        Self(Clerk::start("kept", Shelf { place, writers: HashMap::new(), told: false, failed }))
     }
 
     pub(super) fn keep(&self, real: PathBuf, base: Option<Stamp>, rope: Rope, changes: Vec<Change>) {
-        // a thread that is gone has said why
-        let _ = self.tasks.send(Task::Keep { real, base, rope, changes });
+        self.0.hand(Task::Keep { real, base, rope, changes });
     }
 
     pub(super) fn forget(&self, real: PathBuf) {
-        let _ = self.tasks.send(Task::Forget(real));
+        self.0.hand(Task::Forget(real));
     }
 
     pub(super) fn adopted(&self, real: PathBuf, record: PathBuf) {
-        let _ = self.tasks.send(Task::Adopted { real, record });
+        self.0.hand(Task::Adopted { real, record });
     }
 
     pub(super) fn set_aside(&self, record: PathBuf) {
-        let _ = self.tasks.send(Task::SetAside(record));
+        self.0.hand(Task::SetAside(record));
     }
 
     /// Waits until everything is written, at most `patience`.
     pub(super) fn finish(self, patience: Duration) {
-        let (done, wait) = mpsc::channel();
-        if self.tasks.send(Task::Done(done)).is_ok() && wait.recv_timeout(patience).is_ok() {
-            drop(self.tasks);
-            if let Some(thread) = self.thread {
-                let _ = thread.join();
-            }
-        }
+        self.0.finish(patience);
     }
 }
 
@@ -210,35 +196,40 @@ struct Writer {
     appended: u64,
 }
 
-fn work(place: &Place, inbox: &Receiver<Task>, failed: impl Fn(String)) {
-    let mut writers: HashMap<PathBuf, Writer> = HashMap::new();
-    let mut told = false;
-    while let Ok(task) = inbox.recv() {
+/// What the thread has: the files being written, and whether failing was told.
+struct Shelf<F> {
+    place: Place,
+    writers: HashMap<PathBuf, Writer>,
+    told: bool,
+    failed: F,
+}
+
+impl<F: Fn(String) + Send + 'static> Work<Task> for Shelf<F> {
+    fn take(&mut self, task: Task) {
         match task {
-            Task::Keep { real, base, rope, changes } => match keep(place, &mut writers, &real, base, &rope, &changes) {
-                Ok(()) => told = false,
-                Err(error) => {
-                    writers.remove(&real);
-                    if !std::mem::replace(&mut told, true) {
-                        failed(format!("what you type is not kept against a kill: {error}"));
+            Task::Keep { real, base, rope, changes } => {
+                match keep(&self.place, &mut self.writers, &real, base, &rope, &changes) {
+                    Ok(()) => self.told = false,
+                    Err(error) => {
+                        self.writers.remove(&real);
+                        if !std::mem::replace(&mut self.told, true) {
+                            (self.failed)(format!("what you type is not kept against a kill: {error}"));
+                        }
                     }
                 }
-            },
+            }
             Task::Forget(real) => {
-                if let Some(writer) = writers.remove(&real) {
+                if let Some(writer) = self.writers.remove(&real) {
                     let _ = fs::remove_file(writer.path);
                 }
             }
             // only when the text is in a record of ours, which may have taken the place of the other
             Task::Adopted { real, record } => {
-                if writers.get(&real).is_some_and(|writer| writer.path != record) {
+                if self.writers.get(&real).is_some_and(|writer| writer.path != record) {
                     let _ = fs::remove_file(record);
                 }
             }
             Task::SetAside(record) => set_aside(&record),
-            Task::Done(done) => {
-                let _ = done.send(());
-            }
         }
     }
 }
@@ -335,9 +326,7 @@ mod tests {
         let real = folder.path().join("a.rs");
         let keeper = Keeper::start(place.clone(), |why| panic!("{why}"));
         keeper.keep(real.clone(), None, Rope::from_str("mine"), Vec::new());
-        let (done, wait) = mpsc::channel();
-        keeper.tasks.send(Task::Done(done)).unwrap();
-        wait.recv_timeout(PATIENCE).unwrap();
+        assert!(keeper.0.settle(PATIENCE));
         assert!(place.find(&real, None, &Rope::new()).is_empty(), "its lock is held");
         keeper.finish(PATIENCE);
         let [kept] = &place.find(&real, None, &Rope::new())[..] else { panic!() };

@@ -17,7 +17,8 @@
 //! | `editing`, `kept` | files for the editor; what was typed and not saved |
 //! | `files`, `history`, `clipboard`, `battery` | what their names say |
 
-mod battery;
+pub mod battery;
+mod clerk;
 mod clipboard;
 mod command;
 mod editing;
@@ -107,6 +108,7 @@ struct Desk {
     journal: Journal,
     engine: engine::Slot,
     memory: Option<services::Memory>,
+    battery: battery::Battery,
     looked: Option<Instant>,
     pull: Option<crate::engine::Cancel>,
     command: Option<command::Handle>,
@@ -188,6 +190,7 @@ impl Desk {
             inbox,
             keys: None,
             memory: None,
+            battery: battery::Battery::default(),
             looked: None,
             pull: None,
             command: None,
@@ -289,6 +292,9 @@ impl Desk {
     /// Looks at the memory; what has not changed visibly is not drawn again.
     fn look(&mut self) {
         self.looked = Some(Instant::now());
+        if self.app.answer.is_some() {
+            self.look_at_power();
+        }
         let Some(memory) = &mut self.memory else { return };
         let (gauge, actions) = memory.look(self.app.cache.is_away() && self.app.answer.is_none());
         let before = self.app.gauge;
@@ -297,6 +303,13 @@ impl Desk {
         }
         for action in actions {
             self.tell(Msg::Pressure(action));
+        }
+    }
+
+    /// Looks at battery and heat.
+    fn look_at_power(&mut self) {
+        if let Some(power) = self.battery.look() {
+            self.tell(Msg::Power(power));
         }
     }
 

@@ -2,12 +2,10 @@
 //! it is prepared. One request at a time: a newer one ends the older one.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
-use super::{Desk, battery};
+use super::Desk;
 use crate::app::editor::msg::{Asked, EditorMsg, SuggestId, SuggestRequest};
 use crate::app::msg::Msg;
-use crate::device;
 use crate::engine::{Event, InfillRequest, JobId, Outcome, Work};
 use crate::fim::Site;
 use crate::fim::cache::Cache;
@@ -21,8 +19,6 @@ const PROMPT_TOKENS: u32 = 1024;
 const ALTERNATIVES: u32 = 4;
 /// Jobs of suggestions have numbers of their own.
 const JOBS: u64 = 1 << 62;
-/// How often the charger is looked at.
-const POWER_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A cursor that moved this many lines left a place.
 const FAR: usize = 64;
@@ -56,14 +52,13 @@ pub(super) struct Suggester {
     flight: Option<Flight>,
     jobs: u64,
     seen: Option<Seen>,
-    power: Option<Instant>,
 }
 
 impl Suggester {
     /// With what was kept of earlier runs; a cache that cannot be read is an empty one.
     pub(super) fn new(file: PathBuf) -> Self {
         let cache = Cache::load(&file);
-        Self { ring: Ring::new(), cache, file, model: None, flight: None, jobs: JOBS, seen: None, power: None }
+        Self { ring: Ring::new(), cache, file, model: None, flight: None, jobs: JOBS, seen: None }
     }
 
     /// Writes the cache; there is nobody to tell if it cannot be written.
@@ -186,18 +181,5 @@ impl Desk {
         self.suggester.model = model;
         self.look_at_power();
         self.tell(Msg::Editor(EditorMsg::Suggests(model.is_some())));
-    }
-
-    fn look_at_power(&mut self) {
-        if self.suggester.power.is_none_or(|at| at.elapsed() > POWER_EVERY) {
-            self.suggester.power = Some(Instant::now());
-            let known = device::power();
-            self.tell(Msg::Editor(EditorMsg::Power(known)));
-            if known.battery.is_none()
-                && let Some(ask) = battery::command()
-            {
-                self.background(move || Some(Msg::Editor(EditorMsg::Power(battery::ask(ask, known)?))));
-            }
-        }
     }
 }

@@ -91,6 +91,14 @@ fn parts(app: &App, theme: &Theme, form: Form) -> Vec<(String, Style)> {
         let unit = if form.labels { " tok/s" } else { "t/s" };
         parts.push((format!(" {}{rate:.1}{unit}", if form.labels { " " } else { "" }), theme.text));
     }
+    if let Some((working, planned)) = app.model.threads().and_then(|planned| app.ease.threads(planned)) {
+        let reason = app.ease.reason();
+        let text = match form.labels {
+            true => format!("  {reason}: {working}/{planned} threads"),
+            false => format!(" {} {working}/{planned}", reason.split(' ').next().unwrap_or_default()),
+        };
+        parts.push((text, theme.warning));
+    }
     let preset: String = app.settings.preset.chars().take(form.preset).collect();
     parts.push((format!(" {}{preset} ", if form.labels { " " } else { "" }), theme.accent));
     parts

@@ -22,6 +22,7 @@ use crate::app::editor::tests as editor;
 use crate::app::msg::*;
 use crate::app::tests::*;
 use crate::engine::{Event, Stop};
+use crate::fim::pace::Power;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (45, 30), (2, 2)];
 
@@ -79,6 +80,17 @@ fn with_gauge(size: (u16, u16)) -> App {
 #[test]
 fn an_empty_chat() {
     check("empty", with_gauge);
+}
+
+#[test]
+fn a_hot_device() {
+    check("hot", |size| {
+        let mut app = crate::app::tests::ease::on_four_threads(size);
+        app.update(Msg::Memory(Gauge { used: 212 << 20, budget: 1 << 30 }));
+        exchange(&mut app, "Why?", "Because.");
+        app.update(Msg::Power(Power { mains: false, battery: Some(60), hot: true }));
+        app
+    });
 }
 
 #[test]
@@ -439,7 +451,7 @@ fn the_cursor_stands_where_its_character_is_drawn() {
 
 /// Five megabytes of Rust, of which `cargo test -- --ignored --nocapture measure_` tells what a key and a frame cost.
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "prints times for a person to read: a time is never asserted"]
 fn measure_keys_and_frames_in_five_megabytes() {
     let line = "    let value_0 = compute(\"text\", 42, &list[1..]).map(|x| x + 1); // a comment\n";
     let text = format!("fn f() {{\n{}}}\n", line.repeat(20)).repeat(5_000_000 / (line.len() * 20 + 12));

@@ -7,7 +7,7 @@ use crate::program::{Ran, Zord};
 #[test]
 fn wrong_use_is_told_in_the_same_form() {
     let zord = Zord::new();
-    let wrong: [&[&str]; 7] = [
+    let wrong: [&[&str]; 9] = [
         &["--frob"],
         &["chat", "--ctx", "3", "hi"],
         &["chat", "--preset", "loud", "hi"],
@@ -15,6 +15,8 @@ fn wrong_use_is_told_in_the_same_form() {
         &["chat", "--lora", "a.gguf@many", "hi"],
         &["models", "frob"],
         &["bench", "--runs", "0"],
+        &["bench", "--minutes", "1"],
+        &["bench", "--minutes", "2", "--tune"],
     ];
     for args in wrong {
         let ran = zord.run(args);

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use zord::weights::gguf::{Header, Metadata, ValueKind};
 
+use crate::file::tensors;
 use crate::tool::Tool;
 
 pub const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/quantize");
@@ -71,23 +72,6 @@ pub fn checkpoints() -> Option<&'static (tempfile::TempDir, PathBuf)> {
         Some((folder, python))
     });
     made.as_ref()
-}
-
-/// Every tensor of both files, with type, shape and bytes.
-fn tensors(path: &Path) -> Vec<(String, String, Vec<u8>)> {
-    let header = Header::read(path).unwrap();
-    let bytes = std::fs::read(path).unwrap();
-    let mut all: Vec<_> = header
-        .tensors
-        .iter()
-        .map(|tensor| {
-            let at = (header.data_offset + tensor.offset) as usize;
-            let kind = format!("{} {:?}", tensor.kind, tensor.dims);
-            (tensor.name.clone(), kind, bytes[at..at + tensor.bytes as usize].to_vec())
-        })
-        .collect();
-    all.sort();
-    all
 }
 
 fn metadata(path: &Path) -> Vec<(String, ValueKind, Vec<u8>)> {

@@ -1,26 +1,10 @@
 //! `export` and `modelfile`: back to a checkpoint, and from there to the same file again.
 
-use std::path::Path;
-
 use zord::weights::gguf::Header;
 
+use crate::file::tensors;
 use crate::small::Small;
 use crate::tool::Tool;
-
-fn data(path: &Path) -> Vec<(String, Vec<u64>, Vec<u8>)> {
-    let header = Header::read(path).unwrap();
-    let bytes = std::fs::read(path).unwrap();
-    let mut all: Vec<_> = header
-        .tensors
-        .iter()
-        .map(|tensor| {
-            let at = (header.data_offset + tensor.offset) as usize;
-            (tensor.name.clone(), tensor.dims.clone(), bytes[at..at + tensor.bytes as usize].to_vec())
-        })
-        .collect();
-    all.sort();
-    all
-}
 
 #[test]
 fn a_file_that_was_exported_converts_back_to_itself() {
@@ -29,7 +13,7 @@ fn a_file_that_was_exported_converts_back_to_itself() {
     tool.run(["convert", "c", "-o", "a.gguf", "--type", "f32"]).done();
     tool.run(["export", "a.gguf", "-o", "back", "--type", "f32"]).done();
     tool.run(["convert", "back", "-o", "b.gguf", "--type", "f32"]).done();
-    assert!(data(&tool.path("a.gguf")) == data(&tool.path("b.gguf")));
+    assert!(tensors(&tool.path("a.gguf")) == tensors(&tool.path("b.gguf")));
     let old = std::fs::read(tool.path("c/config.json")).unwrap();
     let new = std::fs::read(tool.path("back/config.json")).unwrap();
     let [old, new]: [serde_json::Value; 2] = [old, new].map(|text| serde_json::from_slice(&text).unwrap());

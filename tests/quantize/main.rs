@@ -9,6 +9,7 @@ mod convert;
 mod edit;
 #[cfg(feature = "engine")]
 mod export;
+mod file;
 #[cfg(feature = "engine")]
 mod logits;
 #[cfg(feature = "engine")]

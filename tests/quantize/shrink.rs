@@ -5,25 +5,11 @@ use std::path::Path;
 use zord::weights::gguf::Header;
 
 use crate::beside::{Shared, text, turn, whole};
+use crate::file::tensors;
 use crate::tool::Tool;
 
-fn data(path: &Path) -> Vec<(String, String, Vec<u8>)> {
-    let header = Header::read(path).unwrap();
-    let bytes = std::fs::read(path).unwrap();
-    let mut all: Vec<_> = header
-        .tensors
-        .iter()
-        .map(|tensor| {
-            let at = (header.data_offset + tensor.offset) as usize;
-            (tensor.name.clone(), tensor.kind.to_string(), bytes[at..at + tensor.bytes as usize].to_vec())
-        })
-        .collect();
-    all.sort();
-    all
-}
-
 fn same(ours: &Path, theirs: &Path) {
-    let (a, b) = (data(ours), data(theirs));
+    let (a, b) = (tensors(ours), tensors(theirs));
     let kinds = |all: &[(String, String, Vec<u8>)]| all.iter().map(|t| (t.0.clone(), t.1.clone())).collect::<Vec<_>>();
     assert_eq!(kinds(&a), kinds(&b));
     for (a, b) in a.iter().zip(&b) {

@@ -8,12 +8,14 @@
 //! | [`keys`] | the table of keys |
 //! | `act` | what a key does to a file |
 //! | `bar` | find, replace, go to a line, questions |
-//! | `files` | opening, saving, closing, what changed on disk, what is kept against a kill |
+//! | `files` | opening, walking, closing, what is kept against a kill |
+//! | `disk` | saving, what somebody else changed on disk |
 //! | [`ghost`], [`suggest`] | text that is proposed, and when it is asked for |
 //! | [`view`] | which rows belong to what; keeping the cursor in sight |
 
 mod act;
 pub mod bar;
+mod disk;
 pub mod files;
 pub mod ghost;
 pub mod keys;

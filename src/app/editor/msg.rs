@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use ropey::Rope;
 
 use crate::app::msg::Trouble;
-use crate::fim::pace::Power;
 use crate::text::change::Change;
 use crate::text::undo::StepId;
 
@@ -152,8 +151,6 @@ pub enum EditorMsg {
     Paste(Option<String>),
     /// Whether someone answers [`crate::app::msg::Effect::Suggest`].
     Suggests(bool),
-    /// Where the device's power comes from, as last seen.
-    Power(Power),
 }
 
 /// What the editor wants done.

@@ -27,9 +27,9 @@ pub struct Suggest {
     /// The request under way.
     flight: Option<Flight>,
     /// When to ask, from how long answers take and what becomes of them.
-    pub(super) pace: Pace,
+    pub(crate) pace: Pace,
     /// Where the device's power comes from.
-    pub(super) power: Power,
+    pub(crate) power: Power,
     next: u64,
 }
 

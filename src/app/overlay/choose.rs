@@ -1,9 +1,10 @@
 //! Choosing one of several things, and reading a page.
 
+use super::running::scrolls;
 use super::{List, NewFile, Overlay};
 use crate::app::keys::Action;
 use crate::app::look::Choice;
-use crate::app::msg::{Effect, Move};
+use crate::app::msg::Effect;
 use crate::app::{App, Out};
 use crate::chat::tree::NodeId;
 
@@ -121,13 +122,7 @@ impl App {
                 }
                 return true;
             }
-            (Some(Action::Up | Action::RowUp), _) | (None, Some('k')) => Some(Move::Rows(-1)),
-            (Some(Action::Down | Action::RowDown), _) | (None, Some('j')) => Some(Move::Rows(1)),
-            (Some(Action::PageUp), _) => Some(Move::Pages(-1)),
-            (Some(Action::PageDown), _) | (None, Some(' ')) => Some(Move::Pages(1)),
-            (Some(Action::Top), _) => Some(Move::Top),
-            (Some(Action::Bottom), _) => Some(Move::Bottom),
-            _ => None,
+            (action, typed) => scrolls(action, typed),
         };
         out.extend(wanted.map(Effect::Scroll));
         self.overlay = Some(Overlay::Page(page));

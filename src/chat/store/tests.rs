@@ -248,7 +248,7 @@ fn names_made_in_one_instant_differ() {
 
 /// Not an assertion: prints how long a list and a search take. Run with `--ignored --nocapture`.
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "prints times for a person to read: a time is never asserted"]
 fn measure_listing_and_searching() {
     let (_dir, store) = store();
     let text = "fn sort(items: &mut [u32]) { items.sort_unstable(); } 解释一下这个函数 and some more prose around it. "

@@ -1,21 +1,23 @@
-//! The one place that calls llama.cpp through raw pointers: loading a model, a context with its threads, its memory.
+//! What calls llama.cpp through raw pointers: loading a model, a context, its memory.
 //!
 //! The safe bindings cover neither the abort callback, nor the output limit, nor the choice against rearranged weights,
 //! nor a thread pool; everything else (vocabulary, samplers) goes through them. Nothing here decides anything.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CString, c_void};
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 
+use super::log::{backend, last_words};
+use super::pool::Pool;
 use crate::budget::{KvType, Plan};
 use crate::engine::Cancel;
+use crate::engine::start::Threads;
 
 /// Rows of logits a batch may ask for: the widest step of speculation.
 pub(super) const MAX_OUTPUTS: usize = 16;
@@ -100,7 +102,7 @@ pub(super) enum DecodeError {
 /// A context with its KV cache and threads.
 pub(super) struct Context {
     ptr: NonNull<sys::llama_context>,
-    pool: *mut sys::ggml_threadpool,
+    pool: Pool,
     batch: sys::llama_batch,
     n_batch: usize,
     n_ctx: usize,
@@ -115,7 +117,13 @@ impl Context {
     ///
     /// # Errors
     /// llama.cpp's own last words.
-    pub(super) fn new(model: &Arc<Model>, plan: &Plan, cpus: &[usize], lora: &mut [Adapter]) -> Result<Self, String> {
+    pub(super) fn new(
+        model: &Arc<Model>,
+        plan: &Plan,
+        cpus: &[usize],
+        limit: &Threads,
+        lora: &mut [Adapter],
+    ) -> Result<Self, String> {
         let _ = last_words();
         // SAFETY: the defaults are plain data.
         let mut params = unsafe { sys::llama_context_default_params() };
@@ -137,12 +145,12 @@ impl Context {
         // SAFETY: the model outlives the context (`model` below), the parameters are complete.
         let ptr = unsafe { sys::llama_init_from_model(model.ptr(), params) };
         let ptr = NonNull::new(ptr).ok_or_else(|| last_words().unwrap_or_else(|| "llama.cpp gave no reason".into()))?;
-        // SAFETY: the context is fresh; the batch is freed with it.
-        let (batch, pool) =
-            unsafe { (sys::llama_batch_init(plan.n_ubatch.cast_signed(), 0, 1), threads(plan.threads, cpus)) };
+        // SAFETY: freed with the context.
+        let batch = unsafe { sys::llama_batch_init(plan.n_ubatch.cast_signed(), 0, 1) };
         let context = Self {
             ptr,
-            pool,
+            // SAFETY: the context is fresh, and freed before its fields are dropped.
+            pool: unsafe { Pool::attach(ptr, plan.threads, cpus, limit.clone()) },
             batch,
             n_batch: plan.n_ubatch as usize,
             n_ctx: plan.n_ctx as usize,
@@ -151,10 +159,6 @@ impl Context {
             n_vocab: usize::try_from(model.inner.n_vocab()).unwrap_or(0),
             model: Arc::clone(model),
         };
-        if !context.pool.is_null() {
-            // SAFETY: the pool lives as long as the context.
-            unsafe { sys::llama_attach_threadpool(ptr.as_ptr(), context.pool, context.pool) };
-        }
         context.adapt(lora)?;
         Ok(context)
     }
@@ -171,6 +175,13 @@ impl Context {
         } else {
             Err(last_words().unwrap_or_else(|| format!("the adapters were refused ({code})")))
         }
+    }
+
+    /// Threads that llama.cpp works with.
+    #[cfg(test)]
+    pub(super) fn n_threads(&self) -> u32 {
+        // SAFETY: the context is alive.
+        unsafe { sys::llama_n_threads(self.ptr.as_ptr()) }.cast_unsigned()
     }
 
     /// Cells that a chat may take.
@@ -233,6 +244,8 @@ impl Context {
                 *self.batch.logits.add(i) = i8::from(row.output);
             }
         }
+        // SAFETY: the context is alive.
+        unsafe { self.pool.follow_limit(self.ptr) };
         let flag = Arc::as_ptr(&cancel.0);
         // SAFETY: the flag outlives the call; the callback is taken away again before it can die.
         let code = unsafe {
@@ -331,13 +344,11 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: context first, then what it used; each exactly once. The model is freed after its last context.
+        // SAFETY: context first, then what it used (the pool is a field and follows); each exactly once. The model is
+        // freed after its last context.
         unsafe {
             sys::llama_detach_threadpool(self.ptr.as_ptr());
             sys::llama_free(self.ptr.as_ptr());
-            if !self.pool.is_null() {
-                sys::ggml_threadpool_free(self.pool);
-            }
             sys::llama_batch_free(self.batch);
         }
         debug_assert!(Arc::strong_count(&self.model) > 0);
@@ -347,25 +358,6 @@ impl Drop for Context {
 unsafe extern "C" fn raised(flag: *mut c_void) -> bool {
     // SAFETY: `decode` passes the flag of a `Cancel` that it holds.
     unsafe { &*flag.cast::<AtomicBool>() }.load(Ordering::Relaxed)
-}
-
-/// A pool of `n` threads, each on one of `cpus` where there are enough of them.
-///
-/// # Safety
-/// The pool must be freed once, after the context that uses it.
-unsafe fn threads(n: u32, cpus: &[usize]) -> *mut sys::ggml_threadpool {
-    // SAFETY: plain data in, a fresh pool (or null) out.
-    unsafe {
-        let mut params = sys::ggml_threadpool_params_default(n.cast_signed());
-        if cpus.len() >= n as usize {
-            for &cpu in cpus {
-                if let Some(bit) = params.cpumask.get_mut(cpu) {
-                    *bit = true;
-                }
-            }
-        }
-        sys::ggml_threadpool_new(&raw mut params)
-    }
 }
 
 /// A LoRA adapter, owned by the model.
@@ -396,51 +388,4 @@ fn ggml_type(kv: KvType) -> sys::ggml_type {
         KvType::Q8_0 => sys::GGML_TYPE_Q8_0,
         KvType::Q4_0 => sys::GGML_TYPE_Q4_0,
     }
-}
-
-/// Starts llama.cpp once a process and sends its log to tracing.
-fn backend() -> Result<&'static LlamaBackend, String> {
-    static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
-    let backend = BACKEND.get_or_init(|| {
-        // SAFETY: the callback is a plain function without data.
-        unsafe { sys::llama_log_set(Some(listen), std::ptr::null_mut()) };
-        LlamaBackend::init().map_err(|error| error.to_string())
-    });
-    backend.as_ref().map_err(Clone::clone)
-}
-
-/// The last error line llama.cpp logged.
-static WORDS: Mutex<Option<String>> = Mutex::new(None);
-
-unsafe extern "C" fn listen(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
-    if text.is_null() {
-        return;
-    }
-    // SAFETY: llama.cpp passes a NUL-terminated line.
-    let line = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    let line = line.trim();
-    match level {
-        sys::GGML_LOG_LEVEL_ERROR => {
-            tracing::warn!(target: "llama.cpp", "{line}");
-            // The first complaint of a load names the cause; what follows only passes it on.
-            WORDS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| line.to_owned());
-        }
-        sys::GGML_LOG_LEVEL_WARN => tracing::info!(target: "llama.cpp", "{line}"),
-        _ => tracing::debug!(target: "llama.cpp", "{line}"),
-    }
-}
-
-/// Takes the first error since the last call, without llama.cpp's own function name before it.
-fn last_words() -> Option<String> {
-    let words = WORDS.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    let said = words.split_once(": ").filter(|(from, _)| !from.contains(' ')).map_or(&*words, |(_, said)| said);
-    Some(said.to_owned())
-}
-
-/// What llama.cpp was built for, as it prints it: `CPU : AVX2 = 1 | …`.
-pub fn system_info() -> String {
-    let _ = backend();
-    // SAFETY: llama.cpp gives a pointer into a static string.
-    let text = unsafe { CStr::from_ptr(sys::llama_print_system_info()) };
-    text.to_string_lossy().trim().to_owned()
 }

@@ -227,7 +227,7 @@ impl Worker {
             odds.best(wanted)
         } else {
             // What was held back from the prompt must come first.
-            let fits = |token: i32| allows(&candidate.held, &words.bytes(token));
+            let fits = |token: i32| Prompt::allows(&candidate.held, &words.bytes(token));
             odds.best_where(wanted, fits)
         };
         let Some((&(chance, token), others)) = best.split_first() else {
@@ -328,9 +328,4 @@ fn prune(candidates: &mut [Candidate], far: f32) {
 fn last_row(candidate: &Candidate, prompt: usize) -> Option<Row> {
     let token = *candidate.tokens.last()?;
     Some(Row { token, pos: prompt + candidate.tokens.len() - 1, seq: candidate.seq, output: true })
-}
-
-/// Whether a token's bytes agree with what must come first.
-fn allows(held: &[u8], bytes: &[u8]) -> bool {
-    !bytes.is_empty() && (held.starts_with(bytes) || bytes.starts_with(held))
 }

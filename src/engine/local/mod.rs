@@ -1,8 +1,8 @@
 //! A GGUF model in this process: the thread that owns model and context, one job after the other.
 //!
-//! `run` is the thread. `context` is the only part that calls llama.cpp with raw pointers; `words` turns text into
-//! tokens, `prompt` chooses what is sent, `generate` evaluates and decodes, `choose` picks tokens, `snapshot` keeps KV
-//! caches on disk.
+//! `run` is the thread. `context`, `pool` (its threads) and `log` (llama.cpp's words) are the only parts that call
+//! llama.cpp with raw pointers; `words` turns text into tokens, `prompt` chooses what is sent, `generate` evaluates and
+//! decodes, `choose` picks tokens, `snapshot` keeps KV caches on disk.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Instant, SystemTime};
 
 use super::speculate::Costs;
-use super::start::Sink;
+use super::start::{Sink, Threads};
 use super::{Event, Facts, Job, JobId, LocalSpec, Outcome, Work};
 use crate::chat::template::{Hints, Template};
 use crate::error::{Advise, chain};
@@ -23,11 +23,13 @@ mod choose;
 mod context;
 mod generate;
 mod infill;
+mod log;
+mod pool;
 mod prompt;
 mod snapshot;
 mod words;
 
-pub use context::system_info;
+pub use log::system_info;
 
 use context::{Adapter, Context, DecodeError, MAX_OUTPUTS, Model};
 use snapshot::Fingerprint;
@@ -76,9 +78,9 @@ impl Advise for EngineError {
 }
 
 /// The engine's thread: loads, then works until nobody can send jobs any more.
-pub(super) fn run(spec: LocalSpec, inbox: Receiver<Job>, mut sink: Sink) {
+pub(super) fn run(spec: LocalSpec, threads: Threads, inbox: Receiver<Job>, mut sink: Sink) {
     let mut queue = Queue { inbox, waiting: VecDeque::new() };
-    match Worker::load(spec, &mut queue, &mut sink) {
+    match Worker::load(spec, threads, &mut queue, &mut sink) {
         Ok((mut worker, facts)) => {
             sink(Event::Loaded(Box::new(facts)));
             while let Some(job) = queue.next() {
@@ -130,6 +132,7 @@ impl Queue {
 /// Model, context and what is in it.
 struct Worker {
     spec: LocalSpec,
+    threads: Threads,
     model: Arc<Model>,
     words: Words,
     template: Template,
@@ -148,7 +151,12 @@ struct Worker {
 }
 
 impl Worker {
-    fn load(spec: LocalSpec, queue: &mut Queue, sink: &mut Sink) -> Result<(Self, Facts), EngineError> {
+    fn load(
+        spec: LocalSpec,
+        threads: Threads,
+        queue: &mut Queue,
+        sink: &mut Sink,
+    ) -> Result<(Self, Facts), EngineError> {
         let started = Instant::now();
         let failed = |reason: String| EngineError::Load { model: spec.model.display().to_string(), reason };
         let header = Header::read(&spec.model).map_err(|error| failed(chain(&error)))?;
@@ -185,6 +193,7 @@ impl Worker {
         let mut worker = Self {
             costs: Costs::new(MAX_OUTPUTS.min(spec.plan.n_ubatch as usize)),
             spec,
+            threads,
             words,
             template,
             adapters,
@@ -215,7 +224,8 @@ impl Worker {
         if self.context.is_none() {
             let plan = &self.spec.plan;
             let failed = |reason| EngineError::Context { n_ctx: plan.n_ctx, reason };
-            let fresh = Context::new(&self.model, plan, &self.spec.cpus, &mut self.adapters).map_err(failed)?;
+            let fresh =
+                Context::new(&self.model, plan, &self.spec.cpus, &self.threads, &mut self.adapters).map_err(failed)?;
             self.cached.clear();
             self.filled.clear();
             self.context = Some(fresh);

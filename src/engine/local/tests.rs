@@ -27,7 +27,7 @@ fn worker(speculate: bool) -> Option<Worker> {
     let processor = Processor { threads: 1, ..crate::device::Device::probe().processor() };
     let plan = crate::budget::plan::plan(&shape, &Probe::new().memory(), &policy, &processor).unwrap();
     let spec = LocalSpec { model, plan, lora: Vec::new(), speculate, cpus: Vec::new(), known: Known::Nothing };
-    Some(Worker::load(spec, &mut queue(), &mut (Box::new(|_| ()) as Sink)).unwrap().0)
+    Some(Worker::load(spec, Threads::default(), &mut queue(), &mut (Box::new(|_| ()) as Sink)).unwrap().0)
 }
 
 /// One that nobody sends to, but not empty: else nobody would be left to load for.
@@ -135,4 +135,24 @@ fn logits_hardly_depend_on_the_width_of_a_batch() {
         eprintln!("width {width}: logits differ by at most {most}");
         assert!(most < NEAR_TIE / 2.0, "width {width}: {most}");
     }
+}
+
+#[test]
+fn fewer_threads_work_from_the_next_evaluation_on_and_compute_the_same() {
+    let Some(mut worker) = worker(false) else { return };
+    worker.spec.plan.threads = 2;
+    worker.context = None;
+    let text = worker.words.tokens("In the beginning God created the heaven and the earth", false);
+    let alone = |worker: &mut Worker| {
+        let best = two_best(worker, &text);
+        (best, worker.context().unwrap().n_threads())
+    };
+    let (planned, before) = alone(&mut worker);
+    worker.threads.set(1);
+    let (limited, during) = alone(&mut worker);
+    worker.threads.set(9);
+    let (again, after) = alone(&mut worker);
+    assert_eq!([before, during, after], [2, 1, 2]);
+    assert_eq!(planned, again);
+    assert_eq!(planned.map(|(_, token)| token), limited.map(|(_, token)| token));
 }

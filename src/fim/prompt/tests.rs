@@ -143,8 +143,8 @@ fn blanks_before_the_cursor_are_held_back_from_plain_models_only() {
     assert_eq!((text(&prompt).as_str(), prompt.held.as_str()), ("x =", " "));
     let prompt = ask(&qwen(), "x = ", "", 100);
     assert_eq!((text(&prompt).as_str(), prompt.held.as_str()), ("<1>x = <2><3>", ""));
-    assert!(Prompt::allows("    ", b"  ") && Prompt::allows(" ", b" return") && Prompt::allows("", b"x"));
-    assert!(!Prompt::allows(" ", b"x") && !Prompt::allows(" ", b""));
+    assert!(Prompt::allows(b"    ", b"  ") && Prompt::allows(b" ", b" return") && Prompt::allows(b"", b"x"));
+    assert!(!Prompt::allows(b" ", b"x") && !Prompt::allows(b" ", b""));
 }
 
 #[test]

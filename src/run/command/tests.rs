@@ -79,11 +79,6 @@ fn what_writes_for_ever_behind_a_command_does_not_keep_it_from_ending() {
 }
 
 #[test]
-fn no_command_can_reach_our_terminal() {
-    assert_eq!(ran("true < /dev/tty && echo reached || echo none", None).0.lines().last(), Some("none"));
-}
-
-#[test]
 fn what_a_command_left_behind_ends_when_the_guard_is_told_nothing_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
