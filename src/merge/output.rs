@@ -95,6 +95,7 @@ fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
         "BF16" => Some("bfloat16"),
         "F16" => Some("float16"),
         "F32" => Some("float32"),
+        "F64" => Some("float64"),
         _ => None,
     });
     if let Some(name) = name {

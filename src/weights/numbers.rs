@@ -49,7 +49,7 @@ fn bf16(number: f32) -> u16 {
     if number.is_nan() { (bits >> 16) as u16 | 0x40 } else { rounded }
 }
 
-/// Writes numbers behind what `out` has. `dtype` is one of F32, F16 and BF16.
+/// Writes numbers behind what `out` has. `dtype` is one of F64, F32, F16 and BF16.
 pub fn encode(dtype: Dtype, numbers: &[f32], out: &mut Vec<u8>) {
     let begin = out.len();
     match dtype {
@@ -69,6 +69,7 @@ pub fn encode(dtype: Dtype, numbers: &[f32], out: &mut Vec<u8>) {
                 }
             }
         }
+        Dtype::F64 => out.extend(numbers.iter().flat_map(|&number| f64::from(number).to_le_bytes())),
         _ => {
             out.resize(begin + numbers.len() * 4, 0);
             for (to, number) in out[begin..].as_chunks_mut::<4>().0.iter_mut().zip(numbers) {

@@ -112,9 +112,34 @@ fn an_extracted_adapter_gives_the_fine_tune_back() {
     close(&read(&tool.path("back"))[UP].numbers(), &read(&tool.path("tuned"))[UP].numbers());
     // at a lower rank something is left, and it is said how much
     let ran = tool.run(&["extract-lora", "base", "tuned", "--rank", "1", "-o", "less"]);
-    assert!(ran.err.contains("% of their change is left out"), "{}", ran.err);
+    assert!(ran.err.contains("% of the change is left out"), "{}", ran.err);
     ran.done();
     tool.run(&["extract-lora", "base", "base", "-o", "none"]).refused(1, &["differs"]);
+}
+
+#[test]
+fn what_no_product_holds_is_said_and_can_be_saved_whole() {
+    let tool = Tool::new();
+    Toy::new(1).write(&tool.path("base"));
+    Toy::new(2).write(&tool.path("tuned"));
+    // of the full rank of every matrix
+    let args = ["extract-lora", "base", "tuned", "--rank", "16", "-o"];
+    let ran = tool.run(&[&args[..], &["less"]].concat());
+    assert!(ran.err.contains("`model.embed_tokens.weight`") && ran.err.contains("--save-modules"), "{}", ran.err);
+    ran.done();
+    let ran = tool.run(&[&args[..], &["all", "--save-modules"]].concat());
+    assert!(ran.err.contains("0.00 % of the change is left out") && !ran.err.contains("notice"), "{}", ran.err);
+    ran.done();
+    let config = tool.json("all/adapter_config.json");
+    assert_eq!(config["modules_to_save"], json!(["input_layernorm", "lm_head", "model.embed_tokens", "model.norm"]));
+    tool.run(&["lora", "base", "-a", "all", "-o", "back"]).done();
+    let (tuned, back) = (read(&tool.path("tuned")), read(&tool.path("back")));
+    assert_eq!(tuned.keys().collect::<Vec<_>>(), back.keys().collect::<Vec<_>>(), "the two tied ones stay one");
+    assert_eq!(tool.json("back/config.json")["tie_word_embeddings"], json!(true));
+    for (name, tensor) in &tuned {
+        close(&back[name].numbers(), &tensor.numbers());
+    }
+    assert_eq!(tuned["model.embed_tokens.weight"], back["model.embed_tokens.weight"]);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use zord::weights::safetensors::Dtype;
 
-use crate::tool::Tool;
+use crate::hub::{Reply, Server, honest, linked};
+use crate::tool::{Tool, read};
 use crate::toy::{Toy, sparse};
 
 /// The shapes of the three models that Zord Coder learns from; no weights.
@@ -153,4 +154,66 @@ fn what_is_right_is_said_with_sizes_that_hold() {
     assert_eq!(found["problems"], json!([]));
     assert!(found["peak_bytes"].as_u64().unwrap() < 1 << 30);
     assert!(found["seconds"].as_f64().is_some());
+}
+
+/// A repository of a toy; of its weights nothing but the header ever comes.
+fn repository(toy: &Toy, tool: &Tool) -> Server {
+    toy.write(&tool.path("repository"));
+    let files = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
+    let files = files.map(|name| (name, std::fs::read(tool.path("repository").join(name)).unwrap()));
+    std::fs::remove_dir_all(tool.path("repository")).unwrap();
+    Server::start(move |_, asked| {
+        if asked.path.contains("/api/models/") {
+            let entries = files.iter().map(|(name, bytes)| json!({"type": "file", "path": name, "size": bytes.len()}));
+            return Reply::Answer(200, Vec::new(), json!(entries.collect::<Vec<_>>()).to_string().into_bytes());
+        }
+        let found = files.iter().find(|(name, _)| asked.path == format!("/own/er/resolve/main/{name}"));
+        let (name, bytes) = found.unwrap_or_else(|| panic!("{}", asked.path));
+        if !name.ends_with(".safetensors") {
+            return honest(bytes, asked);
+        }
+        let header = 8 + u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+        Reply::Stall(linked(bytes), bytes.len(), bytes[..header].to_vec())
+    })
+}
+
+#[test]
+fn of_a_repository_that_is_not_here_only_headers_are_fetched() {
+    let tool = Tool::new();
+    Toy::new(1).write(&tool.path("a"));
+    let server = repository(&Toy::new(2), &tool);
+    let check = |recipe: &str| {
+        tool.write("r.yml", recipe);
+        let mut command = tool.command(&["check", "r.yml", "--json"]);
+        let ran = command.env("HF_ENDPOINT", server.url()).env("NO_PROXY", "127.0.0.1").output().unwrap();
+        serde_json::from_slice::<Value>(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+    };
+    let recipe = "merge_method: linear\nparameters: {weight: 0.5}\nmodels: [{model: a}, {model: own/er}]\n";
+    let found = check(recipe);
+    assert_eq!((&found["ok"], &found["tensors"]), (&json!(true), &json!(10)), "{found}");
+    let notices = found["notices"].as_array().unwrap();
+    assert!(notices.iter().any(|notice| notice.as_str().unwrap().contains("`hf:own/er` is not here")), "{found}");
+    // what is wrong with it is told as of a folder
+    let found = check(&recipe.replace("linear", "slerp").replace("weight", "t"));
+    assert_eq!(found["ok"], json!(false), "{found}");
+    let left = std::fs::read_dir(tool.path("cache/headers")).map_or(0, Iterator::count);
+    assert_eq!((left, tool.path("models").join("own").exists()), (0, false), "nothing stays");
+}
+
+#[test]
+fn doubles_are_written_and_what_they_are_reckoned_in_is_said() {
+    let tool = Tool::new();
+    Toy::new(1).write(&tool.path("a"));
+    Toy::new(2).write(&tool.path("b"));
+    let recipe = "merge_method: linear\nparameters: {weight: 0.5}\nmodels: [{model: a}, {model: b}]\ndtype: float64\n";
+    let ran = tool.merge(recipe, &[]);
+    assert!(ran.err.contains("arithmetic is in f32"), "{}", ran.err);
+    ran.done();
+    let (a, b, out) = (read(&tool.path("a")), read(&tool.path("b")), read(&tool.path("out")));
+    assert_eq!(tool.json("out/config.json")["torch_dtype"], json!("float64"));
+    for (name, tensor) in &out {
+        assert_eq!(tensor.dtype, Dtype::F64, "{name}");
+        let want = a[name].numbers().into_iter().zip(b[name].numbers()).map(|(a, b)| (0.5 * a + 0.5 * b) / 1.0);
+        assert_eq!(tensor.numbers(), want.collect::<Vec<f32>>(), "{name}");
+    }
 }

@@ -3,9 +3,12 @@
 
     golden.py OUT_DIR [SMOLLM2_HF_DIR]
 
-OUT_DIR gets `models/`, `recipes/NAME.yml` and `golden/NAME/`. Without the second argument the models are small random ones;
-with it they are SmolLM2 and copies of it that moved a little. Everything is in f32 and written in bf16: of numbers in
-16 bits many differences are equal, and which of them are the largest so many mergekit leaves to an unstable sort.
+OUT_DIR gets `models/`, `recipes/NAME.yml` and `golden/NAME/`. Without the second argument the models are small random ones
+in f32; with it they are SmolLM2 and copies of it that moved a little, in bf16. Arithmetic is in f32, and bf16 is written.
+
+Two things that depend on the processor are held fast. PyTorch's kernels are those without vector instructions, which
+multiply and add in two steps. And it sorts stably: the largest so many of differences of 16-bit numbers have many equals,
+of which mergekit takes those that the sort puts first, and a vector sort puts them in any order.
 """
 import os
 import pathlib
@@ -13,6 +16,7 @@ import shutil
 import sys
 
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["ATEN_CPU_CAPABILITY"] = "default"
 
 import torch
 import transformers as tf
@@ -21,6 +25,18 @@ from mergekit.config import MergeConfiguration
 from mergekit.merge import MergeOptions, run_merge
 
 LAYERS = 4
+
+
+def sort_stably():
+    sort, argsort = torch.sort, torch.argsort
+    torch.sort = lambda *args, **named: sort(*args, **named | {"stable": True})
+    torch.argsort = lambda *args, **named: argsort(*args, **named | {"stable": True})
+
+    def topk(numbers, k, largest=True):
+        found = torch.sort(numbers, descending=largest)
+        return found.values[:k], found.indices[:k]
+
+    torch.topk = topk
 
 
 def small(out):
@@ -39,7 +55,7 @@ def small(out):
 
 def real(out, smollm2):
     base = tf.LlamaForCausalLM.from_pretrained(smollm2, dtype=torch.float32)
-    base.save_pretrained(out / "models" / "base")
+    base.to(torch.bfloat16).save_pretrained(out / "models" / "base")
     for at, name in enumerate(["a", "b", "c"]):
         torch.manual_seed(at + 10)
         model = tf.LlamaForCausalLM.from_pretrained(smollm2, dtype=torch.float32)
@@ -50,7 +66,7 @@ def real(out, smollm2):
                 if weight.dim() == 2:
                     u, v = torch.randn(weight.shape[0], 4), torch.randn(4, weight.shape[1])
                     weight.add_(u @ v * weight.std() * 0.01)
-        model.save_pretrained(out / "models" / name)
+        model.to(torch.bfloat16).save_pretrained(out / "models" / name)
 
 
 def recipes(out, layers, whole):
@@ -122,6 +138,7 @@ def main():
     else:
         small(out)
     (out / "recipes").mkdir(exist_ok=True)
+    sort_stably()
     wanted = os.environ.get("GOLDEN_ONLY", "").split()
     for name, recipe in recipes(out, layers, len(sys.argv) == 2).items():
         if wanted and name not in wanted:

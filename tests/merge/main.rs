@@ -2,6 +2,9 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
 
+#[path = "../hub/mod.rs"]
+mod hub;
+
 mod adapters;
 mod check;
 mod gguf;

@@ -184,6 +184,13 @@ fn places_that_are_taken_or_too_small_are_known_before_anything_is_written() {
     tool.write("huge.yml", recipe);
     tool.run(&["run", "huge.yml", "-o", "giant"]).refused(1, &["no room", "are needed", "are free"]);
     assert!(!tool.names().iter().any(|name| name.contains("giant")), "{:?}", tool.names());
+    // room for a checkpoint, and not for a GGUF file beside it
+    let facts = rustix::fs::statvfs(tool.path(".")).unwrap();
+    let rows = facts.f_bavail * facts.f_frsize / 10 * 7 / (2 << 18);
+    let shapes = [("model.layers.0.mlp.up_proj.weight".to_owned(), vec![rows, 1 << 18])];
+    crate::toy::sparse(&tool.path("huge"), &config, Dtype::BF16, &shapes);
+    tool.run(&["run", "huge.yml", "-o", "giant.gguf"]).refused(1, &["no room", "are needed", "are free"]);
+    assert!(!tool.names().iter().any(|name| name.contains("giant")), "{:?}", tool.names());
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
-    let (recipe, plan) = super::open::plan(&args.recipe, None)?;
+    let (recipe, plan) = super::open::outline(&args.recipe)?;
     let threads = super::threads(args.threads);
     let (peak, seconds) = (peak(&plan, threads), seconds(&plan, threads));
     let code = if plan.problems.is_empty() { ExitCode::Done } else { ExitCode::Failed };
@@ -38,6 +38,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
             "problems": plan.problems,
             "tensors": plan.outputs.len(),
             "output_bytes": plan.output_bytes(),
+            "gguf_bytes": plan.gguf_bytes(),
             "peak_bytes": peak,
             "seconds": seconds,
             "input_bytes": plan.input_bytes(),
@@ -62,11 +63,13 @@ fn text(recipe: &Recipe, plan: &Plan, (peak, seconds): (u64, f64), tensors: bool
         text.push_str(&format!("\n{}", output::table(&rows)));
     }
     text.push_str(&format!(
-        "\n{}: {} layers, {} tensors, {}; {} are read; at most {} of memory; about {:.0} s\n",
+        "\n{}: {} layers, {} tensors, {} ({} more while a GGUF file is made of it); {} are read; at most {} of memory; \
+         about {:.0} s\n",
         plan.method.name(),
         plan.layers,
         plan.outputs.len(),
         bytes(plan.output_bytes()),
+        bytes(plan.gguf_bytes()),
         bytes(plan.input_bytes()),
         bytes(peak),
         seconds.ceil()

@@ -35,6 +35,9 @@ pub(super) struct ExtractArgs {
     /// The adapter's rank
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4096))]
     rank: u16,
+    /// Keep embeddings, the output and norms whole where they changed (PEFT's modules_to_save)
+    #[arg(long)]
+    save_modules: bool,
     /// One JSON document on stdout: every tensor with what is left of its difference
     #[arg(long)]
     json: bool,
@@ -65,25 +68,35 @@ pub(super) fn extract(args: &ExtractArgs) -> Result<ExitCode, Report> {
     let cancel = progress::cancel_on_signals()?;
     let mut bar = progress::Bar::counting("extracting", "tensors");
     let rank = usize::from(args.rank);
-    let found = extract::run(&base, &tuned, rank, &args.output, &cancel, |done, all| bar.show(done, Some(all)));
+    let wanted = extract::Wanted { rank, whole: args.save_modules };
+    let found = extract::run(&base, &tuned, wanted, &args.output, &cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
     let found = found.map_err(interrupted)?;
     if args.json {
         output::json(&found)?;
         return Ok(ExitCode::Done);
     }
-    let (held, left): (Vec<_>, Vec<_>) = found.iter().partition(|tensor| tensor.rank > 0);
-    let length = |all: &[&extract::Extracted]| all.iter().map(|one| one.difference.powi(2)).sum::<f64>();
-    let error = held.iter().map(|one| (one.difference * one.error).powi(2)).sum::<f64>();
+    let length = |one: &extract::Extracted| one.difference.powi(2);
+    let of_all = found.iter().map(length).sum::<f64>();
+    let share = |left: f64| format!("{:.2} %", (left / of_all).sqrt() * 100.0);
+    let error = found.iter().map(|one| length(one) * one.error.powi(2)).sum::<f64>();
+    let whole = found.iter().filter(|one| one.whole).count();
     output::note(format!(
-        "{}: {} matrices at rank {rank}; {:.2} % of their change is left out",
+        "{}: {} matrices at rank {rank}, {whole} tensors whole; {} of the change is left out",
         args.output.display(),
-        held.len(),
-        (error / length(&held)).sqrt() * 100.0
+        found.iter().filter(|one| one.rank > 0).count(),
+        share(error)
     ));
+    let left: Vec<_> = found.iter().filter(|one| one.rank == 0 && !one.whole).collect();
     if !left.is_empty() {
         let names: Vec<String> = left.iter().take(4).map(|one| format!("`{}`", one.tensor)).collect();
-        output::note(format!("notice: {} tensors changed that no adapter holds: {}", left.len(), names.join(", ")));
+        let way = if args.save_modules { "" } else { "; `--save-modules` keeps all of them but biases" };
+        output::note(format!(
+            "notice: {} tensors changed that no product of matrices holds, {} of the change: {}{way}",
+            left.len(),
+            share(left.iter().map(|one| length(one)).sum()),
+            names.join(", ")
+        ));
     }
     Ok(ExitCode::Done)
 }

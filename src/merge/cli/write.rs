@@ -56,6 +56,7 @@ pub(super) fn write(args: &WriteArgs, recipe: &Recipe, plan: &Plan, cancel: &Can
         threads: super::threads(args.threads),
         shard: args.shard_size.unwrap_or(stream::SHARD).max(1 << 20),
         allow_nan: args.allow_nan,
+        more: if gguf { plan.gguf_bytes() } else { 0 },
     };
     let mut bar = progress::Bar::new("merging");
     let (done, hashes) = std::thread::scope(|scope| {

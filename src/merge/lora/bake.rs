@@ -48,12 +48,17 @@ pub(super) struct Baked {
     base: Arc<Weight>,
     changes: Vec<Change>,
     columns: usize,
+    /// One whole tensor takes the place of the base, to the last bit.
+    replaced: bool,
 }
 
 impl Baked {
     pub(super) fn new(base: Arc<Weight>, changes: Vec<Change>) -> Self {
         let columns = base.columns().max(1) as usize;
-        Self { base, changes, columns }
+        let whole = |change: &&Change| matches!(change, Change::Whole { .. });
+        let first = matches!(changes.first(), Some(Change::Whole { weight: 1.0, .. }));
+        let replaced = first && changes.iter().filter(whole).count() == 1;
+        Self { base, changes, columns, replaced }
     }
 
     /// A whole row, and what is added to it.
@@ -64,6 +69,10 @@ impl Baked {
             match change {
                 Change::Whole { numbers, weight } => {
                     let whole = &numbers[row * self.columns..(row + 1) * self.columns];
+                    if self.replaced {
+                        own.copy_from_slice(whole);
+                        continue;
+                    }
                     let places = added.iter_mut().zip(whole.iter().zip(own.iter()));
                     places.for_each(|(to, (whole, own))| *to += weight * (whole - own));
                 }

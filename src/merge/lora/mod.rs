@@ -196,6 +196,9 @@ pub fn bake(model: &mut Model, adapters: &[(Adapter, f32)]) -> Result<(), MergeE
         }
     }
     let embedding = model.weights.keys().find(|name| names::is_vocabulary(name) && names::is_before(name)).cloned();
+    // The embedding first: an output matrix that is the same tensor is held against what becomes of it.
+    let mut changes: Vec<_> = changes.into_iter().collect();
+    changes.sort_by_key(|(name, _)| Some(name) != embedding.as_ref());
     for (name, changes) in changes {
         let Some(base) = super::plan::weight(model, &name) else { continue };
         let tied = model.tied() && !model.weights.contains_key(&name);

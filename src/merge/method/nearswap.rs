@@ -22,7 +22,8 @@ impl Kernel for Nearswap {
     fn blend(&self, block: &Block<'_>, _: &mut Scratch, out: &mut [f32]) {
         let inputs = block.input(self.base).iter().zip(block.input(self.other));
         for (to, (&a, &b)) in out.iter_mut().zip(inputs) {
-            let weight = (self.t / (a - b).abs().max(LEAST)).clamp(0.0, 1.0);
+            // PyTorch divides a number by a tensor this way.
+            let weight = (1.0 / (a - b).abs().max(LEAST) * self.t).clamp(0.0, 1.0);
             *to = weight * b + (1.0 - weight) * a;
         }
     }

@@ -59,10 +59,7 @@ impl Span {
                 let weights = self.weights();
                 Ok(between(gram.at(0, 0), gram.at(1, 1), gram.at(0, 1), share(&weights)).to_vec())
             }
-            Method::ModelStock => {
-                let t = stock(count, |i, j| gram.at(i, j));
-                Ok(vec![t / count as f64; count])
-            }
+            Method::ModelStock => Ok(vec![stock(count, |i, j| gram.at(i, j))]),
             Method::Karcher => Ok(karcher(gram, self.told.number("max_iter") as usize, self.told.number("tol"))),
             _ if count == 1 => Ok(vec![1.0]),
             _ => {
@@ -129,6 +126,10 @@ impl Kernel for Span {
             Some(_) if self.method == Method::Multislerp && self.inputs.len() == 1 => {
                 out.copy_from_slice(block.input(self.inputs[0]));
             }
+            Some(base) if self.method == Method::ModelStock => {
+                let ratio = self.factors.first().copied().unwrap_or(0.0);
+                toward(self.inputs.iter().map(|&input| block.input(input)), block.input(base), ratio, out);
+            }
             Some(base) => {
                 let base = block.input(base);
                 out.copy_from_slice(base);
@@ -183,6 +184,16 @@ pub(super) fn stock(count: usize, product: impl Fn(usize, usize) -> f64) -> f64 
     let cos = cosines.iter().sum::<f64>() / cosines.len().max(1) as f64;
     let below = 1.0 + (count as f64 - 1.0) * cos;
     if below.abs() < 1e-6 { 0.0 } else { count as f64 * cos / below }
+}
+
+/// So far from a base to the mean of the others, `t·mean + (1 - t)·base`, term by term as mergekit adds it up.
+pub(super) fn toward<'a>(inputs: impl ExactSizeIterator<Item = &'a [f32]>, base: &[f32], t: f32, out: &mut [f32]) {
+    let count = inputs.len() as f32;
+    out.fill(0.0);
+    for input in inputs {
+        out.iter_mut().zip(input).for_each(|(to, from)| *to += from);
+    }
+    out.iter_mut().zip(base).for_each(|(to, base)| *to = t * (*to / count) + (1.0 - t) * base);
 }
 
 /// The weighted mean on the sphere: walk against the gradient in the tangent space (arXiv 2603.04972; Buss & Fillmore 2001).

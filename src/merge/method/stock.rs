@@ -1,6 +1,6 @@
 //! Model Stock filter by filter (arXiv 2403.19522): each row of a matrix has a ratio of its own.
 
-use super::spans::stock;
+use super::spans::{stock, toward};
 use super::{Block, Kernel, Scratch, Told, dot, room};
 
 pub(super) struct Filters {
@@ -30,11 +30,9 @@ impl Kernel for Filters {
         for (row, out) in out.chunks_mut(self.columns).enumerate() {
             let place = row * self.columns..row * self.columns + out.len();
             let delta = |i: usize| scratch.numbers.get(i).and_then(|delta| delta.get(place.clone())).unwrap_or(&[]);
-            let ratio = (stock(count, |i, j| dot(delta(i), delta(j))) / count as f64) as f32;
-            out.copy_from_slice(&base[place.clone()]);
-            for i in 0..count {
-                out.iter_mut().zip(delta(i)).for_each(|(to, delta)| *to += ratio * delta);
-            }
+            let ratio = stock(count, |i, j| dot(delta(i), delta(j))) as f32;
+            let inputs = self.others.iter().map(|&input| &block.input(input)[place.clone()]);
+            toward(inputs, &base[place.clone()], ratio, out);
         }
     }
 }

@@ -42,9 +42,11 @@ impl Sce {
         room(&mut scratch.numbers, count, base.len());
         let (deltas, rest) = scratch.numbers.split_at_mut(count);
         let Some(variance) = rest.first_mut() else { return };
+        // In `f64`, as PyTorch does it: ranks near the threshold are told by the last bit.
         for (at, to) in variance.iter_mut().enumerate() {
-            let mean = deltas.iter().map(|delta| delta[at]).sum::<f32>() / count as f32;
-            *to = deltas.iter().map(|delta| (delta[at] - mean) * (delta[at] - mean)).sum::<f32>() / count as f32;
+            let mean = deltas.iter().map(|delta| f64::from(delta[at])).sum::<f64>() / count as f64;
+            let squares = deltas.iter().map(|delta| (f64::from(delta[at]) - mean).powi(2));
+            *to = (squares.sum::<f64>() / count as f64) as f32;
         }
         if !select {
             return;

@@ -24,6 +24,9 @@ pub use check::{Summary, compare, route};
 pub use estimate::seconds;
 pub(crate) use fit::weight;
 
+/// What the header of a GGUF file takes at most, in bytes: it has the vocabulary.
+const GGUF_HEADER: u64 = 16 << 20;
+
 /// A reason why a recipe cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
@@ -164,12 +167,22 @@ impl Plan {
         check::models(&mut plan);
         plan.vocabulary = fit::vocabulary(recipe, &mut plan);
         slices::outputs(recipe, &mut plan);
+        let doubles = |output: &Output| output.dtype == Dtype::F64 && matches!(output.action, Action::Blend(_));
+        if plan.outputs.iter().any(doubles) {
+            plan.notices.push("arithmetic is in f32, also where f64 is written".to_owned());
+        }
         plan
     }
 
     /// Bytes of all tensors of the result.
     pub fn output_bytes(&self) -> u64 {
         self.outputs.iter().map(Output::bytes).sum()
+    }
+
+    /// Bytes of the same as a GGUF file in f16, vectors in f32, with room for what its header holds.
+    pub fn gguf_bytes(&self) -> u64 {
+        let bytes = |output: &Output| output.elements() * if output.shape.len() < 2 { 4 } else { 2 };
+        self.outputs.iter().map(bytes).sum::<u64>() + GGUF_HEADER
     }
 
     /// Bytes that are read.

@@ -241,8 +241,11 @@ fn mixed(a: Dtype, b: Dtype) -> bool {
 
 /// The type that holds what all of them hold.
 fn promoted(inputs: &[Input]) -> Dtype {
-    let mut dtypes = inputs.iter().map(|input| input.weight.dtype);
-    let first = dtypes.next().unwrap_or(Dtype::F32);
-    let first = if first == Dtype::F64 { Dtype::F32 } else { first };
-    if dtypes.all(|dtype| dtype == first) { first } else { Dtype::F32 }
+    let dtypes = || inputs.iter().map(|input| input.weight.dtype);
+    let first = dtypes().next().unwrap_or(Dtype::F32);
+    match () {
+        () if dtypes().all(|dtype| dtype == first) => first,
+        () if dtypes().any(|dtype| dtype == Dtype::F64) => Dtype::F64,
+        () => Dtype::F32,
+    }
 }

@@ -169,7 +169,8 @@ fn one_module(node: &Node, settings: &mut Reader<'_>) -> Read<(Layers, Settings)
         return fault(node, format!("`modules` must be a map, and is {}", node.kind_name()));
     };
     let [(_, module)] = &modules[..] else {
-        return fault(node, "only models of one module can be merged");
+        let names: Vec<String> = modules.iter().map(|(name, _)| format!("`{}`", printable(name))).collect();
+        return fault(node, format!("only models of one module can be merged, and there are {}", names.join(", ")));
     };
     let mut fields = Fields::of(module, "a module")?;
     let layers = match (fields.take("models"), fields.take("slices")) {
@@ -381,6 +382,10 @@ fn dtype(node: &Node) -> Read<Dtype> {
         "bfloat16" | "bf16" => Ok(Dtype::BF16),
         "float16" | "f16" => Ok(Dtype::F16),
         "float32" | "f32" => Ok(Dtype::F32),
-        _ => fault(node, format!("`{}` is no dtype; there are `bfloat16`, `float16` and `float32`", printable(&name))),
+        "float64" | "f64" => Ok(Dtype::F64),
+        _ => {
+            let known = "`bfloat16`, `float16`, `float32` and `float64`";
+            fault(node, format!("`{}` is no dtype; there are {known}", printable(&name)))
+        }
     }
 }

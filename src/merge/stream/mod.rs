@@ -33,6 +33,8 @@ pub struct Options {
     pub shard: u64,
     /// Whether weights that are no finite numbers are merged too.
     pub allow_nan: bool,
+    /// Bytes that are written there afterwards, which the disk must have room for too.
+    pub more: u64,
 }
 
 /// What came of it.
@@ -66,7 +68,7 @@ pub fn run(
     let layout = Layout::new(plan, options.shard)?;
     let write = |source| MergeError::Write { path: folder.clone(), source };
     std::fs::create_dir_all(&folder).map_err(write)?;
-    room(&folder, &layout)?;
+    room(&folder, layout.bytes() + options.more, &layout)?;
     let mut journal = Journal::open(&folder, &journal::fingerprint(plan, options)?)?;
     let files = layout.create(&folder, journal.is_new())?;
     let resumed = journal.done();
@@ -126,12 +128,12 @@ fn hidden(output: &Path) -> Result<PathBuf, MergeError> {
 }
 
 /// Whether the disk has room for what is not there yet.
-fn room(folder: &Path, layout: &Layout) -> Result<(), MergeError> {
+fn room(folder: &Path, all: u64, layout: &Layout) -> Result<(), MergeError> {
     let Ok(facts) = rustix::fs::statvfs(folder) else { return Ok(()) };
     let free = facts.f_bavail.saturating_mul(facts.f_frsize);
     let there: u64 =
         layout.names.iter().filter_map(|name| std::fs::metadata(folder.join(name)).ok()).map(|f| f.len()).sum();
-    let need = layout.bytes().saturating_sub(there);
+    let need = all.saturating_sub(there);
     if need <= free {
         return Ok(());
     }
