@@ -4,11 +4,14 @@
     golden.py OUT_DIR [SMOLLM2_HF_DIR]
 
 OUT_DIR gets `models/`, `recipes/NAME.yml` and `golden/NAME/`. Without the second argument the models are small random ones
-in f32; with it they are SmolLM2 and copies of it that moved a little, in bf16. Arithmetic is in f32, and bf16 is written.
+in f32; with it they are SmolLM2 (its first six layers, for the disk's sake) and copies of it that moved a little, in bf16.
+Arithmetic is in f32, and bf16 is written.
 
-Two things that depend on the processor are held fast. PyTorch's kernels are those without vector instructions, which
-multiply and add in two steps. And it sorts stably: the largest so many of differences of 16-bit numbers have many equals,
-of which mergekit takes those that the sort puts first, and a vector sort puts them in any order.
+Of equal magnitudes mergekit takes those that PyTorch's sort puts first: any of them where it sorts with vector instructions,
+the first ones where it does not. Differences of 16-bit numbers have many equals, so that here it is told to sort stably.
+
+Methods that need sums over whole tensors (norms, angles) get a second answer in `exact/NAME/`, mergekit's own in float64:
+where terms cancel, what f32 rounded away in those sums shows in the result.
 """
 import os
 import pathlib
@@ -16,7 +19,6 @@ import shutil
 import sys
 
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
-os.environ["ATEN_CPU_CAPABILITY"] = "default"
 
 import torch
 import transformers as tf
@@ -25,6 +27,8 @@ from mergekit.config import MergeConfiguration
 from mergekit.merge import MergeOptions, run_merge
 
 LAYERS = 4
+REAL_LAYERS = 6
+SUMS = ("slerp", "nuslerp", "multislerp", "karcher", "model_stock", "slices", "sce", "ties_rescaled")
 
 
 def sort_stably():
@@ -54,11 +58,11 @@ def small(out):
 
 
 def real(out, smollm2):
-    base = tf.LlamaForCausalLM.from_pretrained(smollm2, dtype=torch.float32)
+    base = tf.LlamaForCausalLM.from_pretrained(smollm2, dtype=torch.float32, num_hidden_layers=REAL_LAYERS)
     base.to(torch.bfloat16).save_pretrained(out / "models" / "base")
     for at, name in enumerate(["a", "b", "c"]):
         torch.manual_seed(at + 10)
-        model = tf.LlamaForCausalLM.from_pretrained(smollm2, dtype=torch.float32)
+        model = tf.LlamaForCausalLM.from_pretrained(smollm2, dtype=torch.float32, num_hidden_layers=REAL_LAYERS)
         with torch.no_grad():
             for weight in model.parameters():
                 # as fine-tuning moves them: a little everywhere, more along a few directions
@@ -128,13 +132,21 @@ def recipes(out, layers, whole):
     return {name: common | recipe for name, recipe in found.items()}
 
 
+def merge(text, target):
+    run_merge(MergeConfiguration.model_validate(yaml.safe_load(text)), str(target),
+              MergeOptions(random_seed=7, quiet=True, copy_tokenizer=False, lazy_unpickle=False))
+    for file in target.iterdir():
+        if file.suffix not in (".safetensors", ".json"):
+            file.unlink() if file.is_file() else shutil.rmtree(file)
+
+
 def main():
     out = pathlib.Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
     layers = LAYERS
     if len(sys.argv) > 2:
         real(out, sys.argv[2])
-        layers = 30
+        layers = REAL_LAYERS
     else:
         small(out)
     (out / "recipes").mkdir(exist_ok=True)
@@ -145,15 +157,9 @@ def main():
             continue
         text = yaml.safe_dump(recipe, sort_keys=False)
         (out / "recipes" / f"{name}.yml").write_text(text)
-        target = out / "golden" / name
-        if name == "arcee_fusion":
-            # in f32 the divergence of two close rows is mostly rounding
-            text = text.replace("dtype: float32", "dtype: float64", 1)
-        run_merge(MergeConfiguration.model_validate(yaml.safe_load(text)), str(target),
-                  MergeOptions(random_seed=7, quiet=True, copy_tokenizer=False, lazy_unpickle=False))
-        for file in target.iterdir():
-            if file.suffix not in (".safetensors", ".json"):
-                file.unlink() if file.is_file() else shutil.rmtree(file)
+        merge(text, out / "golden" / name)
+        if name.startswith(SUMS + ("arcee_fusion",)):
+            merge(text.replace("dtype: float32", "dtype: float64", 1), out / "exact" / name)
     print("made")
 
 

@@ -1,10 +1,13 @@
 //! Beside mergekit: the same numbers where nothing is left to chance, the same statistics where something is.
 //!
-//! Tolerance: within one step of bf16 (counted as ordered integers) for 99.99 % of all numbers, within two elsewhere. Both
-//! sides compute in f32 and add in different orders, so a number that lies between two steps may fall on either. One number
-//! in 100,000 may be farther off: where terms cancel almost to nothing their rounding is many steps of what is left, and
-//! among equal magnitudes at a threshold mergekit's choice is that of an unstable sort (measured on SmolLM2's 134.5 million
-//! numbers: 162 at most).
+//! Tolerance: within one step of bf16 (counted as ordered integers) for 99.99 % of all numbers, within two for all others.
+//! Most methods give mergekit's numbers to the last bit. Those that need a norm or an angle of a whole tensor get it from
+//! sums, which mergekit adds up in f32: where the terms of a result cancel almost to nothing, its last bits show. There,
+//! and only there, a number may be more than two steps off if it is nearer than mergekit's to what mergekit itself gives with
+//! `dtype: float64`.
+//!
+//! Arcee Fusion is held against float64 alone: in f32 the divergence of two close rows is rounding for the most part, and
+//! which numbers matter differs with the order in which a processor adds. Of what it gives in f32 the statistics count.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +15,12 @@ use std::process::{Command, Stdio};
 
 use crate::tool::{Ran, Read, Tool, python, read};
 
-const RANDOM: [&str; 5] = ["dare_linear", "dare_ties", "dare_raw", "della", "della_linear"];
+/// Methods that something is left to.
+const STATISTICS: [&str; 6] = ["dare_linear", "dare_ties", "dare_raw", "della", "della_linear", "arcee_fusion"];
+/// Methods that need sums over whole tensors, by how their recipes' names begin; all others give the same bits but for
+/// a last one.
+const WHOLE: [&str; 9] =
+    ["slerp", "nuslerp", "multislerp", "karcher", "model_stock", "slices", "sce", "ties_rescaled", "arcee_fusion"];
 
 /// bf16 as integers in the order of the numbers.
 fn ordered(read: &Read) -> Vec<i32> {
@@ -20,12 +28,23 @@ fn ordered(read: &Read) -> Vec<i32> {
     words.map(|word| if word < 0 { -(word & 0x7fff) } else { word }).collect()
 }
 
-/// How many numbers there are, how many are more than a step apart, how many more than two.
-fn steps(ours: &Read, golden: &Read) -> [usize; 3] {
+/// How many numbers there are, how many are more than a step apart, and how many more than two though ours are not the nearer
+/// ones to `exact`.
+fn steps(ours: &Read, golden: &Read, exact: Option<&Read>) -> [usize; 3] {
     assert_eq!((ours.dtype, &ours.shape), (golden.dtype, &golden.shape));
-    let far = |(a, b): (i32, i32)| (a - b).abs();
-    let far: Vec<i32> = ordered(ours).into_iter().zip(ordered(golden)).map(far).collect();
-    [far.len(), far.iter().filter(|far| **far > 1).count(), far.iter().filter(|far| **far > 2).count()]
+    let (ours, golden) = (ordered(ours), ordered(golden));
+    let exact = exact.map(ordered);
+    let nearer = |at: usize, ours: i32, golden: i32| {
+        let exact = exact.as_ref().map(|exact| exact[at]);
+        exact.is_some_and(|exact| (ours - exact).abs() <= 2.min((golden - exact).abs()))
+    };
+    let mut found = [ours.len(), 0, 0];
+    for (at, (&ours, &golden)) in ours.iter().zip(&golden).enumerate() {
+        let far = (ours - golden).abs();
+        found[1] += usize::from(far > 1);
+        found[2] += usize::from(far > 2 && !nearer(at, ours, golden));
+    }
+    found
 }
 
 /// Means of magnitudes and of squares, of what a merge added to the base; and the share that it left alone.
@@ -37,10 +56,13 @@ fn moments(numbers: &[f32], base: &[f32]) -> [f64; 3] {
     [deltas().map(f64::abs).sum::<f64>() / count, deltas().map(|d| d * d).sum::<f64>() / count, still as f64 / count]
 }
 
-fn compare(name: &str, ours: &Path, golden: &Path, base: &BTreeMap<String, Read>) {
-    let (ours, golden) = (read(ours), read(golden));
+/// Holds a merge against mergekit's; `folder` has both of mergekit's answers.
+fn compare(name: &str, ours: &Path, folder: &Path, base: &BTreeMap<String, Read>) {
+    let ours = read(ours);
+    let golden = read(&folder.join("golden").join(name));
+    let exact = Some(folder.join("exact").join(name)).filter(|exact| exact.is_dir()).map(|exact| read(&exact));
     assert_eq!(ours.keys().collect::<Vec<_>>(), golden.keys().collect::<Vec<_>>(), "{name}");
-    if RANDOM.contains(&name) {
+    if STATISTICS.contains(&name) {
         // Of all tensors together: no single one is large enough for its chance to average out.
         let all = |merged: &BTreeMap<String, Read>| {
             let sum = |of: &dyn Fn(&str) -> Vec<f32>| merged.keys().flat_map(|key| of(key)).collect::<Vec<f32>>();
@@ -50,16 +72,20 @@ fn compare(name: &str, ours: &Path, golden: &Path, base: &BTreeMap<String, Read>
             // 200,000 numbers with chances near a half: a percent is some ten standard deviations of these means
             assert!((ours / golden - 1.0).abs() < 0.02, "{name}: {ours} and {golden}");
         }
-        return;
+        if exact.is_none() {
+            return;
+        }
     }
+    let golden = if name == "arcee_fusion" { exact.as_ref().unwrap() } else { &golden };
     let mut counts = [0; 3];
     for (tensor, ours) in &ours {
-        counts.iter_mut().zip(steps(ours, &golden[tensor])).for_each(|(to, more)| *to += more);
+        let found = steps(ours, &golden[tensor], exact.as_ref().map(|exact| &exact[tensor]));
+        counts.iter_mut().zip(found).for_each(|(to, more)| *to += more);
     }
-    let [all, one, two] = counts.map(|count| count as f64);
-    assert!(all > 0.0);
-    assert!(one <= all * 1e-4, "{name}: {counts:?}");
-    assert!(two <= all * 1e-5, "{name}: {counts:?}");
+    let [all, one, two] = counts;
+    assert!(all > 0 && one as f64 <= all as f64 * 1e-4 && two == 0, "{name}: {counts:?}");
+    let whole = WHOLE.iter().any(|whole| name.starts_with(whole));
+    assert!(exact.is_some() == whole && (whole || one == 0), "{name}: {counts:?}");
 }
 
 fn golden(tool: &Tool, python: &Path, smollm2: Option<&Path>, only: &str) -> PathBuf {
@@ -86,8 +112,8 @@ fn beside_mergekit(smollm2: Option<&Path>, only: &str, least: usize) {
         let out =
             tool.command(&["run", recipe.to_str().unwrap(), "-o", ours.to_str().unwrap(), "--seed", "3"]).output();
         Ran::of(&out.unwrap()).done();
+        compare(name, &ours, &folder, &base);
         let golden = folder.join("golden").join(name);
-        compare(name, &ours, &golden, &base);
         let config = |folder: &Path| -> serde_json::Value {
             serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap()
         };
@@ -103,6 +129,11 @@ fn beside_mergekit(smollm2: Option<&Path>, only: &str, least: usize) {
 fn every_method_gives_mergekits_numbers() {
     beside_mergekit(None, "", 31);
 }
+
+/// All that leave nothing to chance.
+const REAL: &str = "linear linear_raw slerp slerp_filters nuslerp nuslerp_base nuslerp_rows nuslerp_columns multislerp \
+    multislerp_base karcher task_arithmetic task_arithmetic_mean ties ties_gradient ties_rescaled breadcrumbs \
+    breadcrumbs_ties sce sce_all model_stock model_stock_rows nearswap passthrough slices";
 
 #[test]
 fn a_real_pair_gives_mergekits_numbers() {
@@ -121,5 +152,5 @@ fn a_real_pair_gives_mergekits_numbers() {
     command.arg(maker).arg(tool.path("hf")).args(["--dtype", "f32", "--gguf"]).arg(model);
     let made = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success();
     assert!(made);
-    beside_mergekit(Some(&tool.path("hf")), "ties slerp linear model_stock", 4);
+    beside_mergekit(Some(&tool.path("hf")), REAL, 25);
 }

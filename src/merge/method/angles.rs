@@ -1,7 +1,7 @@
 //! NuSLERP row by row, or column by column: every row (or column) goes its own way on its own sphere.
 
 use super::spans::{between, share};
-use super::{Block, Found, Kernel, Scratch, Tally, Told, dot, room};
+use super::{Block, Found, Kernel, Scratch, Tally, Told, combine, dot, room};
 
 pub(super) struct Angles {
     t: f64,
@@ -10,7 +10,7 @@ pub(super) struct Angles {
     columns: usize,
     /// `nuslerp_row_wise` reduces over the first dimension, in mergekit's words.
     down: bool,
-    factors: Vec<[f32; 2]>,
+    factors: Vec<[f64; 2]>,
 }
 
 impl Angles {
@@ -60,27 +60,31 @@ impl Kernel for Angles {
 
     fn conclude(&mut self, _: usize, found: Found) -> Result<(), String> {
         let columns = found.sums.as_chunks::<3>().0.iter();
-        self.factors = columns.map(|&[aa, bb, ab]| between(aa, bb, ab, self.t).map(|factor| factor as f32)).collect();
+        self.factors = columns.map(|&[aa, bb, ab]| between(aa, bb, ab, self.t)).collect();
         Ok(())
     }
 
     fn blend(&self, block: &Block<'_>, scratch: &mut Scratch, out: &mut [f32]) {
-        let [a, b] = self.both(block, scratch);
-        let begin = block.start as usize % self.columns;
+        let [x, y] = self.inputs.map(|at| block.input(at));
+        // Without a base, any numbers with the factor zero.
+        let base = self.base.map_or(x, |base| block.input(base));
+        let rest = |[a, b]: [f64; 2]| if self.base.is_some() { 1.0 - a - b } else { 0.0 };
         if self.down {
-            for (at, (to, (&a, &b))) in out.iter_mut().zip(a.iter().zip(b)).enumerate() {
-                let [x, y] = self.factors.get((begin + at) % self.columns).copied().unwrap_or_default();
-                *to = x * a + y * b;
+            let begin = block.start as usize % self.columns;
+            for (at, to) in out.iter_mut().enumerate() {
+                let factors = self.factors.get((begin + at) % self.columns).copied().unwrap_or_default();
+                let [x, y, base] = [x, y, base].map(|numbers| f64::from(numbers[at]));
+                *to = (factors[0] * x + factors[1] * y + rest(factors) * base) as f32;
             }
-        } else {
-            let rows = a.chunks(self.columns).zip(b.chunks(self.columns));
-            for (out, (a, b)) in out.chunks_mut(self.columns).zip(rows) {
-                let [x, y] = between(dot(a, a), dot(b, b), dot(a, b), self.t).map(|factor| factor as f32);
-                out.iter_mut().zip(a.iter().zip(b)).for_each(|(to, (&a, &b))| *to = x * a + y * b);
-            }
+            return;
         }
-        if let Some(base) = self.base {
-            out.iter_mut().zip(block.input(base)).for_each(|(to, base)| *to += base);
+        let [a, b] = self.both(block, scratch);
+        for (at, out) in out.chunks_mut(self.columns).enumerate() {
+            let row = at * self.columns..at * self.columns + out.len();
+            let (a, b) = (&a[row.clone()], &b[row.clone()]);
+            let factors = between(dot(a, a), dot(b, b), dot(a, b), self.t);
+            let terms = [(factors[0], &x[row.clone()]), (factors[1], &y[row.clone()]), (rest(factors), &base[row])];
+            combine(&terms, out);
         }
     }
 }

@@ -334,6 +334,21 @@ fn absolute(a: &[f32]) -> f64 {
     total
 }
 
+/// `Σ factor·numbers` in `f64`: where terms cancel, what is left of them is as good as they are.
+fn combine(terms: &[(f64, &[f32])], out: &mut [f32]) {
+    const STEP: usize = 512;
+    let mut sums = [0f64; STEP];
+    for (step, out) in out.chunks_mut(STEP).enumerate() {
+        let sums = &mut sums[..out.len()];
+        sums.fill(0.0);
+        for (factor, numbers) in terms {
+            let numbers = numbers.get(step * STEP..).unwrap_or(&[]);
+            sums.iter_mut().zip(numbers).for_each(|(to, &number)| *to += factor * f64::from(number));
+        }
+        out.iter_mut().zip(sums).for_each(|(to, &mut sum)| *to = sum as f32);
+    }
+}
+
 /// Adds to the sum at `at`, which is made where it is not there yet.
 fn add(sums: &mut Vec<f64>, at: usize, more: f64) {
     if sums.len() <= at {

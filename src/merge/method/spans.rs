@@ -1,7 +1,7 @@
 //! Methods whose result is a sum of the inputs with factors that depend on their lengths and angles alone. One look gives
 //! every product of two inputs; the rest is arithmetic with a small matrix.
 
-use super::{Block, Found, Kernel, Method, Scratch, Tally, Told, add, dot, room};
+use super::{Block, Found, Kernel, Method, Scratch, Tally, Told, add, combine, dot, room};
 
 /// The products of inputs (or of their differences to the base) with each other.
 struct Gram {
@@ -33,7 +33,8 @@ pub(super) struct Span {
     inputs: Vec<usize>,
     /// What they are differences from.
     base: Option<usize>,
-    factors: Vec<f32>,
+    /// Every input's factor, the base's too.
+    factors: Vec<(usize, f64)>,
 }
 
 impl Span {
@@ -59,7 +60,10 @@ impl Span {
                 let weights = self.weights();
                 Ok(between(gram.at(0, 0), gram.at(1, 1), gram.at(0, 1), share(&weights)).to_vec())
             }
-            Method::ModelStock => Ok(vec![stock(count, |i, j| gram.at(i, j))]),
+            Method::ModelStock => {
+                let t = stock(count, |i, j| gram.at(i, j));
+                Ok(vec![t / count as f64; count])
+            }
             Method::Karcher => Ok(karcher(gram, self.told.number("max_iter") as usize, self.told.number("tol"))),
             _ if count == 1 => Ok(vec![1.0]),
             _ => {
@@ -109,36 +113,16 @@ impl Kernel for Span {
                 gram.products[i * count + j] = gram.products[j * count + i];
             }
         }
-        self.factors = self.factors(&gram)?.into_iter().map(|factor| factor as f32).collect();
+        let factors = self.factors(&gram)?;
+        // `base + Σ f·(x - base)`
+        let rest = 1.0 - factors.iter().sum::<f64>();
+        self.factors = self.inputs.iter().copied().zip(factors).chain(self.base.map(|base| (base, rest))).collect();
         Ok(())
     }
 
     fn blend(&self, block: &Block<'_>, _: &mut Scratch, out: &mut [f32]) {
-        let pairs = self.inputs.iter().zip(&self.factors);
-        match self.base {
-            None => {
-                out.fill(0.0);
-                for (&input, &factor) in pairs {
-                    out.iter_mut().zip(block.input(input)).for_each(|(to, from)| *to += factor * from);
-                }
-            }
-            // mergekit gives a single model as it is, without the way over the difference.
-            Some(_) if self.method == Method::Multislerp && self.inputs.len() == 1 => {
-                out.copy_from_slice(block.input(self.inputs[0]));
-            }
-            Some(base) if self.method == Method::ModelStock => {
-                let ratio = self.factors.first().copied().unwrap_or(0.0);
-                toward(self.inputs.iter().map(|&input| block.input(input)), block.input(base), ratio, out);
-            }
-            Some(base) => {
-                let base = block.input(base);
-                out.copy_from_slice(base);
-                for (&input, &factor) in pairs {
-                    let both = block.input(input).iter().zip(base);
-                    out.iter_mut().zip(both).for_each(|(to, (from, base))| *to += factor * (from - base));
-                }
-            }
-        }
+        let terms: Vec<_> = self.factors.iter().map(|&(input, factor)| (factor, block.input(input))).collect();
+        combine(&terms, out);
     }
 }
 
@@ -184,16 +168,6 @@ pub(super) fn stock(count: usize, product: impl Fn(usize, usize) -> f64) -> f64 
     let cos = cosines.iter().sum::<f64>() / cosines.len().max(1) as f64;
     let below = 1.0 + (count as f64 - 1.0) * cos;
     if below.abs() < 1e-6 { 0.0 } else { count as f64 * cos / below }
-}
-
-/// So far from a base to the mean of the others, `t·mean + (1 - t)·base`, term by term as mergekit adds it up.
-pub(super) fn toward<'a>(inputs: impl ExactSizeIterator<Item = &'a [f32]>, base: &[f32], t: f32, out: &mut [f32]) {
-    let count = inputs.len() as f32;
-    out.fill(0.0);
-    for input in inputs {
-        out.iter_mut().zip(input).for_each(|(to, from)| *to += from);
-    }
-    out.iter_mut().zip(base).for_each(|(to, base)| *to = t * (*to / count) + (1.0 - t) * base);
 }
 
 /// The weighted mean on the sphere: walk against the gradient in the tangent space (arXiv 2603.04972; Buss & Fillmore 2001).

@@ -1,7 +1,7 @@
 //! Model Stock filter by filter (arXiv 2403.19522): each row of a matrix has a ratio of its own.
 
-use super::spans::{stock, toward};
-use super::{Block, Kernel, Scratch, Told, dot, room};
+use super::spans::stock;
+use super::{Block, Kernel, Scratch, Told, combine, dot, room};
 
 pub(super) struct Filters {
     base: usize,
@@ -30,9 +30,10 @@ impl Kernel for Filters {
         for (row, out) in out.chunks_mut(self.columns).enumerate() {
             let place = row * self.columns..row * self.columns + out.len();
             let delta = |i: usize| scratch.numbers.get(i).and_then(|delta| delta.get(place.clone())).unwrap_or(&[]);
-            let ratio = stock(count, |i, j| dot(delta(i), delta(j))) as f32;
-            let inputs = self.others.iter().map(|&input| &block.input(input)[place.clone()]);
-            toward(inputs, &base[place.clone()], ratio, out);
+            let ratio = stock(count, |i, j| dot(delta(i), delta(j)));
+            let inputs = self.others.iter().map(|&input| (ratio / count as f64, &block.input(input)[place.clone()]));
+            let terms: Vec<_> = inputs.chain([(1.0 - ratio, &base[place.clone()])]).collect();
+            combine(&terms, out);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{Ids, Vocabulary};
 /// Texts whose words the union is tried on, besides every token of both parents.
 const SAMPLES: [&str; 2] =
     [include_str!("../../../assets/calibration/prose.txt"), include_str!("../../../assets/calibration/code.txt")];
-/// How often merges are taken away before what is left must do.
+/// How often merges are taken away one for a word.
 const ROUNDS: usize = 40;
 
 /// Merges with their ranks.
@@ -67,19 +67,17 @@ pub struct United {
     pub merges: usize,
     /// Those that were not, as they split words in a third way.
     pub dropped: usize,
-    /// Words tried.
+    /// Words tried; each is split as one of the parents does.
     pub words: usize,
-    /// Words that are still split as neither parent does.
-    pub third: usize,
 }
 
 impl std::fmt::Display for United {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { tokens, merges, dropped, words, third } = self;
+        let Self { tokens, merges, dropped, words } = self;
         write!(
             f,
             "{tokens} tokens and {merges} merges come in, {dropped} merges stay out; \
-             of {words} words {third} are split as no parent does"
+             each of {words} words is split as a parent does"
         )
     }
 }
@@ -99,24 +97,29 @@ pub(super) fn merges(json: &Value) -> Result<Vec<(String, String)>, String> {
 /// One of them is no BPE tokenizer.
 pub(super) fn unite(json: &mut Value, ids: &mut Ids, other: &Vocabulary) -> Result<United, String> {
     let (first, second) = (merges(json)?, merges(&other.json)?);
+    // `Ġ` in one and `▁` in the other: neither's merges would ever meet the other's words.
+    let bytes = |json: &Value| json.get("decoder").is_some_and(|decoder| decoder.to_string().contains("\"ByteLevel\""));
+    if bytes(json) != bytes(&other.json) {
+        let what = "one tokenizer spells bytes, the other one characters, and no merge fits both";
+        return Err(format!("{what}; `source: union` takes any"));
+    }
     let known: BTreeSet<&(String, String)> = first.iter().collect();
     let mut more: Vec<(String, String)> = second.iter().filter(|pair| !known.contains(pair)).cloned().collect();
     let all = more.len();
     let words = words(&ids.all, &other.ids);
     let (a, b) = (Merges::of(&first), Merges::of(&second));
     let parents: Vec<[Vec<String>; 2]> = words.iter().map(|word| [a.split(word).0, b.split(word).0]).collect();
-    let mut third = 0;
-    for _ in 0..ROUNDS {
+    // A word that is split in a third way shows at least one merge of the second, so this ends.
+    for round in 0.. {
         let list: Vec<(String, String)> = first.iter().chain(&more).cloned().collect();
         let united = Merges::of(&list);
         let mut blamed = BTreeSet::new();
-        third = 0;
         for (word, parents) in words.iter().zip(&parents) {
             let (split, used) = united.split(word);
             if !parents.contains(&split) {
-                third += 1;
-                // The last of the second's merges that were used: the earlier ones may be right for other words.
-                blamed.extend(used.iter().rev().find(|rank| **rank >= first.len() as u32).copied());
+                let own = used.into_iter().rev().filter(|rank| *rank >= first.len() as u32);
+                // The last one: those before may be right for other words. Where that leads nowhere, all.
+                blamed.extend(own.take(if round < ROUNDS { 1 } else { usize::MAX }));
             }
         }
         if blamed.is_empty() {
@@ -129,7 +132,7 @@ pub(super) fn unite(json: &mut Value, ids: &mut Ids, other: &Vocabulary) -> Resu
         });
     }
     let tokens = bring(json, ids, other, &first, &more);
-    Ok(United { tokens, merges: more.len(), dropped: all - more.len(), words: words.len(), third })
+    Ok(United { tokens, merges: more.len(), dropped: all - more.len(), words: words.len() })
 }
 
 /// Writes the second parent's tokens and the merges that stay.
