@@ -127,6 +127,20 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::Usage
 }
 
+/// Parses the arguments of a lab program and does what they say. Errors are printed here, once.
+#[cfg(feature = "lab")]
+pub(crate) fn carry_out<C: Parser>(run: impl FnOnce(C) -> Result<ExitCode, Report>) -> ExitCode {
+    let cli = match C::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    output::start_log();
+    run(cli).unwrap_or_else(|report| {
+        eprintln!("{report}");
+        report.code
+    })
+}
+
 /// The parser's advice, a line each, in this program's words.
 fn advice(text: &str) -> String {
     let text = text.replace("For more information, try `--help`.", "`--help` says more");

@@ -45,11 +45,30 @@ pub enum MergeError {
     Interrupted,
 }
 
+/// Problems that fail alike are one; the first eight kinds are shown.
 fn problems(problems: &[Problem]) -> String {
-    let shown: Vec<String> = problems.iter().take(8).map(ToString::to_string).collect();
-    let rest = problems.len().saturating_sub(8);
+    let mut kinds: Vec<(&Problem, usize)> = Vec::new();
+    for problem in problems {
+        match kinds.iter_mut().find(|(first, _)| first.reason == problem.reason) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((problem, 1)),
+        }
+    }
+    let shown = kinds.iter().take(8).map(|(first, count)| match count {
+        1 => first.to_string(),
+        _ => format!("{first} (and {} tensors more like it)", count - 1),
+    });
+    let shown = shown.collect::<Vec<_>>().join("; ");
+    let rest: usize = kinds.iter().skip(8).map(|(_, count)| count).sum();
     let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
-    format!("this cannot be merged: {}{more}", shown.join("; "))
+    format!("this cannot be merged: {shown}{more}")
+}
+
+impl MergeError {
+    /// Whether the numbers themselves cannot be merged, however often it is tried.
+    pub(super) fn is_of_the_numbers(&self) -> bool {
+        matches!(self, Self::NotFinite { .. } | Self::Overflow { .. } | Self::Tensor { .. })
+    }
 }
 
 impl Advise for MergeError {
@@ -70,7 +89,7 @@ impl Advise for MergeError {
             Self::NotFinite { .. } => {
                 "the training or merge that made it went wrong; `--allow-nan` merges it all the same"
             }
-            Self::Overflow { .. } => "`out_dtype: bfloat16` or `float32` holds larger numbers; or change the weights",
+            Self::Overflow { .. } => "smaller weights help, or `out_dtype: bfloat16` where it was `float16`",
             Self::Space { .. } => "make room, or name a place on another disk with `-o`",
             Self::Exists { .. } => "name another place, or remove it first",
             Self::Licence { .. } => "`--accept-licence` merges all the same, and the manifest says so",

@@ -170,6 +170,7 @@ mod enabled {
             config,
             weights,
             files: vec![path.to_owned()],
+            changes: Vec::new(),
             layers,
             tokenizer,
             made: files,

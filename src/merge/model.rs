@@ -27,8 +27,10 @@ pub struct Model {
     pub config: Object<String, Value>,
     /// Its tensors.
     pub weights: BTreeMap<String, Arc<Weight>>,
-    /// Its files of weights.
+    /// Its files of weights, those of adapters that were baked in too.
     pub files: Vec<PathBuf>,
+    /// What was done to its tensors since, in words.
+    pub changes: Vec<String>,
     /// How its layers are named.
     pub layers: Layers,
     /// Its `tokenizer.json`, where that is no file of the folder.
@@ -172,6 +174,7 @@ impl Model {
             config,
             weights,
             files: tensors.files,
+            changes: Vec::new(),
             layers,
             tokenizer: None,
             made: Vec::new(),

@@ -10,7 +10,7 @@ use crate::tool::{Tool, python, read};
 use crate::toy::{Tensor, Toy, noise, raw, weights};
 
 /// An adapter for two modules of a toy, of rank 2.
-fn adapter(folder: &Path, seed: u32, config: Value) -> (Vec<f32>, Vec<f32>) {
+pub fn adapter(folder: &Path, seed: u32, config: Value) -> (Vec<f32>, Vec<f32>) {
     let (a, b) = (noise(seed, 2 * 16), noise(seed + 1, 24 * 2));
     std::fs::create_dir_all(folder).unwrap();
     let name = |part: &str| format!("base_model.model.model.layers.1.mlp.up_proj.{part}.weight");
@@ -47,6 +47,10 @@ fn adapters_are_added_with_their_scales_and_weights() {
     let sum = base[UP].numbers().into_iter().zip(product(&a, &b)).zip(product(&c, &d));
     let want: Vec<f32> = sum.map(|((w, one), two)| w + 3.0 * one + 0.5 * 6.0 / 2f32.sqrt() * two).collect();
     close(&out[UP].numbers(), &want);
+    let model = &tool.json("out/merge-manifest.json")["models"][0];
+    assert_eq!(model["changes"], json!(["adapter `one` with the weight 1", "adapter `two` with the weight 0.5"]));
+    let hashed = model["files"].as_array().unwrap().iter().filter(|file| file["sha256"].is_string()).count();
+    assert_eq!(hashed, 3, "the base and both adapters");
     let others = base.iter().filter(|(name, _)| *name != UP);
     assert!(others.clone().count() > 5 && others.into_iter().all(|(name, tensor)| out[name] == *tensor));
     // mergekit writes an adapter behind a plus

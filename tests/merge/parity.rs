@@ -1,10 +1,12 @@
 //! Beside mergekit: the same numbers where nothing is left to chance, the same statistics where something is.
 //!
 //! Tolerance: within one step of bf16 (counted as ordered integers) for 99.99 % of all numbers, within two for all others.
-//! Most methods give mergekit's numbers to the last bit. Those that need a norm or an angle of a whole tensor get it from
-//! sums, which mergekit adds up in f32: where the terms of a result cancel almost to nothing, its last bits show. There,
-//! and only there, a number may be more than two steps off if it is nearer than mergekit's to what mergekit itself gives with
-//! `dtype: float64`.
+//! Most methods give mergekit's numbers to the last bit. Those that need a norm or an angle of a whole tensor are held twice:
+//! against mergekit with `dtype: float64`, and against mergekit in f32 but for numbers that are nearer to the former than
+//! mergekit's own. It adds sums over a whole tensor up in f32, which loses up to three digits of a tensor of 28 million
+//! numbers, and what is lost shows where the terms of a result cancel. Where they cancel so far that a result is off by
+//! less than four roundings of the largest of its inputs, neither it nor mergekit's is right (a result of 1e-9 from inputs
+//! of 1e-2 has no digits left in f32), and only these methods meet such numbers: at most 20 of 134.5 million.
 //!
 //! Arcee Fusion is held against float64 alone: in f32 the divergence of two close rows is rounding for the most part, and
 //! which numbers matter differs with the order in which a processor adds. Of what it gives in f32 the statistics count.
@@ -13,12 +15,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use zord::weights::numbers;
+
 use crate::tool::{Ran, Read, Tool, python, read};
 
 /// Methods that something is left to.
 const STATISTICS: [&str; 6] = ["dare_linear", "dare_ties", "dare_raw", "della", "della_linear", "arcee_fusion"];
-/// Methods that need sums over whole tensors, by how their recipes' names begin; all others give the same bits but for
-/// a last one.
+/// Methods that need sums over whole tensors, by how their recipes' names begin; all others are within a step.
 const WHOLE: [&str; 9] =
     ["slerp", "nuslerp", "multislerp", "karcher", "model_stock", "slices", "sce", "ties_rescaled", "arcee_fusion"];
 
@@ -28,21 +31,31 @@ fn ordered(read: &Read) -> Vec<i32> {
     words.map(|word| if word < 0 { -(word & 0x7fff) } else { word }).collect()
 }
 
-/// How many numbers there are, how many are more than a step apart, and how many more than two though ours are not the nearer
-/// ones to `exact`.
-fn steps(ours: &Read, golden: &Read, exact: Option<&Read>) -> [usize; 3] {
-    assert_eq!((ours.dtype, &ours.shape), (golden.dtype, &golden.shape));
-    let (ours, golden) = (ordered(ours), ordered(golden));
-    let exact = exact.map(ordered);
-    let nearer = |at: usize, ours: i32, golden: i32| {
-        let exact = exact.as_ref().map(|exact| exact[at]);
-        exact.is_some_and(|exact| (ours - exact).abs() <= 2.min((golden - exact).abs()))
+/// The largest of what the models have at a place.
+fn largest(inputs: &[&Read], at: usize) -> f32 {
+    let number = |read: &&Read| {
+        let (size, mut one) = (read.dtype.size() as usize, [0.0]);
+        numbers::decode(read.dtype, &read.raw[at * size..(at + 1) * size], &mut one);
+        one[0].abs()
     };
+    inputs.iter().map(number).fold(0.0, f32::max)
+}
+
+/// How many numbers there are, how many are more than a step apart, and how many more than two. With `exact`, those of ours
+/// that are nearer to it do not count; and those that are roundings of `inputs`.
+fn steps(ours: &Read, golden: &Read, exact: Option<&Read>, inputs: &[&Read]) -> [usize; 3] {
+    assert_eq!((ours.dtype, &ours.shape), (golden.dtype, &golden.shape));
+    let numbers = [ours.numbers(), golden.numbers()];
+    let (ours, golden, exact) = (ordered(ours), ordered(golden), exact.map(ordered));
     let mut found = [ours.len(), 0, 0];
     for (at, (&ours, &golden)) in ours.iter().zip(&golden).enumerate() {
         let far = (ours - golden).abs();
-        found[1] += usize::from(far > 1);
-        found[2] += usize::from(far > 2 && !nearer(at, ours, golden));
+        let nearer = |exact: &Vec<i32>| (ours - exact[at]).abs() < (golden - exact[at]).abs();
+        let rounding = || (numbers[0][at] - numbers[1][at]).abs() < largest(inputs, at) * 4.0 / 16_777_216.0;
+        if far > 1 && !exact.as_ref().is_some_and(nearer) && !rounding() {
+            found[1] += 1;
+            found[2] += usize::from(far > 2);
+        }
     }
     found
 }
@@ -57,7 +70,7 @@ fn moments(numbers: &[f32], base: &[f32]) -> [f64; 3] {
 }
 
 /// Holds a merge against mergekit's; `folder` has both of mergekit's answers.
-fn compare(name: &str, ours: &Path, folder: &Path, base: &BTreeMap<String, Read>) {
+fn compare(name: &str, ours: &Path, folder: &Path, models: &[BTreeMap<String, Read>]) {
     let ours = read(ours);
     let golden = read(&folder.join("golden").join(name));
     let exact = Some(folder.join("exact").join(name)).filter(|exact| exact.is_dir()).map(|exact| read(&exact));
@@ -66,7 +79,7 @@ fn compare(name: &str, ours: &Path, folder: &Path, base: &BTreeMap<String, Read>
         // Of all tensors together: no single one is large enough for its chance to average out.
         let all = |merged: &BTreeMap<String, Read>| {
             let sum = |of: &dyn Fn(&str) -> Vec<f32>| merged.keys().flat_map(|key| of(key)).collect::<Vec<f32>>();
-            moments(&sum(&|key| merged[key].numbers()), &sum(&|key| base[key].numbers()))
+            moments(&sum(&|key| merged[key].numbers()), &sum(&|key| models[0][key].numbers()))
         };
         for (ours, golden) in all(&ours).into_iter().zip(all(&golden)) {
             // 200,000 numbers with chances near a half: a percent is some ten standard deviations of these means
@@ -76,16 +89,26 @@ fn compare(name: &str, ours: &Path, folder: &Path, base: &BTreeMap<String, Read>
             return;
         }
     }
-    let golden = if name == "arcee_fusion" { exact.as_ref().unwrap() } else { &golden };
-    let mut counts = [0; 3];
-    for (tensor, ours) in &ours {
-        let found = steps(ours, &golden[tensor], exact.as_ref().map(|exact| &exact[tensor]));
-        counts.iter_mut().zip(found).for_each(|(to, more)| *to += more);
-    }
-    let [all, one, two] = counts;
-    assert!(all > 0 && one as f64 <= all as f64 * 1e-4 && two == 0, "{name}: {counts:?}");
     let whole = WHOLE.iter().any(|whole| name.starts_with(whole));
-    assert!(exact.is_some() == whole && (whole || one == 0), "{name}: {counts:?}");
+    assert_eq!(exact.is_some(), whole, "{name}");
+    let count = |golden: &BTreeMap<String, Read>, exact: Option<&BTreeMap<String, Read>>| {
+        let mut counts = [0; 3];
+        for (tensor, ours) in &ours {
+            let inputs = models.iter().filter_map(|model| model.get(tensor)).filter(|_| whole).collect::<Vec<_>>();
+            let found = steps(ours, &golden[tensor], exact.map(|exact| &exact[tensor]), &inputs);
+            counts.iter_mut().zip(found).for_each(|(to, more)| *to += more);
+        }
+        counts
+    };
+    let mut all = Vec::new();
+    all.extend(exact.as_ref().map(|exact| count(exact, None)));
+    if !STATISTICS.contains(&name) {
+        all.push(count(&golden, exact.as_ref()));
+    }
+    for [all, one, two] in all {
+        assert!(all > 0 && one as f64 <= all as f64 * 1e-4 && two == 0, "{name}: {all}, {one}, {two}");
+        assert!(whole || one == 0, "{name}: {one}");
+    }
 }
 
 fn golden(tool: &Tool, python: &Path, smollm2: Option<&Path>, only: &str) -> PathBuf {
@@ -101,7 +124,7 @@ fn beside_mergekit(smollm2: Option<&Path>, only: &str, least: usize) {
     let Some(python) = python() else { return };
     let tool = Tool::new();
     let folder = golden(&tool, &python, smollm2, only);
-    let base = read(&folder.join("models/base"));
+    let models = ["base", "a", "b", "c"].map(|name| read(&folder.join("models").join(name)));
     let mut recipes: Vec<_> =
         std::fs::read_dir(folder.join("recipes")).unwrap().map(|entry| entry.unwrap().path()).collect();
     recipes.sort();
@@ -112,7 +135,7 @@ fn beside_mergekit(smollm2: Option<&Path>, only: &str, least: usize) {
         let out =
             tool.command(&["run", recipe.to_str().unwrap(), "-o", ours.to_str().unwrap(), "--seed", "3"]).output();
         Ran::of(&out.unwrap()).done();
-        compare(name, &ours, &folder, &base);
+        compare(name, &ours, &folder, &models);
         let golden = folder.join("golden").join(name);
         let config = |folder: &Path| -> serde_json::Value {
             serde_json::from_slice(&std::fs::read(folder.join("config.json")).unwrap()).unwrap()

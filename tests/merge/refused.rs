@@ -23,13 +23,13 @@ fn merge(tool: &Tool, toys: &[Toy; 3], recipe: &str, more: &[&str]) -> Ran {
 
 /// Nothing under the final name, and nothing hidden that holds only a fault.
 fn clean(tool: &Tool) {
-    assert!(!tool.path("out").exists(), "{:?}", tool.names());
+    assert!(!tool.path("out").exists() && !tool.path(".out.partial").exists(), "{:?}", tool.names());
 }
 
 #[test]
 fn models_that_do_not_fit_are_named_tensor_by_tensor() {
     type Damage = fn(&mut Toy);
-    let cases: [(Damage, &[&str]); 9] = [
+    let cases: [(Damage, &[&str]); 10] = [
         (|toy| toy.config["model_type"] = json!("gpt2"), &["different architectures", "`a`", "`b`"]),
         (|toy| toy.config["hidden_size"] = json!(32), &["different hidden sizes", "16", "32"]),
         (
@@ -53,6 +53,13 @@ fn models_that_do_not_fit_are_named_tensor_by_tensor() {
                 (tensor.1, tensor.3) = (Dtype::I32, vec![1; 64]);
             },
             &["`model.norm.weight`", "F32, I32"],
+        ),
+        (
+            |toy| {
+                let tensor = toy.tensor("model.norm.weight");
+                (tensor.1, tensor.3) = (Dtype::F16, vec![0; 32]);
+            },
+            &["`model.norm.weight`", "F32 in `a` (model.safetensors), F16 in `b`", "dtype: float32"],
         ),
         (
             |toy| toy.tokens.swap(3, 4),
@@ -104,9 +111,10 @@ fn numbers_that_are_none_are_named_with_file_and_place() {
 #[test]
 fn recipes_that_make_no_sense_are_refused_with_their_line() {
     let task = |parameters: &str| TIES.replace("weight: 1, density: 0.5", parameters);
-    let cases: [(String, &[&str]); 18] = [
+    let cases: [(String, &[&str]); 19] = [
         (LINEAR.replace("weight: 1", "weight: 0"), &["sum to zero"]),
-        (LINEAR.replacen("weight: 1", "weight: -1", 1), &["sum to zero", "[-1.0, 1.0]"]),
+        (LINEAR.replacen("weight: 1", "weight: -1", 1), &["sum to zero", "[-1.0, 1.0]", "tensors more like it"]),
+        (LINEAR.replacen("weight: 1", "weight: 1e39", 1), &["`weight` must be finite in f32"]),
         (task("weight: 1, density: 1.5"), &["`density` must be in [0, 1], and is 1.5", "line 4"]),
         (task("weight: 1, density: -0.1"), &["`density` must be in [0, 1]"]),
         (task("weight: 1, density: [0.2, {a: 1}]"), &["a filtered value", "line 4"]),

@@ -162,3 +162,28 @@ fn parts_have_an_index_and_hold_the_same() {
     assert_eq!(index["weight_map"].as_object().unwrap().len(), whole.len());
     assert_eq!(read(&tool.path("out")), whole);
 }
+
+#[test]
+fn what_a_killed_run_left_is_not_taken_for_another_adapter() {
+    let tool = Tool::new();
+    models(&tool, 2);
+    let bake = |weight: &str| {
+        let adapter = format!("adapter@{weight}");
+        let ran = tool.run(&["lora", "base", "-a", &adapter, "-o", "out"]);
+        let resumed = ran.err.contains("earlier run");
+        ran.done();
+        let journal = tool.path("out/journal.jsonl");
+        (read(&tool.path("out")), resumed, journal.exists())
+    };
+    crate::adapters::adapter(&tool.path("adapter"), 50, serde_json::json!({}));
+    let (one, ..) = bake("1");
+    std::fs::remove_dir_all(tool.path("out")).unwrap();
+    // stopped by a file in its place, when all tensors were written
+    let mut left = tool.command(&["lora", "base", "-a", "adapter@1", "-o", "out"]);
+    std::fs::create_dir_all(tool.path(".out.partial/README.md")).unwrap();
+    assert!(!left.output().unwrap().status.success());
+    assert!(tool.path(".out.partial/journal.jsonl").is_file());
+    std::fs::remove_dir_all(tool.path(".out.partial/README.md")).unwrap();
+    let (half, resumed, journal) = bake("0.5");
+    assert!(!resumed && !journal && half != one);
+}

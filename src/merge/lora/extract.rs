@@ -229,7 +229,7 @@ fn write(base: &Model, rank: usize, folder: &Path, parts: &Parts) -> Result<(), 
     file.reserve_exact(head.len() + end);
     file.extend(head);
     parts.tensors.iter().for_each(|tensor| file.extend(&tensor.bytes));
-    crate::atomic::write(folder.join("adapter_model.safetensors"), file).map_err(fault)?;
+    crate::atomic::write(folder.join(super::WEIGHTS), file).map_err(fault)?;
     crate::atomic::write(folder.join("adapter_config.json"), format!("{config:#}\n")).map_err(fault)
 }
 

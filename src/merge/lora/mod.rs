@@ -20,6 +20,9 @@ pub mod extract;
 
 use bake::{Baked, Change};
 
+/// An adapter's file of weights.
+const WEIGHTS: &str = "adapter_model.safetensors";
+
 /// What an adapter's configuration says.
 #[derive(Clone, Debug)]
 struct Settings {
@@ -105,7 +108,7 @@ impl Adapter {
             transposed: flag("fan_in_fan_out"),
         };
         let mut parts: BTreeMap<String, Parts> = BTreeMap::new();
-        for tensor in &Folder::open(&path.join("adapter_model.safetensors"))?.tensors {
+        for tensor in &Folder::open(&path.join(WEIGHTS))?.tensors {
             sort(&mut parts, tensor)?;
         }
         Ok(Self { path: path.to_owned(), settings, parts })
@@ -184,6 +187,8 @@ fn sort(parts: &mut BTreeMap<String, Parts>, tensor: &Tensor) -> Result<(), Merg
 pub fn bake(model: &mut Model, adapters: &[(Adapter, f32)]) -> Result<(), MergeError> {
     let mut changes: BTreeMap<String, Vec<Change>> = BTreeMap::new();
     for (adapter, weight) in adapters {
+        model.changes.push(format!("adapter `{}` with the weight {weight}", adapter.path.display()));
+        model.files.push(adapter.path.join(WEIGHTS));
         for (module, parts) in &adapter.parts {
             let name = place(model, module).ok_or_else(|| {
                 let (path, module) = (adapter.path.display(), printable(module));

@@ -193,12 +193,17 @@ pub fn check(parameter: &Parameter, value: &Scalar) -> Result<(), String> {
         Scalar::Text(text) => printable(text),
     };
     match (parameter.kind, number()) {
-        (Kind::Number(low, high), Some(number)) => match (low..=high).contains(&number) && number.is_finite() {
-            true => Ok(()),
-            false if low.is_infinite() && high.is_infinite() => Err(format!("`{name}` must be finite, and is {shown}")),
-            false if high.is_infinite() => Err(format!("`{name}` must be at least {low}, and is {shown}")),
-            false => Err(format!("`{name}` must be in [{low}, {high}], and is {shown}")),
-        },
+        // Arithmetic is in f32.
+        (Kind::Number(low, high), Some(number)) => {
+            match (low..=high).contains(&number) && (number as f32).is_finite() {
+                true => Ok(()),
+                false if low.is_infinite() && high.is_infinite() => {
+                    Err(format!("`{name}` must be finite in f32, and is {shown}"))
+                }
+                false if high.is_infinite() => Err(format!("`{name}` must be at least {low}, and is {shown}")),
+                false => Err(format!("`{name}` must be in [{low}, {high}], and is {shown}")),
+            }
+        }
         (Kind::Number(..), None) => Err(format!("`{name}` must be a number, and is `{shown}`")),
         (Kind::Whole, Some(number)) if number.fract() == 0.0 && (0.0..1e9).contains(&number) => Ok(()),
         (Kind::Whole, _) => Err(format!("`{name}` must be a whole number from 0 on, and is `{shown}`")),

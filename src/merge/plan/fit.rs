@@ -29,14 +29,30 @@ pub(super) fn shape(plan: &Plan, name: &str, inputs: &[Input]) -> Result<Vec<u64
     if shapes.iter().all(|shape| shape == first) {
         return Ok(first.clone());
     }
-    let each = inputs.iter().zip(&shapes).map(|(input, shape)| {
-        let file = input.weight.file.file_name().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
-        format!("{shape:?} in `{}` ({file})", plan.models[input.model].reference)
-    });
+    let each = inputs.iter().zip(&shapes).map(|(input, shape)| format!("{shape:?} in {}", place(plan, input)));
     let each = each.collect::<Vec<_>>().join(", ");
     let rows = names::is_vocabulary(name) && shapes.iter().all(|shape| shape[1..] == first[1..]);
     let way = if rows { "; `tokenizer: {source: base}` in the recipe places rows by token" } else { "" };
     Err(format!("its shapes differ: {each}{way}"))
+}
+
+/// How the types of checkpoints differ, where the recipe does not say what they are read as. What a GGUF file holds is
+/// dequantized and has no type of its own.
+pub(super) fn types(recipe: &Recipe, plan: &Plan, inputs: &[Input]) -> Option<String> {
+    let own: Vec<&Input> = inputs.iter().filter(|input| plan.models[input.model].made.is_empty()).collect();
+    let first = own.first()?.weight.dtype;
+    if recipe.dtype.is_some() || own.iter().all(|input| input.weight.dtype == first) {
+        return None;
+    }
+    let each = own.iter().map(|input| format!("{} in {}", input.weight.dtype.name(), place(plan, input)));
+    let each = each.collect::<Vec<_>>().join(", ");
+    Some(format!("its types differ: {each}; `dtype: float32` in the recipe says what all are read as"))
+}
+
+/// Where an input comes from, for messages.
+fn place(plan: &Plan, input: &Input) -> String {
+    let file = input.weight.file.file_name().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
+    format!("`{}` ({file})", plan.models[input.model].reference)
 }
 
 /// The result's vocabulary, where the recipe asks for one; else a look at whether the models' agree.

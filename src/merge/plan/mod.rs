@@ -167,6 +167,9 @@ impl Plan {
         check::models(&mut plan);
         plan.vocabulary = fit::vocabulary(recipe, &mut plan);
         slices::outputs(recipe, &mut plan);
+        if plan.outputs.is_empty() && plan.problems.is_empty() {
+            plan.problem("", "the models have no tensors");
+        }
         let doubles = |output: &Output| output.dtype == Dtype::F64 && matches!(output.action, Action::Blend(_));
         if plan.outputs.iter().any(doubles) {
             plan.notices.push("arithmetic is in f32, also where f64 is written".to_owned());

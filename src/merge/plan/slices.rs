@@ -211,6 +211,9 @@ fn tensor(recipe: &Recipe, plan: &mut Plan, slice: &Slice<'_>, name: &str, place
         plan.outputs.push(Output { name: name.to_owned(), shape, dtype: first, inputs, action, layer });
         return;
     }
+    if let Some(reason) = fit::types(recipe, plan, &inputs) {
+        return plan.problem(name, reason);
+    }
     let dtype = recipe.out_dtype.or(recipe.dtype).unwrap_or_else(|| promoted(&inputs));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let needs = plan.method.contract().base != Base::Ignored;

@@ -30,7 +30,8 @@ pub(super) fn text(facts: &Facts<'_>, picture: bool) -> String {
             } else {
                 ""
             };
-        text.push_str(&format!("- `{}` ({licence}){base}\n", model.reference));
+        let changes: String = model.changes.iter().map(|change| format!(", {change}")).collect();
+        text.push_str(&format!("- `{}` ({licence}){base}{changes}\n", model.reference));
     }
     for problem in &facts.licences.problems {
         text.push_str(&format!("\n**Licence:** {problem}. Whoever made this accepted it.\n"));

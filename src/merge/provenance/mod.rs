@@ -102,6 +102,7 @@ fn manifest(facts: &Facts<'_>) -> Value {
                 "model": model.reference.to_string(),
                 "architecture": model.architecture(),
                 "licence": facts.licences.of.get(at).and_then(|licence| licence.name.clone()),
+                "changes": model.changes,
                 "files": files.collect::<Vec<_>>(),
             })
         })

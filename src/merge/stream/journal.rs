@@ -91,6 +91,7 @@ pub(super) fn fingerprint(plan: &Plan, options: &Options) -> Result<String, Merg
         let facts = std::fs::metadata(file).map_err(|source| MergeError::Io { path: file.clone(), source })?;
         add(format!("{} {} {:?}\n", file.display(), facts.len(), facts.modified().ok()));
     }
+    add(format!("{:?}\n", plan.models.iter().map(|model| &model.changes).collect::<Vec<_>>()));
     for output in &plan.outputs {
         let told = match &output.action {
             Action::Blend(told) => format!("{told:?}"),

@@ -80,7 +80,13 @@ pub fn run(
             stats.push(done);
             continue;
         }
-        let done = crew.tensor(plan, output, &files[place.file], place.offset)?;
+        let done = crew.tensor(plan, output, &files[place.file], place.offset);
+        let done = done.inspect_err(|error| {
+            if error.is_of_the_numbers() {
+                // Going on would end here again.
+                let _ = std::fs::remove_dir_all(&folder);
+            }
+        })?;
         journal.add(&done)?;
         stats.push(done);
     }
@@ -115,7 +121,8 @@ fn free(output: &Path) -> Result<(), MergeError> {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => output.exists(),
     };
-    if taken { Err(MergeError::Exists { path: output.to_owned() }) } else { Ok(()) }
+    // A link would have to be followed to where it may lead nowhere.
+    if taken || output.is_symlink() { Err(MergeError::Exists { path: output.to_owned() }) } else { Ok(()) }
 }
 
 /// The hidden name beside a place.

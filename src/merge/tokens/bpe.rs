@@ -143,22 +143,13 @@ fn bring(
     first: &[(String, String)],
     more: &[(String, String)],
 ) -> usize {
-    let mut texts: Vec<(&String, &u32)> = other.ids.iter().filter(|(text, _)| !ids.has(text)).collect();
-    texts.sort_by_key(|(_, id)| **id);
-    let added: BTreeMap<&str, &Value> = other
-        .json
-        .get("added_tokens")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|token| Some((token.get("content")?.as_str()?, token)))
-        .collect();
-    let tokens = texts.len();
-    for (text, _) in texts {
-        if let Some(token) = added.get(text.as_str()) {
-            super::union::add(json, ids, text, (*token).clone());
+    let besides = super::union::besides(ids, other);
+    let tokens = besides.len();
+    for (text, added) in besides {
+        if let Some(token) = added {
+            super::union::add(json, ids, text, token.clone());
         } else if let Some(Value::Object(vocabulary)) = json.pointer_mut("/model/vocab") {
-            vocabulary.insert(text.clone(), json!(ids.add(text)));
+            vocabulary.insert(text.to_owned(), json!(ids.add(text)));
         }
     }
     if let Some(Value::Array(merges)) = json.pointer_mut("/model/merges") {

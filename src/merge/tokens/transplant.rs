@@ -141,6 +141,7 @@ pub fn run(
         let weight = Weight::new(name.clone(), shape, own.dtype, own.file.clone(), place);
         model.weights.insert(name.clone(), Arc::new(weight));
     }
+    model.changes.push(format!("the tokenizer of `{}`, new rows by {way:?}", donor.reference));
     for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
         match donor.config.get(key) {
             Some(id) => drop(model.config.insert(key.to_owned(), id.clone())),

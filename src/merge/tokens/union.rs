@@ -10,23 +10,22 @@ use super::{Ids, Vocabulary};
 pub(super) fn append(json: &mut Value, ids: &mut Ids, all: &[Option<Vocabulary>], own: usize) -> usize {
     let mut count = 0;
     for other in all.iter().enumerate().filter(|(at, _)| *at != own).filter_map(|(_, other)| other.as_ref()) {
-        let mut texts: Vec<(&String, &u32)> = other.ids.iter().filter(|(text, _)| !ids.has(text)).collect();
-        texts.sort_by_key(|(_, id)| **id);
-        let added: BTreeMap<&str, &Value> = other
-            .json
-            .get("added_tokens")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|token| Some((token.get("content")?.as_str()?, token)))
-            .collect();
-        for (text, _) in texts {
-            let like = added.get(text.as_str()).map_or_else(|| json!({}), |token| (*token).clone());
-            add(json, ids, text, like);
+        for (text, added) in besides(ids, other) {
+            add(json, ids, text, added.cloned().unwrap_or_else(|| json!({})));
             count += 1;
         }
     }
     count
+}
+
+/// Tokens that another vocabulary has besides, in its order; of added ones what it says of them.
+pub(super) fn besides<'a>(ids: &Ids, other: &'a Vocabulary) -> Vec<(&'a str, Option<&'a Value>)> {
+    let mut texts: Vec<(&String, &u32)> = other.ids.iter().filter(|(text, _)| !ids.has(text)).collect();
+    texts.sort_by_key(|(_, id)| **id);
+    let added = other.json.get("added_tokens").and_then(Value::as_array).into_iter().flatten();
+    let added: BTreeMap<&str, &Value> =
+        added.filter_map(|token| Some((token.get("content")?.as_str()?, token))).collect();
+    texts.into_iter().map(|(text, _)| (text.as_str(), added.get(text.as_str()).copied())).collect()
 }
 
 /// Adds one token, with the properties of another one where that has any.
