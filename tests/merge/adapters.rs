@@ -10,7 +10,7 @@ use crate::tool::{Tool, python, read};
 use crate::toy::{Tensor, Toy, noise, raw, weights};
 
 /// An adapter for two modules of a toy, of rank 2.
-pub fn adapter(folder: &Path, seed: u32, config: Value) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn adapter(folder: &Path, seed: u32, config: Value) -> (Vec<f32>, Vec<f32>) {
     let (a, b) = (noise(seed, 2 * 16), noise(seed + 1, 24 * 2));
     std::fs::create_dir_all(folder).unwrap();
     let name = |part: &str| format!("base_model.model.model.layers.1.mlp.up_proj.{part}.weight");
