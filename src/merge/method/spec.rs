@@ -189,6 +189,7 @@ pub fn check(parameter: &Parameter, value: &Scalar) -> Result<(), String> {
     };
     let shown = match value {
         Scalar::Bool(value) => value.to_string(),
+        Scalar::Number(number) if number.abs() >= 1e15 => format!("{number:e}"),
         Scalar::Number(number) => number.to_string(),
         Scalar::Text(text) => printable(text),
     };
