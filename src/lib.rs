@@ -16,6 +16,7 @@
 //! | [`weights`] | model files: bounded readers shared by all programs |
 //! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
 //! | `merge` | merges checkpoints, moves adapters and tokenizers between them (feature `lab`) |
+//! | `picture` | figures as SVG and PNG, for the tools (feature `lab`) |
 //! | [`ui`] | draws the state; changes nothing |
 //! | [`cli`] | one file a command of the `zord` program |
 
@@ -34,6 +35,8 @@ pub mod fim;
 pub mod merge;
 pub mod models;
 pub mod paths;
+#[cfg(feature = "lab")]
+mod picture;
 #[cfg(feature = "lab")]
 pub mod quantize;
 pub mod run;

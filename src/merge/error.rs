@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::plan::Problem;
-use crate::error::Advise;
+use crate::error::{Advise, ExitCode};
 use crate::weights::safetensors::SafetensorsError;
 
 /// A merge that was refused or broke off.
@@ -101,5 +101,9 @@ impl Advise for MergeError {
             | Self::Interrupted => return None,
         };
         Some((*text).to_owned())
+    }
+
+    fn code(&self) -> ExitCode {
+        if matches!(self, Self::Interrupted) { ExitCode::Interrupted } else { ExitCode::Failed }
     }
 }

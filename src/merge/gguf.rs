@@ -37,7 +37,7 @@ mod enabled {
     use crate::merge::names;
     use crate::quantize::convert::arch::Arch;
     use crate::quantize::export::{self, dequantize};
-    use crate::weights::gguf::{GgmlType, Header};
+    use crate::weights::gguf::{GgmlType, Parts};
     use crate::weights::map::Map;
     use crate::weights::safetensors::Dtype;
 
@@ -118,16 +118,22 @@ mod enabled {
             let what = hint.map_or_else(|| what.clone(), |hint| format!("{what} ({hint})"));
             MergeError::Model { what, hint: "name the checkpoint that the file was made from, if it is to be had" }
         };
-        let header = Header::read(path).map_err(|error| fault(error.to_string(), error.hint()))?;
+        let parts = Parts::read(path).map_err(|error| fault(error.to_string(), error.hint()))?;
+        let header = parts.first();
         let exported = |error: export::ExportError| fault(error.to_string(), error.hint());
         let name = header.str("general.architecture").unwrap_or_default().to_owned();
         let unknown = || exported(export::ExportError::Architecture(name.chars().take(40).collect()));
         let arch = Arch::named(&name).ok_or_else(unknown)?;
-        let map = Map::open(path).map_err(|source| MergeError::Io { path: path.to_owned(), source })?;
-        let map = Arc::new(map);
         let heads = |key: &str| u64::from(header.u32(&format!("{name}.attention.{key}")).unwrap_or(1));
         let mut weights = BTreeMap::new();
-        for tensor in header.tensors.iter().filter(|tensor| !tensor.name.starts_with("rope_f")) {
+        let mut tensors = Vec::new();
+        for part in parts.headers() {
+            let file = part.path();
+            let map = Map::open(file).map_err(|source| MergeError::Io { path: file.to_owned(), source })?;
+            let map = Arc::new(map);
+            tensors.extend(part.tensors.iter().map(|tensor| (part, map.clone(), tensor)));
+        }
+        for (part, map, tensor) in tensors.into_iter().filter(|(.., tensor)| !tensor.name.starts_with("rope_f")) {
             let restored = arch.restore(&tensor.name);
             let restored = restored.ok_or_else(|| exported(export::ExportError::Unknown(tensor.name.clone())))?;
             let columns = tensor.dims.first().copied().unwrap_or(1).max(1);
@@ -137,8 +143,8 @@ mod enabled {
                 _ => None,
             };
             let blocks = Blocks {
-                map: map.clone(),
-                offset: header.data_offset + tensor.offset,
+                map,
+                offset: part.data_offset + tensor.offset,
                 kind: tensor.kind,
                 columns,
                 rows: tensor.elements() / columns,
@@ -155,12 +161,12 @@ mod enabled {
             // What 16 bits hold of a block's numbers is more than the block holds.
             let dtype = if tensor.kind == GgmlType::F32 { Dtype::F32 } else { Dtype::BF16 };
             let dtype = if tensor.kind == GgmlType::F16 { Dtype::F16 } else { dtype };
-            let weight = Weight::new(restored.clone(), shape, dtype, path.to_owned(), Box::new(blocks));
+            let weight = Weight::new(restored.clone(), shape, dtype, part.path().to_owned(), Box::new(blocks));
             weights.insert(restored, Arc::new(weight));
         }
-        let config = export::config::config(arch, &header, export::Type::Bf16).map_err(exported)?;
+        let config = export::config::config(arch, &parts, export::Type::Bf16).map_err(exported)?;
         let Value::Object(config) = config else { return Err(unknown()) };
-        let files = export::tokenizer::files(arch, &header).map_err(exported)?;
+        let files = export::tokenizer::files(arch, header).map_err(exported)?;
         let tokenizer = files.iter().find(|(name, _)| name == "tokenizer.json");
         let tokenizer = tokenizer.and_then(|(_, bytes)| serde_json::from_slice(bytes).ok());
         let layers = names::layers(weights.keys().map(String::as_str));
@@ -169,7 +175,7 @@ mod enabled {
             folder: path.parent().unwrap_or(Path::new(".")).to_owned(),
             config,
             weights,
-            files: vec![path.to_owned()],
+            files: parts.headers().map(|part| part.path().to_owned()).collect(),
             changes: Vec::new(),
             layers,
             tokenizer,

@@ -101,7 +101,8 @@ fn compare(name: &str, ours: &Path, folder: &Path, models: &[BTreeMap<String, Re
         counts
     };
     let mut all = Vec::new();
-    all.extend(exact.as_ref().map(|exact| count(exact, None)));
+    // Variances that are equal in f32 are not in float64, where others are selected.
+    all.extend(exact.as_ref().filter(|_| !name.starts_with("sce")).map(|exact| count(exact, None)));
     if !STATISTICS.contains(&name) {
         all.push(count(&golden, exact.as_ref()));
     }

@@ -14,6 +14,8 @@ mod file;
 mod logits;
 #[cfg(feature = "engine")]
 mod measure;
+#[cfg(feature = "engine")]
+mod options;
 mod refused;
 #[cfg(feature = "engine")]
 mod shrink;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::write::{WriteArgs, interrupted, write};
+use super::write::{WriteArgs, write};
 use crate::cli::{output, progress};
 use crate::error::{ExitCode, Report};
 use crate::merge::lora::{Adapter, bake, extract};
@@ -71,7 +71,7 @@ pub(super) fn extract(args: &ExtractArgs) -> Result<ExitCode, Report> {
     let wanted = extract::Wanted { rank, whole: args.save_modules };
     let found = extract::run(&base, &tuned, wanted, &args.output, &cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    let found = found.map_err(interrupted)?;
+    let found = found?;
     if args.json {
         output::json(&found)?;
         return Ok(ExitCode::Done);

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::write::{WriteArgs, interrupted, write};
+use super::write::{WriteArgs, write};
 use crate::cli::{output, progress};
 use crate::error::{ExitCode, Report};
 use crate::merge::tokens::Merged;
@@ -44,7 +44,7 @@ pub(super) fn run(args: &TransplantArgs) -> Result<ExitCode, Report> {
     let mut bar = progress::Bar::counting("fitting", "tokens");
     let moved = transplant::run(&mut model, &donor, way, &cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    let moved = moved.map_err(interrupted)?;
+    let moved = moved?;
     output::note(format!("{} of {} tokens are shared", moved.shared, moved.tokens));
     let (recipe, mut plan) = super::open::alone(model)?;
     plan.vocabulary = Some(Merged::of(plan.models.len(), moved.rows));

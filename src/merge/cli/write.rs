@@ -69,8 +69,8 @@ pub(super) fn write(args: &WriteArgs, recipe: &Recipe, plan: &Plan, cancel: &Can
         (done, hashes.and_then(|hashes| hashes.join().ok()))
     });
     bar.end();
-    let done = done.map_err(interrupted)?;
-    let hashes = hashes.transpose().map_err(interrupted)?;
+    let done = done?;
+    let hashes = hashes.transpose()?;
     let facts = Facts { recipe, plan, stats: &done.stats, hashes: hashes.as_deref(), licences: &licences };
     provenance::write(&facts, &done.folder)?;
     beside::write(recipe, plan, &done.folder)?;
@@ -113,11 +113,4 @@ fn convert(output: &Path, done: &Done, threads: usize, allow_nan: bool, cancel: 
     std::fs::rename(manifest, &beside).map_err(fault)?;
     std::fs::remove_dir_all(&done.folder).map_err(fault)?;
     Ok(())
-}
-
-pub(super) fn interrupted(error: MergeError) -> Report {
-    match error {
-        MergeError::Interrupted => Report { code: ExitCode::Interrupted, ..Report::from(error) },
-        error => Report::from(error),
-    }
 }

@@ -104,7 +104,8 @@ impl Kernel for Sce {
             self.weights = means.iter().map(weight).collect();
         } else if round == 0 {
             let nonzero = found.sums.first().copied().unwrap_or(0.0);
-            self.count = (nonzero * self.topk) as u64;
+            // mergekit reckons how many in f32.
+            self.count = ((nonzero as f32 * self.topk as f32) as u64).min(nonzero as u64);
             self.ranks = Ranks::narrow(&found.counts, (self.count > 0).then(|| self.total - self.count));
         } else if let Some(place) = self.ranks.places(&found, 0).first() {
             let equal = self.ranks.equal(found.counts.chunks(LOW), place.key);

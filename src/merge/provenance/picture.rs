@@ -3,22 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use font8x8::{LATIN_FONTS, UnicodeFonts};
-use plotters::coord::Shift;
-use plotters::prelude::*;
+use plotters::prelude::{DrawingBackend, RGBColor};
 
 use super::super::names;
 use crate::merge::error::MergeError;
 use crate::merge::stream::Stats;
+use crate::picture::{Anchor, Drawn, Figure, LETTER, Pen};
 
-/// Sides of a cell, in pixels.
+/// Sides of a cell, in units.
 const CELL: (i32, i32) = (18, 22);
-/// Room for names, in pixels.
+/// Room for names, in units.
 const LEFT: i32 = 320;
 const TOP: i32 = 40;
 const BOTTOM: i32 = 60;
-/// A letter of the bitmap font, in pixels.
-const LETTER: i32 = 8;
 
 /// Changes by kind of tensor and layer.
 #[derive(Debug, PartialEq)]
@@ -51,54 +48,46 @@ impl Heat {
         Some(Self { kinds, layers: layers.count, cells })
     }
 
+    /// Writes the picture, as SVG or PNG by the name's ending.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), MergeError> {
+        crate::picture::write(self, path).map_err(|source| MergeError::Write { path: path.to_owned(), source })
+    }
+}
+
+impl Figure for Heat {
     fn size(&self) -> (u32, u32) {
         let width = LEFT + self.layers as i32 * CELL.0 + 20;
         let height = TOP + self.kinds.len() as i32 * CELL.1 + BOTTOM;
         (width.max(LEFT + 420) as u32, height as u32)
     }
 
-    /// Writes the picture, as SVG or PNG by the name's ending.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), MergeError> {
-        let fault = |what: String| MergeError::Write { path: path.to_owned(), source: std::io::Error::other(what) };
-        let svg = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
-        if svg {
-            let area = SVGBackend::new(path, self.size()).into_drawing_area();
-            self.draw(&area).and_then(|()| area.present()).map_err(|error| fault(error.to_string()))
-        } else {
-            let area = BitMapBackend::new(path, self.size()).into_drawing_area();
-            self.draw(&area).and_then(|()| area.present()).map_err(|error| fault(error.to_string()))
-        }
-    }
-
-    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-        area.fill(&WHITE)?;
+    fn draw<B: DrawingBackend>(&self, pen: &Pen<'_, B>) -> Drawn<B> {
         let most = self.cells.iter().flatten().flatten().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
-        write(area, "change of each tensor, as a share of its length", (LEFT, 12))?;
+        pen.text("change of each tensor, as a share of its length", (LEFT, 16), Anchor::Start)?;
         for (row, (kind, cells)) in self.kinds.iter().zip(&self.cells).enumerate() {
             let y = TOP + row as i32 * CELL.1;
-            let shown: String = kind.chars().take(((LEFT - 16) / LETTER) as usize).collect();
-            write(area, &shown, (LEFT - 8 - shown.len() as i32 * LETTER, y + CELL.1 / 2 - 3))?;
+            let shown: String = kind.chars().take(((LEFT - 16) / LETTER.0) as usize).collect();
+            pen.text(&shown, (LEFT - 8, y + CELL.1 / 2), Anchor::End)?;
             for (layer, change) in cells.iter().enumerate() {
                 let x = LEFT + layer as i32 * CELL.0;
-                let place = [(x, y), (x + CELL.0 - 1, y + CELL.1 - 1)];
                 let colour = change.map_or(RGBColor(245, 245, 245), |change| colour(change / most));
-                area.draw(&Rectangle::new(place, colour.filled()))?;
+                pen.fill((x, y), (x + CELL.0 - 1, y + CELL.1 - 1), &colour)?;
             }
         }
         let below = TOP + self.kinds.len() as i32 * CELL.1;
         for layer in (0..self.layers).step_by(if self.layers > 40 { 8 } else { 4 }) {
-            write(area, &layer.to_string(), (LEFT + layer as i32 * CELL.0 + 2, below + 6))?;
+            let middle = LEFT + layer as i32 * CELL.0 + CELL.0 / 2;
+            pen.text(&layer.to_string(), (middle, below + 10), Anchor::Middle)?;
         }
         for step in 0..100 {
             let x = LEFT + step * 2;
-            let place = [(x, below + 26), (x + 2, below + 36)];
-            area.draw(&Rectangle::new(place, colour(f64::from(step) / 99.0).filled()))?;
+            pen.fill((x, below + 26), (x + 2, below + 36), &colour(f64::from(step) / 99.0))?;
         }
-        write(area, "0", (LEFT - 10, below + 28))?;
-        write(area, &format!("{:.3} %", most * 100.0), (LEFT + 206, below + 28))
+        pen.text("0", (LEFT - 4, below + 31), Anchor::End)?;
+        pen.text(&format!("{:.3} %", most * 100.0), (LEFT + 206, below + 31), Anchor::Start)
     }
 }
 
@@ -112,23 +101,6 @@ fn colour(share: f64) -> RGBColor {
     let mix = |a: f64, b: f64| (a + (b - a) * part).round() as u8;
     let (from, to) = (STOPS[at], STOPS[at + 1]);
     RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
-}
-
-/// Letters as rectangles: the picture needs no font of the machine, and is the same everywhere.
-fn write<B: DrawingBackend>(
-    area: &DrawingArea<B, Shift>,
-    text: &str,
-    (x, y): (i32, i32),
-) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    for (at, letter) in text.chars().enumerate() {
-        for (row, bits) in LATIN_FONTS.get(letter).or(LATIN_FONTS.get('?')).into_iter().flatten().enumerate() {
-            for column in (0..8).filter(|column| bits >> column & 1 == 1) {
-                let (x, y) = (x + at as i32 * LETTER + column, y + row as i32);
-                area.draw(&Rectangle::new([(x, y), (x + 1, y + 1)], BLACK.filled()))?;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -32,7 +32,12 @@ pub(crate) struct Job {
     pub(crate) into: PathBuf,
     /// Windows after which they are put there meanwhile.
     pub(crate) every: u32,
+    /// See [`Imatrix::source`].
+    pub(crate) source: String,
 }
+
+/// Tokens computed at once. Every operation stops for the sums, so few operations are better.
+const STEP: u32 = 512;
 
 #[derive(Default)]
 struct Sums {
@@ -52,6 +57,7 @@ impl Sums {
             datasets: job.texts.iter().map(|(name, _)| name.clone()).collect(),
             chunks,
             chunk_size: job.window,
+            source: job.source.clone(),
         }
     }
 }
@@ -88,7 +94,13 @@ pub(crate) fn gather(job: &Job) -> Result<bool, String> {
     session::begin();
     let mut sums = Box::new(Sums { output: job.output, ..Sums::default() });
     let data: *mut Sums = &raw mut *sums;
-    let setup = Setup { window: job.window, threads: job.threads, watch: Some((watch, data.cast())), repack: false };
+    let setup = Setup {
+        window: job.window,
+        step: STEP,
+        threads: job.threads,
+        watch: Some((watch, data.cast())),
+        repack: false,
+    };
     let mut session = Session::open(&job.model, &setup)?;
     let mut tokens = Vec::new();
     for (at, (_, text)) in job.texts.iter().enumerate() {
