@@ -3,8 +3,8 @@
 //! much as the result through the page cache, with nothing in between.
 //!
 //! Memory is sampled from `/proc`: anonymous memory, which stays, and pages of mapped files, which the kernel may drop. Each
-//! side runs `ZORD_BENCH_RUNS` times (1) and the median counts; `ZORD_BENCH_LAYERS` (28) makes models smaller for a try, and
-//! `ZORD_BENCH_FOLDER` names a disk with 13 GB of room.
+//! side runs `ZORD_BENCH_RUNS` times (1) and the median counts; arguments choose methods. `ZORD_BENCH_LAYERS` (28) makes
+//! models smaller for a try, and `ZORD_BENCH_FOLDER` names a disk with 13 GB of room.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark stops where it cannot go on")]
 #![allow(missing_docs, reason = "nobody uses this from outside")]
 
@@ -40,13 +40,18 @@ fn main() {
         "| method | floor | zord-merge | its memory (mapped apart) | mergekit | its memory | mergekit / zord-merge | zord-merge / floor |"
     );
     println!("|---|---|---|---|---|---|---|---|");
+    let parts: Vec<String> = std::env::args().skip(1).filter(|part| !part.starts_with("--")).collect();
+    let wanted = |method: &str| parts.is_empty() || parts.iter().any(|part| part == method);
     for (method, models) in [
         ("linear", &["a", "b"][..]),
         ("slerp", &["a", "b"]),
         ("ties", &["base", "a", "b"]),
         ("dare_ties", &["base", "a", "b"]),
         ("passthrough", &["a", "b"]),
-    ] {
+    ]
+    .into_iter()
+    .filter(|(method, _)| wanted(method))
+    {
         let recipe = at(&format!("{method}.yml"));
         std::fs::write(&recipe, text(method, folder.path(), layers)).unwrap();
         let out = at("out");
