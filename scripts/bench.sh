@@ -8,6 +8,7 @@
 #   scripts/bench.sh infill            lines filled into functions, against plain continuation; half an hour
 #   scripts/bench.sh quantize          convert, quantize, imatrix and measure, against llama.cpp's converter and tools
 #   scripts/bench.sh quantize convert  only that step; quantize, imatrix and measure are the others
+#   scripts/bench.sh merge             merging, against mergekit; ten minutes and 13 GB of disk (ZORD_BENCH_FOLDER)
 #
 # ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
 # (made by ../shared/reference/peers.sh; without it our column stands alone). Leave the machine alone meanwhile.
@@ -17,8 +18,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 
 case ${1:-} in
-  chat | fim | infill | quantize) ;;
-  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat, fim, infill or quantize" ;;
+  chat | fim | infill | quantize | merge) ;;
+  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat, fim, infill, quantize or merge" ;;
 esac
 
 need_rust

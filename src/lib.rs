@@ -15,6 +15,7 @@
 //! | [`device`] | what this machine is: cores and clusters, instruction sets, Termux |
 //! | [`weights`] | model files: bounded readers shared by all programs |
 //! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
+//! | `merge` | merges checkpoints, moves adapters and tokenizers between them (feature `lab`) |
 //! | `picture` | figures as SVG and PNG, for the tools (feature `lab`) |
 //! | [`ui`] | draws the state; changes nothing |
 //! | [`cli`] | one file a command of the `zord` program |
@@ -30,9 +31,11 @@ pub mod edits;
 pub mod engine;
 pub mod error;
 pub mod fim;
+#[cfg(feature = "lab")]
+pub mod merge;
 pub mod models;
 pub mod paths;
-#[cfg(all(feature = "engine", feature = "lab"))]
+#[cfg(feature = "lab")]
 mod picture;
 #[cfg(feature = "lab")]
 pub mod quantize;

@@ -57,6 +57,7 @@ impl<B: DrawingBackend> Pen<'_, B> {
     }
 
     /// A filled circle.
+    #[cfg(feature = "engine")]
     pub(crate) fn dot(&self, (x, y): (i32, i32), radius: i32, colour: &impl Color) -> Drawn<B> {
         let place = (x * self.scale, y * self.scale);
         self.area.draw(&plotters::element::Circle::new(place, radius * self.scale, colour.filled()))

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{extras, output, refuse};
+use crate::cli::{carry_out, extras};
 use crate::error::{ExitCode, Report};
 
 mod convert;
@@ -17,7 +17,7 @@ mod measure;
 mod modelfile;
 #[cfg(feature = "engine")]
 mod quantize;
-mod source;
+pub(crate) mod source;
 #[cfg(feature = "engine")]
 mod texts;
 
@@ -65,18 +65,7 @@ enum Command {
 
 /// Parses the arguments of the process and does what they say. Errors are printed here, once.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return refuse(&error),
-    };
-    output::start_log();
-    match run(cli.command) {
-        Ok(code) => code,
-        Err(report) => {
-            eprintln!("{report}");
-            report.code
-        }
-    }
+    carry_out(|cli: Cli| run(cli.command))
 }
 
 /// As many threads as were asked for, else as there are cores.

@@ -6,7 +6,7 @@ use super::{ExportError, Type};
 use crate::quantize::convert::arch::{Arch, Llama3, llama3_factors};
 use crate::weights::gguf::{GgmlType, Parts, read_exact};
 
-pub(super) fn config(arch: Arch, model: &Parts, kind: Type) -> Result<Value, ExportError> {
+pub(crate) fn config(arch: Arch, model: &Parts, kind: Type) -> Result<Value, ExportError> {
     let header = model.first();
     let key = |name: &str| format!("{}.{name}", arch.name());
     let need = |name: &str| header.need_u32(&key(name));

@@ -16,10 +16,10 @@ use crate::engine::Cancel;
 use crate::error::{Advise, ExitCode};
 use crate::weights::gguf::{GgmlType, GgufError, Header, Parts, TensorInfo, read_exact};
 
-mod config;
+pub(crate) mod config;
 #[allow(unsafe_code, reason = "llama.cpp's own dequantizers")]
-mod dequantize;
-mod tokenizer;
+pub(crate) mod dequantize;
+pub(crate) mod tokenizer;
 
 /// Elements read at a time, in whole rows.
 const PIECE: u64 = 1 << 20;
