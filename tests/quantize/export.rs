@@ -1,5 +1,8 @@
 //! `export` and `modelfile`: back to a checkpoint, and from there to the same file again.
 
+use std::path::Path;
+use std::process::Command;
+
 use zord::weights::gguf::Header;
 
 use crate::convert::{SMALL, checkpoints};
@@ -52,9 +55,19 @@ fn a_real_quantized_model_exports_and_converts_back_within_its_type() {
     );
 }
 
+/// The numbers of a text's tokens, by Hugging Face's own reader of `tokenizer.json`.
+fn split(python: &Path, folder: &Path) -> String {
+    let script = "import sys, tokenizers\n\
+        text = '<|im_start|>user\\nfn größe() -> u8 { x += 1234 }  // 模型<|im_end|>\\n'\n\
+        print(tokenizers.Tokenizer.from_file(sys.argv[1]).encode(text).ids)";
+    let output = Command::new(python).arg("-c").arg(script).arg(folder.join("tokenizer.json")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn every_architecture_comes_back_from_a_folder() {
-    let Some((folder, _)) = checkpoints() else { return };
+    let Some((folder, python)) = checkpoints() else { return };
     // ChatGLM's matrices are fused in a way that no class of the library reads any more.
     for (name, ..) in SMALL.iter().filter(|(name, ..)| *name != "chatglm") {
         eprintln!("{name}");
@@ -65,6 +78,8 @@ fn every_architecture_comes_back_from_a_folder() {
         let header = Header::read(&tool.path("a.gguf")).unwrap();
         let kind = header.tensors.iter().find(|tensor| tensor.name == "token_embd.weight").unwrap().kind.name();
         tool.run(["convert", "back", "-o", "b.gguf", "--type", kind]).done();
+        let read = source.join("tokenizer.json").is_file();
+        assert!(!read || split(python, &source) == split(python, &tool.path("back")), "{name}: other tokens in a text");
         let [first, again] = ["a.gguf", "b.gguf"].map(|file| tensors(&tool.path(file)));
         let differs = first.iter().zip(&again).find(|(a, b)| a != b).map(|(a, b)| (&a.0, &a.1, &b.0, &b.1));
         assert!(first.len() == again.len() && differs.is_none(), "{name}: {differs:?}");

@@ -64,14 +64,17 @@ fn bytelevel(header: &Header, tokens: &[String], kind: &dyn Fn(usize) -> i64) ->
     let mut vocabulary = Map::new();
     let mut added = Vec::new();
     for (id, text) in tokens.iter().enumerate() {
-        match kind(id) {
-            CONTROL | USER => added.push(json!({
+        if kind(id) == UNUSED {
+            continue;
+        }
+        if matches!(kind(id), CONTROL | USER) {
+            added.push(json!({
                 "id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
                 "special": kind(id) == CONTROL,
-            })),
-            UNUSED => {}
-            _ => drop(vocabulary.insert(text.clone(), json!(id))),
+            }));
         }
+        // Added tokens too: readers number those that the vocabulary lacks anew, from its end.
+        vocabulary.insert(text.clone(), json!(id));
     }
     let pairs: Vec<Value> =
         merges.iter().filter_map(|merge| merge.split_once(' ')).map(|pair| json!([pair.0, pair.1])).collect();
