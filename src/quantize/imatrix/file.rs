@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::legacy;
 use crate::error::Advise;
 use crate::quantize::Partial;
 use crate::quantize::partial::WriteError;
@@ -152,7 +153,7 @@ impl Imatrix {
 
     fn of_legacy(path: &Path) -> Result<Self, ImatrixError> {
         let bytes = std::fs::read(path).map_err(|source| ImatrixError::Io { path: path.to_owned(), source })?;
-        legacy(&bytes).ok_or_else(|| {
+        legacy::read(&bytes).ok_or_else(|| {
             let what = "it is neither GGUF nor llama.cpp's older form".to_owned();
             ImatrixError::Damaged { path: path.to_owned(), what }
         })
@@ -200,22 +201,8 @@ impl Imatrix {
     /// # Errors
     /// The file cannot be written; nothing is left then.
     pub fn write_legacy(&self, path: &Path) -> Result<(), ImatrixError> {
-        let mut out = (self.entries.len() as i32).to_le_bytes().to_vec();
-        for (name, entry) in &self.entries {
-            out.extend((name.len() as i32).to_le_bytes());
-            out.extend(name.as_bytes());
-            // Evaluations, not inputs: a window counts as one.
-            let calls = self.chunks.max(1);
-            out.extend((calls as i32).to_le_bytes());
-            out.extend((entry.sums.len() as i32).to_le_bytes());
-            out.extend(self.mean(entry).iter().flat_map(|mean| (mean * calls as f32).to_le_bytes()));
-        }
-        out.extend((self.chunks as i32).to_le_bytes());
-        let dataset = self.datasets.first().map_or("", String::as_str);
-        out.extend((dataset.len() as i32).to_le_bytes());
-        out.extend(dataset.as_bytes());
         let mut partial = Partial::create(path)?;
-        partial.file().and_then(|file| file.write_all(&out)).map_err(|error| partial.fault(error))?;
+        partial.file().and_then(|file| file.write_all(&legacy::bytes(self))).map_err(|error| partial.fault(error))?;
         Ok(partial.finish()?)
     }
 
@@ -294,39 +281,6 @@ impl Imatrix {
         }
         Ok(())
     }
-}
-
-/// Entries of name, evaluations and sums; then, perhaps, the number of windows and the text's name.
-fn legacy(bytes: &[u8]) -> Option<Imatrix> {
-    let mut rest = bytes;
-    let mut take = |len: usize| {
-        let (taken, left) = rest.split_at_checked(len)?;
-        rest = left;
-        Some(taken)
-    };
-    let number = |raw: &[u8]| Some(i32::from_le_bytes(raw.try_into().ok()?));
-    let size = |raw: &[u8]| number(raw).and_then(|n| usize::try_from(n).ok());
-    let mut all = Imatrix::default();
-    let entries = size(take(4)?)?;
-    for _ in 0..entries {
-        let len = size(take(4)?)?;
-        let name = String::from_utf8(take(len)?.to_vec()).ok()?;
-        let calls = number(take(4)?)?;
-        let values = size(take(4)?)?;
-        let raw = take(values.checked_mul(4)?)?;
-        if values == 0 || name.is_empty() {
-            return None;
-        }
-        let sums = raw.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        all.entries.insert(name, Entry { sums, counts: vec![calls.max(0) as u64] });
-    }
-    if let Some(chunks) = take(4).and_then(number) {
-        all.chunks = chunks.max(0) as u32;
-        if let Some(name) = take(4).and_then(size).and_then(&mut take) {
-            all.datasets.push(String::from_utf8_lossy(name).into_owned());
-        }
-    }
-    (!all.entries.is_empty()).then_some(all)
 }
 
 #[cfg(test)]
@@ -416,7 +370,7 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let at = (state >> 8) as usize % bytes.len();
             bytes[at] = (state >> 24) as u8;
-            let _ = legacy(&bytes);
+            let _ = legacy::read(&bytes);
         }
     }
 }
