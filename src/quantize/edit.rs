@@ -81,16 +81,19 @@ pub enum Done {
 pub fn open(path: &Path) -> Result<(Header, Metadata), EditError> {
     let io = |source| EditError::Io { path: path.to_owned(), source };
     let kept = kept(path);
-    let bytes = fs::read(&kept).ok();
-    if let Some(bytes) = bytes.as_deref().and_then(|bytes| bytes.strip_prefix(KEPT)) {
-        // Whoever holds the file is just writing, and what was kept is theirs.
+    let beginning = || fs::read(&kept).ok().and_then(|bytes| Some(bytes.strip_prefix(KEPT)?.to_vec()));
+    if beginning().is_some() {
+        // Whoever holds the file is just writing, and what was kept is theirs. Read again when the file is ours, as they
+        // may have come to their end meanwhile.
         let file = lock(path).map_err(io)?;
-        let old = bytes.get(..bytes.len().saturating_sub(8 + 32)).unwrap_or_default();
-        // A file that took the name meanwhile is another one, and whole.
-        if bytes.strip_prefix(old) == mark(&file, old.len() as u64).ok().as_deref() {
-            file.write_all_at(old, 0).and_then(|()| file.sync_all()).map_err(io)?;
+        if let Some(bytes) = beginning() {
+            let old = bytes.get(..bytes.len().saturating_sub(8 + 32)).unwrap_or_default();
+            // A file that took the name meanwhile is another one, and whole.
+            if bytes.strip_prefix(old) == mark(&file, old.len() as u64).ok().as_deref() {
+                file.write_all_at(old, 0).and_then(|()| file.sync_all()).map_err(io)?;
+            }
+            fs::remove_file(&kept).map_err(io)?;
         }
-        fs::remove_file(&kept).map_err(io)?;
     }
     let header = Header::read(path)?;
     let file = File::open(path).map_err(io)?;
