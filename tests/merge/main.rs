@@ -4,6 +4,8 @@
 
 #[path = "../hub/mod.rs"]
 mod hub;
+#[path = "../ran/mod.rs"]
+mod ran;
 
 mod adapters;
 mod check;
