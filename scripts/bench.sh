@@ -8,6 +8,7 @@
 #   scripts/bench.sh infill            lines filled into functions, against plain continuation; half an hour
 #   scripts/bench.sh quantize          convert, quantize, imatrix and measure, against llama.cpp's converter and tools
 #   scripts/bench.sh quantize convert  only that step; quantize, imatrix and measure are the others
+#   scripts/bench.sh merge             merging, against mergekit; ten minutes and 13 GB of disk (ZORD_BENCH_FOLDER)
 #   scripts/bench.sh distill           training steps, against PyTorch; a teacher's rate; the time to go on
 #   scripts/bench.sh distill steps     only that part; resume and teacher are the others
 #   scripts/bench.sh distill heal      what distillation is worth to a model without a third of its layers; an hour
@@ -20,8 +21,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 
 case ${1:-} in
-  chat | fim | infill | quantize | distill) ;;
-  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat, fim, infill, quantize or distill" ;;
+  chat | fim | infill | quantize | merge | distill) ;;
+  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat, fim, infill, quantize, merge or distill" ;;
 esac
 
 need_rust

@@ -28,7 +28,10 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> 
 }
 
 /// Where the links of a path end, whether a file is there or not.
-fn followed(path: &Path) -> io::Result<PathBuf> {
+///
+/// # Errors
+/// The links lead in a circle.
+pub(crate) fn followed(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     // as many as Linux follows
     for _ in 0..40 {

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::text::clean::visible;
+
 /// What a program returns to the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -30,6 +32,11 @@ pub trait Advise: std::error::Error {
     /// What the person can do about it, one sentence without a full stop.
     fn hint(&self) -> Option<String> {
         None
+    }
+
+    /// What a program that ends with this error returns.
+    fn code(&self) -> ExitCode {
+        ExitCode::Failed
     }
 }
 
@@ -65,9 +72,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        // Names out of files stand in it, which must not steer the terminal.
+        write!(f, "error: {}", visible(&self.message))?;
         if let Some(hint) = &self.hint {
-            write!(f, "\n\nhint: {hint}")?;
+            write!(f, "\n\nhint: {}", visible(hint))?;
         }
         Ok(())
     }
@@ -75,8 +83,8 @@ impl fmt::Display for Report {
 
 impl<E: Advise> From<E> for Report {
     fn from(error: E) -> Self {
-        let hint = error.hint();
-        Self { message: chain(&error), hint, code: ExitCode::Failed }
+        let (hint, code) = (error.hint(), error.code());
+        Self { message: chain(&error), hint, code }
     }
 }
 

@@ -15,6 +15,8 @@
 //! | [`device`] | what this machine is: cores and clusters, instruction sets, Termux |
 //! | [`weights`] | model files: bounded readers shared by all programs |
 //! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
+//! | `merge` | merges checkpoints, moves adapters and tokenizers between them (feature `lab`) |
+//! | `picture` | figures as SVG and PNG, for the tools (feature `lab`) |
 //! | `distill` | teaches small models from larger ones, and fine-tunes them (feature `train`) |
 //! | [`ui`] | draws the state; changes nothing |
 //! | [`cli`] | one file a command of the `zord` program |
@@ -32,8 +34,12 @@ pub mod edits;
 pub mod engine;
 pub mod error;
 pub mod fim;
+#[cfg(feature = "lab")]
+pub mod merge;
 pub mod models;
 pub mod paths;
+#[cfg(feature = "lab")]
+mod picture;
 #[cfg(feature = "lab")]
 pub mod quantize;
 pub mod run;

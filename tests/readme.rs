@@ -55,7 +55,8 @@ fn every_command_of_the_readme_runs() {
         assert!(run("zord-quantize export model.gguf -o checkpoint").status.success());
     }
     let here = |command: &&String| {
-        let lab = command.starts_with("zord-quantize") && cfg!(not(feature = "lab"));
+        let lab =
+            ["zord-quantize", "zord-merge"].iter().any(|tool| command.starts_with(tool)) && cfg!(not(feature = "lab"));
         !lab && !ELSEWHERE.iter().any(|other| command.starts_with(other))
     };
     for command in commands.iter().filter(here) {

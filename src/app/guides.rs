@@ -70,6 +70,12 @@ const GUIDES: &[Guide] = &[
         text: Text::File(include_str!("../../assets/guides/formats.md")),
     },
     Guide {
+        name: "merge",
+        title: "Merging",
+        about: "recipes, methods, tokenizers",
+        text: Text::File(include_str!("../../assets/guides/merge.md")),
+    },
+    Guide {
         name: "memory",
         title: "Memory",
         about: "plan, budget, when it is short",

@@ -43,5 +43,7 @@ mod tests {
         super::super::Cli::command().debug_assert();
         #[cfg(feature = "lab")]
         crate::quantize::cli::Cli::command().debug_assert();
+        #[cfg(feature = "lab")]
+        crate::merge::cli::Cli::command().debug_assert();
     }
 }

@@ -127,6 +127,20 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::Usage
 }
 
+/// Parses the arguments of a lab program and does what they say. Errors are printed here, once.
+#[cfg(feature = "lab")]
+pub(crate) fn carry_out<C: Parser>(run: impl FnOnce(C) -> Result<ExitCode, Report>) -> ExitCode {
+    let cli = match C::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    output::start_log();
+    run(cli).unwrap_or_else(|report| {
+        eprintln!("{report}");
+        report.code
+    })
+}
+
 /// The parser's advice, a line each, in this program's words.
 fn advice(text: &str) -> String {
     let text = text.replace("For more information, try `--help`.", "`--help` says more");
@@ -158,7 +172,7 @@ fn kv_type(text: &str) -> Result<KvType, String> {
     all.into_iter().find(|kv| kv.name() == text).ok_or_else(|| "`f16`, `q8_0` or `q4_0`".into())
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     config::parse_size(text).map_err(|error| error.to_string())
 }
 

@@ -41,7 +41,7 @@ impl Bar {
     }
 
     /// The same for things that are counted.
-    #[cfg(any(all(feature = "lab", feature = "engine"), feature = "train"))]
+    #[cfg(feature = "lab")]
     pub(crate) fn counting(name: &str, unit: &'static str) -> Self {
         Self { unit: Some(unit), ..Self::new(name) }
     }

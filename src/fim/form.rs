@@ -104,6 +104,12 @@ const SPELLINGS: [Spelling; 11] = [
     spelling(Family::Codestral, "[PREFIX]", "[SUFFIX]", ""),
 ];
 
+/// How vocabularies spell the tokens before prefix, suffix and middle; the last may be empty.
+#[cfg(feature = "lab")]
+pub(crate) fn spellings() -> impl Iterator<Item = [&'static str; 3]> {
+    SPELLINGS.iter().map(|one| [one.pre, one.suf, one.mid])
+}
+
 /// Tokens that no completion contains, besides those of [`SPELLINGS`].
 const FOREIGN: [&str; 40] = [
     "<|endoftext|>",

@@ -9,6 +9,7 @@
 //! | [`net`], [`dns`] | the HTTP client, its certificates and its name resolution |
 //! | [`hub`] | one request to a hub: who is asked, who gets the token, what the answer says |
 //! | [`download`] | one file, resumed and checked |
+//! | [`mod@headers`] | what a checkpoint on a hub looks like, without its weights |
 //! | [`mod@pull`] | a model or a whole checkpoint folder, from the hub into the store |
 //!
 //! What this room refuses to do: load a model, read more of a GGUF than its first bytes, or trust a name or a length
@@ -19,6 +20,7 @@ pub mod checkpoint;
 pub mod dns;
 pub mod download;
 pub mod fault;
+pub mod headers;
 pub mod hub;
 pub mod names;
 pub mod net;
@@ -29,6 +31,7 @@ pub mod store;
 pub use catalogue::{Catalogue, Entry};
 pub use download::{Progress, Retry};
 pub use fault::PullError;
+pub use headers::headers;
 pub use hub::Hub;
 pub use names::Source;
 pub use pull::{Pulled, Request, pull};

@@ -190,7 +190,7 @@ fn done<'a>(folder: &Path, record: &'a Record, piece: &Piece) -> Option<&'a File
     (same && there).then_some(file)
 }
 
-async fn pull_piece(
+pub(super) async fn pull_piece(
     client: &Client,
     request: &Request,
     folder: &Path,

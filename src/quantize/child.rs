@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::Cancel;
-use crate::error::Advise;
+use crate::error::{Advise, ExitCode};
 
 /// Lines of the log that are kept for the case of an abort.
 const LAST: usize = 8;
@@ -36,8 +36,8 @@ pub enum ChildError {
     Aborted { signal: i32, last: Vec<String> },
     #[error("llama.cpp refused{}", words(last))]
     Refused { last: Vec<String> },
-    #[error("{0}")]
-    Told(String),
+    #[error("{message}{}", words(last))]
+    Told { message: String, last: Vec<String> },
     #[error("interrupted; nothing was written")]
     Interrupted,
 }
@@ -45,11 +45,17 @@ pub enum ChildError {
 impl Advise for ChildError {
     fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Aborted { signal: 9, .. } => "the system was short of memory; a lower `--max-buffer` needs less",
+            Self::Aborted { signal: 9, .. } => {
+                "the system was short of memory; less of it is needed with fewer threads"
+            }
             Self::Aborted { .. } => "nothing was written; `ZORD_LOG=debug` shows all that llama.cpp said",
             _ => return None,
         };
         Some(text.to_owned())
+    }
+
+    fn code(&self) -> ExitCode {
+        if matches!(self, Self::Interrupted) { ExitCode::Interrupted } else { ExitCode::Failed }
     }
 }
 
@@ -110,16 +116,17 @@ pub fn run(
     }
     let status = child.wait().map_err(ChildError::Start)?;
     let last: Vec<String> = last.into();
+    let wrong = |line: &&String| ["error", "fail", "ERROR", "ASSERT"].iter().any(|word| line.contains(word));
+    // Where the sources were built is nobody's business.
+    let short = |line: &String| line.rsplit_once("/llama.cpp/").map_or(line.as_str(), |(_, place)| place).to_owned();
+    let wrong: Vec<String> = last.iter().filter(wrong).map(short).collect();
+    let last = if wrong.is_empty() { last } else { wrong.clone() };
     match (status.success(), status.signal(), told) {
         _ if cancel.is_cancelled() => Err(ChildError::Interrupted),
-        (_, _, Some(message)) => Err(ChildError::Told(message)),
+        (_, _, Some(message)) => Err(ChildError::Told { message, last: wrong }),
         (true, ..) => Ok(()),
         (false, Some(signal), _) => Err(ChildError::Aborted { signal, last }),
-        (false, None, _) => {
-            let wrong = |line: &&String| line.contains("error") || line.contains("fail") || line.contains("ERROR");
-            let wrong: Vec<String> = last.iter().filter(wrong).cloned().collect();
-            Err(ChildError::Refused { last: if wrong.is_empty() { last } else { wrong } })
-        }
+        (false, None, _) => Err(ChildError::Refused { last }),
     }
 }
 
@@ -128,7 +135,9 @@ fn start(job: &impl Serialize) -> std::io::Result<Child> {
     let own = std::path::Path::new("/proc/self/exe");
     let program = if own.exists() { own.to_owned() } else { std::env::current_exe()? };
     let mut command = Command::new(program);
-    command.arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A debugger's report of an abort would push llama.cpp's own words out.
+    command.arg(COMMAND).arg(std::process::id().to_string()).env("GGML_NO_BACKTRACE", "1");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     if let Some(mut pipe) = child.stdin.take() {
         let text = serde_json::to_vec(job).map_err(std::io::Error::other)?;

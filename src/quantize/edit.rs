@@ -12,15 +12,16 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::Partial;
+use super::inspect::PADDING;
 use super::partial::WriteError;
 use crate::atomic;
 use crate::engine::Cancel;
-use crate::error::Advise;
+use crate::error::{Advise, ExitCode};
 use crate::weights::gguf::write::HeaderWriter;
-use crate::weights::gguf::{GgufError, Header, Metadata};
+use crate::weights::gguf::{GgufError, Header, Metadata, kept_header};
 
-/// The value that fills a header up.
-const PADDING: &str = "zord.padding";
+/// How a kept header begins, so that no file of a person's is taken for one.
+const KEPT: &[u8] = b"zord kept header\0";
 /// Bytes it takes when it is empty: its name and its text each with a length, and a type.
 const EMPTY: u64 = 8 + PADDING.len() as u64 + 4 + 8;
 /// Room that a new file has for later changes, in bytes.
@@ -58,6 +59,10 @@ impl Advise for EditError {
             Self::Interrupted { .. } => None,
         }
     }
+
+    fn code(&self) -> ExitCode {
+        if matches!(self, Self::Interrupted { .. }) { ExitCode::Interrupted } else { ExitCode::Failed }
+    }
 }
 
 /// How the change was made.
@@ -76,14 +81,19 @@ pub enum Done {
 pub fn open(path: &Path) -> Result<(Header, Metadata), EditError> {
     let io = |source| EditError::Io { path: path.to_owned(), source };
     let kept = kept(path);
-    if let Ok(bytes) = fs::read(&kept) {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
-        let old = bytes.get(..bytes.len().saturating_sub(8 + 32)).unwrap_or_default();
-        // A file that took the name meanwhile is another one, and whole.
-        if bytes.strip_prefix(old) == mark(&file, old.len() as u64).ok().as_deref() {
-            file.write_all_at(old, 0).and_then(|()| file.sync_all()).map_err(io)?;
+    let beginning = || fs::read(&kept).ok().and_then(|bytes| Some(bytes.strip_prefix(KEPT)?.to_vec()));
+    if beginning().is_some() {
+        // Whoever holds the file is just writing, and what was kept is theirs. Read again when the file is ours, as they
+        // may have come to their end meanwhile.
+        let file = lock(path).map_err(io)?;
+        if let Some(bytes) = beginning() {
+            let old = bytes.get(..bytes.len().saturating_sub(8 + 32)).unwrap_or_default();
+            // A file that took the name meanwhile is another one, and whole.
+            if bytes.strip_prefix(old) == mark(&file, old.len() as u64).ok().as_deref() {
+                file.write_all_at(old, 0).and_then(|()| file.sync_all()).map_err(io)?;
+            }
+            fs::remove_file(&kept).map_err(io)?;
         }
-        fs::remove_file(&kept).map_err(io)?;
     }
     let header = Header::read(path)?;
     let file = File::open(path).map_err(io)?;
@@ -177,17 +187,30 @@ fn head(header: &Header, metadata: &Metadata, fill: Option<u64>) -> io::Result<V
     Ok(writer.bytes()?.0)
 }
 
+/// The file, for one who writes it alone.
+fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(io::Error::other("another `edit` is changing it")),
+        // A file system without locks has nobody who could be told.
+        _ => Ok(file),
+    }
+}
+
 /// Writes over the beginning of a file, with the old beginning kept beside it meanwhile.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let file = lock(path)?;
     let mut old = vec![0; bytes.len()];
     file.read_exact_at(&mut old, 0)?;
     if old == bytes {
         return Ok(());
     }
     let kept = kept(path);
-    old.extend(mark(&file, bytes.len() as u64)?);
-    atomic::write(&kept, &old)?;
+    let mark = mark(&file, bytes.len() as u64)?;
+    if fs::read(&kept).is_ok_and(|other| !other.starts_with(KEPT)) {
+        return Err(io::Error::other(format!("`{}` is in the way", kept.display())));
+    }
+    atomic::write(&kept, [KEPT, &old, &mark].concat())?;
     file.write_all_at(bytes, 0)?;
     file.sync_all()?;
     fs::remove_file(&kept)
@@ -204,9 +227,7 @@ fn mark(file: &File, header: u64) -> io::Result<Vec<u8>> {
 }
 
 fn kept(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".header");
-    path.with_file_name(name)
+    kept_header(&atomic::followed(path).unwrap_or_else(|_| path.to_owned()))
 }
 
 #[cfg(test)]
@@ -292,7 +313,7 @@ mod tests {
         let mut torn = whole.clone();
         torn[..150].fill(0);
         fs::write(&path, torn).unwrap();
-        let beginning = [&whole[..200], &mark(&File::open(&path).unwrap(), 200).unwrap()].concat();
+        let beginning = [KEPT, &whole[..200], &mark(&File::open(&path).unwrap(), 200).unwrap()].concat();
         fs::write(kept(&path), &beginning).unwrap();
         open(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), whole);
@@ -303,6 +324,10 @@ mod tests {
         fs::write(kept(&path), &beginning).unwrap();
         open(&path).unwrap();
         assert!(fs::read(&path).unwrap() == other && !kept(&path).exists());
+        // Nor is a file that only has the name.
+        fs::write(kept(&path), "notes").unwrap();
+        open(&path).unwrap();
+        assert_eq!(fs::read_to_string(kept(&path)).unwrap(), "notes");
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::path::Path;
 use serde_json::{Map, Value as Json, json};
 
 use crate::error::Report;
-use crate::weights::gguf::{Array, Header, ReadAt, Value, ValueKind, read_exact};
+use crate::weights::gguf::{Array, Header, Parts, ReadAt, Value, ValueKind, read_exact};
 use crate::weights::safetensors::Folder;
 
 /// Elements of an array that are shown.
 const SHOWN: u64 = 8;
+/// What fills a header up, and says nothing.
+pub(super) const PADDING: &str = "zord.padding";
 
 /// One tensor, with dimensions as its format counts them.
 #[derive(Clone, Debug)]
@@ -51,26 +53,37 @@ impl Contents {
             return Self::of_checkpoint(path);
         }
         let header = Header::read(path)?;
+        // A part that is not the first is shown by itself.
+        let model = if header.u64("split.no").unwrap_or(0) > 0 { header.into() } else { Parts::read(path)? };
+        let header = model.first();
         let file = File::open(path).map_err(|error| Report::failed(format!("cannot read `{name}`: {error}")))?;
-        let metadata =
-            header.metadata.iter().map(|(key, value)| (key.clone(), shown(value, &header, &file, SHOWN))).collect();
+        let metadata = header
+            .metadata
+            .iter()
+            .filter(|(key, _)| key != PADDING)
+            .map(|(key, value)| (key.clone(), shown(value, header, &file, SHOWN)))
+            .collect();
         let tensor = |tensor: &crate::weights::gguf::TensorInfo| Tensor {
             name: tensor.name.clone(),
             kind: tensor.kind.name().to_owned(),
             shape: tensor.dims.clone(),
             bytes: tensor.bytes,
         };
+        let files = if model.count() > 1 { format!(", {} files", model.count()) } else { String::new() };
         Ok(Self {
-            format: format!("GGUF version {}", header.version),
-            bytes: header.file_len,
+            format: format!("GGUF version {}{files}", header.version),
+            bytes: model.bytes(),
             metadata,
-            tensors: header.tensors.iter().map(tensor).collect(),
+            tensors: model.tensors().map(tensor).collect(),
             template: header.str("tokenizer.chat_template").map(str::to_owned),
         })
     }
 
     fn of_checkpoint(path: &Path) -> Result<Self, Report> {
-        let all = Folder::open(path)?;
+        // An adapter, as PEFT saves it, has its weights under another name.
+        let adapter = path.join("adapter_model.safetensors");
+        let alone = !path.join("config.json").is_file() && adapter.is_file();
+        let all = Folder::open(if alone { &adapter } else { path })?;
         let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
         let read = |name: &str| -> Option<Json> {
             let text = std::fs::read(folder.join(name)).ok()?;
@@ -78,7 +91,8 @@ impl Contents {
         };
         let mut metadata: Vec<(String, Json)> =
             all.notes.iter().map(|(key, value)| (format!("safetensors.{key}"), json!(value))).collect();
-        if let Some(Json::Object(config)) = read("config.json") {
+        let config = read(if alone { "adapter_config.json" } else { "config.json" });
+        if let Some(Json::Object(config)) = config {
             metadata.extend(config.into_iter().map(|(key, value)| (format!("config.{key}"), value)));
         }
         let template = std::fs::read_to_string(folder.join("chat_template.jinja")).ok();

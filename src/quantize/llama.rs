@@ -11,8 +11,8 @@ use super::measure::lockstep;
 use super::shrink::native;
 use crate::error::ExitCode;
 
-/// The longest job read, in bytes.
-const LONGEST: u64 = 64 << 20;
+/// The longest job read, in bytes: texts of [`super::TEXTS`], written as JSON.
+const LONGEST: u64 = 6 * super::TEXTS + (1 << 20);
 
 /// What a child can do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,10 +27,14 @@ pub(crate) enum Work {
     Rate(lockstep::RateJob),
 }
 
-/// Does one job and ends.
-pub(crate) fn serve() -> ExitCode {
+/// Does one job of the process `parent` and ends.
+pub(crate) fn serve(parent: u32) -> ExitCode {
     // A parent that was killed must not leave a child behind that writes gigabytes.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().cast_unsigned());
+    if now.is_some_and(|now| now != parent) {
+        return ExitCode::Failed;
+    }
     let mut text = String::new();
     let read = std::io::stdin().lock().take(LONGEST).read_to_string(&mut text);
     let work = read.map_err(|error| error.to_string()).and_then(|_| {

@@ -26,3 +26,7 @@ pub(crate) mod session;
 pub mod shrink;
 
 pub use partial::{Partial, WriteError};
+
+/// Bytes of text that are read at most.
+#[cfg(feature = "engine")]
+pub(crate) const TEXTS: u64 = 256 << 20;

@@ -9,39 +9,51 @@ use crate::weights::gguf::Header;
 
 /// How a family writes turns, and what ends an answer.
 struct Family {
-    mark: &'static str,
+    /// What its templates have, all of them.
+    marks: &'static [&'static str],
     template: &'static str,
     stops: &'static [&'static str],
 }
 
-const FAMILIES: [Family; 6] = [
+/// What is more particular comes first.
+const FAMILIES: [Family; 8] = [
     Family {
-        mark: "<|im_start|>",
+        marks: &["<|im_start|>", "<|im_sep|>"],
+        template: "{{ if .System }}<|im_start|>system<|im_sep|>{{ .System }}<|im_end|>{{ end }}<|im_start|>user<|im_sep|>{{ .Prompt }}<|im_end|><|im_start|>assistant<|im_sep|>{{ .Response }}<|im_end|>",
+        stops: &["<|im_start|>", "<|im_end|>"],
+    },
+    Family {
+        marks: &["<|im_start|>", "<|im_end|>"],
         template: "{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n{{ .Response }}<|im_end|>\n",
         stops: &["<|im_start|>", "<|im_end|>"],
     },
     Family {
-        mark: "<start_of_turn>",
+        marks: &["<start_of_turn>"],
         template: "<start_of_turn>user\n{{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }}<end_of_turn>\n<start_of_turn>model\n{{ .Response }}<end_of_turn>\n",
         stops: &["<start_of_turn>", "<end_of_turn>"],
     },
     Family {
-        mark: "<|start_header_id|>",
+        marks: &["<|start_header_id|>"],
         template: "{{ if .System }}<|start_header_id|>system<|end_header_id|>\n\n{{ .System }}<|eot_id|>{{ end }}<|start_header_id|>user<|end_header_id|>\n\n{{ .Prompt }}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n{{ .Response }}<|eot_id|>",
         stops: &["<|start_header_id|>", "<|eot_id|>"],
     },
     Family {
-        mark: "[gMASK]",
+        marks: &["[gMASK]"],
         template: "[gMASK]<sop>{{ if .System }}<|system|>\n{{ .System }}{{ end }}<|user|>\n{{ .Prompt }}<|assistant|>\n{{ .Response }}",
         stops: &["<|user|>", "<|observation|>", "<|endoftext|>"],
     },
     Family {
-        mark: "### Instruction",
+        marks: &["### Instruction", "<|EOT|>"],
         template: "{{ if .System }}{{ .System }}\n{{ end }}### Instruction:\n{{ .Prompt }}\n### Response:\n{{ .Response }}\n<|EOT|>\n",
         stops: &["<|EOT|>", "### Instruction:"],
     },
     Family {
-        mark: "<|end|>",
+        marks: &["### Instruction"],
+        template: "{{ if .System }}{{ .System }}\n\n{{ end }}### Instruction:\n{{ .Prompt }}\n\n### Response:\n{{ .Response }}\n\n",
+        stops: &["### Instruction:"],
+    },
+    Family {
+        marks: &["<|end|>"],
         template: "{{ if .System }}<|system|>\n{{ .System }}<|end|>\n{{ end }}<|user|>\n{{ .Prompt }}<|end|>\n<|assistant|>\n{{ .Response }}<|end|>\n",
         stops: &["<|end|>", "<|user|>"],
     },
@@ -52,7 +64,7 @@ const FAMILIES: [Family; 6] = [
 pub fn text(header: &Header, name: &str, context: Option<u32>) -> (String, bool) {
     let mut out = format!("FROM {name}\n");
     let source = header.str("tokenizer.chat_template").unwrap_or_default();
-    let family = FAMILIES.iter().find(|family| source.contains(family.mark));
+    let family = FAMILIES.iter().find(|family| family.marks.iter().all(|mark| source.contains(mark)));
     // Completing in the middle of code is asked for with a suffix.
     let tokens = header.strings("tokenizer.ggml.tokens").unwrap_or_default();
     let token = |key: &str| {

@@ -4,6 +4,7 @@
 use std::ffi::{CStr, c_void};
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
 
@@ -12,9 +13,24 @@ use super::shrink::native::{c_path, log};
 /// Called before and after operations; see [`Session::open`].
 pub(crate) type Watch = unsafe extern "C" fn(*mut sys::ggml_tensor, bool, *mut c_void) -> bool;
 
-/// A loaded model with one context of `window` tokens.
+/// A loaded model, freed with its last session.
+struct Model(NonNull<sys::llama_model>);
+
+// SAFETY: a loaded model is only read, by as many contexts as there are.
+unsafe impl Send for Model {}
+// SAFETY: as above.
+unsafe impl Sync for Model {}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        // SAFETY: nobody has a context of it any more: each session holds its model.
+        unsafe { sys::llama_model_free(self.0.as_ptr()) };
+    }
+}
+
+/// A model with one context of `window` tokens.
 pub(crate) struct Session {
-    model: NonNull<sys::llama_model>,
+    model: Arc<Model>,
     context: NonNull<sys::llama_context>,
     vocab: *const sys::llama_vocab,
     batch: sys::llama_batch,
@@ -22,13 +38,26 @@ pub(crate) struct Session {
     pub(crate) vocabulary: usize,
 }
 
-/// Tokens computed at once: more only takes memory.
-const UBATCH: u32 = 512;
+// SAFETY: context and batch belong to the session alone, and llama.cpp ties them to no thread. (Not `Sync`: asking for
+// logits may put them in order first.)
+unsafe impl Send for Session {}
+
+/// What the logits of all windows that are evaluated at a time may take, in bytes.
+const ROOM: usize = 1 << 30;
+
+/// How many windows to evaluate side by side, each with its share of the threads: threads that share one window wait for
+/// each other at every operation. `logits` is what a window's logits take, in bytes.
+pub(crate) fn side_by_side(threads: i32, windows: usize, logits: usize) -> usize {
+    (threads.max(1) as usize).min(windows).min((ROOM / logits.max(1)).max(1))
+}
 
 /// How a session is set up.
+#[derive(Clone, Copy)]
 pub(crate) struct Setup {
     /// Tokens of context, all of which may be evaluated at once.
     pub(crate) window: u32,
+    /// Tokens computed at once: more take memory, fewer more operations.
+    pub(crate) step: u32,
     pub(crate) threads: i32,
     /// Called around operations, with what it is given.
     pub(crate) watch: Option<(Watch, *mut c_void)>,
@@ -58,11 +87,20 @@ impl Session {
         // SAFETY: the name is NUL-terminated, the parameters are complete.
         let model = unsafe { sys::llama_model_load_from_file(name.as_ptr(), params) };
         let model = NonNull::new(model).ok_or_else(|| format!("llama.cpp cannot load `{}`", path.display()))?;
+        Self::of(Arc::new(Model(model)), setup).map_err(|()| format!("llama.cpp has no room for `{}`", path.display()))
+    }
+
+    /// Another session of the same model, which takes no more memory than its context.
+    pub(crate) fn another(&self, setup: &Setup) -> Result<Self, String> {
+        Self::of(Arc::clone(&self.model), setup).map_err(|()| "llama.cpp has no room for another context".to_owned())
+    }
+
+    fn of(model: Arc<Model>, setup: &Setup) -> Result<Self, ()> {
         // SAFETY: the defaults are plain data.
         let mut params = unsafe { sys::llama_context_default_params() };
         params.n_ctx = setup.window;
         params.n_batch = setup.window;
-        params.n_ubatch = setup.window.min(UBATCH);
+        params.n_ubatch = setup.window.min(setup.step);
         params.n_seq_max = 1;
         params.n_threads = setup.threads;
         params.n_threads_batch = setup.threads;
@@ -77,20 +115,22 @@ impl Session {
             params.cb_eval_user_data = data;
         }
         // SAFETY: the model outlives the context, see `drop`.
-        let context = unsafe { sys::llama_init_from_model(model.as_ptr(), params) };
-        let Some(context) = NonNull::new(context) else {
-            // SAFETY: the model is fresh and has no context.
-            unsafe { sys::llama_model_free(model.as_ptr()) };
-            return Err(format!("llama.cpp has no room for `{}`", path.display()));
-        };
+        let context = unsafe { sys::llama_init_from_model(model.0.as_ptr(), params) };
+        let context = NonNull::new(context).ok_or(())?;
         // SAFETY: the model is alive; the batch is freed with the session.
         let (vocab, batch) = unsafe {
-            (sys::llama_model_get_vocab(model.as_ptr()), sys::llama_batch_init(setup.window.cast_signed(), 0, 1))
+            (sys::llama_model_get_vocab(model.0.as_ptr()), sys::llama_batch_init(setup.window.cast_signed(), 0, 1))
         };
         // SAFETY: the vocabulary belongs to the model.
         let vocabulary = unsafe { sys::llama_vocab_n_tokens(vocab) };
         let vocabulary = usize::try_from(vocabulary).unwrap_or(0);
         Ok(Self { model, context, vocab, batch, window: setup.window as usize, vocabulary })
+    }
+
+    /// Works with so many threads from now on.
+    pub(crate) fn use_threads(&mut self, threads: i32) {
+        // SAFETY: the context is alive, and no evaluation runs.
+        unsafe { sys::llama_set_n_threads(self.context.as_ptr(), threads, threads) };
     }
 
     /// Tokens of a text; `special` lets control tokens in the text count as such, `bos` begins as the model wants it.
@@ -184,17 +224,16 @@ impl Session {
     /// Number of weights.
     pub(crate) fn parameters(&self) -> u64 {
         // SAFETY: the model is alive.
-        unsafe { sys::llama_model_n_params(self.model.as_ptr()) }
+        unsafe { sys::llama_model_n_params(self.model.0.as_ptr()) }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // SAFETY: context first, then what it used; each exactly once.
+        // SAFETY: each exactly once; the model goes after its last context, as a field is dropped after this.
         unsafe {
             sys::llama_free(self.context.as_ptr());
             sys::llama_batch_free(self.batch);
-            sys::llama_model_free(self.model.as_ptr());
         }
     }
 }

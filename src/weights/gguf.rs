@@ -14,6 +14,7 @@ mod error;
 mod kind;
 mod metadata;
 mod parse;
+mod parts;
 mod source;
 mod value;
 pub mod write;
@@ -22,8 +23,11 @@ pub mod write;
 mod tests;
 
 pub use error::GgufError;
+#[cfg(feature = "lab")]
+pub(crate) use error::kept_header;
 pub use kind::GgmlType;
 pub use metadata::{Metadata, read_exact};
+pub use parts::{Parts, part};
 pub use source::ReadAt;
 pub use value::{Array, Value, ValueKind};
 

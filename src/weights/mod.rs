@@ -5,4 +5,8 @@
 
 pub mod adapter;
 pub mod gguf;
+#[cfg(feature = "lab")]
+pub mod map;
+#[cfg(feature = "lab")]
+pub mod numbers;
 pub mod safetensors;

@@ -2,7 +2,8 @@
 //! time and peak memory of each step, in one run.
 //!
 //! ZORD_BENCH_THREADS gives both sides so many threads, one being the fair number on a machine that is not idle: threads
-//! that wait for each other by spinning lose most there. The arguments `convert`, `quantize`, `imatrix` and `measure` choose steps; without one all are measured.
+//! that wait for each other by spinning lose most there. The arguments `convert`, `quantize`, `imatrix` and `measure`
+//! choose steps; without one all are measured.
 //! Each side runs in turn, `ZORD_BENCH_RUNS` times (3); the median counts. Files are read once before, so that both find
 //! them in the page cache.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark stops where it cannot go on")]

@@ -113,6 +113,10 @@ fn edits_that_make_no_sense_change_nothing() {
         (&["--remove", "general.architecture"], 1, &["cannot be loaded"]),
         (&["--token", "fim_pre=<PRE>"], 1, &["no token `<PRE>`"]),
         (&["--token", "fim_pre=2001"], 1, &["token 2001 is not in the vocabulary"]),
+        (&["--token", "pd=3"], 2, &["`pd` is no name", "`pad`"]),
+        (&["--set", "general.alignment=u32:64"], 1, &["how the file is laid out"]),
+        (&["--remove", "split.count"], 1, &["how the file is laid out"]),
+        (&[], 2, &["nothing to change"]),
         (&["--template", "bad.jinja"], 1, &["is no chat template"]),
         (&["--name", "x", "-o", "no/such/n.gguf"], 1, &["cannot write `no/such/n.gguf`"]),
     ] {

@@ -3,6 +3,9 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
 
+#[path = "../ran/mod.rs"]
+mod ran;
+
 #[cfg(feature = "engine")]
 mod beside;
 mod convert;
@@ -14,6 +17,8 @@ mod file;
 mod logits;
 #[cfg(feature = "engine")]
 mod measure;
+#[cfg(feature = "engine")]
+mod options;
 mod refused;
 #[cfg(feature = "engine")]
 mod shrink;

@@ -122,18 +122,19 @@ fn an_interrupted_imatrix_goes_on_where_it_stopped() {
         command
     };
     let mut child = command("i.gguf", &["--every", "1"]).stderr(Stdio::piped()).spawn().unwrap();
-    while !tool.path("i.gguf.part").is_file() {
+    while !tool.path("i.gguf.unfinished").is_file() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it kept anything");
         std::thread::yield_now();
     }
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
-    Ran::of(&child.wait_with_output().unwrap()).refused(130, &["interrupted", "`--resume`", "`i.gguf.part`"]);
-    assert_eq!(tool.names(), ["i.gguf.part"]);
-    let part = Imatrix::read(&tool.path("i.gguf.part")).unwrap();
+    Ran::of(&child.wait_with_output().unwrap()).refused(130, &["interrupted", "`--resume`", "`i.gguf.unfinished`"]);
+    assert_eq!(tool.names(), ["i.gguf.unfinished"]);
+    let part = Imatrix::read(&tool.path("i.gguf.unfinished")).unwrap();
 
     let run = |output: &str, more: &[&str]| Ran::of(&command(output, more).output().unwrap());
     tool.write("other.txt", "word ".repeat(2000));
-    run("i.gguf", &["--resume", "-f", "other.txt"]).refused(1, &["other texts: sample, prose", "--merge"]);
+    run("i.gguf", &["--resume", "-f", "other.txt"]).refused(1, &["summed otherwise: over `sample, prose`", "--merge"]);
+    run("i.gguf", &["--resume", "--process-output"]).refused(1, &["summed otherwise"]);
     run("i.gguf", &["--resume"]).done();
     assert_eq!(tool.names(), ["i.gguf", "other.txt"]);
     run("whole.gguf", &[]).done();
@@ -160,6 +161,32 @@ fn pictures_are_drawn_in_the_form_of_their_name() {
     let page = Ran::of(&command.output().unwrap()).done();
     assert!(page.contains("prose") && page.contains("code"), "{page}");
     assert!(std::fs::read(tool.path("p.png")).unwrap().starts_with(b"\x89PNG"));
-    assert!(std::fs::read_to_string(tool.path("p.svg")).unwrap().contains("SmolLM2-135M-Instruct.Q4_1</text>"));
+    assert!(std::fs::read_to_string(tool.path("p.svg")).unwrap().contains("\nSmolLM2-135M-Instruct.Q4_1\n</text>"));
     tool.run(["measure", "--base", "a", "--quants", "b", "--picture", "p.jpg"]).refused(2, &["svg", "png"]);
+}
+
+#[test]
+fn code_with_holes_is_scored_where_the_holes_were() {
+    let _turn = turn();
+    let Some(model) = crate::smollm2() else { return };
+    let tool = Tool::new();
+    std::fs::copy(model, tool.path("m.gguf")).unwrap();
+    tool.run(["edit", "m.gguf", "--token", "fim_pre=10", "--token", "fim_suf=11", "--token", "fim_mid=12"]).done();
+    let run = |args: &[&str]| {
+        let fixed = ["measure", "--base", "m.gguf", "--no-rates", "--chunks", "1", "--json", "--quants"];
+        tool.run(fixed.iter().chain(args))
+    };
+    let told = run(&["m.gguf"]).json();
+    let tokens = |kind: &str| told["quants"][0]["by_kind"][kind]["tokens"].as_u64().unwrap();
+    // A hole has 160 letters at most, and half of a window 256 tokens, of which the first follows nothing that is scored.
+    assert!((10..100).contains(&tokens("fim")) && tokens("code") == 255, "{} {}", tokens("fim"), tokens("code"));
+    assert!(told["quants"][0]["kld_max"].as_f64().unwrap().abs() < 1e-6);
+    // As many tokens, but not the same.
+    let bytes = std::fs::read(tool.path("m.gguf")).unwrap();
+    let name = "Ġthe".as_bytes();
+    let at = bytes.windows(name.len() + 8).position(|part| part[..8] == 5u64.to_le_bytes() && &part[8..] == name);
+    let mut other = bytes.clone();
+    other[at.unwrap() + 8 + name.len() - 1] = b'E';
+    tool.write("o.gguf", other);
+    run(&["o.gguf"]).refused(1, &["`o.gguf` has another vocabulary", "from token"]);
 }

@@ -34,7 +34,7 @@ fn a_small_checkpoint_converts_with_all_that_it_says() {
 #[test]
 fn damage_is_named_and_nothing_is_left() {
     type Damage = fn(&mut Small);
-    let cases: [(Damage, &[&str], &[&str]); 14] = [
+    let cases: [(Damage, &[&str], &[&str]); 18] = [
         (
             |small| small.config["architectures"] = json!(["BloomForCausalLM"]),
             &[],
@@ -52,7 +52,7 @@ fn damage_is_named_and_nothing_is_left() {
             &[],
             &["`model.layers.0.mlp.gate_proj.weight`", "[128, 64]", "[96, 64]"],
         ),
-        (|small| small.config["vocab_size"] = json!(100), &[], &["vocab_size", "100"]),
+        (|small| small.config["vocab_size"] = json!(100), &[], &["[100, 64]", "[320, 64]"]),
         (|small| small.config["rope_scaling"] = json!({"type": "spiral", "factor": 2.0}), &[], &["`spiral`"]),
         (
             |small| small.config["quantization_config"] = json!({"quant_method": "gptq"}),
@@ -83,8 +83,17 @@ fn damage_is_named_and_nothing_is_left() {
         (
             |small| small.tensor("up_proj.weight").3[..4].copy_from_slice(&1e6f32.to_le_bytes()),
             &["--type", "f16"],
-            &["1 weights", "f16", "bf16"],
+            &["beyond what f16 can hold, in 1 places", "ffn_up", "bf16"],
         ),
+        (
+            |small| small.tensor("up_proj.weight").3[..4].copy_from_slice(&1e8f32.to_le_bytes()),
+            &["--type", "q8_0"],
+            &["beyond what q8_0 can hold", "f32"],
+        ),
+        // Neither may take memory for what is only claimed.
+        (|small| small.config["num_hidden_layers"] = json!(u32::MAX), &[], &["`blk.1.attn_norm.weight`"]),
+        (|small| small.config["vocab_size"] = json!(u32::MAX), &[], &["[4294967295, 64]", "[320, 64]"]),
+        (|_| (), &["--pre", "nonsense"], &["no pre-tokenizer `nonsense`"]),
         (|small| small.tokenizer["model"]["type"] = json!("WordPiece"), &[], &["`WordPiece`"]),
         (
             |small| small.tokenizer["pre_tokenizer"] = json!({"type": "Metaspace"}),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 pub const VOCABULARY: usize = 320;
 
-/// A `llama` of one layer; what is changed here is changed in the files.
+/// A `llama`, of one layer unless it is told otherwise; what is changed here is changed in the files.
 pub struct Small {
     pub config: Value,
     pub tokenizer: Value,
@@ -17,7 +17,12 @@ pub struct Small {
 
 impl Small {
     pub fn new() -> Self {
-        let (embedding, hidden, head) = (64, 96, 16);
+        Self::sized(1, 64, 96)
+    }
+
+    /// So many layers, of rows of so many numbers.
+    pub fn sized(layers: usize, embedding: usize, hidden: usize) -> Self {
+        let head = embedding / 4;
         let mut tensors = Vec::new();
         let mut seed = 1u32;
         let mut put = |name: &str, shape: &[usize]| {
@@ -30,16 +35,17 @@ impl Small {
         };
         put("model.embed_tokens.weight", &[VOCABULARY, embedding]);
         put("model.norm.weight", &[embedding]);
-        let layer = "model.layers.0";
-        put(&format!("{layer}.input_layernorm.weight"), &[embedding]);
-        put(&format!("{layer}.post_attention_layernorm.weight"), &[embedding]);
-        put(&format!("{layer}.self_attn.q_proj.weight"), &[4 * head, embedding]);
-        put(&format!("{layer}.self_attn.k_proj.weight"), &[2 * head, embedding]);
-        put(&format!("{layer}.self_attn.v_proj.weight"), &[2 * head, embedding]);
-        put(&format!("{layer}.self_attn.o_proj.weight"), &[embedding, 4 * head]);
-        put(&format!("{layer}.mlp.gate_proj.weight"), &[hidden, embedding]);
-        put(&format!("{layer}.mlp.up_proj.weight"), &[hidden, embedding]);
-        put(&format!("{layer}.mlp.down_proj.weight"), &[embedding, hidden]);
+        for layer in (0..layers).map(|layer| format!("model.layers.{layer}")) {
+            put(&format!("{layer}.input_layernorm.weight"), &[embedding]);
+            put(&format!("{layer}.post_attention_layernorm.weight"), &[embedding]);
+            put(&format!("{layer}.self_attn.q_proj.weight"), &[4 * head, embedding]);
+            put(&format!("{layer}.self_attn.k_proj.weight"), &[2 * head, embedding]);
+            put(&format!("{layer}.self_attn.v_proj.weight"), &[2 * head, embedding]);
+            put(&format!("{layer}.self_attn.o_proj.weight"), &[embedding, 4 * head]);
+            put(&format!("{layer}.mlp.gate_proj.weight"), &[hidden, embedding]);
+            put(&format!("{layer}.mlp.up_proj.weight"), &[hidden, embedding]);
+            put(&format!("{layer}.mlp.down_proj.weight"), &[embedding, hidden]);
+        }
         let words: Map<String, Value> = (0..VOCABULARY - 4).map(|n| (format!("t{n}"), json!(n))).collect();
         let added = ["<|endoftext|>", "<fim_prefix>", "<fim_suffix>", "<fim_middle>"];
         let added = added
@@ -49,7 +55,7 @@ impl Small {
         Self {
             config: json!({
                 "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": embedding,
-                "intermediate_size": hidden, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2,
+                "intermediate_size": hidden, "num_hidden_layers": layers, "num_attention_heads": 4, "num_key_value_heads": 2,
                 "vocab_size": VOCABULARY, "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "tie_word_embeddings": true,
             }),
             tokenizer: json!({

@@ -3,18 +3,12 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
+pub use crate::ran::Ran;
 
 pub struct Tool {
     home: tempfile::TempDir,
-}
-
-pub struct Ran {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
 }
 
 impl Tool {
@@ -54,31 +48,5 @@ impl Tool {
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
-    }
-}
-
-impl Ran {
-    pub fn of(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
-    }
-
-    /// It did what was asked.
-    pub fn done(self) -> String {
-        assert_eq!(self.code, Some(0), "{}", self.err);
-        self.out
-    }
-
-    pub fn json(self) -> Value {
-        serde_json::from_str(&self.done()).unwrap()
-    }
-
-    /// It refused with this code, one error that says all of this, and perhaps a hint.
-    pub fn refused(self, code: i32, words: &[&str]) {
-        assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
-        assert_eq!(self.err.matches("error: ").count(), 1, "{}", self.err);
-        for word in words {
-            assert!(self.err.contains(word), "`{word}` is not in: {}", self.err);
-        }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn serve(job: &Job) -> Result<(), String> {
     let mut layers = Layers::new(Vec::new());
     let window = u32::try_from(job.tokens.len().max(32)).map_err(|_| "too many tokens".to_owned())?;
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() as i32);
-    let setup = Setup { window, threads, watch: Some(layers.watch()), exact: true, repack: false };
+    let setup = Setup { window, step: window, threads, watch: Some(layers.watch()), exact: true, repack: false };
     let mut session = Session::open(&job.model, &setup)?;
     if let Some(&token) = job.tokens.iter().find(|&&token| token as usize >= session.vocabulary) {
         return Err(format!("the file has no token {token}"));

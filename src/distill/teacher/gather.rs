@@ -131,7 +131,7 @@ fn gather(job: &Job) -> Result<(), String> {
     let threads = i32::try_from(job.threads).unwrap_or(1);
     let mut layers = Layers::new(job.head.states.clone());
     let watch = (!job.head.states.is_empty()).then(|| layers.watch());
-    let setup = Setup { window, threads, watch, exact: true, repack: true };
+    let setup = Setup { window, step: window.min(512), threads, watch, exact: true, repack: true };
     let mut session = Session::open(&job.model, &setup)?;
     let pieces = if job.head.same { Vec::new() } else { pieces(&job.student)? };
     for at in sizes.len() as u64..corpus.len() {

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use regex::Regex;
 
-use super::source;
+use super::{source, threads};
 use crate::budget::bytes;
 use crate::cli::{output, progress};
 use crate::error::{ExitCode, Report};
-use crate::quantize::convert::{self, ConvertError, Request, Type};
+use crate::quantize::convert::{self, Request, Type};
 
 #[derive(Args, Debug)]
 pub(super) struct ConvertArgs {
@@ -55,7 +55,6 @@ enum Kind {
 
 pub(super) fn run(args: ConvertArgs) -> Result<ExitCode, Report> {
     let folder = source::folder(&args.folder)?;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let request = Request {
         folder,
         base: args.base.as_deref().map(source::folder).transpose()?,
@@ -71,16 +70,13 @@ pub(super) fn run(args: ConvertArgs) -> Result<ExitCode, Report> {
         pre: args.pre,
         allow_nan: args.allow_nan,
         skip: args.skip,
-        threads: args.threads.map_or(cores.min(8), usize::from),
+        threads: args.threads.unwrap_or_else(|| threads(None).min(8)).into(),
     };
     let cancel = progress::cancel_on_signals()?;
     let mut bar = progress::Bar::new("converting");
     let done = convert::run(&request, &cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    let done = done.map_err(|error| match error {
-        ConvertError::Interrupted => Report { code: ExitCode::Interrupted, ..Report::from(error) },
-        error => Report::from(error),
-    })?;
+    let done = done?;
     if done.fallen_back > 0 {
         output::note(format!("notice: {} tensors are F16, as their rows are no multiple of 32", done.fallen_back));
     }

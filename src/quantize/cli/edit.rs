@@ -7,7 +7,7 @@ use clap::Args;
 use crate::chat::template::{Hints, Template};
 use crate::cli::{output, progress};
 use crate::error::{ExitCode, Report};
-use crate::quantize::edit::{self, Done, EditError};
+use crate::quantize::edit::{self, Done};
 use crate::weights::gguf::{Header, Metadata, Value, ValueKind};
 
 /// The longest template read, in bytes.
@@ -41,8 +41,15 @@ pub(super) struct EditArgs {
 
 pub(super) fn run(args: EditArgs) -> Result<ExitCode, Report> {
     let (header, mut metadata) = edit::open(&args.file)?;
+    let none = args.set.is_empty() && args.remove.is_empty() && args.token.is_empty();
+    if none && args.name.is_none() && args.template.is_none() && args.output.is_none() {
+        return Err(
+            Report::usage("there is nothing to change").hint("`--set`, `--remove`, `--name`, `--template`, `--token`")
+        );
+    }
     for change in &args.set {
         let (key, value) = split(change, "--set")?;
+        fixed(key)?;
         set(&mut metadata, &header, key, value)?;
     }
     if let Some(name) = &args.name {
@@ -53,12 +60,14 @@ pub(super) fn run(args: EditArgs) -> Result<ExitCode, Report> {
     }
     for change in &args.token {
         let (name, token) = split(change, "--token")?;
-        if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') || name.is_empty() {
-            return Err(Report::usage(format!("`{name}` is no name of a token")).hint("`bos`, `eos`, `fim_pre`, …"));
-        }
-        metadata.u32(&format!("tokenizer.ggml.{name}_token_id"), token_id(&header, token)?);
+        let Some(key) = crate::quantize::convert::token_key(name) else {
+            let names = crate::quantize::convert::TOKEN_NAMES.join("`, `");
+            return Err(Report::usage(format!("`{name}` is no name of a token")).hint(format!("there are `{names}`")));
+        };
+        metadata.u32(&format!("tokenizer.ggml.{key}"), token_id(&header, token)?);
     }
     for key in &args.remove {
+        fixed(key)?;
         if !metadata.remove(key) {
             return Err(Report::failed(format!("there is no `{key}` to remove")).hint("`inspect` lists what there is"));
         }
@@ -71,19 +80,21 @@ pub(super) fn run(args: EditArgs) -> Result<ExitCode, Report> {
     let mut bar = progress::Bar::new("copying");
     let done = edit::write(&header, &metadata, args.output.as_deref(), &cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    match done {
-        Ok(Done::InPlace) => output::note(format!("{}: header changed in place", args.file.display())),
-        Ok(Done::Rewritten) => {
+    match done? {
+        Done::InPlace => output::note(format!("{}: header changed in place", args.file.display())),
+        Done::Rewritten => {
             output::note(format!("{}: written", args.output.as_deref().unwrap_or(&args.file).display()));
         }
-        Err(error) => return Err(interrupted(error)),
     }
     Ok(ExitCode::Done)
 }
 
-fn interrupted(error: EditError) -> Report {
-    let code = if matches!(error, EditError::Interrupted { .. }) { ExitCode::Interrupted } else { ExitCode::Failed };
-    Report { code, ..Report::from(error) }
+/// Values that say how the file itself is laid out.
+fn fixed(key: &str) -> Result<(), Report> {
+    if key == "general.alignment" || key.starts_with("split.") {
+        return Err(Report::failed(format!("`{key}` says how the file is laid out, and is not changed alone")));
+    }
+    Ok(())
 }
 
 fn split<'a>(change: &'a str, option: &str) -> Result<(&'a str, &'a str), Report> {

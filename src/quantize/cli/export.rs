@@ -6,14 +6,14 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::{output, progress};
 use crate::error::{ExitCode, Report};
-use crate::quantize::export::{self, ExportError, Type};
+use crate::quantize::export::{self, Type};
 
 #[derive(Args, Debug)]
 pub(super) struct ExportArgs {
     /// The GGUF file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The folder to write
+    /// The folder to write, which is empty or not there yet
     #[arg(short, long, value_name = "FOLDER")]
     output: PathBuf,
     /// How weights are stored there
@@ -38,10 +38,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Report> {
     let mut bar = progress::Bar::new("exporting");
     let done = export::run(&args.file, &args.output, kind, &cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    done.map_err(|error| match error {
-        ExportError::Interrupted => Report { code: ExitCode::Interrupted, ..Report::from(error) },
-        error => Report::from(error),
-    })?;
+    done?;
     output::note(format!("{}: written", args.output.display()));
     Ok(ExitCode::Done)
 }

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use sha2::{Digest, Sha256};
 
 use super::texts::{self, Text};
+use super::threads;
 use crate::chat::template::{Hints, Template};
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
@@ -13,7 +15,8 @@ use crate::quantize::child::{self, ChildError};
 use crate::quantize::imatrix::{Imatrix, gather};
 use crate::quantize::llama::Work;
 use crate::quantize::measure::Kind;
-use crate::weights::gguf::Header;
+use crate::quantize::partial::spare;
+use crate::weights::gguf::{Header, Parts};
 
 #[derive(Args, Debug)]
 pub(super) struct ImatrixArgs {
@@ -39,10 +42,10 @@ pub(super) struct ImatrixArgs {
     #[arg(long, value_name = "TOKENS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=32768))]
     ctx: u32,
     /// Windows at most [default: all]
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     chunks: u32,
-    /// Windows after which what is there is kept in `OUTPUT.part`, for `--resume`; 0 keeps nothing
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Windows after which what is there is kept in `OUTPUT.unfinished`, for `--resume` [default: nothing is kept]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     every: u32,
     /// Sum the output tensor's inputs too
     #[arg(long)]
@@ -50,7 +53,7 @@ pub(super) struct ImatrixArgs {
     /// Read only the files, without the same code in the model's chat and fill-in-the-middle forms
     #[arg(long)]
     plain: bool,
-    /// Control tokens written in the files count as such
+    /// With `--plain`: control tokens written in the files count as such, which they do without it
     #[arg(long)]
     parse_special: bool,
     /// Threads [default: one for each core]
@@ -66,23 +69,29 @@ enum Format {
 }
 
 pub(super) fn run(args: &ImatrixArgs) -> Result<ExitCode, Report> {
+    spare(&args.output, args.model.iter().chain(&args.files).map(PathBuf::as_path))?;
     let part = part(&args.output);
     let stopped = [&part, &args.output].into_iter().find(|path| args.resume && path.is_file());
     let mut all = stopped.map(|path| Imatrix::read(path)).transpose()?;
+    let mut ours = all.is_some();
     if let Some(model) = &args.model {
-        let new = gathered(args, model, all.as_ref(), &part)?;
+        let new = gathered(args, model, all.as_ref(), &part, &mut ours)?;
         merge(&mut all, new)?;
     }
     for file in &args.merge {
-        merge(&mut all, Imatrix::read(file)?)?;
+        let mut more = Imatrix::read(file)?;
+        more.count_inputs(args.ctx);
+        merge(&mut all, more)?;
     }
     let all = all.ok_or_else(|| Report::usage("there is nothing to sum"))?;
     match args.format {
         Format::Gguf => all.write(&args.output)?,
         Format::Dat => all.write_legacy(&args.output)?,
     }
-    // It was there for the case that the run stopped.
-    let _ = std::fs::remove_file(part);
+    if ours {
+        // It was there for the case that the run stopped.
+        let _ = std::fs::remove_file(part);
+    }
     let (entries, chunks) = (all.entries.len(), all.chunks);
     output::note(format!("{}: {entries} matrices, {chunks} windows", args.output.display()));
     Ok(ExitCode::Done)
@@ -99,21 +108,28 @@ fn merge(all: &mut Option<Imatrix>, more: Imatrix) -> Result<(), Report> {
 /// Where an unfinished run keeps what it has.
 fn part(output: &Path) -> PathBuf {
     let mut name = output.as_os_str().to_owned();
-    name.push(".part");
+    name.push(".unfinished");
     name.into()
 }
 
-fn gathered(args: &ImatrixArgs, model: &Path, before: Option<&Imatrix>, part: &Path) -> Result<Imatrix, Report> {
-    let header = Header::read(model)?;
+/// The sums of the rest of the texts; `ours` becomes true when `part` was written.
+fn gathered(
+    args: &ImatrixArgs,
+    model: &Path,
+    before: Option<&Imatrix>,
+    part: &Path,
+    ours: &mut bool,
+) -> Result<Imatrix, Report> {
+    let parts = Parts::read(model)?;
     let mut texts = texts::read(&args.files)?;
     if !args.plain {
-        formed(&header, &mut texts);
+        formed(parts.first(), &mut texts);
     }
+    let source = source(args, &parts, &texts);
     if let Some(before) = before {
-        before.fits(&header)?;
-        goes_on(before, &texts, args.ctx)?;
+        before.fits(&parts)?;
+        goes_on(before, &source, args.ctx)?;
     }
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
     let into = tempfile_beside(&args.output)?;
     let job = gather::Job {
         model: model.to_owned(),
@@ -121,46 +137,64 @@ fn gathered(args: &ImatrixArgs, model: &Path, before: Option<&Imatrix>, part: &P
         window: args.ctx,
         chunks: args.chunks,
         skip: before.map_or(0, |before| before.chunks),
-        threads: args.threads.unwrap_or(cores).into(),
+        threads: threads(args.threads).into(),
         output: args.process_output,
         special: args.parse_special || !args.plain,
         into: into.clone(),
         every: args.every,
+        source,
     };
     let cancel = progress::cancel_on_signals()?;
-    let mut kept = Ok(());
+    let mut failed = None;
     let keep = || -> Result<(), Report> {
         let mut all = before.cloned();
         merge(&mut all, Imatrix::read(&into)?)?;
         all.map_or(Ok(()), |all| Ok(all.write(part)?))
     };
-    let done = watched(&job, &cancel, || {
-        if kept.is_ok() {
-            kept = keep();
-        }
+    let done = watched(&job, &cancel, || match keep() {
+        Ok(()) => *ours = true,
+        Err(error) => failed = Some(error),
     });
-    let sums = done.map_err(report).and_then(|()| Ok(Imatrix::read(&into)?));
+    if let Some(error) = failed {
+        // The sums themselves are there, so the run is not lost.
+        output::note(format!("notice: what was there could not be kept meanwhile: {}", error.message));
+    }
+    let sums = done.map_err(Report::from).and_then(|()| Ok(Imatrix::read(&into)?));
     // What was read is in memory; what failed is not wanted.
     let _ = std::fs::remove_file(&into);
-    kept?;
     sums.map_err(|error| {
         let hint = format!("`--resume` goes on after what `{}` has", part.display());
         if error.code == ExitCode::Interrupted && part.is_file() { error.hint(hint) } else { error }
     })
 }
 
-/// Sums can only be added to when they are of the same windows.
-fn goes_on(before: &Imatrix, texts: &[Text], window: u32) -> Result<(), Report> {
+/// What is summed, and how: the model's tensors, the texts, the options that change sums.
+fn source(args: &ImatrixArgs, model: &Parts, texts: &[Text]) -> String {
+    let mut digest = Sha256::new();
+    for tensor in model.tensors() {
+        digest.update(format!("{} {} {:?}\n", tensor.name, tensor.kind, tensor.dims));
+    }
+    for text in texts {
+        digest.update(format!("{} {}\n{}\n", text.name, text.text.len(), text.text));
+    }
+    digest.update(format!("{} {} {}", args.ctx, args.process_output, args.parse_special || !args.plain));
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Sums can only be gone on with when they are of the same windows of the same texts.
+fn goes_on(before: &Imatrix, source: &str, window: u32) -> Result<(), Report> {
     if before.chunk_size != 0 && before.chunk_size != window {
         let size = before.chunk_size;
         let message = format!("what is there was summed over windows of {size} tokens, not {window}");
         return Err(Report::failed(message).hint(format!("`--ctx {size}` goes on")));
     }
-    if !before.datasets.is_empty() && !before.datasets.iter().eq(texts.iter().map(|text| &text.name)) {
-        let message = format!("what is there was summed over other texts: {}", before.datasets.join(", "));
-        return Err(Report::failed(message).hint("name the same files in the same order, or add sums with `--merge`"));
+    if before.source == source {
+        return Ok(());
     }
-    Ok(())
+    let other = format!("what is there was summed otherwise: over `{}`", before.datasets.join("`, `"));
+    let why = if before.source.is_empty() { "what is there does not say what it was summed over" } else { &other };
+    let hint = "name the same model, the same files in the same order and the same options, or add sums with `--merge`";
+    Err(Report::failed(why).hint(hint))
 }
 
 fn tempfile_beside(target: &Path) -> Result<PathBuf, Report> {
@@ -185,11 +219,6 @@ fn watched(job: &gather::Job, cancel: &Cancel, mut saved: impl FnMut()) -> Resul
     );
     bar.end();
     done
-}
-
-pub(super) fn report(error: ChildError) -> Report {
-    let code = if matches!(error, ChildError::Interrupted) { ExitCode::Interrupted } else { ExitCode::Failed };
-    Report { code, ..Report::from(error) }
 }
 
 /// Characters of a question, an answer, and a document with a hole.

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use super::imatrix::report;
-use super::texts;
+use super::{texts, threads};
 use crate::budget::bytes;
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
@@ -14,14 +13,15 @@ use crate::error::{ExitCode, Report};
 use crate::quantize::child;
 use crate::quantize::inspect::Contents;
 use crate::quantize::llama::Work;
-use crate::quantize::measure::{Kind, Tally, lockstep, png, svg};
+use crate::quantize::measure::{Kind, Sizes, Tally, lockstep};
+use crate::weights::gguf::Header;
 
 #[derive(Args, Debug)]
 pub(super) struct MeasureArgs {
     /// The model to compare with, best in 16 bits
     #[arg(long, value_name = "BASE.gguf")]
     base: PathBuf,
-    /// The smaller ones
+    /// The smaller ones; all are in memory at once
     #[arg(long, value_name = "QUANT.gguf", num_args = 1.., required = true)]
     quants: Vec<PathBuf>,
     /// A text to read; again for more. What is no .txt, .md, .rst or .raw counts as code [default: a sample that comes
@@ -32,7 +32,7 @@ pub(super) struct MeasureArgs {
     #[arg(long, value_name = "TOKENS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=32768))]
     ctx: u32,
     /// Windows of each kind of text at most [default: all]
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     chunks: u32,
     /// Do not measure rates and memory
     #[arg(long)]
@@ -53,8 +53,8 @@ pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, Report> {
     let files: Vec<&Path> = std::iter::once(&args.base).chain(&args.quants).map(PathBuf::as_path).collect();
     let contents = files.iter().map(|file| Contents::of(file)).collect::<Result<Vec<_>, _>>()?;
     let texts = texts::read(&args.files)?;
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
-    let threads = args.threads.unwrap_or(cores).into();
+    alike(&files)?;
+    let threads = threads(args.threads).into();
     let job = lockstep::Job {
         base: args.base.clone(),
         quants: args.quants.clone(),
@@ -71,7 +71,7 @@ pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, Report> {
         if !args.no_rates {
             let job = lockstep::RateJob { model: file.to_path_buf(), threads };
             let told = |value: Json| extend(&mut model, value);
-            child::run(&Work::Rate(job), &cancel, told, |_| ()).map_err(report)?;
+            child::run(&Work::Rate(job), &cancel, told, |_| ())?;
         }
         models.push(model);
     }
@@ -87,6 +87,24 @@ pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, Report> {
     Ok(ExitCode::Done)
 }
 
+/// Probabilities can only be compared token by token.
+fn alike(files: &[&Path]) -> Result<(), Report> {
+    let tokens = |file: &Path| Header::read(file)?.strings("tokenizer.ggml.tokens");
+    let Some((base, quants)) = files.split_first() else { return Ok(()) };
+    let base = tokens(base)?;
+    for quant in quants {
+        let theirs = tokens(quant)?;
+        let (found, expected) = (theirs.len(), base.len());
+        let what = match theirs.iter().zip(&base).position(|(a, b)| a != b) {
+            _ if found != expected => format!("has {found} tokens, and the base {expected}"),
+            Some(at) => format!("has another vocabulary than the base, from token {at} on"),
+            None => continue,
+        };
+        return Err(Report::failed(format!("`{}` {what}", quant.display())).hint("compare versions of one model"));
+    }
+    Ok(())
+}
+
 fn compare(job: lockstep::Job, cancel: &Cancel) -> Result<Vec<Vec<Tally>>, Report> {
     let mut bar = progress::Bar::counting("comparing", "windows");
     let mut tallies = None;
@@ -98,14 +116,17 @@ fn compare(job: lockstep::Job, cancel: &Cancel) -> Result<Vec<Vec<Tally>>, Repor
             if let Some(done) = number("done") {
                 bar.show(done, number("all"));
             } else if let Some(told) = value.get("tallies") {
+                // JSON has no NaN, which is what a damaged model gives.
                 tallies = serde_json::from_value(told.clone()).ok();
             }
         },
         |_| (),
     );
     bar.end();
-    done.map_err(report)?;
-    tallies.ok_or_else(|| Report::failed("the comparison gave no result"))
+    done?;
+    tallies.ok_or_else(|| {
+        Report::failed("a model's probabilities are no numbers").hint("its weights are damaged, or have NaN in them")
+    })
 }
 
 fn extend(model: &mut Json, more: Json) {
@@ -153,8 +174,8 @@ fn page(models: &[Json]) -> String {
             shown(model, "bpw", 2),
             shown(model, "ppl", 4),
             shown(model, "ppl_err", 4),
-            shown(model, "kld_mean", 5),
-            shown(model, "kld_median", 5),
+            shown(model, "kld_mean", 5).replace("-0.00000", "0.00000"),
+            shown(model, "kld_median", 5).replace("-0.00000", "0.00000"),
             shown(model, "kld_p99", 4),
             shown(model, "kld_max", 3),
             number(model, "top1").map_or_else(String::new, |share| format!("{:.1} %", share * 100.0)),
@@ -174,12 +195,15 @@ fn page(models: &[Json]) -> String {
                     format!("  {}", name(model)),
                     shown(&part, "ppl", 4),
                     shown(&part, "kld_mean", 5),
+                    shown(&part, "kld_median", 5),
+                    shown(&part, "kld_p99", 4),
+                    shown(&part, "kld_max", 3),
                     number(&part, "top1").map_or_else(String::new, |share| format!("{:.1} %", share * 100.0)),
                 ]);
             }
         }
         if !rows.is_empty() {
-            let head = [kind.name(), "perplexity", "KLD", "top-1"].map(str::to_owned).to_vec();
+            let head = [kind.name(), "perplexity", "KLD", "median", "99 %", "max", "top-1"].map(str::to_owned).to_vec();
             text += "\n";
             text += &output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
         }
@@ -198,8 +222,7 @@ fn draw(path: &Path, models: &[Json]) -> Result<(), Report> {
         .iter()
         .filter_map(|model| Some((name(model), number(model, "bytes")? / 1e6, number(model, "kld_mean")?)))
         .collect();
-    let bytes = if path.extension().is_some_and(|end| end == "png") { png(&points) } else { svg(&points).into_bytes() };
-    crate::atomic::write(path, bytes)
+    crate::picture::write(&Sizes { points }, path)
         .map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))
 }
 

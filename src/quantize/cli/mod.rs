@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{extras, output, refuse};
+use crate::cli::{carry_out, extras};
 use crate::error::{ExitCode, Report};
 
 mod convert;
@@ -60,23 +60,18 @@ enum Command {
     /// What this program starts itself as, to outlive llama.cpp
     #[cfg(feature = "engine")]
     #[command(hide = true)]
-    LlamaChild,
+    LlamaChild { parent: u32 },
 }
 
 /// Parses the arguments of the process and does what they say. Errors are printed here, once.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return refuse(&error),
-    };
-    output::start_log();
-    match run(cli.command) {
-        Ok(code) => code,
-        Err(report) => {
-            eprintln!("{report}");
-            report.code
-        }
-    }
+    carry_out(|cli: Cli| run(cli.command))
+}
+
+/// As many threads as were asked for, else as there are cores.
+fn threads(wanted: Option<u16>) -> u16 {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().try_into().unwrap_or(u16::MAX));
+    wanted.unwrap_or_else(cores)
 }
 
 fn run(command: Command) -> Result<ExitCode, Report> {
@@ -89,7 +84,7 @@ fn run(command: Command) -> Result<ExitCode, Report> {
         #[cfg(feature = "engine")]
         Command::Measure(args) => measure::run(&args),
         #[cfg(feature = "engine")]
-        Command::LlamaChild => Ok(crate::quantize::llama::serve()),
+        Command::LlamaChild { parent } => Ok(crate::quantize::llama::serve(parent)),
         Command::Inspect(args) => inspect::run(&args),
         Command::Edit(args) => edit::run(args),
         #[cfg(feature = "engine")]

@@ -1,12 +1,13 @@
 //! `zord-quantize modelfile`: on stdout, or into a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::cli::output;
 use crate::error::{ExitCode, Report};
 use crate::quantize::modelfile;
+use crate::quantize::partial::spare;
 use crate::weights::gguf::Header;
 
 #[derive(Args, Debug)]
@@ -24,9 +25,10 @@ pub(super) struct ModelfileArgs {
 
 pub(super) fn run(args: &ModelfileArgs) -> Result<ExitCode, Report> {
     let header = Header::read(&args.file)?;
-    // Ollama takes a bare name for a model of its library.
-    let name = args.file.to_string_lossy();
-    let name = if name.contains('/') { name.into_owned() } else { format!("./{name}") };
+    if let Some(output) = &args.output {
+        spare(output, [args.file.as_path()])?;
+    }
+    let name = named(&args.file, args.output.as_deref())?;
     let (text, known) = modelfile::text(&header, &name, args.ctx);
     if !known {
         output::note("notice: the chat template is of no family that is known here; Ollama may recognise it");
@@ -37,4 +39,23 @@ pub(super) fn run(args: &ModelfileArgs) -> Result<ExitCode, Report> {
             .map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))?,
     }
     Ok(ExitCode::Done)
+}
+
+/// What stands behind `FROM`: Ollama looks from the Modelfile's folder, and takes a bare name for one of its library.
+fn named(file: &Path, modelfile: Option<&Path>) -> Result<String, Report> {
+    let folder = |path: &Path| path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
+    let beside = modelfile.is_none_or(|modelfile| folder(modelfile).is_none() || folder(modelfile) == folder(file));
+    if file.is_absolute() || !beside {
+        let whole = std::path::absolute(file);
+        return whole
+            .map(|path| path.to_string_lossy().into_owned())
+            .map_err(|error| Report::failed(error.to_string()));
+    }
+    let near = if modelfile.is_some_and(|modelfile| folder(modelfile).is_some()) {
+        file.file_name().map(Path::new)
+    } else {
+        None
+    };
+    let name = near.unwrap_or(file).to_string_lossy();
+    Ok(if name.contains('/') { name.into_owned() } else { format!("./{name}") })
 }

@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::threads;
 use crate::budget::{KvType, bytes};
 use crate::cli::{output, progress};
 use crate::config;
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report};
-use crate::quantize::child::ChildError;
-use crate::quantize::shrink::{self, Budget, Fitted, Mixture, Planned, Request, ShrinkError};
+use crate::quantize::shrink::{self, Budget, Fitted, Mixture, Planned, Request};
 use crate::weights::gguf::GgmlType;
+
+/// Tokens of context at most.
+const LONGEST_CONTEXT: u32 = 1 << 24;
 
 #[derive(Args, Debug)]
 pub(super) struct QuantizeArgs {
@@ -22,13 +25,14 @@ pub(super) struct QuantizeArgs {
     /// The file to write; `{type}` in it is replaced, and must be there for several types
     #[arg(value_name = "OUT", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
-    /// The type, like Q4_K_M; again for another file
+    /// The type, like Q4_K_M, IQ4_XS, Q8_0 or COPY; again for another file; a wrong one is answered with all of them
     #[arg(long = "type", value_name = "TYPE", value_parser = Mixture::named, required_unless_present_any = ["fit", "fit_ram"])]
     kinds: Vec<Mixture>,
     /// Choose the best mixture whose file is no larger than this
     #[arg(long, value_name = "SIZE", conflicts_with_all = ["kinds", "fit_ram"], value_parser = size)]
     fit: Option<u64>,
-    /// Choose the best mixture that runs in this much memory with so many tokens of context
+    /// Choose the best mixture that runs in this much memory with so many tokens of context, reckoned for this machine's
+    /// processor
     #[arg(long, value_name = "SIZE@TOKENS", conflicts_with = "kinds", value_parser = size_at)]
     fit_ram: Option<(u64, u32)>,
     /// The KV cache that `--fit-ram` counts with: f16, q8_0 or q4_0
@@ -41,10 +45,10 @@ pub(super) struct QuantizeArgs {
     #[arg(long, value_name = "PATTERN=TYPE", value_parser = tensor)]
     tensor_type: Vec<(String, GgmlType)>,
     /// The type of the output tensor
-    #[arg(long, value_name = "TYPE", value_parser = shrink::tensor_type)]
+    #[arg(long, value_name = "TYPE", value_parser = shrink::weight_type)]
     output_type: Option<GgmlType>,
     /// The type of the token embeddings
-    #[arg(long, value_name = "TYPE", value_parser = shrink::tensor_type)]
+    #[arg(long, value_name = "TYPE", value_parser = shrink::weight_type)]
     embedding_type: Option<GgmlType>,
     /// Leave the output tensor as it is
     #[arg(long)]
@@ -80,6 +84,11 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<ExitCode, Report> {
     if args.kinds.len() > 1 && template.as_ref().is_some_and(|name| !name.contains("{type}")) {
         return Err(Report::usage("several types need several names").hint("put `{type}` into the output's name"));
     }
+    if let Some((_, twice)) =
+        args.kinds.iter().enumerate().find(|(at, kind)| args.kinds.iter().take(*at).any(|other| other == *kind))
+    {
+        return Err(Report::usage(format!("`--type {}` is there twice", twice.name)));
+    }
     let cancel = progress::cancel_on_signals()?;
     let budget = match (args.fit, args.fit_ram) {
         (Some(bytes), _) => Some(Budget::File(bytes)),
@@ -91,7 +100,7 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<ExitCode, Report> {
     for kind in kinds {
         let mut request = args.request(kind);
         if let Some(budget) = budget {
-            let fitted = shrink::fit(&request, budget, &cancel).map_err(report)?;
+            let fitted = shrink::fit(&request, budget, &cancel)?;
             chosen(&fitted);
             request = fitted.request;
         }
@@ -110,7 +119,6 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<ExitCode, Report> {
 
 impl QuantizeArgs {
     fn request(&self, kind: Mixture) -> Request {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
         Request {
             input: self.input.clone(),
             kind,
@@ -123,7 +131,7 @@ impl QuantizeArgs {
             pure: self.pure,
             keep_split: self.keep_split,
             prune: self.prune_layers.clone(),
-            threads: self.threads.unwrap_or(cores),
+            threads: threads(self.threads),
             buffer: self.max_buffer,
         }
     }
@@ -133,18 +141,22 @@ fn write(request: &Request, name: &Path, cancel: &Cancel) -> Result<Json, Report
     let mut bar = progress::Bar::counting(request.kind.name, "tensors");
     let done = shrink::run(request, name, cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    let done = done.map_err(report)?;
+    let done = done?;
     fallbacks(&done);
-    let size = std::fs::metadata(name).map_or(done.bytes, |facts| facts.len());
-    output::note(format!("{}: {}, {}", name.display(), request.kind.name, bytes(size)));
+    let files = shrink::outputs(request, name)?;
+    let size = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|facts| facts.len()).sum();
+    let name = files.first().map_or(name, PathBuf::as_path);
+    let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
+    output::note(format!("{}{more}: {}, {}", name.display(), request.kind.name, bytes(size)));
     let mut document = document(request, &done);
     document["file"] = json!(name);
+    document["files"] = json!(files);
     document["file_bytes"] = json!(size);
     Ok(document)
 }
 
 fn foresee(request: &Request, quiet: bool, cancel: &Cancel) -> Result<Json, Report> {
-    let planned = shrink::dry(request, cancel).map_err(report)?;
+    let planned = shrink::dry(request, cancel)?;
     if !quiet {
         let rows = planned.tensors.iter().map(|(name, old, new)| {
             vec![name.clone(), old.to_string(), if old == new { String::new() } else { new.to_string() }]
@@ -196,20 +208,14 @@ fn chosen(fitted: &Fitted) {
     output::note(format!("{} fits{raised}: {}", fitted.request.kind.name, bytes(fitted.bytes)));
 }
 
-pub(super) fn report(error: ShrinkError) -> Report {
-    let interrupted = matches!(error, ShrinkError::Child(ChildError::Interrupted));
-    let code = if interrupted { ExitCode::Interrupted } else { ExitCode::Failed };
-    Report { code, ..Report::from(error) }
-}
-
 fn size(text: &str) -> Result<u64, String> {
     config::parse_size(text).map_err(|error| error.to_string())
 }
 
 fn size_at(text: &str) -> Result<(u64, u32), String> {
     let (bytes, tokens) = text.split_once('@').ok_or("a size and a number of tokens, like 1.2GiB@4096")?;
-    let tokens =
-        tokens.parse().ok().filter(|&tokens| tokens > 0).ok_or_else(|| format!("`{tokens}` is no number of tokens"))?;
+    let tokens = tokens.parse().ok().filter(|tokens| (1..=LONGEST_CONTEXT).contains(tokens));
+    let tokens = tokens.ok_or_else(|| format!("a number of tokens from 1 to {LONGEST_CONTEXT} goes behind the `@`"))?;
     Ok((size(bytes)?, tokens))
 }
 
@@ -220,5 +226,5 @@ fn kv_type(text: &str) -> Result<KvType, String> {
 
 fn tensor(text: &str) -> Result<(String, GgmlType), String> {
     let (pattern, kind) = text.rsplit_once('=').ok_or("a pattern and a type, like ffn_down=q6_K")?;
-    Ok((pattern.to_owned(), shrink::tensor_type(kind)?))
+    Ok((pattern.to_owned(), shrink::weight_type(kind)?))
 }

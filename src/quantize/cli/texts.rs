@@ -1,12 +1,13 @@
 //! Texts to read, from files and from what comes with the program.
 
+use std::io::Read;
 use std::path::Path;
 
 use crate::error::Report;
+use crate::quantize::TEXTS;
 use crate::quantize::measure::Kind;
 
-/// The longest file read, in bytes.
-const LONGEST: u64 = 256 << 20;
+const ENOUGH: &str = "a few megabytes of text are enough";
 const PROSE: &str = include_str!("../../../assets/calibration/prose.txt");
 const CODE: &str = include_str!("../../../assets/calibration/code.txt");
 
@@ -22,7 +23,11 @@ pub(super) fn read(files: &[impl AsRef<Path>]) -> Result<Vec<Text>, Report> {
     if files.is_empty() {
         return Ok(sample());
     }
-    files.iter().map(|file| one(file.as_ref())).collect()
+    let texts: Vec<Text> = files.iter().map(|file| one(file.as_ref())).collect::<Result<_, _>>()?;
+    if texts.iter().map(|text| text.text.len() as u64).sum::<u64>() > TEXTS {
+        return Err(Report::failed("the files are longer than 256 MiB").hint(ENOUGH));
+    }
+    Ok(texts)
 }
 
 /// Prose in two languages, and code in eight.
@@ -34,12 +39,11 @@ pub(super) fn sample() -> Vec<Text> {
 fn one(file: &Path) -> Result<Text, Report> {
     let shown = file.display();
     let fault = |error: std::io::Error| Report::failed(format!("cannot read `{shown}`: {error}"));
-    if std::fs::metadata(file).map_err(fault)?.len() > LONGEST {
-        return Err(
-            Report::failed(format!("`{shown}` is longer than 256 MiB")).hint("a few megabytes of text are enough")
-        );
+    let mut bytes = Vec::new();
+    let whole = std::fs::File::open(file).and_then(|file| file.take(TEXTS + 1).read_to_end(&mut bytes));
+    if whole.map_err(fault)? as u64 > TEXTS {
+        return Err(Report::failed(format!("`{shown}` is longer than 256 MiB")).hint(ENOUGH));
     }
-    let bytes = std::fs::read(file).map_err(fault)?;
     let text = String::from_utf8(bytes).map_err(|_| Report::failed(format!("`{shown}` is no text in UTF-8")))?;
     let prose = file.extension().is_none_or(|end| ["txt", "md", "rst", "raw"].iter().any(|prose| end == *prose));
     let kind = if prose { Kind::Prose } else { Kind::Code };

@@ -294,7 +294,7 @@ impl Arch {
     pub(super) fn made(self, config: &Config, sizes: &Sizes) -> Result<Vec<(&'static str, Vec<f32>)>, ConvertError> {
         let rope = config.rope()?;
         if self == Self::Llama && rope.kind == "llama3" {
-            return Ok(vec![("rope_freqs.weight", llama3_factors(&rope, sizes.head))]);
+            return Ok(vec![("rope_freqs.weight", llama3_factors(&Llama3::of(&rope), sizes.head))]);
         }
         if self == Self::Phi3 {
             let lists = rope.list("long_factor").zip(rope.list("short_factor"));
@@ -329,13 +329,31 @@ fn phi3_factor(sizes: &Sizes, rope: &Rope, original: u32) -> Result<Option<f32>,
     }
 }
 
+/// What Llama 3.1's scaling of frequencies is told.
+pub(crate) struct Llama3 {
+    pub(crate) theta: f32,
+    pub(crate) factor: f32,
+    pub(crate) low: f32,
+    pub(crate) high: f32,
+    pub(crate) original: f32,
+}
+
+impl Llama3 {
+    fn of(rope: &Rope) -> Self {
+        let number = |key: &str, default: f64| rope.f64(key).unwrap_or(default) as f32;
+        Self {
+            theta: rope.theta.unwrap_or(10_000.0) as f32,
+            factor: number("factor", 8.0),
+            low: number("low_freq_factor", 1.0),
+            high: number("high_freq_factor", 4.0),
+            original: number("original_max_position_embeddings", 8192.0),
+        }
+    }
+}
+
 /// Llama 3.1's frequencies: long waves are stretched, short ones are not, those between in part.
-fn llama3_factors(rope: &Rope, head: u32) -> Vec<f32> {
-    let number = |key: &str, default: f64| rope.f64(key).unwrap_or(default) as f32;
-    let theta = rope.theta.unwrap_or(10_000.0) as f32;
-    let factor = number("factor", 8.0);
-    let (low, high) = (number("low_freq_factor", 1.0), number("high_freq_factor", 4.0));
-    let original = number("original_max_position_embeddings", 8192.0);
+pub(crate) fn llama3_factors(scaling: &Llama3, head: u32) -> Vec<f32> {
+    let &Llama3 { theta, factor, low, high, original } = scaling;
     let of = |n: u32| {
         // In the order of the reference, where a quotient is a product with the inverse.
         let power = f64::from(theta).powf(f64::from(n as f32 / head as f32)) as f32;

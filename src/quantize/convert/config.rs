@@ -91,7 +91,10 @@ impl Config {
         match self.u32(keys)? {
             Some(0) => Err(self.wrong(key, "a whole number above zero", &Value::from(0))),
             Some(number) => Ok(number),
-            None => Err(ConvertError::Missing { path: self.path.clone(), key, expected: "a whole number" }),
+            None => {
+                let key = keys.join("` or `");
+                Err(ConvertError::Missing { path: self.path.clone(), key, expected: "a whole number" })
+            }
         }
     }
 

@@ -4,8 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use super::arch::Arch;
-use crate::error::Advise;
+use crate::error::{Advise, ExitCode};
 use crate::quantize::partial::WriteError;
+use crate::weights::gguf::GgmlType;
 use crate::weights::safetensors::SafetensorsError;
 
 /// A conversion that was refused or broke off.
@@ -40,8 +41,8 @@ pub enum ConvertError {
     Dtype { tensor: String, found: String },
     #[error("{} weights in {} tensors are no finite numbers, the first in `{}`{}", count, tensors.len(), tensors.first().map_or("", |name| name), others(tensors))]
     NotFinite { count: u64, tensors: Vec<String> },
-    #[error("{count} weights of tensor `{tensor}` are beyond what f16 can hold (65504)")]
-    Overflow { tensor: String, count: u64 },
+    #[error("tensor `{tensor}` has weights beyond what {kind} can hold, in {count} places")]
+    Overflow { tensor: String, kind: GgmlType, count: u64 },
     #[error("`{}` belongs to the checkpoint, and would be lost", path.display())]
     Own { path: PathBuf },
     #[error("the adapter cannot be expressed in GGUF: {what}")]
@@ -89,7 +90,9 @@ impl Advise for ConvertError {
             Self::NotFinite { .. } => {
                 "the training or merge that made it went wrong; `--allow-nan` converts it all the same"
             }
-            Self::Overflow { .. } => "use `--type bf16`, which holds them",
+            Self::Overflow { .. } => {
+                "use `--type f32`, or `bf16` for weights up to 3e38; `--allow-nan` stores infinities"
+            }
             Self::Adapter { .. } => "merge it into its base with PEFT, and convert the merged checkpoint",
             Self::Base { .. } => {
                 "`--base HF_DIR` names the checkpoint it was trained on, of which `config.json` is enough"
@@ -100,5 +103,9 @@ impl Advise for ConvertError {
             }
         };
         Some(text.to_owned())
+    }
+
+    fn code(&self) -> ExitCode {
+        if matches!(self, Self::Interrupted) { ExitCode::Interrupted } else { ExitCode::Failed }
     }
 }

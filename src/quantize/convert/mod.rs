@@ -1,5 +1,5 @@
-//! A Hugging Face checkpoint or a LoRA adapter as a GGUF file: weights renamed, rearranged where llama.cpp rotates them differently, and
-//! stored in another type; configuration and tokenizer as metadata.
+//! A Hugging Face checkpoint or a LoRA adapter as a GGUF file: weights renamed, rearranged where llama.cpp rotates them
+//! differently, and stored in another type; configuration and tokenizer as metadata.
 //!
 //! Everything is checked before the first byte is written, but for the weights themselves: numbers that are none are
 //! counted while they pass, and the file is then not kept. What it refuses to do: guess. A tensor without a place, a shape
@@ -33,6 +33,7 @@ use config::Config;
 pub use error::ConvertError;
 use names::Change;
 use stream::{Broken, From, Output};
+pub(crate) use tokenizer::{TOKEN_NAMES, token_key};
 
 /// The version of the quantized types' layout (`GGML_QNT_VERSION` in `ggml.h`).
 const QUANTIZATION_VERSION: u32 = 2;
@@ -124,10 +125,11 @@ pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Re
     let folder = Folder::open(&request.folder)?;
     let kind = request.kind.resolve(&folder);
 
+    // Before the tokenizer: the weights bear out how large the vocabulary is.
+    let outputs = outputs(arch, &config, &sizes, &folder, kind, request.skip.as_ref())?;
     let mut tokens = Metadata::new();
     let pre = request.pre.as_deref();
     tokenizer::describe(&request.folder, arch, &config, sizes.vocabulary, pre, &mut tokens)?;
-    let outputs = outputs(arch, &config, &sizes, &folder, kind, request.skip.as_ref())?;
     let parameters = elements(&outputs);
 
     let mut metadata = Metadata::new();
@@ -235,9 +237,10 @@ fn judge(outputs: &[Output<'_>], met: &[numbers::Seen], allowed: bool) -> Result
         return Err(ConvertError::NotFinite { count, tensors: bad.map(|(output, _)| name(output)).collect() });
     }
     if let Some((output, seen)) = outputs.iter().zip(met).find(|(_, seen)| seen.overflown > 0 && !allowed) {
-        return Err(ConvertError::Overflow { tensor: output.name.clone(), count: seen.overflown });
+        let (tensor, kind, count) = (output.name.clone(), output.kind, seen.overflown);
+        return Err(ConvertError::Overflow { tensor, kind, count });
     }
-    Ok(count)
+    Ok(count + met.iter().map(|seen| seen.overflown).sum::<u64>())
 }
 
 /// `enum llama_ftype`.
@@ -288,8 +291,7 @@ fn outputs<'a>(
         let kind = stored(&name, &shape, kind);
         all.push(Output { name, from: From::Checkpoint(tensor), change, kind, shape, offset: 0 });
     }
-    let needed = arch.needed(sizes, &|name| seen.contains(name));
-    if let Some(tensor) = needed.into_iter().find(|name| !seen.contains(name)) {
+    if let Some(tensor) = arch.lacking(sizes, &seen) {
         return Err(ConvertError::Lacks { tensor, layers: sizes.layers });
     }
     all.sort_by_key(|output| (layer(&output.name).map_or(0, |layer| layer + 1), output.name == "output.weight"));

@@ -1,5 +1,7 @@
 //! Tensors: what a checkpoint calls them, what GGUF calls them, the shape they must have, and what happens to their rows.
 
+use std::collections::HashSet;
+
 use super::arch::{Arch, Sizes};
 
 /// What happens to a tensor on its way.
@@ -158,8 +160,8 @@ impl Arch {
         Some(if end == "bias" { vec![rows] } else { vec![rows, columns] })
     }
 
-    /// Every tensor without which llama.cpp refuses the file, of a checkpoint that has these.
-    pub(super) fn needed(self, sizes: &Sizes, has: &dyn Fn(&str) -> bool) -> Vec<String> {
+    /// The first tensor that is not among `seen` and without which llama.cpp refuses the file.
+    pub(super) fn lacking(self, sizes: &Sizes, seen: &HashSet<String>) -> Option<String> {
         let layer: &[&str] = match self {
             Self::Llama | Self::Qwen2 => &["attn_norm", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down", "attn_output"],
             Self::Qwen3 => &[
@@ -190,14 +192,12 @@ impl Arch {
                 "post_ffw_norm",
             ],
         };
-        let mut names = vec!["token_embd.weight".to_owned(), "output_norm.weight".to_owned()];
-        for number in 0..sizes.layers {
-            names.extend(layer.iter().map(|part| format!("blk.{number}.{part}.weight")));
-            let fused = format!("blk.{number}.attn_qkv.weight");
-            if !has(&fused) {
-                names.extend(["attn_q", "attn_k", "attn_v"].map(|part| format!("blk.{number}.{part}.weight")));
-            }
-        }
-        names
+        let ends = ["token_embd", "output_norm"].into_iter().map(|part| format!("{part}.weight"));
+        let layers = (0..sizes.layers).flat_map(|number| {
+            let fused = seen.contains(&format!("blk.{number}.attn_qkv.weight"));
+            let attention: &[&str] = if fused { &[] } else { &["attn_q", "attn_k", "attn_v"] };
+            layer.iter().chain(attention).map(move |part| format!("blk.{number}.{part}.weight"))
+        });
+        ends.chain(layers).find(|name| !seen.contains(name))
     }
 }

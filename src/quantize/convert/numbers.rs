@@ -14,7 +14,7 @@ const BLOCK: usize = 32;
 pub(super) struct Seen {
     /// NaN and infinities.
     pub(super) not_finite: u64,
-    /// Finite numbers that f16 cannot hold.
+    /// Finite numbers that the type cannot hold, or blocks of them.
     pub(super) overflown: u64,
 }
 
@@ -62,20 +62,29 @@ pub(super) fn encode(kind: GgmlType, numbers: &[f32], out: &mut Vec<u8>) -> Seen
             seen.overflown = (halves.iter().filter(|h| !h.is_finite()).count() as u64).saturating_sub(seen.not_finite);
             out.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
         }
-        GgmlType::BF16 => out.extend(numbers.iter().flat_map(|&number| bf16::from_f32(number).to_le_bytes())),
-        GgmlType::Q8_0 => numbers.chunks(BLOCK).for_each(|block| q8_0(block, out)),
+        GgmlType::BF16 => {
+            let beyond = |number: &&f32| number.is_finite() && !bf16::from_f32(**number).is_finite();
+            seen.overflown = numbers.iter().filter(beyond).count() as u64;
+            out.extend(numbers.iter().flat_map(|&number| bf16::from_f32(number).to_le_bytes()));
+        }
+        GgmlType::Q8_0 => {
+            seen.overflown = numbers.chunks(BLOCK).filter(|&block| !q8_0(block, out)).count() as u64;
+        }
         _ => out.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
     }
     seen
 }
 
-/// One block: a scale and 32 whole numbers (`quantize_row_q8_0_ref` in `ggml-quants.c`).
-fn q8_0(block: &[f32], out: &mut Vec<u8>) {
+/// One block: a scale and 32 whole numbers (`quantize_row_q8_0_ref` in `ggml-quants.c`). `false` when the scale, an f16,
+/// cannot be held although every number is finite.
+fn q8_0(block: &[f32], out: &mut Vec<u8>) -> bool {
     let most = block.iter().fold(0f32, |most, number| most.max(number.abs()));
     let scale = most / 127.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    out.extend(f16::from_f32(scale).to_le_bytes());
+    let stored = f16::from_f32(scale);
+    out.extend(stored.to_le_bytes());
     out.extend(block.iter().map(|number| (number * inverse).round() as i8 as u8));
+    stored.is_finite() || block.iter().any(|number| !number.is_finite())
 }
 
 #[cfg(test)]
@@ -121,5 +130,8 @@ mod tests {
         let mut zeros = Vec::new();
         encode(GgmlType::Q8_0, &[0.0; 32], &mut zeros);
         assert_eq!(zeros, [0; 34]);
+        numbers[3] = 1e7;
+        assert_eq!(encode(GgmlType::Q8_0, &numbers, &mut out), Seen { not_finite: 0, overflown: 1 });
+        assert_eq!(encode(GgmlType::BF16, &[3.4e38, 1.0, f32::NAN], &mut out), Seen { not_finite: 1, overflown: 1 });
     }
 }

@@ -150,7 +150,11 @@ impl Buffers {
     fn piece(&mut self, output: &Output<'_>, rows: std::ops::Range<u64>, file: &File) -> Result<Seen, Broken> {
         let (all, columns) = output.rows();
         match &output.from {
-            From::Made(numbers) => self.numbers.clone_from(numbers),
+            From::Made(numbers) => {
+                let [from, to] = [rows.start, rows.end].map(|row| (row * columns) as usize);
+                self.numbers.clear();
+                self.numbers.extend(numbers.get(from..to).unwrap_or_default());
+            }
             From::Checkpoint(tensor) => {
                 self.read(output, tensor, rows.clone(), all, columns).map_err(Broken::Read)?;
                 if decode(tensor.dtype, &self.raw, &mut self.numbers).is_none() {
@@ -221,5 +225,25 @@ mod tests {
         let all: Vec<_> = pieces(0, &output).collect();
         assert_eq!((all[0].1, all.last().unwrap().2), (0, 1000));
         assert!(all.windows(2).all(|pair| pair[0].2 == pair[1].1));
+    }
+
+    #[test]
+    fn numbers_that_were_made_are_written_where_they_belong_in_every_piece() {
+        let numbers: Vec<f32> = (0..3 << 19).map(|n| n as f32).collect();
+        let raw: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let output = Output {
+            name: String::new(),
+            from: From::Made(numbers),
+            change: Change::Kept,
+            kind: GgmlType::F32,
+            shape: vec![3 << 10, 512],
+            offset: 64,
+        };
+        assert!(pieces(0, &output).count() > 1);
+        let file = tempfile::tempfile().unwrap();
+        write(&[output], &file, 2, &Cancel::new(), |_| ()).unwrap();
+        let mut back = vec![0; raw.len()];
+        file.read_exact_at(&mut back, 64).unwrap();
+        assert!(back == raw && file.metadata().unwrap().len() == 64 + raw.len() as u64);
     }
 }

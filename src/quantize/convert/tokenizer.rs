@@ -88,6 +88,18 @@ impl<'a> Added<'a> {
     }
 }
 
+/// Names of what tokens are for.
+pub(crate) const TOKEN_NAMES: [&str; 15] = [
+    "bos", "eos", "unk", "sep", "pad", "cls", "mask", "eot", "eom", "fim_pre", "fim_suf", "fim_mid", "fim_pad",
+    "fim_rep", "fim_sep",
+];
+
+/// The end of the key under which llama.cpp looks for the token of that name.
+pub(crate) fn token_key(name: &str) -> Option<String> {
+    let known = special::JOBS.iter().find(|(job, _)| *job == name).map(|(_, key)| (*key).to_owned());
+    known.or_else(|| TOKEN_NAMES.contains(&name).then(|| format!("{name}_token_id")))
+}
+
 /// Adds the tokenizer of the checkpoint in `folder`; `pre` overrides what the pre-tokenizer was recognised as.
 pub(super) fn describe(
     folder: &Path,
@@ -109,6 +121,9 @@ pub(super) fn describe(
         return Err(ConvertError::Tokenizer { what });
     };
     if let Some(pre) = pre {
+        if !pre::is_known(pre) {
+            return Err(ConvertError::Tokenizer { what: format!("llama.cpp has no pre-tokenizer `{pre}`") });
+        }
         pre.clone_into(&mut vocabulary.pre);
     }
     if arch == Arch::Llama

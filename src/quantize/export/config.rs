@@ -3,10 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::{ExportError, Type};
-use crate::quantize::convert::arch::Arch;
-use crate::weights::gguf::Header;
+use crate::quantize::convert::arch::{Arch, Llama3, llama3_factors};
+use crate::weights::gguf::{GgmlType, Parts, read_exact};
 
-pub(super) fn config(arch: Arch, header: &Header, kind: Type) -> Result<Value, ExportError> {
+pub(crate) fn config(arch: Arch, model: &Parts, kind: Type) -> Result<Value, ExportError> {
+    let header = model.first();
     let key = |name: &str| format!("{}.{name}", arch.name());
     let need = |name: &str| header.need_u32(&key(name));
     let (class, model_type) = arch.class();
@@ -18,8 +19,7 @@ pub(super) fn config(arch: Arch, header: &Header, kind: Type) -> Result<Value, E
     };
     let heads = need("attention.head_count")?;
     let embedding = need("embedding_length")?;
-    let table = header.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
-    let rows = table.and_then(|tensor| tensor.dims.get(1).copied());
+    let rows = model.tensor("token_embd.weight").and_then(|tensor| tensor.dims.get(1).copied());
     let dtype = match kind {
         Type::F32 => "float32",
         Type::F16 => "float16",
@@ -34,8 +34,8 @@ pub(super) fn config(arch: Arch, header: &Header, kind: Type) -> Result<Value, E
     put("num_key_value_heads", json!(header.u32(&key("attention.head_count_kv")).unwrap_or(heads)));
     put("vocab_size", json!(rows));
     put("max_position_embeddings", json!(need("context_length")?));
-    put("tie_word_embeddings", json!(!header.tensors.iter().any(|tensor| tensor.name == "output.weight")));
-    let bias = |part: &str| header.tensors.iter().any(|tensor| tensor.name == format!("blk.0.{part}.bias"));
+    put("tie_word_embeddings", json!(model.tensor("output.weight").is_none()));
+    let bias = |part: &str| model.tensor(&format!("blk.0.{part}.bias")).is_some();
     if !matches!(arch, Arch::Qwen2 | Arch::Phi2) {
         put("attention_bias", json!(bias("attn_q")));
     }
@@ -51,19 +51,101 @@ pub(super) fn config(arch: Arch, header: &Header, kind: Type) -> Result<Value, E
     if let Some(dims) = header.u32(&key("rope.dimension_count")).filter(|_| arch.is_partial()) {
         put("partial_rotary_factor", json!(f64::from(dims) / f64::from(head.unwrap_or(embedding / heads.max(1)))));
     }
-    if let (Some(kind), Some(factor)) = (header.str(&key("rope.scaling.type")), header.f32(&key("rope.scaling.factor")))
-    {
-        let original = header.u32(&key("rope.scaling.original_context_length"));
-        let mut scaling = json!({"rope_type": kind, "type": kind, "factor": factor});
-        if let Some(original) = original {
-            scaling["original_max_position_embeddings"] = json!(original);
-        }
+    if let Some(scaling) = scaling(arch, model, head.unwrap_or(embedding / heads.max(1)))? {
         put("rope_scaling", scaling);
     }
+    // Phi-3 has it beside the scaling, and without one.
+    let original = header.u32(&key("rope.scaling.original_context_length")).filter(|_| arch == Arch::Phi3);
+    put("original_max_position_embeddings", json!(original));
     for (to, from) in [("bos_token_id", "bos"), ("eos_token_id", "eos"), ("pad_token_id", "padding")] {
         put(to, json!(header.u32(&format!("tokenizer.ggml.{from}_token_id"))));
     }
     Ok(Value::Object(all))
+}
+
+/// `rope_scaling`: what `convert` made of it, undone; with the factors it computed, where they can be computed again.
+fn scaling(arch: Arch, model: &Parts, head: u32) -> Result<Option<Value>, ExportError> {
+    let header = model.first();
+    let key = |name: &str| format!("{}.rope.{name}", arch.name());
+    let original = header.u32(&key("scaling.original_context_length"));
+    let lost = |tensor: &str| ExportError::Rope { tensor: tensor.to_owned() };
+    let factors = ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"]
+        .map(|name| floats(model, name).transpose());
+    let [freqs, long, short] = factors.map(Option::transpose);
+    if let Some(freqs) = freqs? {
+        let theta = header.f32(&key("freq_base")).unwrap_or(10_000.0);
+        let Some(usual) = llama3(theta, &freqs, head) else { return Err(lost("rope_freqs.weight")) };
+        return Ok(Some(json!({
+            "rope_type": "llama3", "factor": usual.factor, "low_freq_factor": usual.low,
+            "high_freq_factor": usual.high, "original_max_position_embeddings": usual.original as u32,
+        })));
+    }
+    if let Some((long, short)) = long?.zip(short?) {
+        let numbers = |list: Vec<f32>| list.into_iter().map(|factor| number(Some(factor))).collect::<Vec<_>>();
+        return Ok(Some(json!({
+            "rope_type": "longrope", "type": "longrope", "long_factor": numbers(long), "short_factor": numbers(short),
+            "original_max_position_embeddings": original,
+        })));
+    }
+    let Some((kind, factor)) = header.str(&key("scaling.type")).zip(header.f32(&key("scaling.factor"))) else {
+        return Ok(None);
+    };
+    if kind == "none" {
+        return Ok(None);
+    }
+    let mut scaling = json!({"rope_type": kind, "type": kind, "factor": number(Some(factor))});
+    if let Some(original) = original {
+        scaling["original_max_position_embeddings"] = json!(original);
+    }
+    for (name, from) in [
+        ("extrapolation_factor", "yarn_ext_factor"),
+        ("attention_factor", "yarn_attn_factor"),
+        ("beta_fast", "yarn_beta_fast"),
+        ("beta_slow", "yarn_beta_slow"),
+    ] {
+        if let Some(value) = header.f32(&key(&format!("scaling.{from}"))) {
+            scaling[name] = number(Some(value));
+        }
+    }
+    Ok(Some(scaling))
+}
+
+/// The scaling that makes these factors, with the bounds that everybody writes (of three numbers only quotients count).
+fn llama3(theta: f32, factors: &[f32], head: u32) -> Option<Llama3> {
+    let factor = factors.iter().copied().fold(1.0, f32::max);
+    let with = |original| Llama3 { theta, factor, low: 1.0, high: 4.0, original };
+    // A wave between the bounds tells the context that the model had: s = (original / wave - low) / (high - low), where
+    // 1 / f = (1 - s) / factor + s.
+    let between = factors.iter().position(|&f| f > 1.001 && f < factor * 0.999);
+    let told = between.and_then(|at| {
+        let f = f64::from(*factors.get(at)?);
+        let share = (1.0 / f - 1.0 / f64::from(factor)) / (1.0 - 1.0 / f64::from(factor));
+        let wave = f64::from(theta).powf(2.0 * at as f64 / f64::from(head)) * 2.0 * std::f64::consts::PI;
+        Some((wave * (share * 3.0 + 1.0)).round() as f32)
+    });
+    let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * b.abs();
+    let makes = |scaling: &Llama3| {
+        let again = llama3_factors(scaling, head);
+        again.len() == factors.len() && again.iter().zip(factors).all(near)
+    };
+    told.into_iter().chain([8192.0]).map(with).find(makes)
+}
+
+/// A small tensor of F32, whole.
+fn floats(model: &Parts, name: &str) -> Result<Option<Vec<f32>>, ExportError> {
+    let Some((header, tensor)) =
+        model.headers().find_map(|header| Some((header, header.tensors.iter().find(|tensor| tensor.name == name)?)))
+    else {
+        return Ok(None);
+    };
+    if tensor.kind != GgmlType::F32 {
+        return Err(ExportError::Rope { tensor: name.to_owned() });
+    }
+    let io = |source| ExportError::Io { path: header.path().to_owned(), source };
+    let file = std::fs::File::open(header.path()).map_err(io)?;
+    let mut raw = vec![0; tensor.bytes as usize];
+    read_exact(&file, &mut raw, header.data_offset + tensor.offset).map_err(io)?;
+    Ok(Some(raw.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect()))
 }
 
 /// The shortest decimal that reads back as the same number.

@@ -5,7 +5,7 @@ use llama_cpp_sys_2 as sys;
 use crate::weights::gguf::GgmlType;
 
 /// Whole blocks to as many numbers as they hold; `false` for a type that has no way back, or lengths that do not match.
-pub(super) fn dequantize(kind: GgmlType, raw: &[u8], out: &mut [f32]) -> bool {
+pub(crate) fn dequantize(kind: GgmlType, raw: &[u8], out: &mut [f32]) -> bool {
     let blocks = raw.len() as u64 / kind.block_bytes();
     if blocks * kind.block() != out.len() as u64 || blocks * kind.block_bytes() != raw.len() as u64 {
         return false;

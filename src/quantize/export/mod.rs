@@ -2,23 +2,24 @@
 //!
 //! What was lost by quantizing stays lost. What this refuses to do: invent what the file does not say.
 
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
-use super::Partial;
 use super::convert::arch::Arch;
-use super::partial::WriteError;
+use super::partial::{PartialFolder, WriteError};
 use crate::engine::Cancel;
-use crate::error::Advise;
-use crate::weights::gguf::{GgmlType, GgufError, Header, TensorInfo, read_exact};
+use crate::error::{Advise, ExitCode};
+use crate::weights::gguf::{GgmlType, GgufError, Header, Parts, TensorInfo, read_exact};
 
-mod config;
+pub(crate) mod config;
 #[allow(unsafe_code, reason = "llama.cpp's own dequantizers")]
-mod dequantize;
-mod tokenizer;
+pub(crate) mod dequantize;
+pub(crate) mod tokenizer;
 
 /// Elements read at a time, in whole rows.
 const PIECE: u64 = 1 << 20;
@@ -40,8 +41,6 @@ pub enum ExportError {
     Gguf(#[from] GgufError),
     #[error(transparent)]
     Write(#[from] WriteError),
-    #[error("cannot write into `{}`: {source}", path.display())]
-    Folder { path: PathBuf, source: std::io::Error },
     #[error("cannot read `{}`: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("the architecture `{0}` cannot be exported")]
@@ -52,7 +51,11 @@ pub enum ExportError {
     Kind { tensor: String, kind: GgmlType },
     #[error("the tokenizer `{0}` cannot be exported")]
     Tokenizer(String),
-    #[error("interrupted; the weights were not written")]
+    #[error("the factors of `{tensor}` are none that a configuration can express")]
+    Rope { tensor: String },
+    #[error("tensor `{tensor}` has {count} weights beyond what f16 can hold (65504)")]
+    Overflow { tensor: String, count: usize },
+    #[error("interrupted; nothing was written")]
     Interrupted,
 }
 
@@ -62,16 +65,20 @@ impl Advise for ExportError {
             Self::Gguf(error) => error.hint(),
             Self::Write(error) => error.hint(),
             Self::Architecture(_) => Some(format!("what `convert` takes can be exported: {}", Arch::names())),
-            Self::Folder { .. } => Some("name a folder that is empty or not there yet".to_owned()),
+            Self::Overflow { .. } => Some("use `--type bf16` or `f32`".to_owned()),
             _ => None,
         }
+    }
+
+    fn code(&self) -> ExitCode {
+        if matches!(self, Self::Interrupted) { ExitCode::Interrupted } else { ExitCode::Failed }
     }
 }
 
 /// Writes the folder; `show` is told bytes of the file done and all.
 ///
 /// # Errors
-/// As [`ExportError`]; the weights' file is then not there.
+/// As [`ExportError`]; the folder is then not there.
 pub fn run(
     file: &Path,
     folder: &Path,
@@ -79,31 +86,53 @@ pub fn run(
     cancel: &Cancel,
     mut show: impl FnMut(u64, u64),
 ) -> Result<(), ExportError> {
-    let header = Header::read(file)?;
-    let name = header.need_str("general.architecture")?;
+    let model = Parts::read(file)?;
+    let name = model.first().need_str("general.architecture")?;
     let arch = Arch::named(name).ok_or_else(|| ExportError::Architecture(name.chars().take(40).collect()))?;
-    let io = |source| ExportError::Io { path: file.to_owned(), source };
-    let source = std::fs::File::open(file).map_err(io)?;
     let mut tensors = Vec::new();
-    for tensor in &header.tensors {
-        // Factors that were computed from the configuration go back there.
-        if !tensor.name.starts_with("rope_f") {
-            let name = arch.restore(&tensor.name).ok_or_else(|| ExportError::Unknown(tensor.name.clone()))?;
-            tensors.push((name, tensor));
+    for header in model.headers() {
+        let io = |source| ExportError::Io { path: header.path().to_owned(), source };
+        let source = Rc::new(File::open(header.path()).map_err(io)?);
+        for tensor in &header.tensors {
+            // Factors that were computed from the configuration go back there.
+            if !tensor.name.starts_with("rope_f") {
+                let name = arch.restore(&tensor.name).ok_or_else(|| ExportError::Unknown(tensor.name.clone()))?;
+                tensors.push(Named { name, tensor, header, source: Rc::clone(&source) });
+            }
         }
     }
-    let config = config::config(arch, &header, kind)?;
-    let files = tokenizer::files(arch, &header)?;
-    let made = |source| ExportError::Folder { path: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(made)?;
-    for (name, bytes) in files.iter().chain([&("config.json".to_owned(), pretty(&config))]) {
-        crate::atomic::write(folder.join(name), bytes).map_err(made)?;
+    let config = config::config(arch, &model, kind)?;
+    let mut files = tokenizer::files(arch, model.first())?;
+    files.push(("config.json".to_owned(), pretty(&config)));
+    let target = PartialFolder::create(folder)?;
+    for (name, bytes) in &files {
+        crate::atomic::write(target.path().join(name), bytes).map_err(|error| target.fault(error))?;
     }
+    weights(&model, arch, &tensors, kind, &target, cancel, &mut show)?;
+    Ok(target.finish()?)
+}
 
+/// A tensor, what a checkpoint calls it, and where it lies.
+struct Named<'a> {
+    name: String,
+    tensor: &'a TensorInfo,
+    header: &'a Header,
+    source: Rc<File>,
+}
+
+fn weights(
+    model: &Parts,
+    arch: Arch,
+    tensors: &[Named<'_>],
+    kind: Type,
+    target: &PartialFolder,
+    cancel: &Cancel,
+    show: &mut impl FnMut(u64, u64),
+) -> Result<(), ExportError> {
     let mut places = Map::new();
     let mut at = 0;
     places.insert("__metadata__".to_owned(), json!({"format": "pt"}));
-    for (name, tensor) in &tensors {
+    for Named { name, tensor, .. } in tensors {
         let end = at + tensor.elements() * size(kind);
         let shape: Vec<u64> = tensor.dims.iter().rev().copied().collect();
         places.insert(name.clone(), json!({"dtype": dtype(kind), "shape": shape, "data_offsets": [at, end]}));
@@ -111,31 +140,35 @@ pub fn run(
     }
     let mut head = Value::Object(places).to_string().into_bytes();
     head.resize(head.len().next_multiple_of(8), b' ');
-    let target = folder.join("model.safetensors");
-    let mut partial = Partial::create(&target)?;
-    let mut out =
-        BufWriter::new(partial.file().and_then(|file| file.try_clone()).map_err(|error| partial.fault(error))?);
-    let begun = out.write_all(&(head.len() as u64).to_le_bytes()).and_then(|()| out.write_all(&head));
-    begun.map_err(|error| partial.fault(error))?;
-    let heads = |key: &str| header.u32(&format!("{name}.attention.{key}")).unwrap_or(1);
-    let (queries, keys) = (heads("head_count"), heads("head_count_kv"));
+    let fault = |error| ExportError::Write(target.fault(error));
+    let mut out = BufWriter::new(File::create(target.path().join("model.safetensors")).map_err(fault)?);
+    out.write_all(&(head.len() as u64).to_le_bytes()).and_then(|()| out.write_all(&head)).map_err(fault)?;
+    let heads = |key: &str| model.first().u32(&format!("{}.attention.{key}", arch.name()));
+    let queries = heads("head_count").unwrap_or(1);
+    let keys = heads("head_count_kv").unwrap_or(queries);
     let mut done = 0;
-    for (_, tensor) in &tensors {
+    for Named { tensor, header, source, .. } in tensors {
         let change = Change::of(arch, &tensor.name, queries, keys);
         let mut pieces = Pieces::of(tensor, change);
-        while let Some(numbers) = pieces.next(&header, &source)? {
+        while let Some(numbers) = pieces.next(header, source)? {
             if cancel.is_cancelled() {
                 return Err(ExportError::Interrupted);
             }
+            if kind == Type::F16 {
+                let beyond = |number: &&f32| number.is_finite() && !f16::from_f32(**number).is_finite();
+                let count = numbers.iter().filter(beyond).count();
+                if count > 0 {
+                    return Err(ExportError::Overflow { tensor: tensor.name.clone(), count });
+                }
+            }
             let bytes = encode(kind, numbers);
-            out.write_all(&bytes).map_err(|error| partial.fault(error))?;
+            out.write_all(&bytes).map_err(fault)?;
             done += bytes.len() as u64;
             show(done, at);
         }
     }
-    out.flush().map_err(|error| partial.fault(error))?;
-    drop(out);
-    Ok(partial.finish()?)
+    let file = out.into_inner().map_err(|error| fault(error.into_error()))?;
+    file.sync_all().map_err(fault)
 }
 
 fn pretty(value: &Value) -> Vec<u8> {

@@ -11,7 +11,7 @@ const USER: i64 = 4;
 const UNUSED: i64 = 5;
 
 /// Names and contents.
-pub(super) fn files(arch: Arch, header: &Header) -> Result<Vec<(String, Vec<u8>)>, ExportError> {
+pub(crate) fn files(arch: Arch, header: &Header) -> Result<Vec<(String, Vec<u8>)>, ExportError> {
     let tokens = header.strings("tokenizer.ggml.tokens")?;
     let kinds: Vec<i64> = numbers(header, "tokenizer.ggml.token_type")?.into_iter().map(|kind| kind as i64).collect();
     let kind = |at: usize| kinds.get(at).copied().unwrap_or(1);

@@ -7,14 +7,17 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::legacy;
 use crate::error::Advise;
 use crate::quantize::Partial;
 use crate::quantize::partial::WriteError;
 use crate::weights::gguf::write::HeaderWriter;
-use crate::weights::gguf::{GgmlType, GgufError, Header, Metadata, read_exact};
+use crate::weights::gguf::{GgmlType, GgufError, Header, Metadata, Parts, read_exact};
 
 /// The largest file read, in bytes: a 70 B model's takes 100 MB.
 const LARGEST: u64 = 4 << 30;
+/// Our own value beside llama.cpp's.
+const SOURCE: &str = "zord.imatrix.source";
 const SUMS: &str = ".in_sum2";
 const COUNTS: &str = ".counts";
 
@@ -38,6 +41,8 @@ pub struct Imatrix {
     pub chunks: u32,
     /// Tokens of a window; 0 when unknown.
     pub chunk_size: u32,
+    /// What it was summed over and how, as a digest; empty when unknown. Only the same can be gone on with.
+    pub source: String,
 }
 
 /// A file that is no importance matrix, or not for this model.
@@ -60,7 +65,7 @@ pub enum ImatrixError {
         "the importance matrix is of another model: none of its {entries} entries names one of the {tensors} tensors"
     )]
     Foreign { entries: usize, tensors: usize },
-    #[error("the sums for `{tensor}` differ in length: {first} and {second}")]
+    #[error("the sums for `{tensor}` are of {first} inputs in one file and of {second} in another")]
     Merge { tensor: String, first: usize, second: usize },
     #[error("the importance matrix has values that are no finite numbers, for `{tensor}`")]
     NotFinite { tensor: String },
@@ -90,9 +95,10 @@ impl Imatrix {
     pub fn read(path: &Path) -> Result<Self, ImatrixError> {
         let io = |source| ImatrixError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
-        let len = file.metadata().map_err(io)?.len();
+        let facts = file.metadata().map_err(io)?;
+        let len = facts.len();
         let mut magic = [0; 4];
-        if len > LARGEST || read_exact(&file, &mut magic, 0).is_err() {
+        if !facts.is_file() || len > LARGEST || read_exact(&file, &mut magic, 0).is_err() {
             let what = format!("it has {len} bytes");
             return Err(ImatrixError::Damaged { path: path.to_owned(), what });
         }
@@ -112,6 +118,7 @@ impl Imatrix {
             datasets: header.strings("imatrix.datasets").unwrap_or_default(),
             chunks: header.u32("imatrix.chunk_count").unwrap_or(0),
             chunk_size: header.u32("imatrix.chunk_size").unwrap_or(0),
+            source: header.str(SOURCE).unwrap_or_default().to_owned(),
             ..Self::default()
         };
         let mut stacks = BTreeMap::new();
@@ -146,7 +153,7 @@ impl Imatrix {
 
     fn of_legacy(path: &Path) -> Result<Self, ImatrixError> {
         let bytes = std::fs::read(path).map_err(|source| ImatrixError::Io { path: path.to_owned(), source })?;
-        legacy(&bytes).ok_or_else(|| {
+        legacy::read(&bytes).ok_or_else(|| {
             let what = "it is neither GGUF nor llama.cpp's older form".to_owned();
             ImatrixError::Damaged { path: path.to_owned(), what }
         })
@@ -162,6 +169,9 @@ impl Imatrix {
         metadata.strs("imatrix.datasets", self.datasets.iter());
         metadata.u32("imatrix.chunk_count", self.chunks);
         metadata.u32("imatrix.chunk_size", self.chunk_size);
+        if !self.source.is_empty() {
+            metadata.str(SOURCE, &self.source);
+        }
         let mut writer = HeaderWriter::new().metadata(&metadata);
         let mut data = Vec::new();
         let mut put = |numbers: &mut dyn Iterator<Item = f32>| {
@@ -191,22 +201,8 @@ impl Imatrix {
     /// # Errors
     /// The file cannot be written; nothing is left then.
     pub fn write_legacy(&self, path: &Path) -> Result<(), ImatrixError> {
-        let mut out = (self.entries.len() as i32).to_le_bytes().to_vec();
-        for (name, entry) in &self.entries {
-            out.extend((name.len() as i32).to_le_bytes());
-            out.extend(name.as_bytes());
-            // Evaluations, not inputs: a window counts as one.
-            let calls = self.chunks.max(1);
-            out.extend((calls as i32).to_le_bytes());
-            out.extend((entry.sums.len() as i32).to_le_bytes());
-            out.extend(self.mean(entry).iter().flat_map(|mean| (mean * calls as f32).to_le_bytes()));
-        }
-        out.extend((self.chunks as i32).to_le_bytes());
-        let dataset = self.datasets.first().map_or("", String::as_str);
-        out.extend((dataset.len() as i32).to_le_bytes());
-        out.extend(dataset.as_bytes());
         let mut partial = Partial::create(path)?;
-        partial.file().and_then(|file| file.write_all(&out)).map_err(|error| partial.fault(error))?;
+        partial.file().and_then(|file| file.write_all(&legacy::bytes(self))).map_err(|error| partial.fault(error))?;
         Ok(partial.finish()?)
     }
 
@@ -220,10 +216,15 @@ impl Imatrix {
                 self.entries.insert(name, entry);
                 continue;
             };
-            if mine.sums.len() != entry.sums.len() || mine.counts.len() != entry.counts.len() {
+            if mine.sums.len() != entry.sums.len() {
                 let (first, second) = (mine.sums.len(), entry.sums.len());
                 return Err(ImatrixError::Merge { tensor: name, first, second });
             }
+            // The older form has one count for a whole stack.
+            let stack = mine.counts.len().max(entry.counts.len());
+            let spread = |counts: &[u64]| -> Vec<u64> { counts.iter().copied().cycle().take(stack).collect() };
+            let entry = Entry { counts: spread(&entry.counts), ..entry };
+            mine.counts = spread(&mine.counts);
             mine.sums.iter_mut().zip(&entry.sums).for_each(|(mine, theirs)| *mine += theirs);
             mine.counts.iter_mut().zip(&entry.counts).for_each(|(mine, theirs)| *mine += theirs);
         }
@@ -234,7 +235,22 @@ impl Imatrix {
             }
         }
         self.chunk_size = self.chunk_size.max(other.chunk_size);
+        if self.source != other.source {
+            self.source.clear();
+        }
         Ok(())
+    }
+
+    /// Makes evaluations of windows, which the older form counts, into inputs, so that sums of both can be added:
+    /// `window` is how many inputs an evaluation had (llama.cpp's `imatrix.cpp` takes its own window for it too).
+    pub fn count_inputs(&mut self, window: u32) {
+        if self.chunk_size == 0 {
+            for entry in self.entries.values_mut() {
+                entry.sums.iter_mut().for_each(|sum| *sum *= window as f32);
+                entry.counts.iter_mut().for_each(|count| *count *= u64::from(window));
+            }
+            self.chunk_size = window;
+        }
     }
 
     /// Means of squares; ones for a matrix of a stack that no input reached.
@@ -249,9 +265,9 @@ impl Imatrix {
     ///
     /// # Errors
     /// It is of another one.
-    pub fn fits(&self, model: &Header) -> Result<(), ImatrixError> {
+    pub fn fits(&self, model: &Parts) -> Result<(), ImatrixError> {
         let mut known = 0;
-        for tensor in &model.tensors {
+        for tensor in model.tensors() {
             let Some(entry) = self.entries.get(&tensor.name) else { continue };
             known += 1;
             let expected = tensor.dims.first().copied().unwrap_or(1) * tensor.dims.get(2).copied().unwrap_or(1);
@@ -261,43 +277,10 @@ impl Imatrix {
             }
         }
         if known == 0 {
-            return Err(ImatrixError::Foreign { entries: self.entries.len(), tensors: model.tensors.len() });
+            return Err(ImatrixError::Foreign { entries: self.entries.len(), tensors: model.tensors().count() });
         }
         Ok(())
     }
-}
-
-/// Entries of name, evaluations and sums; then, perhaps, the number of windows and the text's name.
-fn legacy(bytes: &[u8]) -> Option<Imatrix> {
-    let mut rest = bytes;
-    let mut take = |len: usize| {
-        let (taken, left) = rest.split_at_checked(len)?;
-        rest = left;
-        Some(taken)
-    };
-    let number = |raw: &[u8]| Some(i32::from_le_bytes(raw.try_into().ok()?));
-    let size = |raw: &[u8]| number(raw).and_then(|n| usize::try_from(n).ok());
-    let mut all = Imatrix::default();
-    let entries = size(take(4)?)?;
-    for _ in 0..entries {
-        let len = size(take(4)?)?;
-        let name = String::from_utf8(take(len)?.to_vec()).ok()?;
-        let calls = number(take(4)?)?;
-        let values = size(take(4)?)?;
-        let raw = take(values.checked_mul(4)?)?;
-        if values == 0 || name.is_empty() {
-            return None;
-        }
-        let sums = raw.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        all.entries.insert(name, Entry { sums, counts: vec![calls.max(0) as u64] });
-    }
-    if let Some(chunks) = take(4).and_then(number) {
-        all.chunks = chunks.max(0) as u32;
-        if let Some(name) = take(4).and_then(size).and_then(&mut take) {
-            all.datasets.push(String::from_utf8_lossy(name).into_owned());
-        }
-    }
-    (!all.entries.is_empty()).then_some(all)
 }
 
 #[cfg(test)]
@@ -315,6 +298,7 @@ mod tests {
             datasets: vec!["a.txt".into()],
             chunks: 3,
             chunk_size: 512,
+            source: "texts".to_owned(),
         }
     }
 
@@ -343,8 +327,16 @@ mod tests {
         assert_eq!(twice.mean(&twice.entries["blk.0.attn_q.weight"]), [0.5, 1.0, 2.0]);
         assert_eq!((twice.chunks, twice.datasets.len()), (6, 1));
         let mut other = small();
+        other.chunk_size = 0;
+        other.entries.get_mut("blk.0.ffn_up_exps.weight").unwrap().counts = vec![2];
+        other.count_inputs(512);
+        other.merge(small()).unwrap();
+        assert_eq!(other.entries["blk.0.attn_q.weight"].counts, [512 * 4 + 4]);
+        assert_eq!(other.entries["blk.0.ffn_up_exps.weight"].counts, [1026, 1024]);
+        assert_eq!(other.mean(&other.entries["blk.0.attn_q.weight"]), [0.5, 1.0, 2.0]);
+        let mut other = small();
         other.entries.get_mut("blk.0.attn_q.weight").unwrap().sums.push(1.0);
-        assert!(small().merge(other).unwrap_err().to_string().contains("differ in length: 3 and 4"));
+        assert!(small().merge(other).unwrap_err().to_string().contains("of 3 inputs in one file and of 4"));
     }
 
     #[test]
@@ -353,7 +345,7 @@ mod tests {
             let writer = HeaderWriter::new().tensor(name, &[columns, 2], GgmlType::F16);
             let (mut bytes, data) = writer.bytes().unwrap();
             bytes.resize(bytes.len() + data as usize, 0);
-            Header::parse(Path::new("m.gguf"), &bytes.as_slice(), bytes.len() as u64).unwrap()
+            Parts::from(Header::parse(Path::new("m.gguf"), &bytes.as_slice(), bytes.len() as u64).unwrap())
         };
         small().fits(&model(3, "blk.0.attn_q.weight")).unwrap();
         let error = small().fits(&model(4, "blk.0.attn_q.weight")).unwrap_err().to_string();
@@ -378,7 +370,7 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let at = (state >> 8) as usize % bytes.len();
             bytes[at] = (state >> 24) as u8;
-            let _ = legacy(&bytes);
+            let _ = legacy::read(&bytes);
         }
     }
 }

@@ -3,5 +3,6 @@
 mod file;
 #[allow(unsafe_code, reason = "the evaluation callback hands over raw pointers")]
 pub(crate) mod gather;
+mod legacy;
 
 pub use file::{Entry, Imatrix, ImatrixError};

@@ -1,11 +1,14 @@
 //! The child's side: window by window, the base first, then each of the others against it.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::stats::Row;
 use super::{Kind, Tally};
 use crate::budget::probe::Probe;
 use crate::quantize::child::tell;
@@ -41,110 +44,142 @@ pub(crate) struct RateJob {
 const DOCUMENT: usize = 1200;
 const HOLE: usize = 160;
 
+/// Tokens computed at once; no slower than more, and their logits take less.
+const STEP: u32 = 128;
 /// Compares; tells how many windows are done, and in the end the tallies.
 pub(crate) fn compare(job: &Job) -> Result<bool, String> {
     session::begin();
-    let setup = Setup { window: job.window, threads: job.threads, watch: None, exact: false, repack: true };
+    let mut setup =
+        Setup { window: job.window, step: STEP, threads: job.threads, watch: None, exact: false, repack: true };
     let mut base = Session::open(&job.base, &setup)?;
-    let mut others = Vec::new();
-    for path in &job.quants {
-        let other = Session::open(path, &setup)?;
-        if other.vocabulary != base.vocabulary {
-            let (theirs, ours) = (other.vocabulary, base.vocabulary);
-            return Err(format!("`{}` has {theirs} tokens, and the base {ours}", path.display()));
-        }
-        others.push(other);
-    }
-    let mut windows: Vec<(Kind, Vec<i32>)> = Vec::new();
+    let vocabulary = base.vocabulary;
+    let most = if job.chunks == 0 { usize::MAX } else { job.chunks as usize };
+    let mut windows = Vec::new();
     for kind in Kind::ALL {
-        let tokens = tokens_of(job, kind, &base)?;
-        let mut all = tokens.chunks_exact(job.window as usize).map(|window| (kind, window.to_vec()));
-        match job.chunks {
-            0 => windows.extend(all),
-            most => windows.extend(all.by_ref().take(most as usize)),
-        }
+        let all = if kind == Kind::Fim { holes(job, &base)? } else { halves(job, kind, &base)? };
+        windows.extend(all.into_iter().take(most));
     }
     if windows.is_empty() {
         return Err(format!("the texts are shorter than a window of {} tokens", job.window));
     }
-    let bos = base.bos();
-    let mut tallies = vec![vec![Tally::default(); Kind::ALL.len()]; 1 + others.len()];
-    let all = windows.len();
-    for (done, (kind, mut window)) in windows.into_iter().enumerate() {
-        if let (Some(bos), Some(first)) = (bos, window.first_mut()) {
-            *first = bos;
+    let logits = job.window as usize * vocabulary * size_of::<f32>() * (1 + job.quants.len());
+    let groups = session::side_by_side(job.threads, windows.len(), logits);
+    setup.threads = (job.threads / groups as i32).max(1);
+    base.use_threads(setup.threads);
+    let mut first = vec![base];
+    for path in &job.quants {
+        let other = Session::open(path, &setup)?;
+        if other.vocabulary != vocabulary {
+            let theirs = other.vocabulary;
+            return Err(format!("`{}` has {theirs} tokens, and the base {vocabulary}", path.display()));
         }
-        let first = window.len() / 2;
-        base.evaluate(&window, 0, first)?;
-        for at in 0..=others.len() {
-            if let Some(other) = at.checked_sub(1).and_then(|at| others.get_mut(at)) {
-                other.evaluate(&window, 0, first)?;
-            }
-            let model = at.checked_sub(1).and_then(|at| others.get(at));
-            let scored = score(&base, model, &window, first, job.threads);
-            if let Some(tally) = tallies.get_mut(at).and_then(|kinds| kinds.get_mut(kind as usize)) {
-                tally.add(&scored);
-            }
-        }
-        tell(&json!({"done": done + 1, "all": all}));
+        first.push(other);
     }
-    tell(&json!({"tallies": tallies, "parameters": base.parameters()}));
+    let parameters = first.first().map(Session::parameters);
+    let mut readers: Vec<Vec<Session>> = Vec::new();
+    for _ in 1..groups {
+        readers.push(first.iter().map(|session| session.another(&setup)).collect::<Result<_, _>>()?);
+    }
+    readers.push(first);
+
+    let (next, done, all) = (AtomicUsize::new(0), AtomicUsize::new(0), windows.len());
+    let scored: Vec<OnceLock<Vec<Tally>>> = windows.iter().map(|_| OnceLock::new()).collect();
+    let read = |mut sessions: Vec<Session>| -> Result<(), String> {
+        while let Some((window, place)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            windows.get(at).zip(scored.get(at))
+        } {
+            // Only this reader took this window.
+            let _ = place.set(one(&mut sessions, window, setup.threads)?);
+            tell(&json!({"done": done.fetch_add(1, Ordering::Relaxed) + 1, "all": all}));
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = readers.into_iter().map(|sessions| scope.spawn(|| read(sessions))).collect();
+        running.into_iter().try_for_each(|reader| reader.join().map_err(|_| "a reader of windows failed".to_owned())?)
+    })?;
+    // Added in the windows' order, so that sums do not depend on who was first.
+    let mut tallies = vec![vec![Tally::default(); Kind::ALL.len()]; 1 + job.quants.len()];
+    for (window, scored) in windows.iter().zip(&scored) {
+        for (kinds, more) in tallies.iter_mut().zip(scored.get().into_iter().flatten()) {
+            if let Some(tally) = kinds.get_mut(window.kind as usize) {
+                tally.add(more);
+            }
+        }
+    }
+    tell(&json!({"tallies": tallies, "parameters": parameters}));
     Ok(true)
 }
 
-/// A model's logits, the base's unless it is the base, and the token that came.
-type Row<'a> = (&'a [f32], Option<&'a [f32]>, usize);
+/// Tokens that are evaluated together.
+struct Window {
+    kind: Kind,
+    tokens: Vec<i32>,
+    /// What follows this one is scored.
+    first: usize,
+}
 
-/// Scores the tokens behind `first`, with all threads.
-fn score(base: &Session, model: Option<&Session>, window: &[i32], first: usize, threads: i32) -> Tally {
-    let rows: Vec<Row<'_>> = (first..window.len().saturating_sub(1))
-        .filter_map(|at| {
-            let token = usize::try_from(*window.get(at + 1)?).ok()?;
-            let row = base.logits(at)?;
-            Some(match model {
-                Some(model) => (model.logits(at)?, Some(row), token),
-                None => (row, None, token),
-            })
-        })
-        .collect();
+/// Evaluates one window with each model, the base first, and scores its tokens.
+fn one(sessions: &mut [Session], window: &Window, threads: i32) -> Result<Vec<Tally>, String> {
+    let first = window.first;
+    for session in sessions.iter_mut() {
+        session.evaluate(&window.tokens, 0, first)?;
+    }
+    let mut rows = Vec::new();
+    for (at, token) in (first..).zip(window.tokens.iter().skip(first + 1)) {
+        let token = usize::try_from(*token).map_err(|error| error.to_string())?;
+        let logits: Option<Vec<&[f32]>> = sessions.iter().map(|session| session.logits(at)).collect();
+        rows.push((token, logits.ok_or("llama.cpp gave no logits")?));
+    }
     let share = rows.len().div_ceil(threads.max(1) as usize).max(1);
-    let mut all = Tally::default();
+    let mut tallies = vec![Tally::default(); sessions.len()];
     std::thread::scope(|scope| {
-        let parts: Vec<_> = rows
-            .chunks(share)
-            .map(|part| {
-                scope.spawn(move || {
-                    let mut tally = Tally::default();
-                    part.iter().for_each(|&(row, base, token)| tally.take(row, base, token));
-                    tally
-                })
-            })
-            .collect();
+        let parts: Vec<_> = rows.chunks(share).map(|part| scope.spawn(|| score(part))).collect();
         for part in parts {
-            if let Ok(tally) = part.join() {
-                all.add(&tally);
-            }
+            let part = part.join().map_err(|_| "a thread that scores failed".to_owned())?;
+            tallies.iter_mut().zip(&part).for_each(|(tally, more)| tally.add(more));
         }
-    });
-    all
+        Ok(tallies)
+    })
 }
 
-fn tokens_of(job: &Job, kind: Kind, model: &Session) -> Result<Vec<i32>, String> {
-    if kind == Kind::Fim {
-        return holes(job, model);
+/// Scores tokens by each model's logits, the base's first.
+fn score(rows: &[(usize, Vec<&[f32]>)]) -> Vec<Tally> {
+    let models = rows.first().map_or(0, |(_, logits)| logits.len());
+    let mut tallies = vec![Tally::default(); models];
+    for (token, logits) in rows {
+        let mut base = None;
+        for (tally, logits) in tallies.iter_mut().zip(logits) {
+            let row = Row::new(logits);
+            tally.take(&row, base.as_ref(), *token);
+            base.get_or_insert(row);
+        }
     }
-    let texts = job.texts.iter().filter(|text| text.kind == kind);
-    let mut tokens = Vec::new();
-    for text in texts {
-        tokens.extend(model.tokens(&text.text, tokens.is_empty(), false)?);
-    }
-    Ok(tokens)
+    tallies
 }
 
-/// Pieces of the code with a line or some cut out and put behind, in the model's own form; nothing for a model without one.
-fn holes(job: &Job, model: &Session) -> Result<Vec<i32>, String> {
+/// Texts of a kind in windows, of which the second half is scored, each begun as the model wants it.
+fn halves(job: &Job, kind: Kind, model: &Session) -> Result<Vec<Window>, String> {
+    let mut all = Vec::new();
+    for text in job.texts.iter().filter(|text| text.kind == kind) {
+        all.extend(model.tokens(&text.text, all.is_empty(), false)?);
+    }
+    let window = |tokens: &[i32]| {
+        let mut tokens = tokens.to_vec();
+        if let (Some(bos), Some(first)) = (model.bos(), tokens.first_mut()) {
+            *first = bos;
+        }
+        Window { kind, first: tokens.len() / 2, tokens }
+    };
+    Ok(all.chunks_exact(job.window as usize).map(window).collect())
+}
+
+/// Pieces of the code, a line or some cut out of each and put behind it in the model's own form; what was cut out is
+/// scored. Nothing for a model without such a form; pieces that are longer than a window are left out.
+fn holes(job: &Job, model: &Session) -> Result<Vec<Window>, String> {
     let Some([pre, suf, mid]) = model.fim() else { return Ok(Vec::new()) };
-    let mut tokens = Vec::new();
+    let mut windows = Vec::new();
     for text in job.texts.iter().filter(|text| text.kind == Kind::Code) {
         let chars: Vec<char> = text.text.chars().collect();
         for (number, piece) in chars.chunks(DOCUMENT).enumerate() {
@@ -152,13 +187,19 @@ fn holes(job: &Job, model: &Session) -> Result<Vec<i32>, String> {
             let to = (from + HOLE / (1 + number % 3)).min(piece.len());
             let part =
                 |range: std::ops::Range<usize>| -> String { piece.get(range).unwrap_or_default().iter().collect() };
+            let mut tokens: Vec<i32> = model.bos().into_iter().collect();
+            let mut first = 0;
             for (mark, part) in [(pre, part(0..from)), (suf, part(to..piece.len())), (mid, part(from..to))] {
+                first = tokens.len();
                 tokens.push(mark);
                 tokens.extend(model.tokens(&part, false, false)?);
             }
+            if tokens.len() <= job.window as usize && first + 1 < tokens.len() {
+                windows.push(Window { kind: Kind::Fim, tokens, first });
+            }
         }
     }
-    Ok(tokens)
+    Ok(windows)
 }
 
 /// Prefill and decode rates in tokens a second, and the process's peak of memory.
@@ -166,8 +207,14 @@ pub(crate) fn rate(job: &RateJob) -> Result<bool, String> {
     const PROMPT: usize = 512;
     const ANSWER: usize = 32;
     session::begin();
-    let setup =
-        Setup { window: (PROMPT + ANSWER) as u32, threads: job.threads, watch: None, exact: false, repack: true };
+    let setup = Setup {
+        window: (PROMPT + ANSWER) as u32,
+        step: PROMPT as u32,
+        threads: job.threads,
+        watch: None,
+        exact: false,
+        repack: true,
+    };
     let mut model = Session::open(&job.model, &setup)?;
     let tokens: Vec<i32> = (0..PROMPT).map(|n| (n * 7919 % model.vocabulary.max(1)) as i32).collect();
     // The first pass pages the weights in.

@@ -8,6 +8,6 @@ pub(crate) mod lockstep;
 mod picture;
 mod stats;
 
-pub use picture::{png, svg};
+pub(crate) use picture::Sizes;
 pub(crate) use stats::Tally;
 pub use stats::{Compared, Kind, Scores};

@@ -42,40 +42,52 @@ pub(crate) struct Tally {
     same_top: u64,
 }
 
-/// Log-probabilities of a row of logits: the largest logit's place, and what to subtract from a logit.
-pub(crate) fn normaliser(row: &[f32]) -> (usize, f64) {
-    let mut top = (0, f32::NEG_INFINITY);
-    for (at, &logit) in row.iter().enumerate() {
-        if logit > top.1 {
-            top = (at, logit);
+/// A model's logits before a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    logits: &'a [f32],
+    /// Where the largest is.
+    top: usize,
+    /// What a logit is more than its log-probability.
+    norm: f64,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn new(logits: &'a [f32]) -> Self {
+        let mut top = (0, f32::NEG_INFINITY);
+        for (at, &logit) in logits.iter().enumerate() {
+            if logit > top.1 {
+                top = (at, logit);
+            }
         }
+        let sum: f64 = logits.iter().map(|&logit| f64::from((logit - top.1).exp())).sum();
+        Self { logits, top: top.0, norm: f64::from(top.1) + sum.ln() }
     }
-    let sum: f64 = row.iter().map(|&logit| f64::from((logit - top.1).exp())).sum();
-    (top.0, f64::from(top.1) + sum.ln())
+
+    fn log(&self, token: usize) -> f64 {
+        self.logits.get(token).map_or(f64::NAN, |&logit| f64::from(logit) - self.norm)
+    }
 }
 
 impl Tally {
-    /// Takes a token in: a model's logits before it, and the base's, if this is not the base.
-    pub(crate) fn take(&mut self, row: &[f32], base: Option<&[f32]>, token: usize) {
-        let (top, norm) = normaliser(row);
-        let log = |row: &[f32], norm: f64| row.get(token).map_or(f64::NAN, |&logit| f64::from(logit) - norm);
-        let own = log(row, norm);
+    /// Takes a token in: a model's row before it, and the base's, if this is not the base.
+    pub(crate) fn take(&mut self, row: &Row<'_>, base: Option<&Row<'_>>, token: usize) {
+        let own = row.log(token);
         self.nll -= own;
         self.nll_squared += own * own;
         self.tokens += 1;
         let Some(base) = base else { return };
-        let (base_top, base_norm) = normaliser(base);
         let mut divergence = 0.0;
-        for (&p, &q) in base.iter().zip(row) {
-            let p_log = f64::from(p) - base_norm;
+        for (&p, &q) in base.logits.iter().zip(row.logits) {
+            let p_log = f64::from(p) - base.norm;
             // What is less likely than e^-30 adds nothing that could be seen.
             if p_log > -30.0 {
-                divergence += p_log.exp() * (p_log - f64::from(q) + norm);
+                divergence += p_log.exp() * (p_log - f64::from(q) + row.norm);
             }
         }
         self.kld.push(divergence as f32);
-        self.dp += own.exp() - log(base, base_norm).exp();
-        self.same_top += u64::from(top == base_top);
+        self.dp += own.exp() - base.log(token).exp();
+        self.same_top += u64::from(row.top == base.top);
     }
 
     /// Adds what another thread counted.
@@ -161,7 +173,7 @@ mod tests {
         let row: Vec<f32> = (0..1000).map(|n| ((n * 37) % 101) as f32 / 10.0).collect();
         let mut tally = Tally::default();
         for token in 0..50 {
-            tally.take(&row, Some(&row), token);
+            tally.take(&Row::new(&row), Some(&Row::new(&row)), token);
         }
         let compared = tally.compared().unwrap();
         assert!(compared.kld_max.abs() < 1e-6 && compared.dp_mean.abs() < 1e-12, "{compared:?}");
@@ -173,8 +185,9 @@ mod tests {
         // Two tokens of probability 1/4 and 3/4: the geometric mean of 4 and 4/3.
         let row = [1f32.ln(), 3f32.ln()];
         let mut tally = Tally::default();
-        tally.take(&row, Some(&[0.0, 0.0]), 0);
-        tally.take(&row, Some(&[0.0, 0.0]), 1);
+        let (row, even) = (Row::new(&row), Row::new(&[0.0, 0.0]));
+        tally.take(&row, Some(&even), 0);
+        tally.take(&row, Some(&even), 1);
         let (scores, compared) = (tally.scores().unwrap(), tally.compared().unwrap());
         assert!((scores.ppl - (16f64 / 3.0).sqrt()).abs() < 1e-6, "{scores:?}");
         // ½ ln(½/¼) + ½ ln(½/¾)

@@ -1,7 +1,7 @@
 //! The best mixture for a size: of a file, or of everything in memory while the model runs.
 //!
-//! The mixtures are tried from the best on; what is left of the size then goes to the tensors where it helps most, a group
-//! at a time. Each try is a dry run, so sizes are llama.cpp's own and exact.
+//! The mixtures are tried from the one with the most bits on; what is left of the size then goes to the tensors where it
+//! helps most, a group at a time. Each try is a dry run, so sizes are llama.cpp's own and exact.
 
 use std::path::Path;
 
@@ -12,8 +12,9 @@ use crate::budget::need::{Choice, plan_of};
 use crate::budget::shape::Shape;
 use crate::device::Device;
 use crate::engine::Cancel;
+use crate::quantize::imatrix::Imatrix;
 use crate::weights::gguf::write::HeaderWriter;
-use crate::weights::gguf::{GgmlType, Header, Metadata};
+use crate::weights::gguf::{GgmlType, Header, Metadata, Parts};
 
 /// What must not be passed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,12 +52,14 @@ const GROUPS: [(&str, &[GgmlType]); 5] = [
 /// # Errors
 /// Nothing fits, or as [`dry`].
 pub fn fit(request: &Request, budget: Budget, cancel: &Cancel) -> Result<Fitted, ShrinkError> {
-    let header = Header::read(&request.input)?;
-    let (have, measure) = match budget {
-        Budget::File(bytes) | Budget::Memory(bytes, ..) => (bytes, Measure { header: &header, budget }),
-    };
+    let model = Parts::read(&request.input)?;
+    let (Budget::File(have) | Budget::Memory(have, ..)) = budget;
+    let notes = request.imatrix.as_deref().map(noted).transpose()?.unwrap_or_default();
+    let measure = Measure { model: &model, budget, notes };
+    let largest = model.tensors().max_by_key(|tensor| tensor.bytes).map_or(GgmlType::F16, |tensor| tensor.kind);
+    let own = !request.kinds.is_empty() || request.output_kind.is_some() || request.embedding_kind.is_some();
     let mut smallest = u64::MAX;
-    for kind in Mixture::ladder(request.imatrix.is_some()) {
+    for kind in Mixture::ladder(largest, request.imatrix.is_some()).filter(|kind| !(own && kind.is_plain())) {
         let request = Request { kind, ..request.clone() };
         let planned = dry(&request, cancel)?;
         let bytes = measure.of(&planned)?;
@@ -71,16 +74,17 @@ pub fn fit(request: &Request, budget: Budget, cancel: &Cancel) -> Result<Fitted,
 
 /// Gives what is left to groups of tensors.
 fn raise(mut best: Fitted, have: u64, measure: &Measure<'_>, cancel: &Cancel) -> Result<Fitted, ShrinkError> {
-    if best.request.pure {
+    if best.request.pure || best.request.kind.is_plain() {
         return Ok(best);
     }
+    // What the person chose comes first, and the first that matches counts.
+    let own = best.request.kinds.clone();
     for (pattern, kinds) in GROUPS {
         for &kind in kinds {
-            // Types the person chose stay.
-            let mut kinds: Vec<_> = best.request.kinds.clone();
-            kinds.retain(|(known, _)| known != pattern);
-            kinds.push((pattern.to_owned(), kind));
-            let request = Request { kinds, ..best.request.clone() };
+            let mut raised = best.raised.clone();
+            raised.retain(|(known, _)| known != pattern);
+            raised.push((pattern.to_owned(), kind));
+            let request = Request { kinds: own.iter().chain(&raised).cloned().collect(), ..best.request.clone() };
             let planned = match dry(&request, cancel) {
                 Err(ShrinkError::Unused { .. }) => break,
                 planned => planned?,
@@ -90,23 +94,36 @@ fn raise(mut best: Fitted, have: u64, measure: &Measure<'_>, cancel: &Cancel) ->
             if worse || bytes <= best.bytes || bytes > have {
                 continue;
             }
-            best.raised.retain(|(known, _)| known != pattern);
-            best.raised.push((pattern.to_owned(), kind));
-            (best.request, best.planned, best.bytes) = (request, planned, bytes);
+            best = Fitted { request, planned, bytes, raised };
         }
     }
     Ok(best)
 }
 
+/// Bytes that the values about an importance matrix take in a header, as llama.cpp writes them.
+fn noted(path: &Path) -> Result<u64, ShrinkError> {
+    let all = Imatrix::read(path)?;
+    let text = |key: &str, value: usize| 8 + key.len() + 4 + 8 + value.min(127);
+    let number = |key: &str| 8 + key.len() + 4 + 8;
+    let dataset = all.datasets.first().map_or(0, |name| text("quantize.imatrix.dataset", name.len()));
+    let numbers = number("quantize.imatrix.entries_count") + number("quantize.imatrix.chunks_count");
+    Ok((text("quantize.imatrix.file", path.as_os_str().len()) + dataset + numbers) as u64)
+}
+
 struct Measure<'a> {
-    header: &'a Header,
+    model: &'a Parts,
     budget: Budget,
+    /// Bytes of values that the file will have beside the model's.
+    notes: u64,
 }
 
 impl Measure<'_> {
     fn of(&self, planned: &Planned) -> Result<u64, ShrinkError> {
         let header = self.like(planned)?;
-        let Budget::Memory(_, n_ctx, kv_type) = self.budget else { return Ok(header.file_len) };
+        let Budget::Memory(_, n_ctx, kv_type) = self.budget else {
+            // The header is filled up to the alignment.
+            return Ok(header.file_len + self.notes.next_multiple_of(header.alignment));
+        };
         let shape = Shape::from_header(&header).map_err(|error| ShrinkError::Shape(error.to_string()))?;
         let processor = Device::probe().processor();
         let choice = Choice {
@@ -125,14 +142,17 @@ impl Measure<'_> {
 
     /// The header that the file would have.
     fn like(&self, planned: &Planned) -> Result<Header, ShrinkError> {
-        let io = |source| ShrinkError::Shape(format!("cannot read `{}`: {source}", self.header.path().display()));
-        let file = std::fs::File::open(self.header.path()).map_err(io)?;
-        let metadata = Metadata::of(self.header, &file).map_err(io)?;
+        let first = self.model.first();
+        let io = |source| ShrinkError::Shape(format!("cannot read `{}`: {source}", first.path().display()));
+        let file = std::fs::File::open(first.path()).map_err(io)?;
+        let mut metadata = Metadata::of(first, &file).map_err(io)?;
+        for key in ["split.no", "split.count", "split.tensors.count"] {
+            metadata.remove(key);
+        }
         let mut writer = HeaderWriter::new().metadata(&metadata);
         for (name, _, kind) in &planned.tensors {
-            let dims = self.header.tensors.iter().find(|tensor| tensor.name == *name).map(|tensor| &tensor.dims);
-            if let Some(dims) = dims {
-                writer = writer.tensor(name, dims, *kind);
+            if let Some(tensor) = self.model.tensor(name) {
+                writer = writer.tensor(name, &tensor.dims, *kind);
             }
         }
         let (head, data) = writer.bytes().map_err(io)?;

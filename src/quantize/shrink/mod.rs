@@ -7,5 +7,5 @@ mod plan;
 mod types;
 
 pub use fit::{Budget, Fitted, fit};
-pub use plan::{Planned, Request, ShrinkError, dry, run};
-pub use types::{Mixture, tensor_type};
+pub use plan::{Planned, Request, ShrinkError, dry, outputs, run};
+pub use types::{Mixture, tensor_type, weight_type};

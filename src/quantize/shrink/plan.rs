@@ -7,12 +7,12 @@ use regex::Regex;
 use super::native::Job;
 use super::types::Mixture;
 use crate::engine::Cancel;
-use crate::error::Advise;
+use crate::error::{Advise, ExitCode};
 use crate::quantize::Partial;
 use crate::quantize::child::{self, ChildError};
 use crate::quantize::imatrix::{Imatrix, ImatrixError};
-use crate::quantize::partial::WriteError;
-use crate::weights::gguf::{GgmlType, GgufError, Header};
+use crate::quantize::partial::{WriteError, spare};
+use crate::weights::gguf::{GgmlType, GgufError, Parts, part};
 
 /// What is wanted of one output.
 #[derive(Clone, Debug)]
@@ -67,10 +67,10 @@ pub enum ShrinkError {
     Layer { layer: u32, layers: u32 },
     #[error("`{kind}` needs an importance matrix")]
     Guide { kind: &'static str },
-    #[error("`{}` is what is read, and would be lost", path.display())]
-    Same { path: PathBuf },
-    #[error("the parts of `{}` cannot be read in one go: {what}", path.display())]
-    Parts { path: PathBuf, what: String },
+    #[error("`{kind}` stores every matrix alike, so that types of single tensors would change nothing")]
+    Plain { kind: &'static str },
+    #[error("llama.cpp tells of {found} tensors where the model has {expected}")]
+    Log { expected: usize, found: usize },
     #[error("{} are wanted, and the smallest mixture takes {}", crate::budget::bytes(*have), crate::budget::bytes(*need))]
     Fit { have: u64, need: u64 },
     #[error("{0}")]
@@ -89,12 +89,15 @@ impl Advise for ShrinkError {
             Self::Unused { .. } => "`zord-quantize inspect --tensors` lists their names",
             Self::Layer { .. } => "layers count from 0",
             Self::Guide { .. } => "`zord-quantize imatrix` makes one, and `--imatrix FILE` uses it",
-            Self::Same { .. } => "name another file",
-            Self::Parts { .. } => "keep the parts together, under the names they were made with",
+            Self::Plain { .. } => "leave them out, or take a type like Q8_0",
             Self::Fit { .. } => "a model with fewer weights would fit; an importance matrix allows smaller types",
-            Self::Shape(_) => return None,
+            Self::Log { .. } | Self::Shape(_) => return None,
         };
         Some(text.to_owned())
+    }
+
+    fn code(&self) -> ExitCode {
+        if let Self::Child(error) = self { error.code() } else { ExitCode::Failed }
     }
 }
 
@@ -116,11 +119,29 @@ pub struct Planned {
 /// # Errors
 /// As [`ShrinkError`].
 pub fn dry(request: &Request, cancel: &Cancel) -> Result<Planned, ShrinkError> {
-    let header = check(request, true)?;
-    work(request, &header, Path::new("/dev/null"), true, cancel, |_, _| ())
+    let model = Parts::read(&request.input)?;
+    check(request, &model, true)?;
+    work(request, &model, Path::new("/dev/null"), true, cancel, |_, _| ())
 }
 
-/// Makes the file; `show` is told tensors done and all.
+/// The files that a run makes: one, or with [`Request::keep_split`] as many as the input has.
+///
+/// # Errors
+/// The input cannot be read.
+pub fn outputs(request: &Request, output: &Path) -> Result<Vec<PathBuf>, ShrinkError> {
+    Ok(names(request, &Parts::read(&request.input)?, output))
+}
+
+fn names(request: &Request, model: &Parts, output: &Path) -> Vec<PathBuf> {
+    let count = model.count() as u64;
+    if !request.keep_split || count == 1 {
+        return vec![output.to_owned()];
+    }
+    let stem = output.with_extension("");
+    (1..=count).map(|number| part(&stem, number, count)).collect()
+}
+
+/// Makes the file or files; `show` is told tensors done and all.
 ///
 /// # Errors
 /// As [`ShrinkError`]; nothing is under the final name then.
@@ -130,16 +151,16 @@ pub fn run(
     cancel: &Cancel,
     mut show: impl FnMut(u64, u64),
 ) -> Result<Planned, ShrinkError> {
-    let real = |path: &Path| path.canonicalize().ok();
-    if real(output).is_some_and(|output| real(&request.input) == Some(output)) {
-        return Err(ShrinkError::Same { path: output.to_owned() });
+    let model = Parts::read(&request.input)?;
+    let names = names(request, &model, output);
+    for name in &names {
+        spare(name, model.headers().map(|header| header.path()).chain(request.imatrix.as_deref()))?;
     }
-    let header = check(request, false)?;
-    let mut partial = Partial::create(output)?;
-    let parts = header.u64("split.count").unwrap_or(1);
+    check(request, &model, false)?;
+    let mut partial = Partial::create(names.first().map_or(output, PathBuf::as_path))?;
     let file = partial.file().and_then(|file| file.try_clone()).map_err(|error| partial.fault(error))?;
     let mut eighths = 0;
-    let done = work(request, &header, partial.path(), false, cancel, |done, all| {
+    let done = work(request, &model, partial.path(), false, cancel, |done, all| {
         show(done, all);
         let now = done * 8 / all.max(1);
         if now > eighths {
@@ -148,8 +169,8 @@ pub fn run(
             eighths = now;
         }
     });
-    if request.keep_split && parts > 1 {
-        return settle_parts(&partial, output, parts, done);
+    if names.len() > 1 {
+        return settle(&partial, &names, done);
     }
     match done {
         Ok(done) => partial.finish().map(|()| done).map_err(Into::into),
@@ -169,39 +190,29 @@ fn full(partial: &Partial, error: ShrinkError) -> ShrinkError {
     error
 }
 
-/// llama.cpp appends part numbers to the name it is given.
-fn settle_parts(
-    partial: &Partial,
-    output: &Path,
-    parts: u64,
-    done: Result<Planned, ShrinkError>,
-) -> Result<Planned, ShrinkError> {
-    let part = |base: &Path, n: u64| PathBuf::from(format!("{}-{n:05}-of-{parts:05}.gguf", base.display()));
-    let stem = output.with_extension("");
-    let mut result = done;
-    for n in 1..=parts {
-        let from = part(partial.path(), n);
-        if result.is_ok() {
-            let named = std::fs::rename(&from, part(&stem, n));
-            if let Err(error) = named {
-                result = Err(partial.fault(error).into());
-            }
+/// Gives the parts their names, after all of them are on disk: llama.cpp appended part numbers to the name it was given.
+fn settle(partial: &Partial, names: &[PathBuf], done: Result<Planned, ShrinkError>) -> Result<Planned, ShrinkError> {
+    let count = names.len() as u64;
+    let made: Vec<PathBuf> = (1..=count).map(|number| part(partial.path(), number, count)).collect();
+    let settled = done.and_then(|done| {
+        let fault = |source| ShrinkError::Write(partial.fault(source));
+        for from in &made {
+            std::fs::File::open(from).and_then(|file| file.sync_all()).map_err(fault)?;
         }
-        let _ = std::fs::remove_file(&from);
-    }
-    result.map_err(|error| full(partial, error))
+        for (from, to) in made.iter().zip(names) {
+            std::fs::rename(from, to).map_err(fault)?;
+        }
+        Ok(done)
+    });
+    // What has its name is not there any more.
+    made.iter().for_each(|from| drop(std::fs::remove_file(from)));
+    settled.map_err(|error| full(partial, error))
 }
 
-fn check(request: &Request, dry: bool) -> Result<Header, ShrinkError> {
-    let header = Header::read(&request.input)?;
-    let parts = header.u64("split.count").unwrap_or(1);
-    if parts > 1 && header.u64("split.no").unwrap_or(0) != 0 {
-        let what = "name the first part".to_owned();
-        return Err(ShrinkError::Parts { path: request.input.clone(), what });
-    }
+fn check(request: &Request, model: &Parts, dry: bool) -> Result<(), ShrinkError> {
     let quantized = |kind: GgmlType| kind.block() > 1;
     if !request.requantize && request.kind != Mixture::COPY {
-        let tensor = header.tensors.iter().find(|tensor| quantized(tensor.kind));
+        let tensor = model.tensors().find(|tensor| quantized(tensor.kind));
         if let Some(tensor) = tensor.filter(|_| !dry) {
             return Err(ShrinkError::Requantize { tensor: tensor.name.clone(), kind: tensor.kind });
         }
@@ -210,27 +221,38 @@ fn check(request: &Request, dry: bool) -> Result<Header, ShrinkError> {
         return Err(ShrinkError::Guide { kind: request.kind.name });
     }
     if let Some(path) = &request.imatrix {
-        Imatrix::read(path)?.fits(&header)?;
+        Imatrix::read(path)?.fits(model)?;
+    }
+    let chosen = !request.kinds.is_empty() || request.output_kind.is_some() || request.embedding_kind.is_some();
+    if chosen && request.kind.is_plain() {
+        return Err(ShrinkError::Plain { kind: request.kind.name });
     }
     for (pattern, _) in &request.kinds {
-        let what = |error: regex::Error| error.to_string().lines().last().unwrap_or_default().to_owned();
-        let regex = Regex::new(pattern)
-            .map_err(|error| ShrinkError::Pattern { pattern: pattern.clone(), what: what(error) })?;
-        if parts == 1 && !header.tensors.iter().any(|tensor| regex.is_match(&tensor.name)) {
+        let wrong = |what: &str| ShrinkError::Pattern { pattern: pattern.clone(), what: what.to_owned() };
+        // llama.cpp reads it as ECMAScript does.
+        if let Some(only) =
+            ["(?i", "(?m", "(?s", "(?x", "(?P", "(?<", "\\p", "\\A", "\\z"].iter().find(|only| pattern.contains(**only))
+        {
+            return Err(wrong(&format!("`{only}` is unknown to llama.cpp")));
+        }
+        let regex = Regex::new(pattern).map_err(|error| {
+            wrong(error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: "))
+        })?;
+        if !model.tensors().any(|tensor| regex.is_match(&tensor.name)) {
             return Err(ShrinkError::Unused { pattern: pattern.clone() });
         }
     }
-    let architecture = header.str("general.architecture").unwrap_or_default();
-    let layers = header.u32(&format!("{architecture}.block_count")).unwrap_or(u32::MAX);
+    let architecture = model.first().str("general.architecture").unwrap_or_default();
+    let layers = model.first().u32(&format!("{architecture}.block_count")).unwrap_or(u32::MAX);
     match request.prune.iter().find(|&&layer| layer >= layers) {
         Some(&layer) => Err(ShrinkError::Layer { layer, layers }),
-        None => Ok(header),
+        None => Ok(()),
     }
 }
 
 fn work(
     request: &Request,
-    header: &Header,
+    model: &Parts,
     output: &Path,
     dry: bool,
     cancel: &Cancel,
@@ -248,7 +270,7 @@ fn work(
         requantize: request.requantize || dry,
         leave_output: request.leave_output,
         pure: request.pure,
-        keep_split: request.keep_split,
+        keep_split: request.keep_split && model.count() > 1,
         dry,
         imatrix: request.imatrix.clone(),
         kinds: request.kinds.iter().map(|(pattern, kind)| (pattern.clone(), kind.id())).collect(),
@@ -266,8 +288,12 @@ fn work(
             }
         },
     )?;
+    let (expected, found) = (model.tensors().count(), planned.tensors.len());
+    if found == 0 || (request.prune.is_empty() && found != expected) {
+        return Err(ShrinkError::Log { expected, found });
+    }
     for (name, _, kind) in &planned.tensors {
-        let dims = header.tensors.iter().find(|tensor| tensor.name == *name).map(|tensor| tensor.dims.as_slice());
+        let dims = model.tensor(name).map(|tensor| tensor.dims.as_slice());
         // Pruned models have other numbers; their rows are alike.
         planned.bytes += dims.and_then(|dims| kind.bytes(dims)).unwrap_or_default().next_multiple_of(32);
     }

@@ -84,15 +84,39 @@ impl Mixture {
         ALL.into_iter().find(|mixture| mixture.name == name).ok_or_else(|| format!("the types are {}, COPY", names()))
     }
 
-    /// Those that are worth trying when a size is given, the best first. `guided` tells that there is an importance matrix.
-    pub(super) fn ladder(guided: bool) -> impl Iterator<Item = Self> {
-        const STEPS: [&str; 17] = [
-            "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "IQ4_XS", "Q3_K_L", "Q3_K_M", "IQ3_S",
-            "IQ3_XXS", "Q2_K", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ1_M",
+    /// Whether it has no single tensors in other types.
+    pub(super) fn is_plain(self) -> bool {
+        self == Self::COPY || ["F32", "BF16", "F16"].contains(&self.name)
+    }
+
+    /// Those that are worth trying when a size is given, the best first, by bits for a weight: what the model has
+    /// (`stored`), then less. `guided` tells that there is an importance matrix.
+    pub(super) fn ladder(stored: GgmlType, guided: bool) -> impl Iterator<Item = Self> {
+        const STEPS: [&str; 18] = [
+            "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "IQ4_XS", "Q3_K_L", "Q3_K_M", "IQ3_S", "IQ3_XXS",
+            "Q2_K", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S",
         ];
-        let known = STEPS.into_iter().filter_map(|name| Self::named(name).ok());
+        let whole: &[&str] = match stored {
+            GgmlType::F32 => &["F32", "F16"],
+            GgmlType::BF16 => &["BF16"],
+            _ => &["F16"],
+        };
+        let known = whole.iter().copied().chain(STEPS).filter_map(|name| Self::named(name).ok());
         known.filter(move |mixture| guided || !mixture.wants_imatrix)
     }
+}
+
+/// Types that weights can be quantized to (`ggml_quantize_chunk` in llama.cpp's `ggml.c` ends the process with others).
+const NOT_FOR_WEIGHTS: [GgmlType; 7] =
+    [GgmlType::Q8_1, GgmlType::Q8_K, GgmlType::I8, GgmlType::I16, GgmlType::I32, GgmlType::I64, GgmlType::F64];
+
+/// A type that weights can have, by llama.cpp's name, in any case.
+///
+/// # Errors
+/// In words: there is none of this name, or it is for other things.
+pub fn weight_type(name: &str) -> Result<GgmlType, String> {
+    let kind = tensor_type(name)?;
+    if NOT_FOR_WEIGHTS.contains(&kind) { Err(format!("weights cannot be stored as `{name}`")) } else { Ok(kind) }
 }
 
 /// A tensor's type by llama.cpp's name, in any case.

@@ -1,7 +1,7 @@
 //! What can be wrong with a model file, said so that a person knows what to do.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Advise;
 
@@ -27,6 +27,8 @@ pub enum GgufError {
     TooMany { path: PathBuf, what: String, count: u64, most: u64 },
     #[error("`{}` is corrupt: {what}", path.display())]
     Corrupt { path: PathBuf, what: String },
+    #[error("`{}` is part {number} of {count} of a model, and not the first under its own name", path.display())]
+    Part { path: PathBuf, number: u64, count: u64 },
     #[error("tensor `{tensor}` in `{}` has the unknown type `{id}`", path.display())]
     UnknownType { path: PathBuf, tensor: String, id: u32 },
     #[error("tensor `{tensor}` in `{}` has type `{id}`, which llama.cpp no longer reads", path.display())]
@@ -42,6 +44,11 @@ pub enum GgufError {
 impl Advise for GgufError {
     fn hint(&self) -> Option<String> {
         let text = match self {
+            Self::Truncated { path, .. } | Self::TooMany { path, .. } | Self::Corrupt { path, .. }
+                if kept_header(path).is_file() =>
+            {
+                "a change of its header was cut off; any change with `zord-quantize edit` puts the old one back first"
+            }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "`zord models list` shows the models in the store"
             }
@@ -57,12 +64,20 @@ impl Advise for GgufError {
             Self::TooMany { .. } | Self::Corrupt { .. } => {
                 "the file is damaged; compare its SHA-256 with the publisher's and fetch it again"
             }
+            Self::Part { .. } => "name the first part, `…-00001-of-….gguf`, and keep all of them together",
             Self::UnknownType { .. } => "a newer zord may read it; else get another quantization, `Q4_K_M` say",
             Self::RemovedType { .. } => "get the `Q4_0` file instead; it is rearranged for the processor while loading",
             Self::Key { .. } => "the file was converted incompletely; get another conversion of the model",
         };
         Some(text.to_owned())
     }
+}
+
+/// Where `zord-quantize edit` keeps the old header while it writes a new one.
+pub(crate) fn kept_header(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".zord-header");
+    path.with_file_name(name)
 }
 
 fn not_gguf(found: &str) -> &'static str {

@@ -1,6 +1,6 @@
-//! Writes headers: for tests, which make models of any shape without their weights, and for whoever edits a header.
+//! Writes headers: of new files and edited ones, and of models of any shape without their weights.
 //!
-//! What it refuses to do: write weights. The file is given its full length, and reads as zeros.
+//! What it refuses to do: write weights, which are the caller's.
 
 use std::fs::File;
 use std::io::{self, Write};

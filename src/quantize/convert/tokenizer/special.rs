@@ -3,12 +3,14 @@
 use serde_json::Value;
 
 use super::{Files, Vocabulary};
+use crate::fim::form::spellings;
 use crate::quantize::convert::arch::Arch;
 use crate::quantize::convert::config::Config;
 use crate::quantize::convert::error::ConvertError;
 use crate::weights::gguf::Metadata;
 
-const JOBS: [(&str, &str); 9] = [
+/// What tokens are for, and the keys that say so.
+pub(super) const JOBS: [(&str, &str); 9] = [
     ("bos", "bos_token_id"),
     ("eos", "eos_token_id"),
     ("unk", "unknown_token_id"),
@@ -21,17 +23,11 @@ const JOBS: [(&str, &str); 9] = [
     ("eom", "eom_token_id"),
 ];
 
-/// Prefix, suffix, middle, padding, repository and file of the vocabularies that fill in the middle.
-const FIM: [[&str; 6]; 9] = [
-    ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"],
-    ["<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>", "", "", ""],
-    ["<|fim▁begin|>", "<|fim▁hole|>", "<|fim▁end|>", "", "", ""],
-    ["<｜fim begin｜>", "<｜fim hole｜>", "<｜fim end｜>", "", "", ""],
-    ["<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<fim_pad>", "<repo_name>", "<file_sep>"],
-    ["<fim-prefix>", "<fim-suffix>", "<fim-middle>", "<fim-pad>", "<reponame>", "<filename>"],
-    ["▁<PRE>", "▁<SUF>", "▁<MID>", "", "", ""],
-    ["<PRE>", "<SUF>", "<MID>", "", "", ""],
-    ["<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>", "", "", ""],
+/// Padding, repository and file of the vocabularies that have them, by the token before the prefix.
+const BESIDE: [(&str, [&str; 3]); 3] = [
+    ("<|fim_prefix|>", ["<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"]),
+    ("<fim_prefix>", ["<fim_pad>", "<repo_name>", "<file_sep>"]),
+    ("<fim-prefix>", ["<fim-pad>", "<reponame>", "<filename>"]),
 ];
 
 /// What is known so far of the jobs, in the order in which it became known.
@@ -153,17 +149,13 @@ fn template<'a>(files: &'a Files, jobs: &mut Jobs) -> Option<&'a str> {
 }
 
 fn fim(vocabulary: &Vocabulary, out: &mut Metadata) {
-    for spelling in FIM {
-        let ids = spelling.map(|text| if text.is_empty() { None } else { vocabulary.id(text) });
-        if ids.iter().take(3).any(Option::is_none) {
-            continue;
+    let known = |text: &str| text.is_empty() || vocabulary.id(text).is_some();
+    let Some(spelling) = spellings().find(|spelling| spelling.iter().all(|text| known(text))) else { return };
+    let beside = BESIDE.iter().find(|(pre, _)| *pre == spelling[0]).map_or([""; 3], |(_, beside)| *beside);
+    for (job, text) in ["pre", "suf", "mid", "pad", "rep", "sep"].into_iter().zip(spelling.into_iter().chain(beside)) {
+        if let Some(id) = vocabulary.id(text).filter(|_| !text.is_empty()) {
+            out.u32(&format!("tokenizer.ggml.fim_{job}_token_id"), id);
         }
-        for (job, id) in ["pre", "suf", "mid", "pad", "rep", "sep"].into_iter().zip(ids) {
-            if let Some(id) = id {
-                out.u32(&format!("tokenizer.ggml.fim_{job}_token_id"), id);
-            }
-        }
-        return;
     }
 }
 

@@ -1,0 +1,299 @@
+//! Adapters: PEFT's, baked into a base; and new ones, made from what a fine-tune changed.
+//!
+//! A baked tensor is computed row by row as it is read, so an adapter takes no more memory than itself. What this refuses to
+//! do: pass over a tensor of the adapter that it has no place for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::error::MergeError;
+use super::model::{Model, Weight, object};
+use super::names;
+use crate::weights::numbers;
+use crate::weights::safetensors::{Folder, Tensor, printable};
+
+mod bake;
+pub mod extract;
+
+use bake::{Baked, Change};
+
+/// An adapter's file of weights.
+const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// What an adapter's configuration says.
+#[derive(Clone, Debug)]
+struct Settings {
+    rank: f64,
+    alpha: f64,
+    ranks: Map<String, Value>,
+    alphas: Map<String, Value>,
+    rank_stabilized: bool,
+    transposed: bool,
+}
+
+/// One tensor pair of an adapter, or one whole tensor.
+#[derive(Clone, Debug, Default)]
+struct Parts {
+    a: Option<Matrix>,
+    b: Option<Matrix>,
+    embedding: bool,
+    magnitude: Option<Vec<f32>>,
+    whole: Option<Matrix>,
+}
+
+/// A small matrix, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub columns: usize,
+    /// Numbers.
+    pub numbers: Vec<f32>,
+}
+
+impl Matrix {
+    fn transposed(&self) -> Self {
+        let mut numbers = Vec::with_capacity(self.numbers.len());
+        for column in 0..self.columns {
+            numbers.extend((0..self.rows).map(|row| self.numbers[row * self.columns + column]));
+        }
+        Self { rows: self.columns, columns: self.rows, numbers }
+    }
+}
+
+/// An adapter that is open.
+#[derive(Debug)]
+pub struct Adapter {
+    path: PathBuf,
+    settings: Settings,
+    parts: BTreeMap<String, Parts>,
+}
+
+fn fault(what: impl Into<String>) -> MergeError {
+    MergeError::Adapter { what: what.into() }
+}
+
+impl Adapter {
+    /// Reads a PEFT adapter's folder.
+    ///
+    /// # Errors
+    /// It is no LoRA, or is damaged.
+    pub fn open(path: &Path) -> Result<Self, MergeError> {
+        let config = object(&path.join("adapter_config.json"))?;
+        let name = path.display();
+        let kind = config.get("peft_type").and_then(Value::as_str).unwrap_or("LORA");
+        if kind != "LORA" {
+            return Err(fault(format!("the adapter `{name}` is a `{kind}`; only LoRA can be baked")));
+        }
+        let flag = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(false);
+        for key in ["lora_bias", "use_qalora"] {
+            if flag(key) {
+                return Err(fault(format!("the adapter `{name}` uses `{key}`, which cannot be baked")));
+            }
+        }
+        let number = |key: &str| config.get(key).and_then(Value::as_f64);
+        let table = |key: &str| config.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
+        let settings = Settings {
+            rank: number("r")
+                .filter(|rank| *rank > 0.0)
+                .ok_or_else(|| fault(format!("the adapter `{name}` has no `r`")))?,
+            alpha: number("lora_alpha").ok_or_else(|| fault(format!("the adapter `{name}` has no `lora_alpha`")))?,
+            ranks: table("rank_pattern"),
+            alphas: table("alpha_pattern"),
+            rank_stabilized: flag("use_rslora"),
+            transposed: flag("fan_in_fan_out"),
+        };
+        let mut parts: BTreeMap<String, Parts> = BTreeMap::new();
+        for tensor in &Folder::open(&path.join(WEIGHTS))?.tensors {
+            sort(&mut parts, tensor)?;
+        }
+        Ok(Self { path: path.to_owned(), settings, parts })
+    }
+
+    /// What a module's product is multiplied by.
+    fn scale(&self, module: &str, rank: usize) -> f32 {
+        let named = |table: &Map<String, Value>| {
+            let fits = |key: &str| {
+                let key = key.trim_start_matches('^').trim_end_matches('$');
+                module == key || module.ends_with(&format!(".{key}"))
+            };
+            table.iter().find(|(key, _)| fits(key)).and_then(|(_, value)| value.as_f64())
+        };
+        let alpha = named(&self.settings.alphas).unwrap_or(self.settings.alpha);
+        let rank = named(&self.settings.ranks).unwrap_or(if self.settings.ranks.is_empty() {
+            self.settings.rank
+        } else {
+            rank as f64
+        });
+        (alpha / if self.settings.rank_stabilized { rank.sqrt() } else { rank }) as f32
+    }
+}
+
+/// `base_model.model.MODULE.lora_A.weight` and the like into its module's parts.
+fn sort(parts: &mut BTreeMap<String, Parts>, tensor: &Tensor) -> Result<(), MergeError> {
+    let name = tensor.name.strip_prefix("base_model.model.").unwrap_or(&tensor.name);
+    if !numbers::is_float(tensor.dtype) || tensor.shape.len() > 2 || tensor.bytes > 16 << 30 {
+        return Err(fault(format!("`{}` of the adapter is no matrix of numbers", printable(&tensor.name))));
+    }
+    let mut raw = vec![0; tensor.bytes as usize];
+    tensor.read(&mut raw, 0)?;
+    let mut read = vec![0.0; tensor.elements() as usize];
+    numbers::decode(tensor.dtype, &raw, &mut read);
+    if !numbers::all_finite(&read) {
+        return Err(fault(format!("`{}` of the adapter has numbers that are none", printable(&tensor.name))));
+    }
+    let columns = tensor.shape.get(1).copied().unwrap_or(1) as usize;
+    let matrix = Matrix { rows: tensor.shape.first().copied().unwrap_or(1) as usize, columns, numbers: read };
+    for (part, embedding) in
+        [(".lora_A", false), (".lora_B", false), (".lora_embedding_A", true), (".lora_embedding_B", true)]
+    {
+        let Some((module, rest)) = name.rsplit_once(part).filter(|(_, rest)| rest.is_empty() || rest.starts_with('.'))
+        else {
+            continue;
+        };
+        if !matches!(rest, "" | ".weight" | ".default" | ".default.weight") {
+            continue;
+        }
+        let parts = parts.entry(module.to_owned()).or_default();
+        parts.embedding |= embedding;
+        *if part.ends_with('A') { &mut parts.a } else { &mut parts.b } = Some(matrix);
+        return Ok(());
+    }
+    if let Some((module, _)) = name.split_once(".lora_magnitude_vector") {
+        parts.entry(module.to_owned()).or_default().magnitude = Some(matrix.numbers);
+        return Ok(());
+    }
+    // A module that was trained whole, or PEFT's own copy of an embedding that has an adapter.
+    let module =
+        name.replace(".modules_to_save.default", "").replace(".modules_to_save", "").replace(".base_layer", "");
+    match module.strip_suffix(".weight") {
+        Some(module) => {
+            parts.entry(module.to_owned()).or_default().whole = Some(matrix);
+            Ok(())
+        }
+        None => Err(fault(format!("the adapter's `{}` has no known place", printable(&tensor.name)))),
+    }
+}
+
+/// Bakes adapters, each with a weight, into a model: its tensors are replaced by ones that are computed as they are read.
+/// An output matrix that is no longer the embedding becomes a tensor of its own.
+///
+/// # Errors
+/// An adapter does not fit the model.
+pub fn bake(model: &mut Model, adapters: &[(Adapter, f32)]) -> Result<(), MergeError> {
+    let mut changes: BTreeMap<String, Vec<Change>> = BTreeMap::new();
+    for (adapter, weight) in adapters {
+        model.changes.push(format!("adapter `{}` with the weight {weight}", adapter.path.display()));
+        model.files.push(adapter.path.join(WEIGHTS));
+        for (module, parts) in &adapter.parts {
+            let name = place(model, module).ok_or_else(|| {
+                let (path, module) = (adapter.path.display(), printable(module));
+                fault(format!("the adapter `{path}` changes `{module}`, which `{}` does not have", model.reference))
+            })?;
+            let target = super::plan::weight(model, &name);
+            let Some(target) = target else { continue };
+            let found = changes_of(adapter, module, parts, *weight, &target)?;
+            changes.entry(name).or_default().extend(found);
+        }
+    }
+    let embedding = model.weights.keys().find(|name| names::is_vocabulary(name) && names::is_before(name)).cloned();
+    // The embedding first: an output matrix that is the same tensor is held against what becomes of it.
+    let mut changes: Vec<_> = changes.into_iter().collect();
+    changes.sort_by_key(|(name, _)| Some(name) != embedding.as_ref());
+    for (name, changes) in changes {
+        let Some(base) = super::plan::weight(model, &name) else { continue };
+        let tied = model.tied() && !model.weights.contains_key(&name);
+        // Saved whole, both come out the same and stay one.
+        let same = tied
+            && embedding.as_ref().and_then(|name| model.weights.get(name)).is_some_and(|own| bake::same(own, &changes));
+        if same {
+            continue;
+        }
+        if tied || (model.tied() && Some(&name) == embedding.as_ref()) {
+            separate(model, &name, embedding.as_deref());
+        }
+        let baked = Baked::new(base.clone(), changes);
+        let weight = Weight::new(name.clone(), base.shape.clone(), base.dtype, base.file.clone(), Box::new(baked));
+        model.weights.insert(name, Arc::new(weight));
+    }
+    Ok(())
+}
+
+/// Where one of two tensors that were one changes alone, they become two. (PEFT changes both when the embedding is
+/// adapted, since it is one tensor there; so does this.)
+fn separate(model: &mut Model, name: &str, embedding: Option<&str>) {
+    if Some(name) != embedding {
+        model.config.insert("tie_word_embeddings".to_owned(), Value::Bool(false));
+    }
+}
+
+/// The tensor that a module is called by.
+fn place(model: &Model, module: &str) -> Option<String> {
+    let direct = format!("{module}.weight");
+    if super::plan::weight(model, &direct).is_some() {
+        return Some(direct);
+    }
+    let end = format!(".{direct}");
+    let mut found = model.weights.keys().filter(|name| name.ends_with(&end) || direct.ends_with(&format!(".{name}")));
+    let only = found.next()?;
+    found.next().is_none().then(|| only.clone())
+}
+
+/// What an adapter does to one tensor: a whole one replaces it, and a product comes on top.
+fn changes_of(
+    adapter: &Adapter,
+    module: &str,
+    parts: &Parts,
+    weight: f32,
+    target: &Weight,
+) -> Result<Vec<Change>, MergeError> {
+    let (rows, columns) = (target.shape.first().copied().unwrap_or(1) as usize, target.columns() as usize);
+    let unfit = |what: &str, found: (usize, usize)| {
+        let (module, path) = (printable(module), adapter.path.display());
+        fault(format!(
+            "the adapter `{path}` does not fit: {what} of `{module}` makes {} × {}, and the tensor is {rows} × {columns}",
+            found.0, found.1
+        ))
+    };
+    let mut changes = Vec::new();
+    if let Some(whole) = &parts.whole {
+        if whole.numbers.len() != rows * columns {
+            return Err(unfit("the tensor", (whole.rows, whole.columns)));
+        }
+        changes.push(Change::Whole { numbers: whole.numbers.clone(), weight });
+        if parts.a.is_none() && parts.b.is_none() {
+            return Ok(changes);
+        }
+    }
+    let (Some(a), Some(b)) = (&parts.a, &parts.b) else {
+        return Err(fault(format!(
+            "the adapter `{}` has only half of `{}`",
+            adapter.path.display(),
+            printable(module)
+        )));
+    };
+    if a.rows != b.columns {
+        return Err(fault(format!("the ranks of `{}` differ: {} and {}", printable(module), a.rows, b.columns)));
+    }
+    let scale = adapter.scale(module, a.rows);
+    // As the tensor lies: B·A, or its transpose for embeddings and for layers that store inputs first.
+    let (left, right) = if parts.embedding || adapter.settings.transposed {
+        (a.transposed(), b.transposed())
+    } else {
+        (b.clone(), a.clone())
+    };
+    if (left.rows, right.columns) != (rows, columns) {
+        return Err(unfit("the product", (left.rows, right.columns)));
+    }
+    if let Some(magnitude) = &parts.magnitude
+        && (adapter.settings.transposed || parts.embedding || magnitude.len() != rows)
+    {
+        return Err(unfit("DoRA's magnitude", (magnitude.len(), 1)));
+    }
+    changes.push(Change::Low { left, right, scale, weight, magnitude: parts.magnitude.clone() });
+    Ok(changes)
+}

@@ -1,0 +1,143 @@
+//! What can be said of models before their tensors are looked at: architectures, sizes; and what to do where they have
+//! nothing in common.
+
+use std::collections::BTreeMap;
+
+use super::{Plan, Problem};
+use crate::merge::model::Model;
+use crate::merge::names;
+
+/// Facts that models must share, with the keys that configurations have them under.
+const FACTS: [(&str, &[&str]); 4] = [
+    ("hidden size", &["hidden_size", "n_embd", "d_model"]),
+    ("layers", &["num_hidden_layers", "num_layers", "n_layer"]),
+    ("feed-forward size", &["intermediate_size", "ffn_hidden_size", "n_inner"]),
+    ("vocabulary", &["vocab_size", "padded_vocab_size"]),
+];
+
+/// A model in one line: architecture and sizes.
+fn described(model: &Model) -> String {
+    let facts = FACTS.iter().filter_map(|(name, keys)| {
+        let keys: Vec<&str> =
+            if *name == "vocabulary" { vec!["padded_vocab_size", "vocab_size"] } else { keys.to_vec() };
+        model.number(&keys).map(|number| format!("{name} {number}"))
+    });
+    let facts = facts.collect::<Vec<_>>().join(", ");
+    format!("`{}` is {} ({facts})", model.reference, model.architecture())
+}
+
+/// Architectures and sizes that differ.
+pub(super) fn models(plan: &mut Plan) {
+    let kind = |model: &Model| {
+        let kind = model.config.get("model_type").and_then(serde_json::Value::as_str).map(str::to_owned);
+        kind.unwrap_or_else(|| model.architecture())
+    };
+    let Some(first) = plan.models.first() else { return };
+    let other = |model: &Model| kind(model) != kind(first);
+    let sizes = |model: &Model| FACTS[0].1.iter().find_map(|key| model.number(&[key]));
+    if plan.models.iter().any(|model| other(model) || sizes(model) != sizes(first)) {
+        let all: Vec<String> = plan.models.iter().map(described).collect();
+        let what = if plan.models.iter().any(other) { "architectures" } else { "hidden sizes" };
+        plan.problem("", format!("the models have different {what}: {}", all.join("; ")));
+    }
+}
+
+/// Problems put together: tensors of all layers that fail alike in one line.
+#[derive(Debug)]
+pub struct Summary {
+    /// A name with `*` for the layer, how many tensors it stands for, the reason.
+    pub lines: Vec<(String, usize, String)>,
+}
+
+impl Summary {
+    /// Of these problems.
+    pub fn of(problems: &[Problem]) -> Self {
+        let mut groups: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
+        for (at, problem) in problems.iter().enumerate() {
+            let name = match names::split(&problem.tensor) {
+                Some((prefix, _, rest)) => format!("{prefix}*.{rest}"),
+                None => problem.tensor.clone(),
+            };
+            let entry = groups.entry((name, problem.reason.clone())).or_insert((at, 0));
+            entry.1 += 1;
+        }
+        let mut lines: Vec<_> = groups.into_iter().map(|((name, why), (at, count))| (at, name, count, why)).collect();
+        lines.sort_by_key(|line| line.0);
+        Self { lines: lines.into_iter().map(|(_, name, count, why)| (name, count, why)).collect() }
+    }
+}
+
+/// Tensors that the models have under the same role, and how many of them agree in shape: pairs of a role and each model's
+/// shape.
+pub fn compare(plan: &Plan) -> (usize, Vec<(String, Vec<String>)>) {
+    let role = |name: &str| {
+        let rest = names::split(name).map_or(name, |(_, _, rest)| rest);
+        let rest = rest.rsplit_once("model.").map_or(rest, |(_, rest)| rest);
+        ROLES.iter().find(|(_, ends)| ends.iter().any(|end| rest.ends_with(end))).map(|(role, _)| *role)
+    };
+    let mut rows = Vec::new();
+    let mut shared = 0;
+    for (wanted, _) in ROLES {
+        let shape = |model: &Model| {
+            let found = model.weights.iter().find(|(name, _)| role(name) == Some(wanted));
+            found.map(|(_, weight)| weight.shape.iter().map(u64::to_string).collect::<Vec<_>>().join("×"))
+        };
+        let shapes: Vec<Option<String>> = plan.models.iter().map(shape).collect();
+        if shapes.iter().all(Option::is_none) {
+            continue;
+        }
+        shared += usize::from(shapes.iter().all(|shape| shape.is_some() && shape == &shapes[0]));
+        let shown = shapes.into_iter().map(|shape| shape.unwrap_or_else(|| "none".to_owned())).collect();
+        rows.push(((*wanted).to_owned(), shown));
+    }
+    (shared, rows)
+}
+
+/// What tensors do, by the ends of their names in the architectures that are converted here.
+const ROLES: [(&str, &[&str]); 9] = [
+    ("embedding", &["embed_tokens.weight", "word_embeddings.weight"]),
+    ("query", &["q_proj.weight"]),
+    ("key", &["k_proj.weight"]),
+    ("value", &["v_proj.weight"]),
+    ("query, key and value", &["query_key_value.weight"]),
+    ("attention output", &["o_proj.weight", "self_attention.dense.weight"]),
+    ("feed-forward up", &["up_proj.weight", "mlp.dense_h_to_4h.weight"]),
+    ("feed-forward down", &["down_proj.weight", "mlp.dense_4h_to_h.weight"]),
+    ("output", &["lm_head.weight", "output_layer.weight"]),
+];
+
+/// The way that works for models of different architectures: each teaches a student of one architecture, and the students
+/// are merged with the weights of the recipe (FuseChat, arXiv 2408.07990).
+pub fn route(plan: &Plan, weights: &[(String, f64)]) -> Option<String> {
+    let kind = |model: &Model| (model.architecture(), model.number(FACTS[0].1));
+    let first = plan.models.first().map(kind)?;
+    if plan.models.iter().all(|model| kind(model) == first) {
+        return None;
+    }
+    let (shared, rows) = compare(plan);
+    let mut text = format!(
+        "These models cannot be merged weight by weight: of {} kinds of tensors they share the shape of {shared}.\n\n",
+        rows.len()
+    );
+    let mut table = vec![
+        std::iter::once(String::new())
+            .chain(plan.models.iter().map(|model| model.reference.to_string()))
+            .collect::<Vec<_>>(),
+    ];
+    table.extend(rows.into_iter().map(|(role, shapes)| std::iter::once(role).chain(shapes).collect()));
+    text.push_str(&crate::cli::output::table(&table));
+    text.push_str(
+        "\nThe way that works (FuseChat, arXiv 2408.07990): take students of one architecture, let each learn from one of \
+         these models, and merge the students with these weights.\n\n",
+    );
+    for (at, (name, _)) in weights.iter().enumerate() {
+        text.push_str(&format!("  zord-distill run RECIPE -o student-{} --set teacher.path={name}\n", at + 1));
+    }
+    text.push_str("  zord-merge run students.toml -o merged\n\nwith students.toml:\n\n");
+    text.push_str("  merge_method = \"linear\"\n  dtype = \"float32\"\n  out_dtype = \"bfloat16\"\n");
+    for (at, (_, weight)) in weights.iter().enumerate() {
+        text.push_str(&format!("\n  [[models]]\n  model = \"student-{}\"\n  parameters.weight = {weight}\n", at + 1));
+    }
+    text.push_str("\n`assets/recipes/zord-coder-v1.toml` is this route for the models of Zord Coder.\n");
+    Some(text)
+}

@@ -1,0 +1,20 @@
+//! The `zord-merge` program as a person or a script uses it: real binary, and mergekit beside it where it is installed.
+#![cfg(feature = "lab")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
+
+#[path = "../hub/mod.rs"]
+mod hub;
+#[path = "../ran/mod.rs"]
+mod ran;
+
+mod adapters;
+mod check;
+mod gguf;
+mod layers;
+mod parity;
+mod provenance;
+mod refused;
+mod resume;
+mod tokens;
+mod tool;
+mod toy;
