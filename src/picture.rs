@@ -63,6 +63,14 @@ impl<B: DrawingBackend> Pen<'_, B> {
         self.area.draw(&plotters::element::Circle::new(place, radius * self.scale, colour.filled()))
     }
 
+    /// A line through all places.
+    #[cfg(feature = "train")]
+    pub(crate) fn line(&self, places: &[(i32, i32)], width: u32, colour: &impl Color) -> Drawn<B> {
+        let places: Vec<_> = places.iter().map(|&(x, y)| (x * self.scale, y * self.scale)).collect();
+        let width = width * self.scale.unsigned_abs();
+        self.area.draw(&plotters::element::PathElement::new(places, colour.stroke_width(width)))
+    }
+
     /// A text in one line, around the height `y`.
     pub(crate) fn text(&self, text: &str, (x, y): (i32, i32), anchor: Anchor) -> Drawn<B> {
         if !self.letters {

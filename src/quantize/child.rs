@@ -12,7 +12,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::engine::Cancel;
 use crate::error::{Advise, ExitCode};
@@ -127,6 +128,33 @@ pub fn run(
         (true, ..) => Ok(()),
         (false, Some(signal), _) => Err(ChildError::Aborted { signal, last }),
         (false, None, _) => Err(ChildError::Refused { last }),
+    }
+}
+
+/// The child's side: does one job of the process `parent`, which is at most so many bytes `long`, and ends.
+pub(crate) fn serve<W: DeserializeOwned>(
+    parent: u32,
+    long: u64,
+    work: impl FnOnce(W) -> Result<bool, String>,
+) -> ExitCode {
+    // A parent that was killed must not leave a child behind that writes gigabytes.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().cast_unsigned());
+    if now.is_some_and(|now| now != parent) {
+        return ExitCode::Failed;
+    }
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(long).read_to_string(&mut text);
+    let job = read.map_err(|error| error.to_string()).and_then(|_| {
+        serde_json::from_str::<W>(&text).map_err(|error| format!("this command is for the program itself: {error}"))
+    });
+    match job.and_then(work) {
+        Ok(true) => ExitCode::Done,
+        Ok(false) => ExitCode::Failed,
+        Err(message) => {
+            tell(&json!({"error": message}));
+            ExitCode::Failed
+        }
     }
 }
 

@@ -8,6 +8,8 @@ mod data;
 mod interrupted;
 mod mission;
 mod peers;
+#[path = "../ran/mod.rs"]
+mod ran;
 mod refused;
 mod small;
 mod teachers;

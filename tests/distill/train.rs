@@ -36,6 +36,7 @@ fn a_student_learns_and_is_written_as_it_came() {
     let card = std::fs::read_to_string(tool.path("out/README.md")).unwrap();
     assert!(card.contains("held-out loss") && card.contains("steps = 12"));
     assert!(std::fs::read_to_string(tool.path("out/run/loss.svg")).unwrap().contains("polyline"));
+    assert!(std::fs::read(tool.path("out/run/loss.png")).unwrap().starts_with(b"\x89PNG"));
 }
 
 #[test]

@@ -24,10 +24,11 @@ impl Ran {
         self.out
     }
 
-    /// The same, as one JSON document.
+    /// The same, as one JSON document, or the last of many lines.
     #[track_caller]
     pub fn json(self) -> Value {
-        serde_json::from_str(&self.done()).unwrap()
+        let text = self.done();
+        serde_json::from_str(&text).unwrap_or_else(|_| serde_json::from_str(text.lines().last().unwrap()).unwrap())
     }
 
     /// It refused with this code, one error that says all of this, and perhaps a hint.

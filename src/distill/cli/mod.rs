@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::cli::{output, refuse};
+use crate::cli::{carry_out, extras};
 use crate::distill::recipe::{self, Recipe};
 use crate::error::{ExitCode, Report};
 use crate::quantize::cli::source;
@@ -43,10 +43,16 @@ enum Command {
     /// Write what the training implementation computes for some tokens
     #[command(hide = true)]
     Logits(logits::LogitsArgs),
+    /// Shell completions, on stdout
+    #[command(hide = true)]
+    Completions(extras::CompletionsArgs),
+    /// Manual pages, into a folder
+    #[command(hide = true)]
+    Man(extras::ManArgs),
     /// What this program starts itself as, to outlive llama.cpp
     #[cfg(feature = "engine")]
     #[command(hide = true)]
-    LlamaChild,
+    LlamaChild { parent: u32 },
 }
 
 /// A recipe and what is changed of it.
@@ -77,18 +83,7 @@ fn clean(text: &str) -> String {
 
 /// Parses the arguments of the process and does what they say. Errors are printed here, once.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return refuse(&error),
-    };
-    output::start_log();
-    match run(&cli.command) {
-        Ok(code) => code,
-        Err(report) => {
-            eprintln!("{report}");
-            report.code
-        }
-    }
+    carry_out(|cli: Cli| run(&cli.command))
 }
 
 fn run(command: &Command) -> Result<ExitCode, Report> {
@@ -101,6 +96,8 @@ fn run(command: &Command) -> Result<ExitCode, Report> {
         Command::Compare(args) => compare::run(args),
         Command::Logits(args) => logits::run(args),
         #[cfg(feature = "engine")]
-        Command::LlamaChild => Ok(crate::distill::teacher::serve()),
+        Command::LlamaChild { parent } => Ok(crate::distill::teacher::serve(*parent)),
+        Command::Completions(args) => extras::completions::<Cli>(args),
+        Command::Man(args) => extras::man::<Cli>(args),
     }
 }

@@ -161,7 +161,7 @@ pub(crate) fn train(
     if !outcome.interrupted {
         output::write(&run.student, recipe, out)?;
         output::card(recipe, &train.head, &outcome, out)?;
-        curve::draw(&run.places.metrics, &folder.join("loss.svg"))?;
+        curve::draw(&run.places.metrics, &folder)?;
     }
     Ok(outcome)
 }

@@ -2,7 +2,7 @@
 //! goes on with.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -97,26 +97,15 @@ pub(super) fn ask(
     std::fs::rename(&part, path).and_then(|()| crate::atomic::sync_parent(path)).map_err(io)
 }
 
-/// The child's side.
-pub(crate) fn serve() -> ExitCode {
-    // A parent that was killed must not leave a child behind.
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    let mut text = String::new();
-    let read = std::io::stdin().lock().take(1 << 20).read_to_string(&mut text);
-    let work = read.map_err(|error| error.to_string()).and_then(|_| {
-        serde_json::from_str::<Work>(&text).map_err(|error| format!("this command is for the program itself: {error}"))
-    });
-    let done = work.and_then(|work| match work {
-        Work::Teach(job) => gather(&job),
-        Work::Compare(job) => compare::watch::serve(&job),
-    });
-    match done {
-        Ok(()) => ExitCode::Done,
-        Err(message) => {
-            tell(&json!({"error": message}));
-            ExitCode::Failed
-        }
-    }
+/// The longest job read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// Does one job of the process `parent` and ends.
+pub(crate) fn serve(parent: u32) -> ExitCode {
+    child::serve(parent, LONGEST, |work| match work {
+        Work::Teach(job) => gather(&job).map(|()| true),
+        Work::Compare(job) => compare::watch::serve(&job).map(|()| true),
+    })
 }
 
 fn gather(job: &Job) -> Result<(), String> {
