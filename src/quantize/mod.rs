@@ -25,6 +25,8 @@ pub(crate) mod session;
 #[cfg(feature = "engine")]
 pub mod shrink;
 
+#[cfg(feature = "train")]
+pub(crate) use partial::spare;
 pub use partial::{Partial, WriteError};
 
 /// Bytes of text that are read at most.

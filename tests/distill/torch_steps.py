@@ -54,12 +54,14 @@ def distillation(model, document):
     with torch.no_grad():
         taught = F.softmax(rows(teacher, document)[0] / t, -1)
         p, ids = taught.topk(job["top"], -1)
+        rest = taught.scatter(-1, ids, 0.0).sum(-1)
         # the precision in which odds are kept
-        p = p.log().half().float().exp()
-        rest = (1 - p.sum(-1)).clamp(min=0)
+        p, rest = p.log().half().float().exp(), rest.log().half().float().exp()
+        whole = p.sum(-1) + rest
+        p, rest = p / whole[:, None], rest / whole
     q = F.softmax(logits / t, -1)
     top = q.gather(-1, ids)
-    tail = (1 - top.sum(-1)).clamp(min=1e-10)
+    tail = q.scatter(-1, ids, 0.0).sum(-1).clamp(min=1e-38)
     rest = rest.clamp(min=1e-10)
     kl = (p * (p / top).log()).sum() + (rest * (rest / tail).log()).sum()
     a = job["kd_alpha"]

@@ -109,6 +109,23 @@ fn a_narrower_student_is_a_model_that_learns() {
 }
 
 #[test]
+fn a_run_that_gets_worse_stops_and_keeps_its_best_weights() {
+    let tool = stage("");
+    let worse = ["--set", "optimiser.rate=0.3", "--set", "evaluation.every=1", "--set", "evaluation.patience=3"];
+    let told = tool.run(["run", "recipe.toml", "-o", "out", "--json"].into_iter().chain(worse)).json();
+    assert!(told["steps"].as_u64().unwrap() < 12, "{told}");
+    let log = std::fs::read_to_string(tool.path("out/run/metrics.jsonl")).unwrap();
+    let looks: Vec<f64> =
+        log.lines().filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["val_loss"].as_f64()).collect();
+    let best = looks.iter().copied().fold(f64::MAX, f64::min);
+    assert!(best < looks[looks.len() - 1] && told["val_loss_after"].as_f64() == Some(best), "{told} {looks:?}");
+    let again = ["run", "recipe.toml", "-o", "again", "--set", "student.path=out", "--max-steps", "0", "--json"];
+    let again = tool.run(again).json();
+    // bfloat16 has eight bits
+    assert!((again["val_loss_before"].as_f64().unwrap() - best).abs() < 0.05 * best, "{again} {best}");
+}
+
+#[test]
 fn preferences_are_learnt() {
     let tool = stage("");
     let pair =

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::RecipeArgs;
 use super::dataset::{prepared, tokenizer};
 use crate::cli::{output, progress};
+use crate::distill::run::{Claim, claim};
 use crate::distill::teacher;
 use crate::error::{ExitCode, Report};
 
@@ -30,13 +31,14 @@ pub(super) fn run(args: &CacheArgs) -> Result<ExitCode, Report> {
     }
     let cancel = progress::cancel_on_signals()?;
     let tokenizer = tokenizer(&recipe)?;
-    let folder = args.output.join("run");
+    let Claim { folder, lock } = claim(&recipe, &args.output)?;
     let data = prepared(&recipe, &tokenizer, &folder, &cancel)?;
     let mut bar = progress::Bar::counting("asking the teacher", "windows");
     let started = std::time::Instant::now();
     let mut tell = |progress: teacher::Progress<'_>| bar.show(progress.done, Some(progress.all));
     let stores = teacher::stores(&recipe, &data.train, &tokenizer, &folder, &cancel, &mut tell)?;
     bar.end();
+    drop(lock);
     let seconds = started.elapsed().as_secs_f64();
     let sizes: Vec<u64> = stores.iter().map(teacher::Store::bytes).collect();
     let learnt = data.train.head.learnt;

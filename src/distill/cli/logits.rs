@@ -39,7 +39,7 @@ pub(super) fn run(args: &LogitsArgs) -> Result<ExitCode, Report> {
         let recipe = AdapterRecipe::of_peft(&json(&path)?)
             .map_err(|what| Report::failed(format!("`{}`: {what}", path.display())))?;
         adapter::lay(&mut model, &recipe, 0);
-        adapter::read(&mut model, folder).map_err(Report::failed)?;
+        adapter::read(&mut model, &recipe, folder).map_err(Report::failed)?;
         model.changed();
     }
     let mut batch = Batch::default();

@@ -109,7 +109,8 @@ fn report(
     for (a, b) in ours.chunks_exact(width).zip(theirs.chunks_exact(wide)) {
         for (a, b) in a.iter().zip(b) {
             let apart = f64::from(a - b).abs();
-            max = max.max(apart);
+            // What is no number is as far apart as can be.
+            max = if apart.is_nan() { f64::INFINITY } else { max.max(apart) };
             sum += apart;
         }
         let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(at, _)| at);
@@ -126,7 +127,7 @@ fn report(
         logit_max: max,
         logit_mean: sum / ours.len() as f64,
         top1: same as f64 / tokens as f64,
-        parts_at: layers.iter().position(|&apart| apart > tolerance),
+        parts_at: layers.iter().position(|&apart| apart.is_nan() || apart > tolerance),
         layers,
     }
 }

@@ -47,6 +47,16 @@ pub(super) struct Marks {
 }
 
 impl FimRecipe {
+    /// The marks' tokens; none where there are no holes.
+    ///
+    /// # Errors
+    /// As [`Self::marks`].
+    #[cfg(feature = "engine")]
+    pub(crate) fn ids(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>, String> {
+        let marks = self.marks(tokenizer)?;
+        Ok(marks.into_iter().flat_map(|marks| [marks.prefix, marks.suffix, marks.middle]).collect())
+    }
+
     /// # Errors
     /// In words: the vocabulary has no such tokens.
     pub(super) fn marks(&self, tokenizer: &Tokenizer) -> Result<Option<Marks>, String> {

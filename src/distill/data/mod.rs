@@ -17,7 +17,7 @@
 
 pub(crate) mod code;
 pub(crate) mod corpus;
-mod fim;
+pub(crate) mod fim;
 mod near;
 pub(crate) mod order;
 mod pack;

@@ -135,7 +135,7 @@ fn name(weight: &Weight) -> String {
 }
 
 /// PEFT's `adapter_config.json`; `whole` are modules that are trained and kept as a whole.
-fn config(recipe: &AdapterRecipe, base: &str, whole: &[&str]) -> Json {
+fn config(recipe: &AdapterRecipe, base: &str, whole: &[&str], tied: bool) -> Json {
     json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -151,6 +151,7 @@ fn config(recipe: &AdapterRecipe, base: &str, whole: &[&str]) -> Json {
         "inference_mode": true,
         "init_lora_weights": true,
         "layers_to_transform": null,
+        "ensure_weight_tying": tied && !whole.is_empty(),
         "modules_to_save": if whole.is_empty() { Json::Null } else { json!(whole) },
     })
 }
@@ -179,7 +180,7 @@ pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder:
         .filter(|weight| weight.trained && weight.is_of_model() && !weight.name.starts_with(PREFIX))
         .filter_map(|weight| weight.name.strip_suffix(".weight")?.rsplit('.').next())
         .collect();
-    let text = serde_json::to_string_pretty(&config(recipe, base, &whole)).unwrap_or_default();
+    let text = serde_json::to_string_pretty(&config(recipe, base, &whole, model.output.is_none())).unwrap_or_default();
     let path = folder.join("adapter_config.json");
     crate::distill::run::output::replace(&path, text.as_bytes())
 }
@@ -188,7 +189,20 @@ pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder:
 ///
 /// # Errors
 /// In words: what does not fit.
-pub(crate) fn read(model: &mut Decoder, folder: &Path) -> Result<(), String> {
+pub(crate) fn read(model: &mut Decoder, recipe: &AdapterRecipe, folder: &Path) -> Result<(), String> {
+    let path = folder.join("adapter_config.json");
+    let old = super::json(&path).map_err(|error| crate::error::chain(&error))?;
+    let old = AdapterRecipe::of_peft(&old).map_err(|what| format!("`{}`: {what}", path.display()))?;
+    if old.rank != recipe.rank
+        || (old.scale() - recipe.scale()).abs() > 1e-6 * recipe.scale()
+        || old.dora != recipe.dora
+    {
+        let told = |one: &AdapterRecipe| {
+            format!("rank {}, alpha {}, rslora {}, dora {}", one.rank, one.alpha, one.rslora, one.dora)
+        };
+        let (found, wanted) = (told(&old), told(recipe));
+        return Err(format!("the adapter to go on from has {found}, and the recipe {wanted}"));
+    }
     let path = folder.join("adapter_model.safetensors");
     let file = crate::weights::safetensors::Folder::open(&path).map_err(|error| crate::error::chain(&error))?;
     let mut left = file.tensors.len();

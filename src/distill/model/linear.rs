@@ -5,10 +5,12 @@
 
 use std::borrow::Cow;
 
+use rayon::prelude::*;
+
 use super::decoder::Pass;
 use super::weight::{Gradients, Id, Weight};
 use crate::distill::kernel::matmul::{Old, Target, Threads, View, product};
-use crate::distill::kernel::{add_rows, dropout};
+use crate::distill::kernel::{add_rows, dropout, math};
 
 /// Where a projection's numbers are.
 #[derive(Clone, Debug)]
@@ -123,6 +125,9 @@ impl Linear {
 
     /// Measures the rows of `W + s·B·A`; DoRA needs it whenever a weight has changed.
     pub(crate) fn measure(&mut self, weights: &[Weight]) {
+        if self.adapter.as_ref().is_none_or(|adapter| adapter.magnitude.is_none()) {
+            return;
+        }
         let lengths = self.row_lengths(weights);
         let Some((magnitude, ratio)) = self.adapter.as_mut().and_then(|adapter| adapter.magnitude.as_mut()) else {
             return;
@@ -139,7 +144,7 @@ impl Linear {
             let (a, b) = (View::new(&a, adapter.rank, self.inputs), View::new(&b, self.outputs, adapter.rank));
             product(Target::new(&mut whole, self.outputs, self.inputs), Old::Add, adapter.scale, b, a, Threads::All);
         }
-        whole.chunks_exact(self.inputs).map(|row| row.iter().map(|x| x * x).sum::<f32>().sqrt()).collect()
+        whole.par_chunks_exact(self.inputs).map(|row| math::dot(row, row).sqrt()).collect()
     }
 }
 

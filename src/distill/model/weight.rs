@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 use super::blocks::Blocks;
 use crate::weights::safetensors::Dtype;
+
+/// Fewer numbers are not worth another thread.
+const PARALLEL: usize = 1 << 16;
 
 /// What stands before the names of training's helpers.
 pub(crate) const HELPER: &str = "helper.";
@@ -61,8 +65,8 @@ impl Weight {
     pub(crate) fn part(&self, from: usize, to: usize) -> Cow<'_, [f32]> {
         match &self.numbers {
             Numbers::F32(numbers) => Cow::Borrowed(&numbers[from..to]),
-            Numbers::Bf16(bits) => bits[from..to].iter().map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect(),
-            Numbers::F16(bits) => bits[from..to].iter().map(|&bits| f16::from_bits(bits).to_f32()).collect(),
+            Numbers::Bf16(bits) => unpacked(&bits[from..to], |bits| f32::from_bits(u32::from(bits) << 16)),
+            Numbers::F16(bits) => unpacked(&bits[from..to], |bits| f16::from_bits(bits).to_f32()),
             Numbers::Blocks(blocks) => Cow::Owned(blocks.part(from, to)),
         }
     }
@@ -122,6 +126,14 @@ impl Numbers {
             (Self::F16(bits) | Self::Bf16(bits), _) => bits[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
     }
+}
+
+/// Numbers of sixteen bits in single precision, on all threads where there are many.
+fn unpacked(bits: &[u16], one: impl Fn(u16) -> f32 + Sync) -> Cow<'static, [f32]> {
+    if bits.len() < PARALLEL {
+        return bits.iter().map(|&bits| one(bits)).collect();
+    }
+    Cow::Owned(bits.par_iter().with_min_len(PARALLEL / 4).map(|&bits| one(bits)).collect())
 }
 
 /// What each trained weight is to be changed by; nothing for the others.

@@ -29,7 +29,8 @@ pub(crate) struct Chunk {
 
 /// Odds are compared as `p^(1/WARMTH)`, as the paper does; losses are multiplied by it, to have the size of logarithms.
 const WARMTH: f64 = 100.0;
-const LEAST: f64 = 1e-12;
+/// Logarithms of odds above this count as it: what is more certain has nothing left to learn.
+const CERTAIN: f64 = -1e-6;
 
 /// Adds `α · Σ w · D` by chunks. Logits are computed twice, as a chunk's slope follows from all its goals.
 pub(super) fn chunks(
@@ -68,10 +69,12 @@ pub(super) fn chunks(
 
 /// The divergence of an event's odds, from the logarithms of both, and its derivative by the student's.
 fn event(teacher: f64, student: f64) -> (f64, f64) {
-    let p = (teacher / WARMTH).exp().clamp(LEAST, 1.0 - LEAST);
-    let q = (student / WARMTH).exp().clamp(LEAST, 1.0 - LEAST);
-    let value = p * (p / q).ln() + (1.0 - p) * ((1.0 - p) / (1.0 - q)).ln();
-    (WARMTH * value, q * (1.0 - p) / (1.0 - q) - p)
+    let (teacher, student) = (teacher.min(CERTAIN) / WARMTH, student.min(CERTAIN) / WARMTH);
+    let (p, q) = (teacher.exp(), student.exp());
+    // one minus them, also where they are nearly one
+    let (not_p, not_q) = (-teacher.exp_m1(), -student.exp_m1());
+    let value = p * (teacher - student) + not_p * (not_p / not_q).ln();
+    (WARMTH * value, q * not_p / not_q - p)
 }
 
 /// Adds `α · Σ w · Σ |p − q|` over sorted odds.
@@ -156,6 +159,12 @@ mod tests {
             // second differences of a smooth function at 1e-4
             assert!((slope - event(p, q).1).abs() < 1e-4, "{p} {q}: {slope} {}", event(p, q).1);
             assert!(event(p, q).0 > 0.0);
+        }
+        // A student that is certain pulls no harder than its remaining doubt: the slope by logits is the slope here
+        // times the odds of all else.
+        for doubt in [0.0, 1e-9, 1e-7, 1e-6] {
+            let slope = event(-0.05, -doubt).1 * doubt;
+            assert!((0.0..=0.051).contains(&slope), "{doubt}: {slope}");
         }
     }
 

@@ -14,6 +14,23 @@ pub(crate) struct HiddenRecipe {
     pub(crate) weight: f64,
     /// Layers of the student, each with one of the first teacher's; counted from 0.
     pub(crate) pairs: Vec<[usize; 2]>,
+    /// Steps after which one more pair counts, in their order: from shallow to full. 0 for all from the beginning.
+    #[serde(default)]
+    pub(crate) grow: u64,
+    /// Up to this step; 0 for the end.
+    #[serde(default)]
+    pub(crate) until: u64,
+}
+
+impl HiddenRecipe {
+    /// How many of the pairs count in a step.
+    pub(crate) fn active(&self, step: u64) -> usize {
+        if self.until > 0 && step >= self.until {
+            return 0;
+        }
+        let grown = step.checked_div(self.grow).map_or(u64::MAX, |grown| grown.saturating_add(1));
+        usize::try_from(grown).unwrap_or(usize::MAX).min(self.pairs.len())
+    }
 }
 
 /// Gradients of states and projection: added to.
@@ -58,6 +75,14 @@ pub(crate) fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pairs_join_from_shallow_to_full() {
+        let all = HiddenRecipe { weight: 1.0, pairs: vec![[0, 0], [1, 3], [2, 5]], grow: 0, until: 0 };
+        assert_eq!([0, 99].map(|step| all.active(step)), [3, 3]);
+        let growing = HiddenRecipe { grow: 10, until: 50, ..all };
+        assert_eq!([0, 9, 10, 29, 49, 50].map(|step| growing.active(step)), [1, 1, 2, 3, 3, 0]);
+    }
 
     #[test]
     fn gradients_are_the_slopes_and_equal_states_have_none() {

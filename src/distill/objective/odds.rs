@@ -4,7 +4,7 @@
 //! shaped.
 
 use super::{Divergence, Loss, ObjectiveRecipe, Taught, tokens};
-use crate::distill::kernel::math::softmax;
+use crate::distill::kernel::math::{softmax, sum};
 
 /// What a teacher expects at one place, at the temperature of the objective.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,8 +15,10 @@ pub(crate) struct Odds {
     pub(crate) tail: f32,
 }
 
-/// Smaller odds count as these.
-const LEAST: f64 = 1e-10;
+/// Odds of a teacher below this count as it: nothing is impossible.
+const UNSEEN: f64 = 1e-10;
+/// The same of the student's, which are never zero but by rounding.
+const LEAST: f64 = 1e-40;
 
 /// What gradients are multiplied by: the one of the data's own token, and the one of all teachers.
 #[derive(Clone, Copy, Debug)]
@@ -48,54 +50,55 @@ pub(super) fn judge(
         let share = recipe.alpha * t * t * teacher.weight;
         // d logits of D through a softmax at temperature T is 1/T of what follows.
         let scale = weights.map(|weights| weights.taught * share / t);
-        whole += share * compare(recipe, &warm, &teacher.odds[row], logits, scale);
+        whole += share * compare(recipe, &mut warm, &teacher.odds[row], logits, scale);
     }
     Loss { whole, part: own }
 }
 
 /// The divergence of the student's odds `q` from a teacher's. Where `scale` is given, its gradient times that is added.
-fn compare(recipe: &ObjectiveRecipe, q: &[f32], odds: &Odds, gradient: &mut [f32], scale: Option<f64>) -> f64 {
+fn compare(recipe: &ObjectiveRecipe, q: &mut [f32], odds: &Odds, gradient: &mut [f32], scale: Option<f64>) -> f64 {
+    let outcomes: Vec<f64> = odds.top.iter().map(|&(token, _)| f64::from(q[token as usize])).collect();
+    // Added up, not what is left of one: that is lost to rounding where the student is sure.
+    odds.top.iter().for_each(|&(token, _)| q[token as usize] = 0.0);
+    let rest = f64::from(sum(q)).max(LEAST);
     let mut value = 0.0;
     let mut mean = 0.0;
-    let mut rest = 1.0;
-    let mut slopes = Vec::with_capacity(odds.top.len());
-    for &(token, p) in &odds.top {
-        let q = f64::from(q[token as usize]);
-        let (one, slope) = outcome(recipe, f64::from(p), q);
+    let mut pulls = Vec::with_capacity(outcomes.len());
+    for (&(_, p), &q) in odds.top.iter().zip(&outcomes) {
+        let (one, pull) = outcome(recipe, f64::from(p), q);
         value += one;
-        mean += q * slope;
-        rest -= q;
-        slopes.push(slope);
+        mean += pull;
+        pulls.push(pull);
     }
-    let rest = rest.max(0.0);
-    let (one, tail) = if odds.top.len() < q.len() { outcome(recipe, f64::from(odds.tail), rest) } else { (0.0, 0.0) };
+    let all = odds.top.len() >= q.len();
+    let (one, tail) = if all { (0.0, 0.0) } else { outcome(recipe, f64::from(odds.tail), rest) };
     value += one;
-    mean += rest * tail;
-    let Some(scale) = scale else { return value };
-    let (tail, scale_f32) = ((tail - mean) as f32, scale as f32);
-    for (gradient, q) in gradient.iter_mut().zip(q) {
-        *gradient += scale_f32 * q * tail;
+    mean += tail;
+    if let Some(scale) = scale {
+        let pull = (scale * (tail / rest - mean)) as f32;
+        gradient.iter_mut().zip(q.iter()).for_each(|(gradient, q)| *gradient += pull * q);
+        for ((&(token, _), pull), q) in odds.top.iter().zip(pulls).zip(&outcomes) {
+            gradient[token as usize] += (scale * (pull - q * mean)) as f32;
+        }
     }
-    for (&(token, _), slope) in odds.top.iter().zip(slopes) {
-        let at = token as usize;
-        let q = f64::from(q[at]);
-        gradient[at] += (scale * q * (slope - mean)) as f32 - scale_f32 * (q as f32) * tail;
+    for (&(token, _), &p) in odds.top.iter().zip(&outcomes) {
+        q[token as usize] = p as f32;
     }
     value
 }
 
-/// One outcome's part of a divergence, and its derivative by the student's odds `q`.
+/// One outcome's part of a divergence, and its derivative by the logarithm of the student's odds `q`.
 fn outcome(recipe: &ObjectiveRecipe, p: f64, q: f64) -> (f64, f64) {
-    let (p, q) = (p.max(LEAST), q.max(LEAST));
+    let (p, q) = (p.max(UNSEEN), q.max(LEAST));
     match recipe.divergence {
-        Divergence::Forward => (p * (p / q).ln(), -p / q),
-        Divergence::Reverse => (q * (q / p).ln(), (q / p).ln() + 1.0),
+        Divergence::Forward => (p * (p / q).ln(), -p),
+        Divergence::Reverse => (q * (q / p).ln(), q * ((q / p).ln() + 1.0)),
         Divergence::JensenShannon => {
             let b = recipe.mixture;
             let m = b * p + (1.0 - b) * q;
             let value = b * p * (p / m).ln() + (1.0 - b) * q * (q / m).ln();
             let slope = -b * p * (1.0 - b) / m + (1.0 - b) * ((q / m).ln() + 1.0 - q * (1.0 - b) / m);
-            (value, slope)
+            (value, q * slope)
         }
     }
 }
@@ -131,6 +134,23 @@ mod tests {
                 assert!((slope - f64::from(gradient[i])).abs() < 5e-4, "{divergence:?} {i}: {slope} {}", gradient[i]);
             }
         }
+    }
+
+    #[test]
+    fn what_the_student_thinks_impossible_pulls_all_the_same() {
+        // ln q of the token is about −60, and the rest has e^−30
+        let logits = [30.0_f32, -30.0, 0.0, 0.0];
+        let taught = [Taught { weight: 1.0, odds: vec![Odds { top: vec![(0, 0.4), (1, 0.5)], tail: 0.1 }] }];
+        let recipe = ObjectiveRecipe { alpha: 1.0, ..Default::default() };
+        let mut gradient = logits;
+        let weights = Weights { own: 0.0, taught: 1.0 };
+        let loss = judge(&recipe, &mut gradient, 0, &taught, 0, Some(weights));
+        // forward KL has the slope q − p for every outcome, and the tail's is shared by its odds
+        for (slope, right) in gradient.iter().zip([0.6, -0.5, -0.05, -0.05]) {
+            assert!((slope - right).abs() < 1e-5, "{gradient:?}");
+        }
+        let right = 0.4 * 0.4_f64.ln() + 0.5 * (0.5_f64.ln() + 60.0) + 0.1 * (0.05_f64.ln() + 30.0);
+        assert!((loss.whole - right).abs() < 1e-4, "{} {right}", loss.whole);
     }
 
     #[test]

@@ -108,6 +108,13 @@ pub(crate) struct TeacherRecipe {
     pub(crate) until: u64,
 }
 
+impl TeacherRecipe {
+    /// Whether it counts in a step.
+    pub(crate) fn is_active(&self, step: u64) -> bool {
+        step >= self.from && (self.until == 0 || step < self.until)
+    }
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -193,6 +200,8 @@ impl Recipe {
             o.micro_batch >= 1 && o.accumulate >= 1,
             "`optimiser.micro_batch` and `.accumulate` begin at 1".to_owned(),
         );
+        must(positive(o.eps), format!("`optimiser.eps` is {}, expected more than 0", o.eps));
+        must(self.batch() <= 65_536, format!("a step has {} windows, expected 65536 at most", self.batch()));
         must(
             o.clip >= 0.0 && o.weight_decay >= 0.0,
             "`optimiser.clip` and `.weight_decay` are not negative".to_owned(),
@@ -218,6 +227,12 @@ impl Recipe {
         must(
             student.layers == 0 || student.keep_layers.is_empty(),
             "`student.layers` and `student.keep_layers` say the same thing: leave one out".to_owned(),
+        );
+        let smaller = student.layers > 0 || !student.keep_layers.is_empty() || student.hidden > 0 || student.inner > 0;
+        must(
+            !smaller || self.adapter.is_none(),
+            "`[adapter]` cannot be combined with a smaller student, which would be nowhere on disk: make that first"
+                .to_owned(),
         );
         must(self.safety.spike >= 0.0, "`safety.spike` is not negative".to_owned());
         all.extend(self.objective.problems(self.teachers.len()));

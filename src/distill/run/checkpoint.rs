@@ -13,7 +13,7 @@ use crate::distill::model::{Decoder, Numbers, Weight};
 use crate::weights::safetensors::{Dtype, Folder};
 
 /// Of the file's form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const STATE: &str = "zord_state";
 
 /// Numbers that must come back to the bit.
@@ -40,8 +40,12 @@ pub(crate) struct State {
     /// Of the recipe, and of the data's tokens.
     pub(crate) recipe: String,
     pub(crate) data: String,
+    /// Of the files that the student came from.
+    pub(crate) student: String,
     /// Steps done.
     pub(crate) step: u64,
+    /// Those of them that changed weights.
+    pub(crate) updates: u64,
     /// Windows that were taken, those of steps that were left out included.
     pub(crate) cursor: u64,
     /// Tokens computed.
@@ -58,8 +62,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(recipe: String, data: String) -> Self {
-        Self { version: VERSION, recipe, data, ..Self::default() }
+    pub(crate) fn new(recipe: String, data: String, student: String) -> Self {
+        Self { version: VERSION, recipe, data, student, ..Self::default() }
     }
 }
 
@@ -130,7 +134,7 @@ pub(crate) fn read(path: &Path, model: &mut Decoder, optimiser: Option<&mut Adam
             optimiser.means[at] = fill(weight, format!("mean.{}", weight.name))?;
             optimiser.squares[at] = fill(weight, format!("square.{}", weight.name))?;
         }
-        optimiser.steps = state.step;
+        optimiser.steps = state.updates;
     }
     for weight in model.weights.iter_mut().filter(|weight| weight.trained) {
         let numbers = fill(weight, weight.name.clone())?;

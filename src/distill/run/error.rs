@@ -29,6 +29,14 @@ pub enum RunError {
     Checkpoint { path: PathBuf, what: String },
     #[error("`{}` holds the run of another recipe", out.display())]
     Other { out: PathBuf },
+    #[error("the data in `{}` is no longer what its run began with", out.display())]
+    Changed { out: PathBuf },
+    #[error("the student of the run in `{}` is no longer what it began with", out.display())]
+    OtherStudent { out: PathBuf },
+    #[error("`{}` holds something that is no run of this program", out.display())]
+    NotOurs { out: PathBuf },
+    #[error("`{}` is what is read, and would be lost", out.display())]
+    Input { out: PathBuf },
     #[error("another run is writing to `{}`", out.display())]
     Taken { out: PathBuf },
     #[error("the loss was {what} {times} times in a row at step {step}, after {returns} returns to a checkpoint")]
@@ -47,7 +55,11 @@ impl Advise for RunError {
             Self::Data(error) => error.hint(),
             Self::Write(error) => error.hint(),
             Self::Teacher(error) => error.hint(),
-            Self::Other { .. } => Some("name another folder, or begin anew with `--fresh`".to_owned()),
+            Self::Other { .. } | Self::Changed { .. } | Self::OtherStudent { .. } => {
+                Some("name another folder, or begin anew with `--fresh`".to_owned())
+            }
+            Self::NotOurs { .. } => Some("name a folder that is empty or not there yet".to_owned()),
+            Self::Input { .. } => Some("name another folder".to_owned()),
             Self::Checkpoint { .. } => Some("`--fresh` begins anew".to_owned()),
             Self::Diverged { .. } => Some("lower `optimiser.rate`, or raise `schedule.warmup`".to_owned()),
             _ => None,

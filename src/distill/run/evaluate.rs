@@ -6,11 +6,11 @@ use crate::distill::model::head::Wanted;
 use crate::distill::model::{Batch, Decoder};
 use crate::distill::objective::{self, Kind, Lesson, ObjectiveRecipe};
 
-/// The mean loss over the first `windows` held-out windows; 0 for all.
+/// The mean loss over the first `windows` held-out windows; 0 for all. None where nothing in them is learnt.
 ///
 /// # Errors
 /// A file is damaged.
-pub(crate) fn held_out(model: &Decoder, lessons: &Lessons<'_>, windows: u64) -> Result<f64, RunError> {
+pub(crate) fn held_out(model: &Decoder, lessons: &Lessons<'_>, windows: u64) -> Result<Option<f64>, RunError> {
     let all = lessons.corpus.len();
     let windows = if windows == 0 { all } else { windows.min(all) };
     let mut recipe = lessons.recipe.objective.clone();
@@ -23,7 +23,7 @@ pub(crate) fn held_out(model: &Decoder, lessons: &Lessons<'_>, windows: u64) -> 
         sum += loss(model, &recipe, &batch, &lesson);
         count += lesson.size(&recipe);
     }
-    Ok(if count == 0 { 0.0 } else { sum / count as f64 })
+    Ok((count > 0).then(|| sum / count as f64))
 }
 
 fn loss(model: &Decoder, recipe: &ObjectiveRecipe, batch: &Batch, lesson: &Lesson) -> f64 {

@@ -19,6 +19,8 @@ pub(crate) struct Guard {
     seen: u64,
     /// Bad steps since the last good one.
     pub(crate) bad: u64,
+    /// What steps are made of; what was seen of other ones says nothing.
+    phase: u64,
 }
 
 /// What is wrong with a step.
@@ -30,6 +32,13 @@ pub(crate) enum Fault {
 }
 
 impl Guard {
+    /// To be called before each step: losses of another `phase`, with other teachers, have another size.
+    pub(crate) fn enter(&mut self, phase: u64) {
+        if phase != self.phase {
+            *self = Self { phase, bad: self.bad, ..Self::default() };
+        }
+    }
+
     /// Looks at a step before its weights are changed. A step with a fault is left out and forgotten.
     pub(crate) fn look(&mut self, loss: f64, norm: f64, deviations: f64) -> Option<Fault> {
         let fault = if !loss.is_finite() || !norm.is_finite() {
@@ -76,5 +85,7 @@ mod tests {
         assert_eq!((guard.bad, guard.mean), (3, before.mean));
         assert_eq!(guard.look(9.0, 1.0, 0.0), None, "no limit was wanted");
         assert_eq!(guard.bad, 0);
+        guard.enter(1);
+        assert_eq!(guard.look(50.0, 1.0, 6.0), None, "with other teachers a loss is of another size");
     }
 }

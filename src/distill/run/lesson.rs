@@ -18,6 +18,18 @@ pub(crate) struct Lessons<'a> {
 }
 
 impl Lessons<'_> {
+    /// Pairs of layers whose states count in a step.
+    fn pairs(&self, step: u64) -> usize {
+        self.recipe.objective.hidden.as_ref().map_or(0, |hidden| hidden.active(step))
+    }
+
+    /// A name for the teachers that count in a step.
+    pub(crate) fn phase(&self, step: u64) -> u64 {
+        let active = self.recipe.teachers.iter().map(|teacher| teacher.is_active(step));
+        let teachers = active.fold(0, |name, active| name << 1 | u64::from(active));
+        teachers << 8 ^ self.pairs(step) as u64
+    }
+
     /// The windows of these numbers, as they are learnt from in step `step`.
     ///
     /// # Errors
@@ -43,14 +55,8 @@ impl Lessons<'_> {
         if self.recipe.objective.kind == Kind::Dpo {
             lesson.references = windows.iter().filter_map(|&at| self.references.get(at as usize).copied()).collect();
         }
-        let active = |from: u64, until: u64| step >= from && (until == 0 || step < until);
-        let now: Vec<_> = self
-            .recipe
-            .teachers
-            .iter()
-            .zip(self.teachers)
-            .filter(|(teacher, _)| active(teacher.from, teacher.until))
-            .collect();
+        let now: Vec<_> =
+            self.recipe.teachers.iter().zip(self.teachers).filter(|(teacher, _)| teacher.is_active(step)).collect();
         let sum: f64 = now.iter().map(|(teacher, _)| teacher.weight).sum();
         for (teacher, store) in now {
             let weight = teacher.weight / sum;
@@ -72,6 +78,7 @@ impl Lessons<'_> {
                     }
                 }
             }
+            states.truncate(self.pairs(step));
             if !states.is_empty() {
                 lesson.states = states;
             }

@@ -3,6 +3,7 @@
 //! | file | what changes there |
 //! |---|---|
 //! | `train` | the loop |
+//! | `claim` | whose the output folder is |
 //! | `rounds` | steps on what the student wrote itself |
 //! | `student` | what a recipe's student is: layers, adapter, what is trained |
 //! | `lesson` | a batch with all that is known about it |
@@ -20,6 +21,7 @@
 //! In the output folder stands what people want; in its folder `run`, what the run itself needs to go on.
 
 pub(crate) mod checkpoint;
+mod claim;
 mod curve;
 mod error;
 pub(crate) mod estimate;
@@ -36,6 +38,7 @@ pub(crate) mod schedule;
 pub(crate) mod student;
 mod train;
 
+pub(crate) use claim::{Claim, claim};
 pub use error::RunError;
 #[cfg(test)]
 pub(crate) use evaluate::rows;

@@ -39,14 +39,35 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     partial.finish()
 }
 
+/// The card, which is written last: a folder without it is not whole.
+const CARD: &str = "README.md";
+
+/// Whether a run wrote all of its output here.
+pub(super) fn is_whole(out: &Path) -> bool {
+    out.join(CARD).is_file()
+}
+
+/// Says that what is there is about to change.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub(super) fn begin(out: &Path) -> Result<(), RunError> {
+    let path = out.join(CARD);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(RunError::Log { path, source }),
+        _ => Ok(()),
+    }
+}
+
 /// Writes the trained student.
 ///
 /// # Errors
 /// The folder cannot be written to.
 pub(crate) fn write(student: &Student, recipe: &Recipe, out: &Path) -> Result<(), RunError> {
     if let Some(settings) = &recipe.adapter {
-        let base = recipe.student.path.to_string_lossy();
-        adapter::write(&student.model, settings, &base, out)?;
+        // PEFT finds the base from wherever it is called.
+        let base = std::fs::canonicalize(&recipe.student.path).unwrap_or_else(|_| recipe.student.path.clone());
+        adapter::write(&student.model, settings, &base.to_string_lossy(), out)?;
     } else {
         let weights = &student.model.weights;
         let entries: Vec<Entry<'_>> = weights
@@ -118,5 +139,5 @@ pub(crate) fn card(recipe: &Recipe, data: &Head, outcome: &Outcome, out: &Path) 
         data.tokens,
         recipe::text(recipe),
     );
-    Ok(replace(&out.join("README.md"), text.as_bytes())?)
+    Ok(replace(&out.join(CARD), text.as_bytes())?)
 }

@@ -110,6 +110,7 @@ impl Rounds<'_> {
                 Corpus::open(&path).map_err(RunError::Told)?
             }
         };
+        // A round that is begun again after its teachers were asked finds what they said.
         let teachers = teacher::stores(self.recipe, &corpus, &student.tokenizer, &folder, self.cancel, tell)?;
         self.now = Some(Round { number, corpus, teachers });
         Ok(written)

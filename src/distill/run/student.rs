@@ -1,10 +1,12 @@
 //! What a recipe's student is: which layers, which adapter, what is trained.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
 use super::error::RunError;
+use crate::distill::data::corpus::hex;
 use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::model::{Base, Decoder, Shape, Source, adapter, initial, narrow};
 use crate::distill::recipe::{Recipe, RecipeError};
@@ -16,6 +18,8 @@ pub(crate) struct Student {
     pub(crate) config: Json,
     pub(crate) folder: PathBuf,
     pub(crate) tokenizer: Tokenizer,
+    /// Of the files that it came from.
+    pub(crate) fingerprint: String,
 }
 
 /// Layers the recipe keeps, of so many; `None` for all.
@@ -89,7 +93,7 @@ pub(crate) fn build(recipe: &Recipe) -> Result<Student, RunError> {
             return Err(RecipeError::Problems(vec![what]).into());
         }
         if let Some(from) = &settings.from {
-            adapter::read(&mut model, from).map_err(RunError::Told)?;
+            adapter::read(&mut model, settings, from).map_err(RunError::Told)?;
         }
     }
     if let (Some(hidden), Some(teacher)) = (&recipe.objective.hidden, recipe.teachers.first()) {
@@ -101,5 +105,23 @@ pub(crate) fn build(recipe: &Recipe) -> Result<Student, RunError> {
         initial::add_projections(&mut model, hidden.pairs.len(), teacher::width(&teacher.model)?, recipe.seed);
     }
     model.changed();
-    Ok(Student { model, config: source.config, folder: source.folder, tokenizer })
+    let fingerprint = fingerprint(recipe, &source.folder)?;
+    Ok(Student { model, config: source.config, folder: source.folder, tokenizer, fingerprint })
+}
+
+/// A name for the weights that a run begins with: samples of the files that hold them.
+fn fingerprint(recipe: &Recipe, folder: &Path) -> Result<String, RunError> {
+    let mut hash = Sha256::new();
+    let from = recipe.adapter.as_ref().and_then(|adapter| adapter.from.as_deref());
+    for folder in [Some(folder), from].into_iter().flatten() {
+        let read = |error: std::io::Error| RunError::Told(format!("cannot read `{}`: {error}", folder.display()));
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(folder).map_err(read)?.flatten().map(|entry| entry.path()).collect();
+        files.retain(|path| path.extension().is_some_and(|end| end == "safetensors"));
+        files.sort_unstable();
+        for path in files {
+            hash.update(teacher::fingerprint(&path)?);
+        }
+    }
+    Ok(hex(&hash.finalize()))
 }

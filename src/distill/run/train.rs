@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::{self, Kept, State};
+use super::claim::{Claim, claim, forget};
 use super::error::RunError;
 use super::evaluate::{held_out, rows};
 use super::guard::Fault;
@@ -23,7 +25,7 @@ use crate::distill::data::prepare::{Prepared, Tally, prepare};
 use crate::distill::kernel::dropout::mix;
 use crate::distill::model::head::Wanted;
 use crate::distill::model::write::{Style, write};
-use crate::distill::model::{Batch, Gradients};
+use crate::distill::model::{Batch, Gradients, Weight};
 use crate::distill::objective::{self, Kind, Lesson, Loss, ObjectiveRecipe};
 use crate::distill::recipe::{self, Recipe};
 use crate::distill::teacher::{self, TeacherError};
@@ -100,33 +102,33 @@ pub(crate) fn train(
     options: &Options,
     tell: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Outcome, RunError> {
-    let folder = out.join("run");
-    let io = |source| RunError::Log { path: folder.clone(), source };
-    std::fs::create_dir_all(&folder).map_err(io)?;
-    let lock = std::fs::File::create(folder.join("lock")).map_err(io)?;
-    let held = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
-    held.map_err(|_| RunError::Taken { out: out.to_owned() })?;
+    let Claim { folder, lock } = claim(recipe, out)?;
     let interrupted = || options.cancel.is_cancelled();
-
+    let fingerprint = fingerprint(recipe);
+    let places = ["last.safetensors", "best.safetensors", "metrics.jsonl"].map(|name| folder.join(name));
+    let [last, best, metrics] = places;
+    if options.fresh {
+        forget(&folder).map_err(|source| RunError::Log { path: folder.clone(), source })?;
+    }
+    let found = if last.is_file() { Some(checkpoint::state(&last)?) } else { None };
+    // Before anything is made anew: what is there may be all that the other run needs.
+    if found.as_ref().is_some_and(|found| found.recipe != fingerprint) {
+        return Err(RunError::Other { out: out.to_owned() });
+    }
     let student = student::build(recipe)?;
+    if found.as_ref().is_some_and(|found| found.student != student.fingerprint) {
+        return Err(RunError::OtherStudent { out: out.to_owned() });
+    }
     let pairs = recipe.objective.kind == Kind::Dpo;
     let Prepared { train, validation, tally } =
         prepare(&recipe.data, pairs, recipe.seed, &student.tokenizer, &folder, &interrupted)?;
     tell(&Event::Data { head: &train.head, tally: tally.as_ref() });
 
-    let fingerprint = fingerprint(recipe);
-    let places = ["last.safetensors", "best.safetensors", "metrics.jsonl"].map(|name| folder.join(name));
-    let [last, best, metrics] = places;
-    if options.fresh {
-        for path in [&last, &best, &metrics] {
-            let _ = std::fs::remove_file(path);
-        }
-    }
     let teachers = teacher::stores(recipe, &train, &student.tokenizer, &folder, &options.cancel, &mut |progress| {
         tell(&Event::Teacher(progress));
     })?;
     let reference = |corpus, name: &str| {
-        let known = format!("{fingerprint} {}", student.model.shape.layers);
+        let known = format!("{fingerprint} {}", student.fingerprint);
         reference::of(&student.model, &known, corpus, &folder.join(name), &interrupted)
     };
     let references = if pairs { reference(&train, "train.reference")? } else { Vec::new() };
@@ -143,11 +145,10 @@ pub(crate) fn train(
     let mut student = student;
     let mut optimiser = AdamW::new(&student.model.weights);
     let steps = recipe.schedule.steps(train.len(), recipe.batch());
-    let mut state = State::new(fingerprint.clone(), train.head.content.clone());
-    if last.is_file() {
-        let found = checkpoint::state(&last)?;
-        if found.recipe != fingerprint || found.data != train.head.content {
-            return Err(RunError::Other { out: out.to_owned() });
+    let mut state = State::new(fingerprint.clone(), train.head.content.clone(), student.fingerprint.clone());
+    if let Some(found) = found {
+        if found.data != train.head.content {
+            return Err(RunError::Changed { out: out.to_owned() });
         }
         state = checkpoint::read(&last, &mut student.model, Some(&mut optimiser))?;
         tell(&Event::Resumed { step: state.step, steps });
@@ -157,12 +158,16 @@ pub(crate) fn train(
     let places = Places { last, best, metrics };
     let mut run =
         Run { recipe, options, lessons, judged, rounds, student, optimiser, gradients, state, steps, places, log };
+    let begun = run.state.step;
     let outcome = run.follow(tell)?;
-    if !outcome.interrupted {
+    // What a run that was at its end had written stands.
+    if !outcome.interrupted && (outcome.steps > begun || !output::is_whole(out)) {
+        output::begin(out)?;
         output::write(&run.student, recipe, out)?;
-        output::card(recipe, &train.head, &outcome, out)?;
         curve::draw(&run.places.metrics, &folder)?;
+        output::card(recipe, &train.head, &outcome, out)?;
     }
+    drop(lock);
     Ok(outcome)
 }
 
@@ -173,6 +178,16 @@ fn fingerprint(recipe: &Recipe) -> String {
     recipe.safety.checkpoint_every = 0;
     recipe.evaluation.every = 0;
     recipe.evaluation.sample = 0;
+    // What they name is held against what it was, wherever it lies now.
+    recipe.student.path = PathBuf::new();
+    recipe.data.sources.iter_mut().for_each(|source| source.path = PathBuf::new());
+    if let Some(adapter) = &mut recipe.adapter {
+        adapter.from = None;
+    }
+    for teacher in &mut recipe.teachers {
+        teacher.servers.clear();
+        teacher.model = teacher.model.file_name().map(PathBuf::from).unwrap_or_default();
+    }
     hex(&Sha256::digest(recipe::text(&recipe)))
 }
 
@@ -199,6 +214,7 @@ impl Run<'_> {
             }
             let started = Instant::now();
             let Some(mut line) = self.step()? else {
+                tokens = self.state.tokens;
                 tell(&Event::Returned { step: self.state.step });
                 continue;
             };
@@ -221,7 +237,8 @@ impl Run<'_> {
         }
         let mut outcome = self.outcome(begun, at_start);
         outcome.val_loss_after = self.look()?;
-        if let Some(best) = self.state.best.filter(|best| outcome.val_loss_after.is_some_and(|after| best.0 < after)) {
+        let better = |best: &Kept| outcome.val_loss_after.is_none_or(|after| after.is_nan() || best.0 < after);
+        if let Some(best) = self.state.best.filter(better).filter(|_| self.places.best.is_file()) {
             checkpoint::read(&self.places.best, &mut self.student.model, None)?;
             outcome.val_loss_after = Some(best.0);
         }
@@ -288,6 +305,7 @@ impl Run<'_> {
         }
         let (loss, part) = (loss.whole * weight, loss.part * of_data);
         let norm = clip(&mut self.gradients, self.recipe.optimiser.clip);
+        self.state.guard.enter(self.lessons.phase(step));
         let fault = self.state.guard.look(loss, norm, self.recipe.safety.spike);
         if let Some(fault) = fault
             && self.state.guard.bad >= self.recipe.safety.patience
@@ -300,7 +318,8 @@ impl Run<'_> {
         self.state.tokens += tokens;
         self.state.step += 1;
         if fault.is_none() {
-            self.optimiser.steps = step;
+            self.optimiser.steps = self.state.updates;
+            self.state.updates += 1;
             let weights = &mut self.student.model.weights;
             self.optimiser.step(&self.recipe.optimiser, rate, weights, &mut self.gradients);
             self.student.model.changed();
@@ -339,14 +358,16 @@ impl Run<'_> {
             return Err(RunError::Diverged { what, times, step: self.state.step, returns });
         }
         let (recipe, data) = (self.state.recipe.clone(), self.state.data.clone());
-        let before = self.state.before;
+        let (before, best, student) = (self.state.before, self.state.best, self.state.student.clone());
         if self.places.last.is_file() {
             self.state = checkpoint::read(&self.places.last, &mut self.student.model, Some(&mut self.optimiser))?;
         } else {
             self.student = student::build(self.recipe)?;
             self.optimiser = AdamW::new(&self.student.model.weights);
-            self.state = State { before, ..State::new(recipe, data) };
+            self.state = State { before, ..State::new(recipe, data, student) };
         }
+        // The best weights so far are those of the file, whichever way led there.
+        self.state.best = best;
         self.state.cursor = cursor;
         self.state.returns = returns + 1;
         self.state.guard.bad = 0;
@@ -356,7 +377,8 @@ impl Run<'_> {
 
     fn look(&self) -> Result<Option<f64>, RunError> {
         let windows = self.recipe.evaluation.windows;
-        self.judged.as_ref().map(|lessons| held_out(&self.student.model, lessons, windows)).transpose()
+        let look = |lessons| held_out(&self.student.model, lessons, windows);
+        Ok(self.judged.as_ref().map(look).transpose()?.flatten())
     }
 
     /// What the student writes after the beginning of a held-out text.
@@ -379,7 +401,7 @@ impl Run<'_> {
     /// Keeps the weights where the held-out loss is the best so far.
     fn judge(&mut self, loss: Option<f64>) -> Result<(), RunError> {
         let Some(loss) = loss else { return Ok(()) };
-        if self.state.best.is_none_or(|best| loss < best.0) {
+        if loss.is_finite() && self.state.best.is_none_or(|best| loss < best.0) {
             self.state.best = Some(Kept(loss));
             self.state.stale = 0;
             checkpoint::write(&self.places.best, &self.state, &self.student.model, None)?;
@@ -389,7 +411,14 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// # Errors
+    /// It cannot be written, or weights are no numbers any more: the checkpoint before is worth more then.
     fn save(&self) -> Result<(), RunError> {
+        let whole = |weight: &Weight| weight.all().par_iter().all(|x| x.is_finite());
+        if !self.student.model.weights.iter().filter(|weight| weight.trained).all(whole) {
+            let (step, returns) = (self.state.step, self.state.returns);
+            return Err(RunError::Diverged { what: "no number in the weights", times: 1, step, returns });
+        }
         checkpoint::write(&self.places.last, &self.state, &self.student.model, Some(&self.optimiser))?;
         if let Some(rounds) = &self.rounds {
             rounds.forget(self.state.step);

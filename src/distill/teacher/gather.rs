@@ -1,34 +1,34 @@
-//! Asking a teacher: llama.cpp in a child process, one document at a time, windows appended to a file that a later run
-//! goes on with.
+//! Asking a teacher: llama.cpp in a child process, several windows side by side, appended in their order to a file that a
+//! later run goes on with.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::keep::{drawn, top};
-use super::layers::Layers;
+use super::reader::Reader;
 use super::store::{self, Head};
-use super::{Progress, TeacherError, align};
+use super::{Progress, TeacherError};
 use crate::distill::compare;
-use crate::distill::data::corpus::{Corpus, Window};
-use crate::distill::data::tokenizer::Tokenizer;
-use crate::distill::kernel::dropout::{mix, share};
-use crate::distill::kernel::math;
-use crate::distill::objective::Chunk;
+use crate::distill::data::corpus::Corpus;
+use crate::distill::data::fim::FimRecipe;
 use crate::distill::recipe::Recipe;
 use crate::engine::Cancel;
 use crate::error::ExitCode;
 use crate::quantize::child::{self, ChildError, tell};
-use crate::quantize::session::{self, Session, Setup};
+use crate::quantize::session;
 
 /// What this program's children can do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Work {
     /// A teacher's odds.
-    Teach(Job),
+    Teach(Box<Job>),
     /// All that llama.cpp computes for some tokens.
     Compare(compare::watch::Job),
 }
@@ -36,16 +36,17 @@ pub(crate) enum Work {
 /// What a teacher is asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
-    model: PathBuf,
-    corpus: PathBuf,
-    part: PathBuf,
-    head: Head,
-    temperature: f64,
+    pub(super) model: PathBuf,
+    pub(super) corpus: PathBuf,
+    pub(super) part: PathBuf,
+    pub(super) head: Head,
+    pub(super) temperature: f64,
     /// What draws follow from.
-    seed: u64,
-    threads: usize,
+    pub(super) seed: u64,
+    pub(super) threads: usize,
     /// The student's folder.
-    student: PathBuf,
+    pub(super) student: PathBuf,
+    pub(super) fim: FimRecipe,
 }
 
 /// Asks for whatever the file beside `path` does not hold yet, and gives it its name.
@@ -71,10 +72,11 @@ pub(super) fn ask(
         seed: recipe.seed,
         threads: if recipe.threads == 0 { cores } else { recipe.threads },
         student: recipe.student.path.clone(),
+        fim: recipe.data.fim.clone(),
     };
     let all = corpus.len();
     let done = child::run(
-        &Work::Teach(job),
+        &Work::Teach(Box::new(job)),
         cancel,
         |value| {
             if let Some(done) = value.get("done").and_then(serde_json::Value::as_u64) {
@@ -108,152 +110,72 @@ pub(crate) fn serve(parent: u32) -> ExitCode {
     })
 }
 
+/// Windows that were answered and wait for an earlier one, for each reader.
+const AHEAD: usize = 4;
+
 fn gather(job: &Job) -> Result<(), String> {
     let corpus = Corpus::open(&job.corpus)?;
     let io = |error: std::io::Error| format!("cannot write `{}`: {error}", job.part.display());
     let (mut file, sizes) = store::begin(&job.part, &job.head, corpus.len()).map_err(io)?;
-
-    session::begin();
-    // A token of another vocabulary may stand for less of a text.
-    let longest = if job.head.same { corpus.head.longest } else { 2 * corpus.head.longest + 64 };
-    let window = u32::try_from(longest.max(32)).map_err(|_| "a document is too long".to_owned())?;
-    let threads = i32::try_from(job.threads).unwrap_or(1);
-    let mut layers = Layers::new(job.head.states.clone());
-    let watch = (!job.head.states.is_empty()).then(|| layers.watch());
-    let setup = Setup { window, step: window.min(512), threads, watch, exact: true, repack: true };
-    let mut session = Session::open(&job.model, &setup)?;
-    let pieces = if job.head.same { Vec::new() } else { pieces(&job.student)? };
-    for at in sizes.len() as u64..corpus.len() {
-        let window = corpus.window(at)?;
-        let content = if !job.head.same {
-            job.head.pack_chunks(&window_chunks(&mut session, &window, &pieces, job)?)
-        } else if job.head.draws > 0 {
-            let (draws, start) = (job.head.draws, mix(job.seed ^ mix(at)));
-            let draw = |goal: usize, logits: &[f32]| drawn(logits, draws, job.temperature, share(start ^ goal as u64));
-            let (odds, states) = window_odds(&mut session, &mut layers, &window, &job.head, draw)?;
-            [job.head.pack_states(&states), job.head.pack_draws(&odds)].concat()
-        } else {
-            let keep = |_: usize, logits: &[f32]| top(logits, job.head.top as usize, job.temperature);
-            let (odds, states) = window_odds(&mut session, &mut layers, &window, &job.head, keep)?;
-            [job.head.pack_states(&states), job.head.pack(&odds)].concat()
-        };
-        let bytes = store::framed(&content);
-        file.write_all(&bytes).map_err(io)?;
-        tell(&json!({"done": at + 1}));
-    }
-    file.sync_all().map_err(io)
-}
-
-/// The bytes of the student's tokens.
-fn pieces(student: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let tokenizer = Tokenizer::open(student, "", &[]).map_err(|error| crate::error::chain(&error))?;
-    tokenizer.bytes().ok_or_else(|| "the student's vocabulary is not byte-level".to_owned())
-}
-
-/// What `keep` leaves of the logits of every goal, by its number in the window; and the states of the layers wanted.
-fn window_odds<T>(
-    session: &mut Session,
-    layers: &mut Layers,
-    window: &Window,
-    head: &Head,
-    keep: impl Fn(usize, &[f32]) -> T,
-) -> Result<(Vec<T>, Vec<Vec<f32>>), String> {
-    let mut all = Vec::new();
-    let mut states = vec![Vec::new(); head.states.len()];
-    for document in &window.documents {
-        let tokens: Vec<i32> = document.iter().map(|&(token, _)| token.cast_signed()).collect();
-        session.evaluate(&tokens, 0, 0)?;
-        let seen = layers.take();
-        for at in (1..document.len()).filter(|&at| document[at].1) {
-            let logits = session.logits(at - 1).ok_or("llama.cpp gave no logits")?;
-            all.push(keep(all.len(), logits));
-            for (layer, states) in head.states.iter().zip(&mut states) {
-                let row = seen.get(layer).and_then(|rows| rows.get((at - 1) * head.wide..at * head.wide));
-                states.extend_from_slice(row.ok_or_else(|| format!("the teacher has no layer {layer}"))?);
-            }
-        }
-    }
-    Ok((all, states))
-}
-
-/// Chunks of a window's documents, with goals counted from the window's first.
-fn window_chunks(session: &mut Session, window: &Window, pieces: &[Vec<u8>], job: &Job) -> Result<Vec<Chunk>, String> {
-    let mut all = Vec::new();
-    let mut before = 0;
-    for document in &window.documents {
-        document_chunks(session, document, pieces, job, before, &mut all)?;
-        before += document.iter().skip(1).filter(|(_, learn)| *learn).count();
-    }
-    Ok(all)
-}
-
-fn document_chunks(
-    session: &mut Session,
-    document: &[(u32, bool)],
-    pieces: &[Vec<u8>],
-    job: &Job,
-    before: usize,
-    all: &mut Vec<Chunk>,
-) -> Result<(), String> {
-    let piece = |token: u32| pieces.get(token as usize).map(Vec::as_slice).unwrap_or_default();
-    let bytes: Vec<u8> = document.iter().flat_map(|&(token, _)| piece(token)).copied().collect();
-    // A document that was split may begin or end within a character.
-    let text = match std::str::from_utf8(&bytes) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
-    };
-    let mut tokens = session.tokens(text, true, false)?;
-    tokens.truncate(session.window);
-    if tokens.len() < 2 {
+    let begin = sizes.len() as u64;
+    if begin >= corpus.len() {
         return Ok(());
     }
-    let lengths = lengths(session, &tokens, text);
-    session.evaluate(&tokens, 0, 0)?;
-    let ours: Vec<usize> = document.iter().map(|&(token, _)| piece(token).len()).collect();
-    // Goals up to each token.
-    let mut count = before;
-    let goals: Vec<Option<usize>> = document
-        .iter()
-        .enumerate()
-        .map(|(at, &(_, learn))| {
-            let goal = (at > 0 && learn).then_some(count);
-            count += usize::from(goal.is_some());
-            goal
-        })
-        .collect();
-    for stretch in align::stretches(&ours, &lengths) {
-        let known: Option<Vec<usize>> = goals[stretch.ours].iter().copied().collect();
-        let Some(known) = known.filter(|_| stretch.theirs.start > 0) else { continue };
-        let mut log = 0.0;
-        let mut sorted = Vec::new();
-        for at in stretch.theirs.clone() {
-            let row = session.logits(at - 1).ok_or("llama.cpp gave no logits")?;
-            let whole = math::softmax(&mut row.to_vec());
-            log += row[tokens[at] as usize] - whole;
-            if at == stretch.theirs.start {
-                sorted = top(row, job.head.top as usize, 1.0).into_iter().map(|(_, log)| log.exp()).collect();
-            }
+    session::begin();
+    let mut first = Reader::open(job, &corpus)?;
+    let threads = i32::try_from(job.threads).unwrap_or(1);
+    let left = usize::try_from(corpus.len() - begin).unwrap_or(usize::MAX);
+    let readers = session::side_by_side(threads, left, first.logits());
+    let share = (threads / readers as i32).max(1);
+    first.use_threads(share);
+    let mut all = Vec::new();
+    for _ in 1..readers {
+        all.push(first.another(job, share)?);
+    }
+    all.push(first);
+    let next = AtomicU64::new(begin);
+    // A reader that is far ahead of a slower one waits for it.
+    let (sender, answers) = sync_channel::<(u64, Result<Vec<u8>, String>)>(AHEAD * readers);
+    let written = AtomicU64::new(begin);
+    std::thread::scope(|scope| {
+        for mut reader in all {
+            let (sender, next, written, corpus) = (sender.clone(), &next, &written, &corpus);
+            scope.spawn(move || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if at >= corpus.len() {
+                        return;
+                    }
+                    while at > written.load(Ordering::Acquire) + (AHEAD * readers) as u64 {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    let answer = reader.answer(job, corpus, at);
+                    let failed = answer.is_err();
+                    if sender.send((at, answer)).is_err() || failed {
+                        return;
+                    }
+                }
+            });
         }
-        all.push(Chunk { first: known[0], goals: known.len(), log, sorted });
-    }
-    Ok(())
-}
-
-/// How many bytes of the text each token stands for, up to where they do not spell it.
-fn lengths(session: &Session, tokens: &[i32], text: &str) -> Vec<usize> {
-    let mut rest = text.as_bytes();
-    let mut lengths = Vec::with_capacity(tokens.len());
-    for &token in tokens {
-        let piece = session.piece(token);
-        // Some tokenizers put a space before the first word.
-        let spelt: &[u8] = if rest.len() == text.len() && !rest.starts_with(&piece) {
-            piece.strip_prefix(b" ").unwrap_or(&piece)
-        } else {
-            &piece
-        };
-        let Some(left) = rest.strip_prefix(spelt) else { break };
-        lengths.push(spelt.len());
-        rest = left;
-    }
-    lengths
+        drop(sender);
+        let mut waiting = BTreeMap::new();
+        let mut done = begin;
+        let outcome = (|| {
+            for (at, answer) in &answers {
+                waiting.insert(at, answer?);
+                while let Some(content) = waiting.remove(&done) {
+                    file.write_all(&store::framed(&content)).map_err(io)?;
+                    done += 1;
+                    written.store(done, Ordering::Release);
+                    tell(&json!({"done": done}));
+                }
+            }
+            file.sync_all().map_err(io)
+        })();
+        // Readers that wait, or are about to send, must find nobody there.
+        next.store(u64::MAX / 2, Ordering::Relaxed);
+        written.store(u64::MAX / 2, Ordering::Release);
+        drop(answers);
+        outcome
+    })
 }

@@ -17,6 +17,9 @@ struct Seen {
     states: BTreeMap<usize, Vec<f32>>,
 }
 
+// SAFETY: the box is this value's own, and used by the one session that it was given to.
+unsafe impl Send for Layers {}
+
 impl Layers {
     pub(crate) fn new(wanted: Vec<usize>) -> Self {
         Self(Box::into_raw(Box::new(Seen { wanted, states: BTreeMap::new() })))

@@ -8,6 +8,7 @@
 //! | `keep` | what is kept of a teacher's logits |
 //! | `layers` | what llama.cpp's layers hand on |
 //! | `gather` | asking a teacher, in a child process |
+//! | `reader` | what it says about one window |
 //! | `server` | asking one that runs elsewhere |
 //!
 //! A teacher is asked once for every window; training reads its odds from disk. What this room refuses to do: take odds
@@ -31,10 +32,11 @@ use crate::weights::gguf::Header;
 mod align;
 #[cfg(feature = "engine")]
 mod gather;
-#[cfg(any(feature = "engine", test))]
 mod keep;
 #[cfg(feature = "engine")]
 mod layers;
+#[cfg(feature = "engine")]
+mod reader;
 mod same;
 mod server;
 mod store;
@@ -130,9 +132,11 @@ pub(crate) fn stores(
             version: store::VERSION,
             teacher: fingerprint(&teacher.model)?,
             data: corpus.head.content.clone(),
+            tokenizer: hex(&Sha256::digest(&tokenizer.file)),
             vocabulary: vocabulary as u64,
             top: if teacher.draws > 0 { 0 } else { teacher.top.min(vocabulary) as u64 },
             draws: teacher.draws,
+            seed: if teacher.draws > 0 { recipe.seed } else { 0 },
             states: if at == 0 { recipe.objective.taught_layers() } else { Vec::new() },
             wide: if at == 0 && recipe.objective.hidden.is_some() { width(&teacher.model)? } else { 0 },
             temperature: recipe.objective.temperature.to_string(),
@@ -194,7 +198,7 @@ pub(crate) fn width(path: &Path) -> Result<usize, TeacherError> {
 }
 
 /// A name for a large file that does not take its whole reading: its length and samples of it.
-fn fingerprint(path: &Path) -> Result<String, TeacherError> {
+pub(crate) fn fingerprint(path: &Path) -> Result<String, TeacherError> {
     const SAMPLES: u64 = 64;
     const SIZE: u64 = 64 << 10;
     let read = |error: std::io::Error| TeacherError::Read { path: path.to_owned(), what: error.to_string() };
@@ -204,7 +208,7 @@ fn fingerprint(path: &Path) -> Result<String, TeacherError> {
     hash.update(len.to_le_bytes());
     let mut bytes = vec![0; SIZE.min(len) as usize];
     for sample in 0..SAMPLES {
-        let at = (len - bytes.len() as u64) / (SAMPLES - 1) * sample;
+        let at = (len - bytes.len() as u64).saturating_mul(sample) / (SAMPLES - 1);
         file.read_exact_at(&mut bytes, at).map_err(read)?;
         hash.update(&bytes);
     }

@@ -4,6 +4,7 @@
 //! prompt, one request a token, of which their cache makes little work. Servers give odds of the likeliest tokens, as
 //! they are without a temperature. A key is read from the variable `ZORD_TEACHER_KEY`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use reqwest::{Client, Response, Url};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
+use super::keep::Likeliest;
 use super::store::{self, Head};
 use super::{Progress, TeacherError};
 use crate::distill::data::corpus::{Corpus, Window, hex};
@@ -62,10 +64,12 @@ pub(super) fn head(
         version: store::VERSION,
         teacher: hex(&Sha256::digest(format!("server {}", teacher.model.display()))),
         data: corpus.head.content.clone(),
+        tokenizer: hex(&Sha256::digest(&tokenizer.file)),
         // Servers do not say how many rows pad their matrix; what the student does not know counts as the rest.
         vocabulary: u64::from(u32::MAX),
         top: teacher.top.min(tokenizer.len()) as u64,
         draws: 0,
+        seed: 0,
         states: Vec::new(),
         wide: 0,
         temperature: recipe.objective.temperature.to_string(),
@@ -128,7 +132,7 @@ fn finish(file: &mut File, sizes: &[usize], part: &PathBuf, path: &Path) -> std:
 }
 
 /// The likeliest tokens of each goal with the logarithms of their odds.
-type Goals = Vec<Vec<(u32, f32)>>;
+type Goals = Vec<Likeliest>;
 
 impl Server {
     fn new(url: &str, model: &Path, tokenizer: &Tokenizer) -> Result<Self, String> {
@@ -266,7 +270,7 @@ impl Server {
     }
 
     /// What vLLM says of the token at a place: an object of tokens' ids.
-    fn place(places: &[Json], at: usize, top: usize) -> Option<Vec<(u32, f32)>> {
+    fn place(places: &[Json], at: usize, top: usize) -> Option<Likeliest> {
         let odds = places.get(at)?.as_object()?.iter();
         let odds = odds.map(|(id, said)| Some((id.parse().ok()?, said["logprob"].as_f64()? as f32)));
         sorted(odds.collect::<Option<_>>()?, top)
@@ -286,21 +290,26 @@ async fn whole(mut response: Response) -> Result<Vec<u8>, String> {
 }
 
 /// What llama-server says of the token that follows.
-fn next(answer: &Json, top: usize) -> Option<Vec<(u32, f32)>> {
+fn next(answer: &Json, top: usize) -> Option<Likeliest> {
     let odds = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"].as_array()?;
     let odds =
         odds.iter().map(|said| Some((u32::try_from(said["id"].as_u64()?).ok()?, said["logprob"].as_f64()? as f32)));
     sorted(odds.collect::<Option<_>>()?, top)
 }
 
-/// The likeliest first, filled up to the number wanted with odds of nothing.
-fn sorted(mut odds: Vec<(u32, f32)>, top: usize) -> Option<Vec<(u32, f32)>> {
+/// The likeliest first, each once, filled up to the number wanted with odds of nothing.
+fn sorted(mut odds: Vec<(u32, f32)>, top: usize) -> Option<Likeliest> {
     if odds.is_empty() || odds.iter().any(|(_, log)| log.is_nan() || *log > 1e-3) {
         return None;
     }
     odds.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut seen = BTreeSet::new();
+    odds.retain(|(token, _)| seen.insert(*token));
+    odds.truncate(top);
+    // Servers do not tell what is left; of what they tell, rounded to a few digits, it may be a little less than nothing.
+    let rest = 1.0 - odds.iter().map(|(_, log)| f64::from(*log).exp()).sum::<f64>();
     odds.resize(top, (0, f32::NEG_INFINITY));
-    Some(odds)
+    Some(Likeliest { top: odds, rest: rest.max(0.0).ln() as f32 })
 }
 
 #[cfg(test)]
@@ -311,11 +320,12 @@ mod tests {
     fn both_forms_of_odds_are_read() {
         let vllm = json!([null, {"7": {"logprob": -2.0, "rank": 2}, "5": {"logprob": -0.5, "rank": 1}}]);
         let odds = Server::place(vllm.as_array().unwrap(), 1, 3).unwrap();
-        assert_eq!(odds, [(5, -0.5), (7, -2.0), (0, f32::NEG_INFINITY)]);
+        assert_eq!(odds.top, [(5, -0.5), (7, -2.0), (0, f32::NEG_INFINITY)]);
+        assert!((odds.rest.exp() - (1.0 - (-0.5_f32).exp() - (-2.0_f32).exp())).abs() < 1e-6);
         assert_eq!(Server::place(vllm.as_array().unwrap(), 0, 3), None);
         let said = json!([{"id": 9, "logprob": -0.1}, {"id": 3, "logprob": -4.0}, {"id": 4, "logprob": -5.0}]);
         let answer = json!({"choices": [{"logprobs": {"content": [{"top_logprobs": said}]}}]});
-        assert_eq!(next(&answer, 2).unwrap(), [(9, -0.1), (3, -4.0)]);
+        assert_eq!(next(&answer, 2).unwrap().top, [(9, -0.1), (3, -4.0)]);
         assert_eq!(next(&json!({"choices": [{"text": "x"}]}), 2), None);
     }
 }

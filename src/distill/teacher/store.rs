@@ -1,14 +1,15 @@
 //! The file of what a teacher said about every window.
 //!
 //! ```text
-//! "ZORDODD3" | length of the header, u64 | header, JSON, padded to 4096 |
+//! "ZORDODD4" | length of the header, u64 | header, JSON, padded to 4096 |
 //! windows: length, u32 | content | eight bytes of the content's SHA-256 |
 //! first bytes of the windows and of what follows them, u64 each
 //! ```
 //!
 //! Of a teacher with the student's vocabulary the content is, for each goal, its likeliest tokens: (token, u16 or u32 | ln
-//! of its odds, f16) × top; what they leave of the whole is the odds of all others. Where tokens were drawn, it is: number
-//! of tokens, u16 | (token | how often it was drawn, u16) for each. Of other teachers it is, for each chunk of text: first goal, u32 | number of goals, u16 | ln of its odds, f32 | odds where it begins, f16 × top.
+//! of its odds, f16) × top | ln of the odds of all others, f16; read, they are scaled to one. Where tokens were drawn, it
+//! is: number of tokens, u16 | (token | how often it was drawn, u16) for each. Of other teachers it is, for each chunk of
+//! text: first goal, u32 | number of goals, u16 | ln of its odds, f32 | odds where it begins, f16 × top.
 //! Where states are kept too, they come first: number of goals, u32 | f16 × numbers of a state × goals × layers.
 //! Every window has its own checksum, so that a file that was cut short tells what it holds.
 
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::distill::objective::{Across, Chunk, Odds};
+use crate::weights::map::Map;
 
 mod write;
 
@@ -28,13 +30,11 @@ mod write;
 pub(super) use write::held;
 pub(super) use write::{begin, complete, framed};
 
-pub(super) const VERSION: u32 = 3;
-const MAGIC: &[u8; 8] = b"ZORDODD3";
+pub(super) const VERSION: u32 = 4;
+const MAGIC: &[u8; 8] = b"ZORDODD4";
 const HEAD: u64 = 4096;
 /// Bytes of a window's checksum.
 const SUM: usize = 8;
-/// The longest window believed, in bytes.
-const LONGEST: u64 = 1 << 32;
 
 /// What a store says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,12 +43,16 @@ pub(crate) struct Head {
     /// The teacher's fingerprint, and the one of the windows' tokens.
     pub(crate) teacher: String,
     pub(crate) data: String,
+    /// The fingerprint of the student's tokenizer.
+    pub(crate) tokenizer: String,
     /// Tokens of the teacher.
     pub(crate) vocabulary: u64,
     /// Tokens kept for each goal.
     pub(crate) top: u64,
     /// Tokens drawn for each goal; 0 where the likeliest are kept.
     pub(crate) draws: u16,
+    /// What draws follow from; 0 where there are none.
+    pub(crate) seed: u64,
     /// Layers whose states are kept, and numbers of a state.
     pub(crate) states: Vec<usize>,
     pub(crate) wide: usize,
@@ -73,9 +77,11 @@ impl Head {
             ("another form", self.version == wanted.version),
             ("another teacher", self.teacher == wanted.teacher),
             ("other data", self.data == wanted.data),
+            ("another tokenizer", self.tokenizer == wanted.tokenizer),
             ("another vocabulary", self.vocabulary == wanted.vocabulary),
             ("another number of odds", self.top == wanted.top),
             ("another number of draws", self.draws == wanted.draws),
+            ("another seed", self.seed == wanted.seed),
             ("other layers", self.states == wanted.states && self.wide == wanted.wide),
             ("another temperature", self.temperature == wanted.temperature),
             ("another kind of vocabulary", self.same == wanted.same),
@@ -90,7 +96,7 @@ impl Head {
     /// Bytes of a goal's odds, or of a chunk.
     fn record(&self) -> usize {
         let top = self.top as usize;
-        if self.same { top * (self.token_bytes() + 2) } else { 10 + top * 2 }
+        if self.same { top * (self.token_bytes() + 2) + 2 } else { 10 + top * 2 }
     }
 
     /// A window's content, or nothing if its checksum is not right.
@@ -149,28 +155,30 @@ impl Head {
 
     fn odds(&self, record: &[u8]) -> Odds {
         let wide = self.token_bytes();
-        let mut odds = Odds::default();
-        let mut rest = 1.0_f32;
-        for entry in record.chunks_exact(wide + 2) {
-            let p = f16::from_le_bytes([entry[wide], entry[wide + 1]]).to_f32().exp();
-            rest -= p;
-            // A teacher that named fewer tokens left the rest empty.
-            if p > 0.0 {
-                odds.top.push((token(&entry[..wide]), p));
-            }
-        }
-        odds.tail = rest.max(0.0);
+        let odds_of = |b: &[u8]| f16::from_le_bytes([b[0], b[1]]).to_f32().exp();
+        let (entries, tail) = record.split_at(record.len() - 2);
+        let entries = entries.chunks_exact(wide + 2).map(|entry| (token(&entry[..wide]), odds_of(&entry[wide..])));
+        // A teacher that named fewer tokens left the rest empty.
+        let mut odds = Odds { top: entries.filter(|(_, p)| *p > 0.0).collect(), tail: odds_of(tail) };
+        // Rounding leaves a sum that is not quite one.
+        let whole = odds.top.iter().map(|(_, p)| p).sum::<f32>() + odds.tail;
+        odds.top.iter_mut().for_each(|(_, p)| *p /= whole);
+        odds.tail /= whole;
         odds
     }
 
     pub(super) fn read(file: &File) -> Option<Self> {
         let mut bytes = vec![0; HEAD as usize];
         file.read_exact_at(&mut bytes, 0).ok()?;
-        let size = u64::from_le_bytes(bytes[8..16].try_into().ok()?);
-        if &bytes[..8] != MAGIC || size > HEAD - 16 {
-            return None;
-        }
-        serde_json::from_slice(&bytes[16..16 + size as usize]).ok()
+        Self::of(&bytes)
+    }
+
+    /// Of a file's first bytes.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let text = bytes.strip_prefix(MAGIC)?;
+        let (size, text) = text.split_first_chunk()?;
+        let size = usize::try_from(u64::from_le_bytes(*size)).ok()?;
+        serde_json::from_slice(text.get(..size)?).ok()
     }
 }
 
@@ -202,7 +210,7 @@ fn chunk(record: &[u8]) -> Chunk {
 pub(crate) struct Store {
     path: PathBuf,
     pub(super) head: Head,
-    file: File,
+    map: Map,
     /// Where windows begin; one more than there are.
     begins: Vec<u64>,
 }
@@ -212,29 +220,28 @@ impl Store {
     /// In words: it is no store, or a damaged one.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let wrong = |what: &str| format!("the store `{}` {what}", path.display());
-        let file = File::open(path).map_err(|error| wrong(&format!("cannot be opened: {error}")))?;
-        let len = file.metadata().map_err(|error| wrong(&error.to_string()))?.len();
-        let head = Head::read(&file).ok_or_else(|| wrong("is none"))?;
-        let mut last = [0; 8];
+        let map = Map::open(path).map_err(|error| wrong(&format!("cannot be opened: {error}")))?;
+        let bytes = map.bytes();
+        let head = bytes.get(..HEAD as usize).and_then(Head::of).ok_or_else(|| wrong("is none"))?;
         let damaged = || wrong("is damaged");
-        file.read_exact_at(&mut last, len.saturating_sub(8)).map_err(|_| damaged())?;
         // The table ends with its own beginning.
-        let table = u64::from_le_bytes(last);
-        if table < HEAD || table > len - 8 || !(len - table).is_multiple_of(8) {
+        let last = bytes.last_chunk().map(|last| u64::from_le_bytes(*last)).unwrap_or_default();
+        let len = bytes.len() as u64;
+        if last < HEAD || last > len - 8 || !(len - last).is_multiple_of(8) {
             return Err(damaged());
         }
-        let mut bytes = vec![0; (len - table) as usize];
-        file.read_exact_at(&mut bytes, table).map_err(|_| damaged())?;
+        let table = &bytes[last as usize..];
         let number = |b: &[u8]| u64::from_le_bytes(b.try_into().unwrap_or_default());
-        let begins: Vec<u64> = bytes.chunks_exact(8).map(number).collect();
+        let begins: Vec<u64> = table.chunks_exact(8).map(number).collect();
         let ordered = begins.first().is_none_or(|&first| first >= HEAD)
-            && begins.windows(2).all(|pair| pair[0] <= pair[1] && pair[1] - pair[0] < LONGEST);
-        if ordered { Ok(Self { path: path.to_owned(), head, file, begins }) } else { Err(damaged()) }
+            && begins.windows(2).all(|pair| pair[0] <= pair[1])
+            && begins.last().is_none_or(|&end| end <= last);
+        if ordered { Ok(Self { path: path.to_owned(), head, map, begins }) } else { Err(damaged()) }
     }
 
     /// Its size on disk.
     pub(crate) fn bytes(&self) -> u64 {
-        self.file.metadata().map_or(0, |facts| facts.len())
+        self.map.bytes().len() as u64
     }
 
     /// What the teacher says about a window.
@@ -246,9 +253,8 @@ impl Store {
         let (Some(&from), Some(&to)) = (self.begins.get(at as usize), self.begins.get(at as usize + 1)) else {
             return Err(damaged());
         };
-        let mut bytes = vec![0; (to - from) as usize];
-        self.file.read_exact_at(&mut bytes, from).map_err(|_| damaged())?;
-        let said = self.head.unpack(&bytes).ok_or_else(damaged)?;
+        let bytes = self.map.bytes().get(from as usize..to as usize).ok_or_else(damaged)?;
+        let said = self.head.unpack(bytes).ok_or_else(damaged)?;
         let known = |&(token, p): &(u32, f32)| u64::from(token) < self.head.vocabulary && p.is_finite();
         let right = match &said {
             Said::Odds(odds, states) => {

@@ -8,17 +8,21 @@ use std::path::Path;
 use half::f16;
 use sha2::{Digest, Sha256};
 
+use super::super::keep::Likeliest;
 use super::{HEAD, Head, LENGTH, MAGIC, SUM};
 #[cfg(any(feature = "engine", test))]
 use crate::distill::objective::Chunk;
 
 impl Head {
     /// A window of odds as bytes.
-    pub(in super::super) fn pack(&self, odds: &[Vec<(u32, f32)>]) -> Vec<u8> {
+    pub(in super::super) fn pack(&self, odds: &[Likeliest]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(odds.len() * self.record());
-        for (token, log) in odds.iter().flatten() {
-            bytes.extend_from_slice(&token.to_le_bytes()[..self.token_bytes()]);
-            bytes.extend_from_slice(&f16::from_f32(*log).to_le_bytes());
+        for odds in odds {
+            for (token, log) in &odds.top {
+                bytes.extend_from_slice(&token.to_le_bytes()[..self.token_bytes()]);
+                bytes.extend_from_slice(&f16::from_f32(*log).to_le_bytes());
+            }
+            bytes.extend_from_slice(&f16::from_f32(odds.rest).to_le_bytes());
         }
         bytes
     }
@@ -150,14 +154,21 @@ mod tests {
             version: VERSION,
             teacher: "t".into(),
             data: "d".into(),
+            tokenizer: "z".into(),
             vocabulary,
             top: 2,
             draws: 0,
+            seed: 0,
             states: Vec::new(),
             wide: 0,
             temperature,
             same,
         }
+    }
+
+    /// Likeliest tokens and what they leave.
+    fn said(top: &[(u32, f32)]) -> Likeliest {
+        Likeliest { top: top.to_vec(), rest: (1.0 - top.iter().map(|(_, log)| log.exp()).sum::<f32>()).ln() }
     }
 
     fn write(path: &Path, head: &Head, windows: &[Vec<u8>]) {
@@ -175,7 +186,7 @@ mod tests {
         let path = folder.path().join("s");
         for vocabulary in [1000, 150_000] {
             let head = head(vocabulary, true);
-            let odds = vec![vec![(7, -0.5), (999, -2.0)], vec![(1, -0.1), (2, -8.0)]];
+            let odds = [said(&[(7, -0.5), (999, -2.0)]), said(&[(1, -0.1), (2, -8.0)])];
             write(&path, &head, &[framed(&head.pack(&odds)), framed(&head.pack(&odds[..1]))]);
             let store = Store::open(&path).unwrap();
             assert_eq!(store.head, head);
@@ -185,7 +196,10 @@ mod tests {
             assert_eq!((first.len(), second.len()), (2, 1));
             // f16 holds logarithms of this size to 2^-10
             assert!((first[0].top[1].1 - (-2.0_f32).exp()).abs() < 1e-3 && first[0].top[1].0 == 999);
-            assert!((first[1].tail - (1.0 - (-0.1_f32).exp() - (-8.0_f32).exp())).abs() < 1e-3);
+            assert!((first[1].tail - (1.0 - (-0.1_f32).exp() - (-8.0_f32).exp())).abs() < 1e-4);
+            let whole =
+                |odds: &crate::distill::objective::Odds| odds.top.iter().map(|top| top.1).sum::<f32>() + odds.tail;
+            assert!(first.iter().all(|odds| (whole(odds) - 1.0).abs() < 1e-6));
             assert!(store.window(2).is_err());
             let whole = std::fs::read(&path).unwrap();
             let mut wrong = whole.clone();
@@ -226,7 +240,7 @@ mod tests {
             let odds = if draws > 0 {
                 head.pack_draws(&[vec![(7, 8)], vec![(9, 8)]])
             } else {
-                head.pack(&[vec![(7, -0.1), (8, -3.0)], vec![(9, -0.1), (8, -3.0)]])
+                head.pack(&[said(&[(7, -0.1), (8, -3.0)]), said(&[(9, -0.1), (8, -3.0)])])
             };
             write(&path, &head, &[framed(&[head.pack_states(&states), odds].concat())]);
             let Ok(Said::Odds(odds, back)) = Store::open(&path).unwrap().window(0) else { panic!() };
