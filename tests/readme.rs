@@ -55,9 +55,10 @@ fn every_command_of_the_readme_runs() {
         assert!(run("zord-quantize export model.gguf -o checkpoint").status.success());
     }
     let here = |command: &&String| {
-        let lab =
-            ["zord-quantize", "zord-merge"].iter().any(|tool| command.starts_with(tool)) && cfg!(not(feature = "lab"));
-        !lab && !ELSEWHERE.iter().any(|other| command.starts_with(other))
+        let tools = |names: &[&str]| names.iter().any(|tool| command.starts_with(tool));
+        let missing = tools(&["zord-quantize", "zord-merge"]) && cfg!(not(feature = "lab"))
+            || tools(&["zord-distill", "zord-merge lora"]) && cfg!(not(feature = "train"));
+        !missing && !ELSEWHERE.iter().any(|other| command.starts_with(other))
     };
     for command in commands.iter().filter(here) {
         // There is no network here: what needs one must say so, and not that it was typed wrongly.

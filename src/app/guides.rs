@@ -76,6 +76,12 @@ const GUIDES: &[Guide] = &[
         text: Text::File(include_str!("../../assets/guides/merge.md")),
     },
     Guide {
+        name: "train",
+        title: "Training",
+        about: "recipes, data, teachers",
+        text: Text::File(include_str!("../../assets/guides/train.md")),
+    },
+    Guide {
         name: "memory",
         title: "Memory",
         about: "plan, budget, when it is short",

@@ -74,7 +74,7 @@ fn scene() -> Scene {
     assert!(made.unwrap().success());
     // Windows that are full: one text, longer than all of them.
     let code = std::fs::read_to_string(here.join("assets/calibration/code.txt")).unwrap();
-    let text: String = code.chars().cycle().take(5 * STEPS * WINDOWS * CONTEXT).collect();
+    let text: String = code.chars().cycle().take(40 * STEPS * WINDOWS * CONTEXT).collect();
     std::fs::write(folder.path().join("data.jsonl"), json!({"text": text}).to_string()).unwrap();
     Scene { folder, checkpoint, python, model }
 }
@@ -165,7 +165,7 @@ fn median(runs: &mut [(f64, f64)]) -> (f64, f64) {
     runs[runs.len() / 2]
 }
 
-/// From the command to the first step behind a checkpoint, without the step.
+/// From the command to where a run goes on: student, data and checkpoint are read, and nothing is left to do.
 fn resume(scene: &Scene) {
     for (name, more) in [("all weights", ""), ("LoRA", "[adapter]\nrank = 16\n")] {
         let (recipe, out) = (scene.recipe(more), scene.out());
@@ -174,10 +174,7 @@ fn resume(scene: &Scene) {
         scene.zord(&[&args[..], &["1"]].concat());
         let started = Instant::now();
         scene.zord(&[&args[..], &["1"]].concat());
-        println!(
-            "\nTo read a checkpoint of {name}, and write the result again: {:.1} s.",
-            started.elapsed().as_secs_f64()
-        );
+        println!("\nFrom the command to where a run of {name} goes on: {:.1} s.", started.elapsed().as_secs_f64());
     }
 }
 
@@ -203,12 +200,13 @@ fn heal(scene: &Scene) {
     let (student, warmup) = (format!("student.path={}", scene.checkpoint.display()), "schedule.warmup=5".to_owned());
     let teacher = |path: &Path| format!("teacher=[{{model='{}'}}]", path.display());
     let states = "objective.hidden={weight=1.0, pairs=[[9, 14], [18, 28]]}".to_owned();
-    let kinds: [(&str, Vec<String>); 5] = [
+    let kinds: [(&str, Vec<String>); 6] = [
         ("the data alone", vec!["objective.kind=sft".into(), "teacher=[]".into()]),
         ("the whole model's odds", vec![teacher(&scene.model)]),
         ("the same, drawn", vec![format!("teacher=[{{model='{}', draws=32}}]", scene.model.display())]),
         ("its odds and states", vec![teacher(&scene.model), states]),
         ("Gemma, by chunks", vec![teacher(&other), "objective.alpha=0.5".into()]),
+        ("Gemma, by sorted odds", vec![teacher(&other), "objective.alpha=0.5".into(), "objective.other=sorted".into()]),
     ];
     println!("\n| learnt from, {steps} steps | perplexity before | behind |\n|---|---|---|");
     for (name, set) in kinds {

@@ -188,7 +188,18 @@ fn new_tokens_get_rows_and_the_old_ones_keep_their_places() {
             assert_eq!(read("out/config.json")["vocab_size"], 265);
             tool.run(["check", "recipe.toml", "--set", "student.path=out"]).done();
         } else {
-            assert_eq!(read("out/adapter_config.json")["modules_to_save"], serde_json::json!(["embed_tokens"]));
+            let settings = read("out/adapter_config.json");
+            assert_eq!(settings["modules_to_save"], serde_json::json!(["embed_tokens"]));
+            // What it lies over has the rows too, so that it can be merged, and the result is a student again.
+            let base = settings["base_model_name_or_path"].as_str().unwrap();
+            assert_eq!(read("out/base/config.json")["vocab_size"], 265);
+            let mut merge = std::process::Command::new(env!("CARGO_BIN_EXE_zord-merge"));
+            let merged = tool.path("merged");
+            merge.args(["lora", base, "-a"]).arg(tool.path("out")).arg("-o").arg(&merged).args(["--accept-licence"]);
+            let merged = crate::tool::Ran::of(&merge.output().unwrap());
+            assert_eq!(merged.code, Some(0), "{}", merged.err);
+            let told = tool.run(["check", "recipe.toml", "--json", "--set", "student.path=merged"]).json();
+            assert_eq!(told["ok"], true, "{told}");
         }
     }
 }

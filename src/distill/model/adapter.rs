@@ -129,6 +129,11 @@ fn dora(linear: &mut Linear, name: &str, weights: &mut Vec<Weight>) {
     }
 }
 
+/// Whether a weight is the adapter's own.
+pub(crate) fn is_part(weight: &Weight) -> bool {
+    weight.name.starts_with(PREFIX)
+}
+
 /// What PEFT calls a weight.
 fn name(weight: &Weight) -> String {
     if weight.name.starts_with(PREFIX) { weight.name.clone() } else { format!("{PREFIX}{}", weight.name) }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::code::EXTENSIONS;
 use super::data::prepare::DataRecipe;
+use super::model::Base;
 use super::model::adapter::AdapterRecipe;
 use super::objective::{Divergence, ObjectiveRecipe};
 use super::run::optimiser::OptimiserRecipe;
@@ -221,6 +222,11 @@ impl Recipe {
         must(
             self.tokens.add.is_empty() || self.teachers.is_empty(),
             "`tokens.add` cannot be combined with teachers, who do not know the new tokens".to_owned(),
+        );
+        must(
+            self.tokens.add.is_empty() || self.adapter.as_ref().is_none_or(|adapter| adapter.base == Base::Stored),
+            "`tokens.add` with an adapter wants `adapter.base = \"stored\"`: its base is written with the new rows"
+                .to_owned(),
         );
         must(self.tokens.add.iter().all(|token| !token.is_empty()), "`tokens.add` holds an empty text".to_owned());
         let student = &self.student;

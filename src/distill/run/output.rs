@@ -10,8 +10,8 @@ use super::error::RunError;
 use super::student::Student;
 use super::train::Outcome;
 use crate::distill::data::corpus::Head;
-use crate::distill::model::adapter;
 use crate::distill::model::save::{self, Entry, Values};
+use crate::distill::model::{Weight, adapter};
 use crate::distill::recipe::{self, Recipe};
 use crate::quantize::{Partial, WriteError};
 
@@ -59,30 +59,44 @@ pub(super) fn begin(out: &Path) -> Result<(), RunError> {
     }
 }
 
+/// The base of an adapter for which the vocabulary has grown.
+const BASE: &str = "base";
+
 /// Writes the trained student.
 ///
 /// # Errors
 /// The folder cannot be written to.
 pub(crate) fn write(student: &Student, recipe: &Recipe, out: &Path) -> Result<(), RunError> {
-    if let Some(settings) = &recipe.adapter {
-        // PEFT finds the base from wherever it is called.
-        let base = std::fs::canonicalize(&recipe.student.path).unwrap_or_else(|_| recipe.student.path.clone());
-        adapter::write(&student.model, settings, &base.to_string_lossy(), out)?;
-    } else {
-        let weights = &student.model.weights;
-        let entries: Vec<Entry<'_>> = weights
-            .iter()
-            .filter(|weight| weight.is_of_model())
-            .map(|weight| {
-                let (name, dims) = (weight.name.clone(), weight.dims.clone());
-                Entry { name, dims, dtype: weight.dtype, numbers: Values::Weight(&weight.numbers) }
-            })
-            .collect();
-        let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        save::write(&out.join("model.safetensors"), &entries, &notes)?;
-        let text = serde_json::to_string_pretty(&config(student)).unwrap_or_default();
-        replace(&out.join("config.json"), text.as_bytes())?;
+    let Some(settings) = &recipe.adapter else { return whole(student, out) };
+    let mut base = recipe.student.path.clone();
+    if !student.tokenizer.added.is_empty() {
+        // An adapter lies over matrices of its own size, and those of the checkpoint are shorter.
+        base = out.join(BASE);
+        std::fs::create_dir_all(&base).map_err(|source| RunError::Log { path: base.clone(), source })?;
+        whole(student, &base)?;
     }
+    // PEFT finds the base from wherever it is called.
+    let base = std::fs::canonicalize(&base).unwrap_or(base);
+    adapter::write(&student.model, settings, &base.to_string_lossy(), out)?;
+    beside(student, out)
+}
+
+/// Writes the model, without what lies over it.
+fn whole(student: &Student, out: &Path) -> Result<(), RunError> {
+    let own = student.model.weights.iter().filter(|weight| weight.is_of_model() && !adapter::is_part(weight));
+    let entry = |weight| {
+        let Weight { name, dims, dtype, numbers, .. }: &Weight = weight;
+        Entry { name: name.clone(), dims: dims.clone(), dtype: *dtype, numbers: Values::Weight(numbers) }
+    };
+    let entries: Vec<Entry<'_>> = own.map(entry).collect();
+    let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
+    save::write(&out.join("model.safetensors"), &entries, &notes)?;
+    let text = serde_json::to_string_pretty(&config(student)).unwrap_or_default();
+    replace(&out.join("config.json"), text.as_bytes())?;
+    beside(student, out)
+}
+
+fn beside(student: &Student, out: &Path) -> Result<(), RunError> {
     for name in BESIDE {
         if name == "tokenizer.json" {
             replace(&out.join(name), &student.tokenizer.file)?;
