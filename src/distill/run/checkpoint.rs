@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::error::RunError;
 use super::guard::Guard;
 use super::optimiser::AdamW;
+use crate::distill::data::corpus::hex;
 use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Decoder, Numbers, Weight};
+use crate::distill::recipe::{self, Recipe};
 use crate::weights::safetensors::{Dtype, Folder};
 
 /// Of the file's form.
@@ -61,6 +64,16 @@ impl State {
     pub(crate) fn new(recipe: String, data: String) -> Self {
         Self { version: VERSION, recipe, data, ..Self::default() }
     }
+}
+
+/// A name for everything a run's numbers follow from; how often it is looked at or saved is not part of it.
+pub(crate) fn fingerprint(recipe: &Recipe) -> String {
+    let mut recipe = recipe.clone();
+    recipe.threads = 0;
+    recipe.safety.checkpoint_every = 0;
+    recipe.evaluation.every = 0;
+    recipe.evaluation.sample = 0;
+    hex(&Sha256::digest(recipe::text(&recipe)))
 }
 
 /// Writes weights that are trained, with the optimiser's means where it is given.

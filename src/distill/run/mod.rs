@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `train` | the loop |
 //! | `rounds` | steps on what the student wrote itself |
+//! | `place` | where the arithmetic of a step happens |
 //! | `student` | what a recipe's student is: layers, adapter, what is trained |
 //! | `lesson` | a batch with all that is known about it |
 //! | `hidden` | states behind layers, beside a teacher's |
@@ -30,6 +31,7 @@ mod lesson;
 mod metrics;
 pub(crate) mod optimiser;
 pub(crate) mod output;
+mod place;
 mod reference;
 pub(crate) mod rounds;
 pub(crate) mod schedule;
@@ -37,7 +39,7 @@ pub(crate) mod student;
 mod train;
 
 pub use error::RunError;
-#[cfg(test)]
-pub(crate) use evaluate::rows;
 pub(crate) use metrics::Line;
+#[cfg(test)]
+pub(crate) use place::rows;
 pub(crate) use train::{Event, Options, Outcome, train};

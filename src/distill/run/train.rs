@@ -4,28 +4,27 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::checkpoint::{self, Kept, State};
 use super::error::RunError;
-use super::evaluate::{held_out, rows};
+use super::evaluate::held_out;
 use super::guard::Fault;
-use super::hidden::like_teacher;
 use super::lesson::Lessons;
 use super::metrics::{Line, Log};
 use super::optimiser::{AdamW, clip};
+use super::place::{Place, Task};
 use super::rounds::{Rounds, beginning};
 use super::student::{self, Student};
 use super::{curve, output, reference};
-use crate::distill::data::corpus::{Head, hex};
+use crate::distill::data::corpus::Head;
 use crate::distill::data::order;
 use crate::distill::data::prepare::{Prepared, Tally, prepare};
+use crate::distill::gpu::Adapter;
 use crate::distill::kernel::dropout::mix;
-use crate::distill::model::head::Wanted;
 use crate::distill::model::write::{Style, write};
 use crate::distill::model::{Batch, Gradients};
-use crate::distill::objective::{self, Kind, Lesson, Loss, ObjectiveRecipe};
-use crate::distill::recipe::{self, Recipe};
+use crate::distill::objective::{Kind, Lesson, Loss, ObjectiveRecipe};
+use crate::distill::recipe::Recipe;
 use crate::distill::teacher::{self, TeacherError};
 use crate::engine::Cancel;
 
@@ -36,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) max_steps: Option<u64>,
     /// Forget what an earlier run left.
     pub(crate) fresh: bool,
+    /// The graphics cards to train on; none for the processor.
+    pub(crate) cards: Vec<Adapter>,
     pub(crate) cancel: Cancel,
 }
 
@@ -75,6 +76,7 @@ struct Run<'a> {
     judged: Option<Lessons<'a>>,
     rounds: Option<Rounds<'a>>,
     student: Student,
+    place: Place,
     optimiser: AdamW,
     gradients: Gradients,
     state: State,
@@ -109,12 +111,13 @@ pub(crate) fn train(
     let interrupted = || options.cancel.is_cancelled();
 
     let student = student::build(recipe)?;
+    let mut place = Place::open(&options.cards)?;
     let pairs = recipe.objective.kind == Kind::Dpo;
     let Prepared { train, validation, tally } =
         prepare(&recipe.data, pairs, recipe.seed, &student.tokenizer, &folder, &interrupted)?;
     tell(&Event::Data { head: &train.head, tally: tally.as_ref() });
 
-    let fingerprint = fingerprint(recipe);
+    let fingerprint = checkpoint::fingerprint(recipe);
     let places = ["last.safetensors", "best.safetensors", "metrics.jsonl"].map(|name| folder.join(name));
     let [last, best, metrics] = places;
     if options.fresh {
@@ -125,9 +128,9 @@ pub(crate) fn train(
     let teachers = teacher::stores(recipe, &train, &student.tokenizer, &folder, &options.cancel, &mut |progress| {
         tell(&Event::Teacher(progress));
     })?;
-    let reference = |corpus, name: &str| {
+    let mut reference = |corpus, name: &str| {
         let known = format!("{fingerprint} {}", student.model.shape.layers);
-        reference::of(&student.model, &known, corpus, &folder.join(name), &interrupted)
+        reference::of(&student.model, &mut place, &known, corpus, &folder.join(name), &interrupted)
     };
     let references = if pairs { reference(&train, "train.reference")? } else { Vec::new() };
     let lessons = Lessons { recipe, corpus: &train, teachers: &teachers, references: &references };
@@ -152,11 +155,25 @@ pub(crate) fn train(
         state = checkpoint::read(&last, &mut student.model, Some(&mut optimiser))?;
         tell(&Event::Resumed { step: state.step, steps });
     }
+    place.changed();
     let log = Log::open(&metrics, state.step)?;
     let gradients = Gradients::new(&student.model.weights);
     let places = Places { last, best, metrics };
-    let mut run =
-        Run { recipe, options, lessons, judged, rounds, student, optimiser, gradients, state, steps, places, log };
+    let mut run = Run {
+        recipe,
+        options,
+        lessons,
+        judged,
+        rounds,
+        student,
+        place,
+        optimiser,
+        gradients,
+        state,
+        steps,
+        places,
+        log,
+    };
     let outcome = run.follow(tell)?;
     if !outcome.interrupted {
         output::write(&run.student, recipe, out)?;
@@ -164,16 +181,6 @@ pub(crate) fn train(
         curve::draw(&run.places.metrics, &folder.join("loss.svg"))?;
     }
     Ok(outcome)
-}
-
-/// A name for everything a run's numbers follow from; how often it is looked at or saved is not part of it.
-fn fingerprint(recipe: &Recipe) -> String {
-    let mut recipe = recipe.clone();
-    recipe.threads = 0;
-    recipe.safety.checkpoint_every = 0;
-    recipe.evaluation.every = 0;
-    recipe.evaluation.sample = 0;
-    hex(&Sha256::digest(recipe::text(&recipe)))
 }
 
 impl Run<'_> {
@@ -278,13 +285,19 @@ impl Run<'_> {
         // Of the student's own words only what teachers say is learnt.
         let taught = ObjectiveRecipe { alpha: 1.0, ..self.recipe.objective.clone() };
         self.gradients.clear();
-        let (mut loss, mut tokens) = (Loss::default(), 0);
+        let drops = self.recipe.adapter.as_ref().is_some_and(|adapter| adapter.dropout > 0.0);
+        let (mut tasks, mut tokens) = (Vec::with_capacity(parts.len()), 0);
         for (at, (batch, lesson, own)) in parts.iter().enumerate() {
             let objective = if *own { &taught } else { &self.recipe.objective };
             let key = mix(self.recipe.seed ^ mix(self.state.cursor + at as u64));
-            let one = self.part(objective, batch, lesson, weight, key);
-            loss.add(Loss { part: if *own { 0.0 } else { one.part }, ..one });
+            tasks.push(Task { objective, batch, lesson, weight, dropout: drops.then_some(key) });
             tokens += batch.tokens.len() as u64;
+        }
+        let recompute = self.recipe.optimiser.recompute;
+        let losses = self.place.learn(&self.student.model, recompute, &tasks, &mut self.gradients)?;
+        let mut loss = Loss::default();
+        for (one, (.., own)) in losses.into_iter().zip(&parts) {
+            loss.add(Loss { part: if *own { 0.0 } else { one.part }, ..one });
         }
         let (loss, part) = (loss.whole * weight, loss.part * of_data);
         let norm = clip(&mut self.gradients, self.recipe.optimiser.clip);
@@ -304,31 +317,13 @@ impl Run<'_> {
             let weights = &mut self.student.model.weights;
             self.optimiser.step(&self.recipe.optimiser, rate, weights, &mut self.gradients);
             self.student.model.changed();
+            self.place.changed();
             self.state.loss_first = self.state.loss_first.or(Some(Kept(loss)));
             self.state.loss_last = Some(Kept(loss));
         }
         let part = (self.recipe.objective.kind != Kind::Sft).then_some(part);
         let (step, tokens) = (self.state.step, self.state.tokens);
         Ok(Some(Line { step, loss, part, rate, norm, tokens, fault, ..Line::default() }))
-    }
-
-    /// Adds a part's gradients.
-    fn part(&mut self, recipe: &ObjectiveRecipe, batch: &Batch, lesson: &Lesson, weight: f64, key: u64) -> Loss {
-        let (model, gradients) = (&self.student.model, &mut self.gradients);
-        let width = model.shape.hidden;
-        let dropout = self.recipe.adapter.as_ref().is_some_and(|adapter| adapter.dropout > 0.0).then_some(key);
-        let trace = model.forward(batch, dropout, self.recipe.optimiser.recompute);
-        let states = rows(&trace.normed, lesson, width);
-        let mut slopes = vec![0.0; states.len()];
-        let wanted = Wanted { states: Some(&mut slopes), matrix: gradients.of(model.output()) };
-        let loss = objective::judge(recipe, &model.head(), &states, lesson, weight, wanted);
-        let mut d = vec![0.0; trace.normed.len()];
-        for (goal, slope) in lesson.goals.iter().zip(slopes.chunks_exact(width)) {
-            d[goal.row * width..][..width].copy_from_slice(slope);
-        }
-        let (own, behind) = like_teacher(recipe, model, lesson, &trace, weight, gradients);
-        model.backward(batch, dropout, trace, d, &behind, gradients);
-        Loss { whole: loss.whole + own, ..loss }
     }
 
     /// Back to the last checkpoint, or to the beginning; the windows that led here are not taken again.
@@ -347,6 +342,7 @@ impl Run<'_> {
             self.optimiser = AdamW::new(&self.student.model.weights);
             self.state = State { before, ..State::new(recipe, data) };
         }
+        self.place.changed();
         self.state.cursor = cursor;
         self.state.returns = returns + 1;
         self.state.guard.bad = 0;
@@ -354,9 +350,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn look(&self) -> Result<Option<f64>, RunError> {
+    fn look(&mut self) -> Result<Option<f64>, RunError> {
         let windows = self.recipe.evaluation.windows;
-        self.judged.as_ref().map(|lessons| held_out(&self.student.model, lessons, windows)).transpose()
+        let (model, place) = (&self.student.model, &mut self.place);
+        self.judged.as_ref().map(|lessons| held_out(model, place, lessons, windows)).transpose()
     }
 
     /// What the student writes after the beginning of a held-out text.
