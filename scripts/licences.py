@@ -3,7 +3,7 @@
 
 usage: licences.py [MANIFEST]
 
-Reads `cargo metadata`; understands SPDX expressions with AND, OR, WITH and parentheses.
+Reads `cargo metadata` and `cargo tree`; understands SPDX expressions with AND, OR, WITH and parentheses.
 """
 
 import json
@@ -69,8 +69,13 @@ def main():
     exceptions = {item["crate"]: set(item["allow"]) for item in rules.get("exceptions", [])}
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--offline", "--all-features"]
     metadata = json.loads(subprocess.run(command + ["--manifest-path", root], check=True, capture_output=True).stdout)
+    # The lock file, and with it the metadata, also names packages behind features that nothing turns on.
+    command = ["cargo", "tree", "--locked", "--offline", "--all-features", "--target", "all", "--edges", "all", "--prefix", "none"]
+    tree = subprocess.run(command + ["--manifest-path", root], check=True, capture_output=True, text=True).stdout
+    built = {tuple(line.split()[:2]) for line in tree.splitlines() if line.strip()}
+    packages = [package for package in metadata["packages"] if (package["name"], "v" + package["version"]) in built]
     bad = []
-    for package in metadata["packages"]:
+    for package in packages:
         licence = package["license"] or ""
         if not satisfied(licence, allowed | exceptions.get(package["name"], set())):
             bad.append(f"{package['name']} {package['version']}: {licence or 'no licence expression'}")
@@ -79,7 +84,7 @@ def main():
             bad.append(f"{package['name']} {package['version']}: comes from {source}")
     for line in bad:
         print(line)
-    print(f"{len(metadata['packages'])} packages, {len(bad)} not allowed")
+    print(f"{len(packages)} packages, {len(bad)} not allowed")
     return 1 if bad else 0
 
 

@@ -6,6 +6,7 @@
 //! | [`data`] | from texts to windows of tokens on disk |
 //! | [`model`] | the decoder, forward and backward, and its files |
 //! | [`kernel`] | the arithmetic under it |
+//! | [`gpu`] | the same on graphics cards (feature `gpu`) |
 //! | [`objective`] | what is to become smaller |
 //! | [`teacher`] | what larger models say, and the store it is kept in |
 //! | `compare` | training's arithmetic against llama.cpp's (feature `engine`) |
@@ -19,6 +20,7 @@ pub mod cli;
 #[cfg(feature = "engine")]
 pub mod compare;
 pub mod data;
+mod gpu;
 mod kernel;
 pub mod model;
 pub mod objective;

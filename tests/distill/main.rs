@@ -5,6 +5,7 @@
 
 mod chain;
 mod data;
+mod gpu;
 mod interrupted;
 mod mission;
 mod peers;

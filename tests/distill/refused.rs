@@ -25,10 +25,11 @@ fn recipes_that_cannot_be_followed_are_refused_by_name() {
 }
 
 #[test]
+#[cfg(not(feature = "gpu"))]
 fn a_gpu_is_not_promised() {
     let tool = stage("");
     let on = |device| tool.run(["run", "recipe.toml", "-o", "out", "--device", device]);
-    on("gpu:0").refused(1, &["GPU 0", "processor", "hint: "]);
+    on("gpu:0").refused(1, &["gpu:0", "without the feature `gpu`", "hint: "]);
     on("tpu").refused(2, &["tpu", "gpu:0"]);
     assert!(on("list").done().starts_with("cpu  "));
     assert!(!tool.path("out").exists());

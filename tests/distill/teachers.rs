@@ -11,7 +11,7 @@ use crate::small::{Small, lines, stage};
 use crate::tool::{Ran, Tool, losses};
 
 /// A student, data, and the student as a GGUF file.
-fn school(more: &str) -> Tool {
+pub(crate) fn school(more: &str) -> Tool {
     let tool = stage(&format!("[objective]\nkind = 'kd'\n{more}\n[[teacher]]\nmodel = 'teacher.gguf'\ntop = 8\n"));
     // llama.cpp wants to see a merge; no text holds the byte 255, whose place it takes.
     let mut small = Small::new();

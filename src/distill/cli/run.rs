@@ -23,7 +23,7 @@ pub(super) struct RunArgs {
     /// Stop after so many steps
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
-    /// Where to train: `list` says what there is
+    /// Where to train: `list` says what there is, `auto` takes a graphics card if there is one, `gpu:0,gpu:1` takes two
     #[arg(long, value_name = "list|auto|cpu|gpu:N", default_value = "auto")]
     device: Device,
     /// Begin anew, whatever an earlier run left there
@@ -35,12 +35,13 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
-    if !args.device.settle()? {
-        return Ok(ExitCode::Done);
-    }
+    let Some(cards) = args.device.settle()? else { return Ok(ExitCode::Done) };
     let recipe = args.recipe.read()?;
+    for card in &cards {
+        output::note(format!("trains on `gpu:{}`, {}", card.number, card.name));
+    }
     let cancel = progress::cancel_on_signals()?;
-    let options = Options { max_steps: args.max_steps, fresh: args.fresh, cancel };
+    let options = Options { max_steps: args.max_steps, fresh: args.fresh, cards, cancel };
     let teachers = progress::Bar::counting("asking the teacher", "windows");
     let live = (output::stderr_is_terminal() && !args.json).then(Live::new);
     let mut shown = Shown { json: args.json, teachers, live };

@@ -26,6 +26,14 @@ impl Rope {
         }
     }
 
+    /// Cosines and sines of these positions.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn at(&self, positions: &[u32]) -> (Vec<f32>, Vec<f32>) {
+        let rows =
+            |of: &[f32]| positions.iter().flat_map(|&p| of[p as usize * self.half..][..self.half].to_vec()).collect();
+        (rows(&self.cos), rows(&self.sin))
+    }
+
     /// Turns every head of every row in place; `back` turns the other way, which is the derivative.
     pub(crate) fn turn(&self, rows: &mut [f32], width: usize, positions: &[u32], back: bool) {
         let sign = if back { -1.0 } else { 1.0 };

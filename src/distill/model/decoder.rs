@@ -77,6 +77,24 @@ pub(crate) struct Trace {
     pub(crate) normed: Vec<f32>,
 }
 
+/// What is known between the forward and the backward pass, of the rows that somebody asked for.
+pub(crate) struct Halfway<'a> {
+    pub(crate) head: &'a head::Head<'a>,
+    /// Normalised hidden states.
+    pub(crate) states: &'a [f32],
+    /// Hidden states behind a layer.
+    pub(crate) behind: &'a dyn Fn(usize) -> Vec<f32>,
+}
+
+/// What somebody makes of that: a value, and its gradients for the same rows.
+pub(crate) struct Slopes<T> {
+    pub(crate) value: T,
+    /// Of the normalised hidden states.
+    pub(crate) states: Vec<f32>,
+    /// Of hidden states behind layers.
+    pub(crate) behind: Vec<(usize, Vec<f32>)>,
+}
+
 impl Trace {
     /// Hidden states behind a layer.
     pub(crate) fn behind(&self, layer: usize) -> &[f32] {
@@ -97,10 +115,10 @@ impl Decoder {
 
     pub(crate) fn head(&self) -> head::Head<'_> {
         let Shape { hidden, vocabulary, .. } = self.shape;
-        head::Head { weight: &self.weights[self.output().0], hidden, vocabulary }
+        head::Head { weight: &self.weights[self.output().0], hidden, vocabulary, products: None }
     }
 
-    pub(super) fn embed(&self, tokens: &[u32]) -> Vec<f32> {
+    pub(crate) fn embed(&self, tokens: &[u32]) -> Vec<f32> {
         let (width, weight) = (self.shape.hidden, &self.weights[self.embeddings.0]);
         let mut x = Vec::with_capacity(tokens.len() * width);
         for &token in tokens {
@@ -157,11 +175,15 @@ impl Decoder {
             let kept = kept.unwrap_or_else(|| block.forward(&pass, &x).1);
             d = block.backward(&pass, &x, &kept, d, gradients);
         }
-        if let Some(gradient) = gradients.of(self.embeddings) {
-            let width = self.shape.hidden;
-            for (&token, d) in batch.tokens.iter().zip(d.chunks_exact(width)) {
-                crate::distill::kernel::add(&mut gradient[token as usize * width..][..width], d);
-            }
+        self.embed_backward(&batch.tokens, &d, gradients);
+    }
+
+    /// Adds the gradient `d` of the first layer's input to the one of the embeddings.
+    pub(crate) fn embed_backward(&self, tokens: &[u32], d: &[f32], gradients: &mut Gradients) {
+        let Some(gradient) = gradients.of(self.embeddings) else { return };
+        let width = self.shape.hidden;
+        for (&token, d) in tokens.iter().zip(d.chunks_exact(width)) {
+            crate::distill::kernel::add(&mut gradient[token as usize * width..][..width], d);
         }
     }
 

@@ -13,11 +13,25 @@ pub(crate) const TILE: usize = 1 << 24;
 /// Rows of the matrix that are unpacked at once.
 const PART: usize = 8192;
 
+/// Who computes the products with the matrix, where it is not the processor.
+pub(crate) trait Products {
+    /// Logits of some rows.
+    fn logits(&self, states: &[f32], logits: &mut [f32]);
+
+    /// Adds to `to` what follows from the logits' gradients for the rows' states, and keeps what follows for the matrix
+    /// where that is asked for.
+    fn back(&self, states: &[f32], slopes: &[f32], to: Option<&mut [f32]>, matrix: bool);
+
+    /// Adds what was kept.
+    fn finish(&self, gradient: &mut [f32]);
+}
+
 /// The output's matrix.
 pub(crate) struct Head<'a> {
     pub(crate) weight: &'a Weight,
     pub(crate) hidden: usize,
     pub(crate) vocabulary: usize,
+    pub(crate) products: Option<&'a dyn Products>,
 }
 
 /// What is wanted of the gradients.
@@ -46,6 +60,9 @@ impl Head<'_> {
             let rows = states.len() / hidden;
             let logits = &mut logits[..rows * vocabulary];
             let seen = View::new(states, rows, hidden);
+            if let Some(products) = self.products {
+                products.logits(states, logits);
+            }
             for (from, to) in self.parts() {
                 let matrix = self.weight.part(from * hidden, to * hidden);
                 let target = Target::strided(&mut logits[from..], rows, to - from, vocabulary);
@@ -55,6 +72,10 @@ impl Head<'_> {
             values.par_extend(judged.map(|(row, logits)| judge(at * tile + row, logits)));
             if wanted.states.is_none() && wanted.matrix.is_none() {
                 continue;
+            }
+            if let Some(products) = self.products {
+                let to = wanted.states.as_deref_mut().map(|all| &mut all[at * tile * hidden..][..rows * hidden]);
+                products.back(states, logits, to, wanted.matrix.is_some());
             }
             for (from, to) in self.parts() {
                 let gradient = View::strided(&logits[from..], rows, to - from, vocabulary);
@@ -69,11 +90,15 @@ impl Head<'_> {
                 }
             }
         }
+        if let (Some(products), Some(all)) = (self.products, wanted.matrix) {
+            products.finish(all);
+        }
         values
     }
 
+    /// Rows of the matrix that the processor takes at once.
     fn parts(&self) -> Vec<(usize, usize)> {
-        let vocabulary = self.vocabulary;
+        let vocabulary = if self.products.is_some() { 0 } else { self.vocabulary };
         (0..vocabulary).step_by(PART).map(|from| (from, (from + PART).min(vocabulary))).collect()
     }
 }

@@ -161,7 +161,8 @@ impl Adapter {
         }
     }
 
-    fn key(&self, key: u64) -> u64 {
+    /// What this adapter's dropout follows from.
+    pub(crate) fn key(&self, key: u64) -> u64 {
         dropout::mix(key ^ (self.a.0 as u64) << 40)
     }
 

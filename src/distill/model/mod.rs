@@ -28,13 +28,21 @@ pub(crate) mod narrow;
 pub(crate) mod save;
 mod shape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod weight;
 pub(crate) mod write;
 
+#[cfg(feature = "gpu")]
+pub(crate) use block::Block;
 pub(crate) use blocks::Base;
-pub(crate) use decoder::{Batch, Decoder, Recompute, Trace};
+#[cfg(all(test, feature = "gpu"))]
+pub(crate) use blocks::Blocks;
+pub(crate) use decoder::{Batch, Decoder, Halfway, Recompute, Slopes};
+#[cfg(feature = "gpu")]
+pub(crate) use linear::{Adapter, Linear};
 pub use load::ModelError;
 pub(crate) use load::{Source, json};
 pub use shape::{Family, Shape};
+#[cfg(feature = "gpu")]
+pub(crate) use weight::Id;
 pub(crate) use weight::{Gradients, Numbers, Weight};

@@ -23,7 +23,7 @@ fn shape(kind: &str, tied: bool) -> Shape {
     Shape::of(&config, Path::new("config.json")).unwrap()
 }
 
-fn model(kind: &str, tied: bool) -> Decoder {
+pub(crate) fn model(kind: &str, tied: bool) -> Decoder {
     let shape = shape(kind, tied);
     let mut count = 0_u64;
     let mut random = || {
@@ -41,7 +41,7 @@ fn model(kind: &str, tied: bool) -> Decoder {
     assemble(shape, weights, 32)
 }
 
-fn batch() -> (Batch, Lesson) {
+pub(crate) fn batch() -> (Batch, Lesson) {
     let mut batch = Batch::default();
     batch.push([3, 17, 5, 5, 39, 0, 2]);
     batch.push([8, 1, 22, 9]);

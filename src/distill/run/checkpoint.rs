@@ -1,15 +1,18 @@
 //! A run's state on disk: one safetensors file, whole under its name or not there, from which the run goes on to the bit.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::error::RunError;
 use super::guard::Guard;
 use super::optimiser::AdamW;
+use crate::distill::data::corpus::hex;
 use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Decoder, Numbers, Weight};
+use crate::distill::recipe::{self, Recipe};
 use crate::weights::safetensors::{Dtype, Folder};
 
 /// Of the file's form.
@@ -65,6 +68,26 @@ impl State {
     pub(crate) fn new(recipe: String, data: String, student: String) -> Self {
         Self { version: VERSION, recipe, data, student, ..Self::default() }
     }
+}
+
+/// A name for everything a run's numbers follow from; how often it is looked at or saved is not part of it.
+pub(crate) fn fingerprint(recipe: &Recipe) -> String {
+    let mut recipe = recipe.clone();
+    recipe.threads = 0;
+    recipe.safety.checkpoint_every = 0;
+    recipe.evaluation.every = 0;
+    recipe.evaluation.sample = 0;
+    // What they name is held against what it was, wherever it lies now.
+    recipe.student.path = PathBuf::new();
+    recipe.data.sources.iter_mut().for_each(|source| source.path = PathBuf::new());
+    if let Some(adapter) = &mut recipe.adapter {
+        adapter.from = None;
+    }
+    for teacher in &mut recipe.teachers {
+        teacher.servers.clear();
+        teacher.model = teacher.model.file_name().map(PathBuf::from).unwrap_or_default();
+    }
+    hex(&Sha256::digest(recipe::text(&recipe)))
 }
 
 /// Writes weights that are trained, with the optimiser's means where it is given.

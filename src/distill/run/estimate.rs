@@ -97,7 +97,7 @@ pub(crate) fn seconds(recipe: &Recipe, corpus: &Corpus) -> Result<f64, RunError>
     let lesson = Lesson { goals, ..Lesson::default() };
     let started = Instant::now();
     let trace = model.forward(&batch, None, recipe.optimiser.recompute);
-    let states = super::evaluate::rows(&trace.normed, &lesson, model.shape.hidden);
+    let states = super::place::rows(&trace.normed, &lesson, model.shape.hidden);
     let mut slopes = vec![0.0; states.len()];
     let wanted = Wanted { states: Some(&mut slopes), matrix: gradients.of(model.output()) };
     let plain = ObjectiveRecipe { kind: Kind::Sft, ..recipe.objective.clone() };

@@ -1,38 +1,33 @@
 //! The student's states behind layers, beside the first teacher's.
 
-use super::evaluate::rows;
-use crate::distill::model::{Decoder, Gradients, Trace};
+use crate::distill::model::{Decoder, Gradients};
 use crate::distill::objective::hidden::{Slopes, judge};
 use crate::distill::objective::{Lesson, ObjectiveRecipe};
 
-/// The loss of a part, and the gradients of states behind layers; those of the projections are added to `gradients`.
+/// The loss of a part, and the gradients of states behind layers, for the rows of its goals as `behind` gives them; those of
+/// the projections are added to `gradients`.
 /// Gradients are those of the loss times `weight`.
 pub(super) fn like_teacher(
     recipe: &ObjectiveRecipe,
     model: &Decoder,
     lesson: &Lesson,
-    trace: &Trace,
+    behind: &dyn Fn(usize) -> Vec<f32>,
     weight: f64,
     gradients: &mut Gradients,
 ) -> (f64, Vec<(usize, Vec<f32>)>) {
     let (mut sum, mut all) = (0.0, Vec::new());
     let Some(hidden) = recipe.hidden.as_ref().filter(|_| !lesson.states.is_empty()) else { return (sum, all) };
-    let width = model.shape.hidden;
     let share = hidden.weight / hidden.pairs.len() as f64;
     for ((&[layer, _], taught), &id) in hidden.pairs.iter().zip(&lesson.states).zip(&model.helpers) {
         let projection = &model.weights[id.0];
         let Some(slope) = gradients.of(id) else { continue };
-        let states = rows(trace.behind(layer), lesson, width);
+        let states = behind(layer);
         let mut d = vec![0.0; states.len()];
         let slopes = Slopes { states: &mut d, projection: slope };
         // The loss is a sum as all are, its gradient a share of the step.
         let own = judge(&projection.all(), &states, taught, projection.dims[0], share * weight, Some(slopes));
         sum += own / weight;
-        let mut behind = vec![0.0; trace.normed.len()];
-        for (goal, d) in lesson.goals.iter().zip(d.chunks_exact(width)) {
-            behind[goal.row * width..][..width].copy_from_slice(d);
-        }
-        all.push((layer, behind));
+        all.push((layer, d));
     }
     (sum, all)
 }

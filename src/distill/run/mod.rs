@@ -5,6 +5,7 @@
 //! | `train` | the loop |
 //! | `claim` | whose the output folder is |
 //! | `rounds` | steps on what the student wrote itself |
+//! | `place` | where the arithmetic of a step happens |
 //! | `student` | what a recipe's student is: layers, adapter, what is trained |
 //! | `lesson` | a batch with all that is known about it |
 //! | `hidden` | states behind layers, beside a teacher's |
@@ -32,6 +33,7 @@ mod lesson;
 mod metrics;
 pub(crate) mod optimiser;
 pub(crate) mod output;
+mod place;
 mod reference;
 pub(crate) mod rounds;
 pub(crate) mod schedule;
@@ -40,7 +42,7 @@ mod train;
 
 pub(crate) use claim::{Claim, claim};
 pub use error::RunError;
-#[cfg(test)]
-pub(crate) use evaluate::rows;
 pub(crate) use metrics::Line;
+#[cfg(test)]
+pub(crate) use place::rows;
 pub(crate) use train::{Event, Options, Outcome, train};

@@ -9,8 +9,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::error::RunError;
-use super::evaluate::rows;
 use super::output::replace;
+use super::place::Place;
 use crate::distill::data::corpus::{self, Corpus, hex};
 use crate::distill::model::Decoder;
 use crate::distill::objective::{Lesson, Reference, reference};
@@ -20,9 +20,10 @@ const MAGIC: &[u8; 8] = b"ZORDREF1";
 /// The file's, if it is of this data and this model; else they are computed and written there.
 ///
 /// # Errors
-/// The data is damaged, or the file cannot be written.
+/// The data is damaged, the file cannot be written, or a card did not do what was asked.
 pub(crate) fn of(
     model: &Decoder,
+    place: &mut Place,
     student: &str,
     corpus: &Corpus,
     path: &Path,
@@ -45,9 +46,9 @@ pub(crate) fn of(
         }
         let (batch, goals) = corpus::batch(&[corpus.window(window).map_err(RunError::Told)?]);
         let lesson = Lesson { goals, ..Lesson::default() };
-        let states = rows(&model.states(&batch), &lesson, model.shape.hidden);
+        let said = place.states(model, &batch, &lesson, |head, states| reference(head, states, &lesson))?;
         // An answer without a goal would leave its pair with one half.
-        let one = reference(&model.head(), &states, &lesson).first().copied();
+        let one = said.first().copied();
         all.push(one.ok_or_else(|| RunError::Told(format!("window {window} holds no pair of answers")))?);
     }
     let numbers = all.iter().flat_map(|one| [one.chosen, one.rejected]).flat_map(f64::to_le_bytes);

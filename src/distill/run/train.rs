@@ -5,29 +5,28 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::checkpoint::{self, Kept, State};
 use super::claim::{Claim, claim, forget};
 use super::error::RunError;
-use super::evaluate::{held_out, rows};
+use super::evaluate::held_out;
 use super::guard::Fault;
-use super::hidden::like_teacher;
 use super::lesson::Lessons;
 use super::metrics::{Line, Log};
 use super::optimiser::{AdamW, clip};
+use super::place::{Place, Task};
 use super::rounds::{Rounds, beginning};
 use super::student::{self, Student};
 use super::{curve, output, reference};
-use crate::distill::data::corpus::{Head, hex};
+use crate::distill::data::corpus::Head;
 use crate::distill::data::order;
 use crate::distill::data::prepare::{Prepared, Tally, prepare};
+use crate::distill::gpu::Adapter;
 use crate::distill::kernel::dropout::mix;
-use crate::distill::model::head::Wanted;
 use crate::distill::model::write::{Style, write};
 use crate::distill::model::{Batch, Gradients, Weight};
-use crate::distill::objective::{self, Kind, Lesson, Loss, ObjectiveRecipe};
-use crate::distill::recipe::{self, Recipe};
+use crate::distill::objective::{Kind, Lesson, Loss, ObjectiveRecipe};
+use crate::distill::recipe::Recipe;
 use crate::distill::teacher::{self, TeacherError};
 use crate::engine::Cancel;
 
@@ -38,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) max_steps: Option<u64>,
     /// Forget what an earlier run left.
     pub(crate) fresh: bool,
+    /// The graphics cards to train on; none for the processor.
+    pub(crate) cards: Vec<Adapter>,
     pub(crate) cancel: Cancel,
 }
 
@@ -77,6 +78,7 @@ struct Run<'a> {
     judged: Option<Lessons<'a>>,
     rounds: Option<Rounds<'a>>,
     student: Student,
+    place: Place,
     optimiser: AdamW,
     gradients: Gradients,
     state: State,
@@ -104,7 +106,7 @@ pub(crate) fn train(
 ) -> Result<Outcome, RunError> {
     let Claim { folder, lock } = claim(recipe, out)?;
     let interrupted = || options.cancel.is_cancelled();
-    let fingerprint = fingerprint(recipe);
+    let fingerprint = checkpoint::fingerprint(recipe);
     let places = ["last.safetensors", "best.safetensors", "metrics.jsonl"].map(|name| folder.join(name));
     let [last, best, metrics] = places;
     if options.fresh {
@@ -119,6 +121,7 @@ pub(crate) fn train(
     if found.as_ref().is_some_and(|found| found.student != student.fingerprint) {
         return Err(RunError::OtherStudent { out: out.to_owned() });
     }
+    let mut place = Place::open(&options.cards)?;
     let pairs = recipe.objective.kind == Kind::Dpo;
     let Prepared { train, validation, tally } =
         prepare(&recipe.data, pairs, recipe.seed, &student.tokenizer, &folder, &interrupted)?;
@@ -127,9 +130,9 @@ pub(crate) fn train(
     let teachers = teacher::stores(recipe, &train, &student.tokenizer, &folder, &options.cancel, &mut |progress| {
         tell(&Event::Teacher(progress));
     })?;
-    let reference = |corpus, name: &str| {
+    let mut reference = |corpus, name: &str| {
         let known = format!("{fingerprint} {}", student.fingerprint);
-        reference::of(&student.model, &known, corpus, &folder.join(name), &interrupted)
+        reference::of(&student.model, &mut place, &known, corpus, &folder.join(name), &interrupted)
     };
     let references = if pairs { reference(&train, "train.reference")? } else { Vec::new() };
     let lessons = Lessons { recipe, corpus: &train, teachers: &teachers, references: &references };
@@ -153,11 +156,25 @@ pub(crate) fn train(
         state = checkpoint::read(&last, &mut student.model, Some(&mut optimiser))?;
         tell(&Event::Resumed { step: state.step, steps });
     }
+    place.changed();
     let log = Log::open(&metrics, state.step)?;
     let gradients = Gradients::new(&student.model.weights);
     let places = Places { last, best, metrics };
-    let mut run =
-        Run { recipe, options, lessons, judged, rounds, student, optimiser, gradients, state, steps, places, log };
+    let mut run = Run {
+        recipe,
+        options,
+        lessons,
+        judged,
+        rounds,
+        student,
+        place,
+        optimiser,
+        gradients,
+        state,
+        steps,
+        places,
+        log,
+    };
     let begun = run.state.step;
     let outcome = run.follow(tell)?;
     // What a run that was at its end had written stands.
@@ -169,26 +186,6 @@ pub(crate) fn train(
     }
     drop(lock);
     Ok(outcome)
-}
-
-/// A name for everything a run's numbers follow from; how often it is looked at or saved is not part of it.
-fn fingerprint(recipe: &Recipe) -> String {
-    let mut recipe = recipe.clone();
-    recipe.threads = 0;
-    recipe.safety.checkpoint_every = 0;
-    recipe.evaluation.every = 0;
-    recipe.evaluation.sample = 0;
-    // What they name is held against what it was, wherever it lies now.
-    recipe.student.path = PathBuf::new();
-    recipe.data.sources.iter_mut().for_each(|source| source.path = PathBuf::new());
-    if let Some(adapter) = &mut recipe.adapter {
-        adapter.from = None;
-    }
-    for teacher in &mut recipe.teachers {
-        teacher.servers.clear();
-        teacher.model = teacher.model.file_name().map(PathBuf::from).unwrap_or_default();
-    }
-    hex(&Sha256::digest(recipe::text(&recipe)))
 }
 
 impl Run<'_> {
@@ -295,13 +292,19 @@ impl Run<'_> {
         // Of the student's own words only what teachers say is learnt.
         let taught = ObjectiveRecipe { alpha: 1.0, ..self.recipe.objective.clone() };
         self.gradients.clear();
-        let (mut loss, mut tokens) = (Loss::default(), 0);
+        let drops = self.recipe.adapter.as_ref().is_some_and(|adapter| adapter.dropout > 0.0);
+        let (mut tasks, mut tokens) = (Vec::with_capacity(parts.len()), 0);
         for (at, (batch, lesson, own)) in parts.iter().enumerate() {
             let objective = if *own { &taught } else { &self.recipe.objective };
             let key = mix(self.recipe.seed ^ mix(self.state.cursor + at as u64));
-            let one = self.part(objective, batch, lesson, weight, key);
-            loss.add(Loss { part: if *own { 0.0 } else { one.part }, ..one });
+            tasks.push(Task { objective, batch, lesson, weight, dropout: drops.then_some(key) });
             tokens += batch.tokens.len() as u64;
+        }
+        let recompute = self.recipe.optimiser.recompute;
+        let losses = self.place.learn(&self.student.model, recompute, &tasks, &mut self.gradients)?;
+        let mut loss = Loss::default();
+        for (one, (.., own)) in losses.into_iter().zip(&parts) {
+            loss.add(Loss { part: if *own { 0.0 } else { one.part }, ..one });
         }
         let (loss, part) = (loss.whole * weight, loss.part * of_data);
         let norm = clip(&mut self.gradients, self.recipe.optimiser.clip);
@@ -323,31 +326,13 @@ impl Run<'_> {
             let weights = &mut self.student.model.weights;
             self.optimiser.step(&self.recipe.optimiser, rate, weights, &mut self.gradients);
             self.student.model.changed();
+            self.place.changed();
             self.state.loss_first = self.state.loss_first.or(Some(Kept(loss)));
             self.state.loss_last = Some(Kept(loss));
         }
         let part = (self.recipe.objective.kind != Kind::Sft).then_some(part);
         let (step, tokens) = (self.state.step, self.state.tokens);
         Ok(Some(Line { step, loss, part, rate, norm, tokens, fault, ..Line::default() }))
-    }
-
-    /// Adds a part's gradients.
-    fn part(&mut self, recipe: &ObjectiveRecipe, batch: &Batch, lesson: &Lesson, weight: f64, key: u64) -> Loss {
-        let (model, gradients) = (&self.student.model, &mut self.gradients);
-        let width = model.shape.hidden;
-        let dropout = self.recipe.adapter.as_ref().is_some_and(|adapter| adapter.dropout > 0.0).then_some(key);
-        let trace = model.forward(batch, dropout, self.recipe.optimiser.recompute);
-        let states = rows(&trace.normed, lesson, width);
-        let mut slopes = vec![0.0; states.len()];
-        let wanted = Wanted { states: Some(&mut slopes), matrix: gradients.of(model.output()) };
-        let loss = objective::judge(recipe, &model.head(), &states, lesson, weight, wanted);
-        let mut d = vec![0.0; trace.normed.len()];
-        for (goal, slope) in lesson.goals.iter().zip(slopes.chunks_exact(width)) {
-            d[goal.row * width..][..width].copy_from_slice(slope);
-        }
-        let (own, behind) = like_teacher(recipe, model, lesson, &trace, weight, gradients);
-        model.backward(batch, dropout, trace, d, &behind, gradients);
-        Loss { whole: loss.whole + own, ..loss }
     }
 
     /// Back to the last checkpoint, or to the beginning; the windows that led here are not taken again.
@@ -368,6 +353,7 @@ impl Run<'_> {
         }
         // The best weights so far are those of the file, whichever way led there.
         self.state.best = best;
+        self.place.changed();
         self.state.cursor = cursor;
         self.state.returns = returns + 1;
         self.state.guard.bad = 0;
@@ -375,9 +361,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn look(&self) -> Result<Option<f64>, RunError> {
+    fn look(&mut self) -> Result<Option<f64>, RunError> {
         let windows = self.recipe.evaluation.windows;
-        let look = |lessons| held_out(&self.student.model, lessons, windows);
+        let (model, place) = (&self.student.model, &mut self.place);
+        let look = |lessons| held_out(model, place, lessons, windows);
         Ok(self.judged.as_ref().map(look).transpose()?.flatten())
     }
 
