@@ -79,10 +79,9 @@ impl Shown {
                     "{} documents, {} tokens in {} windows",
                     head.documents, head.tokens, head.windows
                 ));
-                if let Some(tally) = tally.filter(|tally| tally.malformed > 0) {
-                    output::note(format!("{} lines are wrong:\n  {}", tally.malformed, tally.shown.join("\n  ")));
-                }
+                tally.iter().flat_map(|tally| tally.notices()).for_each(output::note);
             }
+            Event::Notice(text) => output::note(text),
             Event::Teacher(progress) => {
                 if let Some(live) = self.live.as_mut().filter(|live| live.is_drawn()) {
                     live.note(format!("asking the teacher: {} of {} windows", progress.done, progress.all));
