@@ -300,6 +300,48 @@ fn a_full_disk_is_no_wrong_line() {
 }
 
 #[test]
+fn examples_made_on_several_threads_stay_in_their_order() {
+    let tool = stage("");
+    tool.write("data.jsonl", crate::small::lines(3000));
+    let [one, two] = ["threads=1", "threads=2"].map(|threads| {
+        let set =
+            ["dataset", "recipe.toml", "--json", "--samples", "1", "--set", threads, "--set", "data.context=8192"];
+        tool.run(set.into_iter().chain(["--set", "data.validation=0.0"])).json()
+    });
+    assert_eq!((&one["fingerprint"], &one["documents"]), (&two["fingerprint"], &json!(3000)));
+    let number = |document: &Value| -> u32 {
+        let text = document["text"].as_str().unwrap().strip_prefix("number ").unwrap();
+        text.split_once(':').unwrap().0.parse().unwrap()
+    };
+    let numbers: Vec<u32> = two["samples"][0].as_array().unwrap().iter().map(number).collect();
+    assert!(numbers.len() > 50 && numbers.is_sorted(), "{numbers:?}");
+}
+
+#[test]
+fn templates_that_fail_are_told() {
+    let tool = stage("");
+    let template = "{% for m in messages %}{% if 'stop' in m.content %}{{ raise_exception('no') }}{% endif %}\
+        <|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
+        {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let settings = json!({"eos_token": "<|im_end|>", "chat_template": template});
+    tool.write("student/tokenizer_config.json", settings.to_string());
+    let line = |word: &str| json!({"instruction": word, "output": "done"}).to_string() + "\n";
+    tool.write("data.jsonl", (0..20).map(|i| line(&format!("go {i}"))).collect::<String>() + &line("stop"));
+    assert_eq!(dataset(&tool, &[])["tally"]["by_spare"], 1);
+    let run = tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "1"]);
+    assert!(run.err.contains("failed on 1 conversations"), "{}", run.err);
+    run.done();
+    let settings = json!({"eos_token": "<|im_end|>", "chat_template": "{% for %}"});
+    tool.write("student/tokenizer_config.json", settings.to_string());
+    // Also where the windows are there already.
+    for _ in 0..2 {
+        let run = tool.run(["run", "recipe.toml", "-o", "other", "--max-steps", "1"]);
+        assert!(run.err.contains("template cannot be used"), "{}", run.err);
+        run.done();
+    }
+}
+
+#[test]
 fn lengths_are_shown_by_shares() {
     let tool = stage("");
     let lines: String = (1..=100).map(|i| json!({"text": "x".repeat(i)}).to_string() + "\n").collect();

@@ -103,7 +103,7 @@ pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, Report> {
         rows.push(row(name, format!("{files} files")));
     }
     let mut text = output::table(&rows);
-    for notice in tokenizer.problems.iter().chain(&tokenizer.notices).chain(&tally.notices()) {
+    for notice in tokenizer.told().chain(tally.notices().iter().map(String::as_str)) {
         text.push_str(&format!("{}\n", clean(notice)));
     }
     for (at, window) in samples.iter().enumerate() {

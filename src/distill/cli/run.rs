@@ -74,14 +74,14 @@ struct Shown {
 impl Shown {
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Data { head, tally } => {
+            Event::Data { head, tally, notices } => {
+                notices.iter().for_each(output::note);
                 output::note(format!(
                     "{} documents, {} tokens in {} windows",
                     head.documents, head.tokens, head.windows
                 ));
                 tally.iter().flat_map(|tally| tally.notices()).for_each(output::note);
             }
-            Event::Notice(text) => output::note(text),
             Event::Teacher(progress) => {
                 if let Some(live) = self.live.as_mut().filter(|live| live.is_drawn()) {
                     live.note(format!("asking the teacher: {} of {} windows", progress.done, progress.all));

@@ -72,6 +72,8 @@ pub(super) struct Maker<'a> {
     /// Bytes of this source that were taken, and how many are enough.
     taken: u64,
     most: Option<u64>,
+    /// The share of this source that was read with the last example.
+    read: f64,
     /// To learn from, and to be judged by.
     parts: [Part; 2],
     pub(super) counts: [Counts; 2],
@@ -98,6 +100,7 @@ impl<'a> Maker<'a> {
             size: 0,
             taken: 0,
             most: None,
+            read: 0.0,
             parts: [Part::new(&places[0])?, Part::new(&places[1])?],
             counts: Default::default(),
             tally: Tally::default(),
@@ -107,7 +110,7 @@ impl<'a> Maker<'a> {
 
     /// Takes a source, or about `most` bytes of it; says what share of it was read.
     pub(super) fn take(&mut self, source: &SourceRecipe, most: Option<u64>) -> Result<f64, DataError> {
-        (self.most, self.taken) = (most, 0);
+        (self.most, self.taken, self.read) = (most, 0, 0.0);
         let path = &source.path;
         let facts = std::fs::metadata(path).map_err(|source| DataError::Read { path: path.clone(), source })?;
         let read = if facts.is_dir() { self.folder(source) } else { self.file(source) };
@@ -179,8 +182,9 @@ impl<'a> Maker<'a> {
             return Err(Stop::Enough(1.0));
         }
         if self.most.is_some_and(|most| self.taken >= most) {
-            return Err(Stop::Enough(read));
+            return Err(Stop::Enough(self.read));
         }
+        self.read = read;
         let example = example.and_then(|example| {
             let wanted = if self.making.pairs { "a pair of answers" } else { "something to continue" };
             let fits = self.making.pairs == matches!(example, Example::Pair { .. });

@@ -144,6 +144,11 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
+    /// All that the person should know.
+    pub(crate) fn told(&self) -> impl Iterator<Item = &str> {
+        self.problems.iter().chain(&self.notices).map(String::as_str)
+    }
+
     /// Whether a text alone begins with a space it does not have (SentencePiece's dummy prefix).
     fn puts_spaces(&self) -> bool {
         let first = self.tokens("a", false).ok().and_then(|ids| self.token(*ids.first()?));

@@ -22,8 +22,8 @@ pub(crate) struct Findings {
 pub(crate) struct Opened {
     pub(crate) source: Option<Source>,
     pub(crate) tokenizer: Option<Tokenizer>,
-    /// Of all teachers that are files, if all could be read.
-    pub(crate) teachers: Vec<Look>,
+    /// Of all teachers; none of servers and of what cannot be read.
+    pub(crate) teachers: Vec<Option<Look>>,
 }
 
 /// Opens what a recipe names, and says what is wrong with it.
@@ -51,6 +51,7 @@ pub(crate) fn open(recipe: &Recipe, found: &mut Findings) -> Opened {
             .problems
             .push(format!("`adapter.from` is `{}`, which holds no `adapter_model.safetensors`", from.display()));
     }
+    opened.teachers.resize_with(recipe.teachers.len(), || None);
     for (at, one) in recipe.teachers.iter().enumerate().filter(|(_, one)| one.servers.is_empty()) {
         let path = &one.model;
         let Some(tokenizer) = &opened.tokenizer else {
@@ -84,7 +85,7 @@ pub(crate) fn open(recipe: &Recipe, found: &mut Findings) -> Opened {
                 .problems
                 .push(format!("`objective.hidden.pairs` names the teacher's layer {layer}, and it has {most}"));
         }
-        opened.teachers.push(look);
+        opened.teachers[at] = Some(look);
     }
     opened
 }

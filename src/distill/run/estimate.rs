@@ -62,7 +62,12 @@ pub(super) fn projections(shape: &Shape) -> Vec<Projection> {
 ///
 /// # Errors
 /// The recipe asks for more than the checkpoint has.
-pub(crate) fn sizes(recipe: &Recipe, source: &Source, added: usize, teachers: &[Look]) -> Result<Sizes, RunError> {
+pub(crate) fn sizes(
+    recipe: &Recipe,
+    source: &Source,
+    added: usize,
+    teachers: &[Option<Look>],
+) -> Result<Sizes, RunError> {
     let all = source.shape.layers;
     let layers_kept = kept_layers(recipe, all)?.unwrap_or_else(|| (0..all).collect());
     let mut shape = student::shape(recipe, &source.shape)?;
@@ -73,7 +78,7 @@ pub(crate) fn sizes(recipe: &Recipe, source: &Source, added: usize, teachers: &[
     let stored = source.tensors.tensors.first().map_or(4, |tensor| tensor.dtype.size());
     // With an adapter only the matrices in which new tokens stand are trained besides.
     let rows = if added > 0 { (shape.vocabulary * hidden * if shape.tied { 1 } else { 2 }) as u64 } else { 0 };
-    let helpers = match (&recipe.objective.hidden, teachers.first()) {
+    let helpers = match (&recipe.objective.hidden, teachers.first().and_then(Option::as_ref)) {
         (Some(like), Some(teacher)) => (like.pairs.len() * teacher.wide * hidden) as u64,
         _ => 0,
     };
@@ -103,7 +108,7 @@ pub(crate) fn sizes(recipe: &Recipe, source: &Source, added: usize, teachers: &[
     let layers = (tokens * (per_token + kept + shape.inner) * 4) as u64;
     let logits = (TILE.min(tokens * shape.vocabulary) * 4) as u64;
     let (gradients, optimiser) = (trained * 4, trained * 8);
-    let teacher = teachers.iter().map(|teacher| teacher.size).max().unwrap_or(0);
+    let teacher = teachers.iter().flatten().map(|teacher| teacher.size).max().unwrap_or(0);
     let total = (weights + gradients + optimiser + layers + logits).max(weights + teacher);
     let memory = Memory { weights, gradients, optimiser, layers, logits, teacher, total };
     Ok(Sizes { parameters, trained, layers: layers_kept, all_layers: all, memory })

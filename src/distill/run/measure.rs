@@ -19,7 +19,7 @@ use crate::distill::teacher::Look;
 ///
 /// # Errors
 /// The checkpoint or the data cannot be read.
-pub(crate) fn seconds(recipe: &Recipe, corpus: &Corpus, teachers: &[Look]) -> Result<f64, RunError> {
+pub(crate) fn seconds(recipe: &Recipe, corpus: &Corpus, teachers: &[Option<Look>]) -> Result<f64, RunError> {
     let mut student = student::build(recipe)?;
     let model = &mut student.model;
     let mut gradients = Gradients::new(&model.weights);
@@ -66,7 +66,13 @@ fn one(
 }
 
 /// A lesson that costs what the recipe's lessons cost.
-fn made_up(recipe: &Recipe, goals: Vec<corpus::Goal>, windows: usize, teachers: &[Look], vocabulary: usize) -> Lesson {
+fn made_up(
+    recipe: &Recipe,
+    goals: Vec<corpus::Goal>,
+    windows: usize,
+    teachers: &[Option<Look>],
+    vocabulary: usize,
+) -> Lesson {
     let count = goals.len();
     let mut lesson = Lesson { goals, ..Lesson::default() };
     if recipe.objective.kind == Kind::Dpo {
@@ -76,7 +82,7 @@ fn made_up(recipe: &Recipe, goals: Vec<corpus::Goal>, windows: usize, teachers: 
     for (at, teacher) in recipe.teachers.iter().enumerate() {
         let top = teacher.top.min(vocabulary);
         // Servers teach their own tokens only.
-        if teachers.get(at).is_some_and(|look| look.differs.is_some()) {
+        if teachers.get(at).and_then(Option::as_ref).is_some_and(|look| look.differs.is_some()) {
             let sorted = vec![0.5 / top as f32; top];
             let chunk = |first| Chunk { first, goals: 1, log: -0.5, sorted: sorted.clone() };
             lesson.across.push((weight, Across { chunks: (0..count).map(chunk).collect() }));
@@ -85,7 +91,7 @@ fn made_up(recipe: &Recipe, goals: Vec<corpus::Goal>, windows: usize, teachers: 
             lesson.taught.push(Taught { weight, odds: vec![Odds { top: known, tail: 0.5 }; count] });
         }
     }
-    if let (Some(hidden), Some(teacher)) = (&recipe.objective.hidden, teachers.first()) {
+    if let (Some(hidden), Some(teacher)) = (&recipe.objective.hidden, teachers.first().and_then(Option::as_ref)) {
         lesson.states = vec![vec![1.0; count * teacher.wide]; hidden.pairs.len()];
     }
     lesson

@@ -20,7 +20,6 @@ use super::{curve, output, reference};
 use crate::distill::data::corpus::{Head, hex};
 use crate::distill::data::order;
 use crate::distill::data::prepare::{Prepared, Tally, prepare};
-use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::kernel::dropout::mix;
 use crate::distill::model::head::Wanted;
 use crate::distill::model::write::{Style, write};
@@ -43,9 +42,7 @@ pub(crate) struct Options {
 /// What is told on the way.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
-    Data { head: &'a Head, tally: Option<&'a Tally> },
-    /// What the person should know.
-    Notice(&'a str),
+    Data { head: &'a Head, tally: Option<&'a Tally>, notices: Vec<&'a str> },
     Teacher(teacher::Progress<'a>),
     Resumed { step: u64, steps: u64 },
     Wrote { step: u64 },
@@ -112,12 +109,10 @@ pub(crate) fn train(
     let interrupted = || options.cancel.is_cancelled();
 
     let student = student::build(recipe)?;
-    let Tokenizer { problems, notices, .. } = &student.tokenizer;
-    problems.iter().chain(notices).for_each(|notice| tell(&Event::Notice(notice)));
     let pairs = recipe.objective.kind == Kind::Dpo;
     let Prepared { train, validation, tally } =
         prepare(&recipe.data, pairs, recipe.seed, &student.tokenizer, &folder, &interrupted)?;
-    tell(&Event::Data { head: &train.head, tally: tally.as_ref() });
+    tell(&Event::Data { head: &train.head, tally: tally.as_ref(), notices: student.tokenizer.told().collect() });
 
     let fingerprint = fingerprint(recipe);
     let places = ["last.safetensors", "best.safetensors", "metrics.jsonl"].map(|name| folder.join(name));
