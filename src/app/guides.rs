@@ -76,6 +76,12 @@ const GUIDES: &[Guide] = &[
         text: Text::File(include_str!("../../assets/guides/merge.md")),
     },
     Guide {
+        name: "distill",
+        title: "Training",
+        about: "data, licences, filling in",
+        text: Text::File(include_str!("../../assets/guides/distill.md")),
+    },
+    Guide {
         name: "memory",
         title: "Memory",
         about: "plan, budget, when it is short",

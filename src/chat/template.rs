@@ -166,7 +166,9 @@ impl Template {
     ) -> Result<String, TemplateError> {
         let (prompt, by_spare) = self.render_or_spare(turns, bos, eos, add_generation_prompt)?;
         if let Some(error) = by_spare {
-            tracing::warn!("the model's chat template failed on this conversation ({error}); a built-in took its place");
+            tracing::warn!(
+                "the model's chat template failed on this conversation ({error}); a built-in took its place"
+            );
         }
         Ok(prompt)
     }
