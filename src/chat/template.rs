@@ -164,14 +164,33 @@ impl Template {
         eos: &str,
         add_generation_prompt: bool,
     ) -> Result<String, TemplateError> {
+        let (prompt, by_spare) = self.render_or_spare(turns, bos, eos, add_generation_prompt)?;
+        if let Some(error) = by_spare {
+            tracing::warn!(
+                "the model's chat template failed on this conversation ({error}); a built-in took its place"
+            );
+        }
+        Ok(prompt)
+    }
+
+    /// The same, with why a built-in took the place of the model's own template.
+    pub(crate) fn render_or_spare(
+        &self,
+        turns: &[Message],
+        bos: &str,
+        eos: &str,
+        add_generation_prompt: bool,
+    ) -> Result<(String, Option<TemplateError>), TemplateError> {
         let frame = Frame { bos, eos, add_generation_prompt, thinking: self.thinking };
         let error = match attempt(&self.jinja, self.manners, turns, &frame) {
-            Ok(prompt) => return Ok(prompt),
+            Ok(prompt) => return Ok((prompt, None)),
             Err(error) => error,
         };
         let Some((spare, manners)) = &self.spare else { return Err(error) };
-        tracing::warn!("the model's chat template failed on this conversation ({error}); a built-in took its place");
-        attempt(spare, *manners, turns, &frame).map_err(|_| error)
+        match attempt(spare, *manners, turns, &frame) {
+            Ok(prompt) => Ok((prompt, Some(error))),
+            Err(_) => Err(error),
+        }
     }
 }
 

@@ -37,7 +37,7 @@ fn only_answers_are_learnt_of_conversations() {
     let told = dataset(&tool, &["data.learn=all"]);
     assert_eq!(told["learnt"].as_u64(), told["tokens"].as_u64().map(|tokens| tokens - 1));
     let told = dataset(&tool, &["data.form=alpaca"]);
-    assert_eq!(learnt(&told["samples"][0][0]), "two\n\nfour\n\n<258>");
+    assert_eq!(learnt(&told["samples"][0][0]), "two<258>four<258>");
 }
 
 #[test]
@@ -65,7 +65,11 @@ fn every_form_is_read_and_wrong_lines_are_counted() {
 #[test]
 fn holes_are_cut_before_packing_and_marked_by_the_vocabulary() {
     let tool = stage("");
-    let told = dataset(&tool, &["data.fim.rate=1.0", "data.fim.spm=0.0"]);
+    let written: Vec<String> = crate::small::lines(120)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["text"].as_str().unwrap().to_owned())
+        .collect();
+    let told = dataset(&tool, &["data.fim.rate=1.0", "data.fim.spm=0.0", "data.fim.learn=middle"]);
     assert_eq!(told["tally"]["with_hole"], told["tally"]["examples"]);
     for document in told["samples"][0].as_array().unwrap() {
         let text = document["text"].as_str().unwrap();
@@ -74,13 +78,72 @@ fn holes_are_cut_before_packing_and_marked_by_the_vocabulary() {
         let (suffix, middle) = rest.split_once("<fim_middle>").unwrap();
         let middle = middle.strip_suffix("<|im_end|>").unwrap();
         let whole = format!("{prefix}{middle}{suffix}");
-        assert!(whole.starts_with("number ") && whole.ends_with("again, ") || whole.ends_with('.'), "{whole}");
+        assert!(written.contains(&whole), "{whole}");
         assert_eq!(learnt(document), format!("{middle}<258>"));
     }
     let told = dataset(&tool, &["data.fim.rate=1.0", "data.fim.spm=1.0"]);
     assert!(told["samples"][0][0]["text"].as_str().unwrap().starts_with("<fim_prefix><fim_suffix>"));
-    let set = ["dataset", "recipe.toml", "--set", "data.fim.rate=1.0", "--set", "data.fim.form=qwen"];
-    tool.run(set).refused(1, &["no tokens for filling in"]);
+    assert_eq!(told["learnt"].as_u64(), told["tokens"].as_u64().map(|all| all - told["documents"].as_u64().unwrap()));
+}
+
+#[test]
+fn marks_are_added_where_the_vocabulary_has_none() {
+    let tool = stage("");
+    let set = ["data.fim.rate=1.0", "data.fim.spm=0.0", "data.fim.form=qwen"];
+    let told = dataset(&tool, &set);
+    let document = &told["samples"][0][0];
+    assert!(document["text"].as_str().unwrap().starts_with("<|fim_prefix|>"), "{document}");
+    assert_eq!(document["tokens"][0], crate::small::VOCABULARY as u64 - 1);
+    // A text that spells one is no mark.
+    tool.write("data.jsonl", json!({"text": "a <|fim_middle|> b"}).to_string());
+    let told = dataset(&tool, &set);
+    let tokens = told["samples"][0][0]["tokens"].as_array().unwrap();
+    assert_eq!(tokens.iter().filter(|token| token.as_u64() > Some(258)).count(), 3, "{tokens:?}");
+    tool.write("data.jsonl", crate::small::lines(60));
+    let set = set.iter().flat_map(|set| ["--set", set]);
+    tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "1"].into_iter().chain(set.clone())).done();
+    let file = std::fs::read_to_string(tool.path("out/tokenizer.json")).unwrap();
+    assert!(file.contains("<|fim_suffix|>"));
+    let taught = ["--set", "objective.kind=kd", "--set", "teacher=[{model='t.gguf'}]"];
+    tool.run(["run", "recipe.toml", "-o", "taught"].into_iter().chain(set).chain(taught))
+        .refused(1, &["teachers do not know", "<|fim_prefix|>"]);
+}
+
+#[test]
+fn holes_of_long_texts_are_whole_and_differ() {
+    let tool = stage("");
+    let text: String = (0..400).map(|i| format!("größe {i}; ")).collect();
+    tool.write("data.jsonl", json!({"text": text}).to_string());
+    let set = ["data.fim.rate=1.0", "data.fim.learn=middle", "data.context=256", "data.fim.spm=0.5"];
+    let told = tool
+        .run(
+            ["dataset", "recipe.toml", "--json", "--samples", "30", "--set", "data.validation=0.0"]
+                .into_iter()
+                .chain(set.iter().flat_map(|set| ["--set", set])),
+        )
+        .json();
+    let documents: Vec<&Value> =
+        told["samples"].as_array().unwrap().iter().flat_map(|window| window.as_array().unwrap()).collect();
+    let (mut whole, mut shares, mut forms) = (Vec::new(), Vec::new(), Vec::new());
+    for document in &documents {
+        let text = document["text"].as_str().unwrap();
+        assert!(!text.contains('\u{fffd}'), "{text}");
+        let (front, middle) = text.split_once("<fim_middle>").unwrap();
+        let middle = middle.strip_suffix("<|im_end|>").expect("its end is there");
+        let parts = front.strip_prefix("<fim_prefix>").unwrap().split_once("<fim_suffix>").unwrap();
+        forms.push(parts.0.is_empty() && !middle.is_empty());
+        if !parts.0.is_empty() {
+            whole.push(format!("{}{middle}{}", parts.0, parts.1));
+            shares.push(parts.0.len());
+        }
+    }
+    assert!(documents.len() > 15, "{}", documents.len());
+    assert!(forms.contains(&true) && forms.contains(&false), "both forms");
+    shares.dedup();
+    assert!(shares.len() > 3, "cut at other places each: {shares:?}");
+    assert!(whole.iter().all(|part| text.contains(part.as_str())), "{whole:?}");
+    let drop = ["dataset", "recipe.toml", "--set", "data.fim.rate=1.0", "--set", "data.long=drop"];
+    tool.run(drop).refused(1, &["nothing to learn from"]);
 }
 
 #[test]
@@ -97,6 +160,196 @@ fn folders_of_source_code_keep_to_gitignore_and_licences() {
     let told = dataset(&tool, &["data.source.0.path=code", "data.source.0.without_licences=['GPL-3.0-only']"]);
     assert_eq!(told["documents"], 1);
     assert!(told["samples"][0][0]["text"].as_str().unwrap().contains("of its own"));
+}
+
+#[test]
+fn licences_are_chosen_by_files_beside_and_by_columns() {
+    let tool = stage("");
+    tool.write("code/a.py", "print('a file without a line')\n");
+    tool.write(
+        "code/LICENSE",
+        "MIT License\nPermission is hereby granted, free of charge, to any person obtaining a copy",
+    );
+    tool.write("code/b.py", "# SPDX-License-Identifier: GPL-3.0-only OR Apache-2.0\nprint('a choice')\n");
+    tool.write("code/sub/c.py", "print('under another one')\n");
+    tool.write("code/sub/COPYING", "GNU GENERAL PUBLIC LICENSE\nVersion 3, 29 June 2007");
+    let of = |list: &str| {
+        dataset(&tool, &["data.source.0.path=code", &format!("data.source.0.{list}")])["documents"].clone()
+    };
+    assert_eq!(of("without_licences=[]"), 3);
+    assert_eq!(of("without_licences=['GPL-3.0']"), 2);
+    assert_eq!(of("only_licences=['MIT']"), 1);
+    let lines = [r#"{"text":"one","license":"mit"}"#, r#"{"text":"two","license":"gpl-3.0"}"#, r#"{"text":"three"}"#];
+    tool.write("data.jsonl", lines.join("\n"));
+    assert_eq!(dataset(&tool, &["data.source.0.without_licences=['GPL-3.0']"])["documents"], 2);
+    let told = dataset(&tool, &["data.source.0.only_licences=['MIT']"]);
+    assert_eq!((&told["documents"], &told["tally"]["unwanted"]), (&json!(1), &json!(2)));
+}
+
+#[test]
+fn texts_begin_with_the_token_that_the_checkpoint_puts_before_them() {
+    let tool = stage("");
+    let settings = json!({"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>", "add_bos_token": true});
+    tool.write("student/tokenizer_config.json", settings.to_string());
+    let lines = [
+        r#"{"text":"a document"}"#,
+        r#"{"prompt":"before ","completion":"after"}"#,
+        r#"{"instruction":"do","output":"done"}"#,
+    ];
+    tool.write("data.jsonl", lines.join("\n"));
+    for set in [["data.fim.rate=0.0", "data.form=alpaca"], ["data.fim.rate=1.0", "data.form=model"]] {
+        let told = dataset(&tool, &set);
+        let documents = told["samples"][0].as_array().unwrap();
+        assert_eq!(documents.len(), 3);
+        for document in documents {
+            let tokens = document["tokens"].as_array().unwrap();
+            assert_eq!(tokens.iter().position(|token| *token == 256), Some(0), "{document}");
+            assert_eq!(tokens.iter().filter(|token| **token == 256).count(), 1, "{document}");
+            assert_eq!(document["learnt"][0], false);
+        }
+    }
+    let settings = json!({"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>", "add_bos_token": false});
+    tool.write("student/tokenizer_config.json", settings.to_string());
+    let told = dataset(&tool, &["data.form=alpaca"]);
+    assert!(!told["samples"][0].to_string().contains("256"));
+}
+
+/// A tokenizer without ChatML's tokens, so that plain headings are the template.
+fn without_chatml(tool: &crate::tool::Tool) {
+    let mut small = crate::small::Small::new();
+    small.tokenizer["added_tokens"][1]["content"] = json!("<|user|>");
+    small.tokenizer["added_tokens"][2]["content"] = json!("</s>");
+    small.write(tool, "student");
+}
+
+#[test]
+fn an_end_is_learnt_where_the_template_writes_none() {
+    let tool = stage("");
+    without_chatml(&tool);
+    tool.write("student/tokenizer_config.json", json!({"eos_token": "</s>"}).to_string());
+    let chat = json!({"messages": [
+        {"role": "user", "content": "one?"}, {"role": "assistant", "content": "two"},
+        {"role": "user", "content": "three?"}, {"role": "assistant", "content": "four"}]});
+    tool.write("data.jsonl", chat.to_string());
+    assert_eq!(learnt(&dataset(&tool, &[])["samples"][0][0]), "two<258>four<258>");
+    // A base model's end is another one than its template's; what stands behind the turn is no answer.
+    let template = "{% for m in messages %}<|user|>{{ m.content }}</s>\n{% endfor %}";
+    let settings = json!({"eos_token": "<|endoftext|>", "chat_template": template});
+    tool.write("student/tokenizer_config.json", settings.to_string());
+    assert_eq!(learnt(&dataset(&tool, &[])["samples"][0][0]), "<257>two<258><257>four<258>");
+    tool.write("student/tokenizer_config.json", "{}");
+    let told = tool.run(["dataset", "recipe.toml"]);
+    assert!(told.done().contains("eos_token"));
+}
+
+#[test]
+fn templates_that_change_earlier_answers_give_a_document_for_each() {
+    let tool = stage("");
+    // As Qwen3's: a thought stands before the last answer only.
+    let template = "{% for m in messages %}<|im_start|>{{ m.role }}\n\
+        {% if m.role == 'assistant' and loop.last %}(thought){% endif %}{{ m.content }}<|im_end|>\n{% endfor %}\
+        {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let settings = json!({"eos_token": "<|im_end|>", "chat_template": template});
+    tool.write("student/tokenizer_config.json", settings.to_string());
+    let chat = json!({"messages": [
+        {"role": "user", "content": "one?"}, {"role": "assistant", "content": "two"},
+        {"role": "user", "content": "three?"}, {"role": "assistant", "content": "four"}]});
+    tool.write("data.jsonl", chat.to_string());
+    let told = dataset(&tool, &[]);
+    assert_eq!((&told["documents"], &told["tally"]["malformed"]), (&json!(2), &json!(0)));
+    let documents = told["samples"][0].as_array().unwrap();
+    let all: Vec<String> = documents.iter().map(learnt).collect();
+    assert_eq!(all, ["(thought)two<258>", "(thought)four<258>"]);
+    let last = documents[1]["text"].as_str().unwrap();
+    assert!(last.contains("assistant\ntwo<|im_end|>"), "{last}");
+}
+
+#[test]
+fn windows_in_which_nothing_is_left_to_learn_are_not_written() {
+    let tool = stage("");
+    let lines = [
+        json!({"prompt": "p".repeat(300), "completion": "too far back"}),
+        json!({"prompt": "p", "completion": "near"}),
+    ];
+    tool.write("data.jsonl", format!("{}\n{}\n", lines[0], lines[1]));
+    let told = dataset(&tool, &["data.long=cut"]);
+    assert_eq!((&told["documents"], &told["windows"]), (&json!(1), &json!(1)));
+    assert_eq!(told["tally"]["nothing_to_learn"], 1);
+}
+
+#[test]
+fn what_is_read_ends_with_the_examples_wanted() {
+    let tool = stage("");
+    let lines: String = (0..40).map(|i| json!({"text": format!("text {i}")}).to_string() + "\n").collect();
+    tool.write("data.jsonl", lines + &"no JSON\n".repeat(50));
+    tool.run(["dataset", "recipe.toml"]).refused(1, &["lines are wrong"]);
+    let told = dataset(&tool, &["data.examples=40"]);
+    assert_eq!((&told["documents"], &told["tally"]["malformed"]), (&json!(40), &json!(0)));
+}
+
+#[test]
+fn a_full_disk_is_no_wrong_line() {
+    let tool = stage("");
+    tool.write("data.jsonl", crate::small::lines(20_000));
+    // Files of 512 kB at most stand in for a full disk; the signal that goes with it is not wanted.
+    let program = env!("CARGO_BIN_EXE_zord-distill");
+    let script = format!("trap '' XFSZ; ulimit -f 1024; exec {program} run recipe.toml -o out");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script]).current_dir(tool.path("")).env("ZORD_HOME", tool.path(""));
+    crate::tool::Ran::of(&command.output().unwrap()).refused(1, &["train.windows", "hint: "]);
+}
+
+#[test]
+fn examples_made_on_several_threads_stay_in_their_order() {
+    let tool = stage("");
+    tool.write("data.jsonl", crate::small::lines(3000));
+    let [one, two] = ["threads=1", "threads=2"].map(|threads| {
+        let set =
+            ["dataset", "recipe.toml", "--json", "--samples", "1", "--set", threads, "--set", "data.context=8192"];
+        tool.run(set.into_iter().chain(["--set", "data.validation=0.0"])).json()
+    });
+    assert_eq!((&one["fingerprint"], &one["documents"]), (&two["fingerprint"], &json!(3000)));
+    let number = |document: &Value| -> u32 {
+        let text = document["text"].as_str().unwrap().strip_prefix("number ").unwrap();
+        text.split_once(':').unwrap().0.parse().unwrap()
+    };
+    let numbers: Vec<u32> = two["samples"][0].as_array().unwrap().iter().map(number).collect();
+    assert!(numbers.len() > 50 && numbers.is_sorted(), "{numbers:?}");
+}
+
+#[test]
+fn templates_that_fail_are_told() {
+    let tool = stage("");
+    let template = "{% for m in messages %}{% if 'stop' in m.content %}{{ raise_exception('no') }}{% endif %}\
+        <|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
+        {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let settings = json!({"eos_token": "<|im_end|>", "chat_template": template});
+    tool.write("student/tokenizer_config.json", settings.to_string());
+    let line = |word: &str| json!({"instruction": word, "output": "done"}).to_string() + "\n";
+    tool.write("data.jsonl", (0..20).map(|i| line(&format!("go {i}"))).collect::<String>() + &line("stop"));
+    assert_eq!(dataset(&tool, &[])["tally"]["by_spare"], 1);
+    let run = tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "1"]);
+    assert!(run.err.contains("failed on 1 conversations"), "{}", run.err);
+    run.done();
+    let settings = json!({"eos_token": "<|im_end|>", "chat_template": "{% for %}"});
+    tool.write("student/tokenizer_config.json", settings.to_string());
+    // Also where the windows are there already.
+    for _ in 0..2 {
+        let run = tool.run(["run", "recipe.toml", "-o", "other", "--max-steps", "1"]);
+        assert!(run.err.contains("template cannot be used"), "{}", run.err);
+        run.done();
+    }
+}
+
+#[test]
+fn lengths_are_shown_by_shares() {
+    let tool = stage("");
+    let lines: String = (1..=100).map(|i| json!({"text": "x".repeat(i)}).to_string() + "\n").collect();
+    tool.write("data.jsonl", lines);
+    // Each ends with a token of its own.
+    let lengths = dataset(&tool, &[])["lengths"].clone();
+    assert_eq!(lengths, json!({"0%": 2, "5%": 6, "25%": 26, "50%": 51, "75%": 76, "95%": 96, "100%": 101}));
+    assert!(tool.run(["dataset", "recipe.toml"]).done().contains("50 %: 51"));
 }
 
 #[test]

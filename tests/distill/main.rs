@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
 
 mod chain;
+mod check;
 mod data;
 mod gpu;
 mod interrupted;

@@ -58,6 +58,27 @@ fn the_recipe_for_preferences_runs_to_its_end() {
     run("mini-dpo", &["data.context=256".into()]);
 }
 
+#[test]
+fn the_nightly_recipe_runs_on_its_first_night_as_it_is_and_goes_on_in_the_next() {
+    let tool = Tool::new();
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/recipes/lora-nightly.toml");
+    std::fs::copy(recipe, tool.path("lora-nightly.toml")).unwrap();
+    crate::small::Small::new().write(&tool, "student");
+    tool.write("today.jsonl", crate::small::lines(40));
+    // A small student in the large one's place, and a budget.
+    let small = ["--set", "student.path=student", "--set", "data.context=128", "--set", "schedule.steps=2"];
+    let night = |out: &'static str, more: &[&'static str]| {
+        let all = ["run", "lora-nightly.toml", "-o", out, "--json"].into_iter().chain(small);
+        tool.run(all.chain(more.iter().copied())).json()
+    };
+    let first = night("night-1", &[]);
+    let second = night("night-2", &["--set", "adapter.from=night-1"]);
+    // It begins where the first ended.
+    assert_eq!(first["val_loss_after"], second["val_loss_before"], "{first} {second}");
+    tool.run(["check", "lora-nightly.toml", "--set", "adapter.from=nowhere"].into_iter().chain(small))
+        .refused(1, &["adapter.from", "nowhere"]);
+}
+
 /// A model in the folder that ZORD_TEST_MODELS names.
 #[cfg(feature = "engine")]
 fn model(name: &str) -> Option<PathBuf> {

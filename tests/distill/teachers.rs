@@ -172,6 +172,12 @@ fn states_become_like_the_teachers() {
     tool.run(wrong).refused(1, &["objective.hidden.pairs", "5", "3"]);
     let wrong = ["run", "recipe.toml", "-o", "no", "--set", "objective.hidden.pairs=[[0, 9]]"];
     tool.run(wrong).refused(1, &["layer 9"]);
+    tool.run(["check", "recipe.toml", "--set", "objective.hidden.pairs=[[5, 0], [0, 9]]"])
+        .refused(1, &["layer 5", "teacher's layer 9"]);
+    let told = tool.run(["check", "recipe.toml", "--json", "--measure"]).json();
+    // Two projections from 32 numbers to 32 are trained besides all weights.
+    assert_eq!(told["trained"].as_u64(), told["parameters"].as_u64().map(|all| all + 2 * 32 * 32));
+    assert!(told["seconds_per_step"].as_f64() > Some(0.0) && told["memory"]["teacher"].as_u64() > Some(0));
 }
 
 /// llama.cpp's own server on a port of this machine, gone with this value.

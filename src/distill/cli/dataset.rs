@@ -9,7 +9,7 @@ use super::{RecipeArgs, clean};
 use crate::cli::{output, progress};
 use crate::distill::data::corpus::Window;
 use crate::distill::data::order;
-use crate::distill::data::prepare::{Prepared, prepare};
+use crate::distill::data::prepare::{Prepared, Tally, prepare};
 use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::model::Source;
 use crate::distill::objective::Kind;
@@ -33,7 +33,7 @@ pub(super) struct DatasetArgs {
 pub(super) fn tokenizer(recipe: &Recipe) -> Result<Tokenizer, Report> {
     let source = Source::open(&recipe.student.path)?;
     let architecture = source.config.get("model_type").and_then(|kind| kind.as_str()).unwrap_or_default();
-    Ok(Tokenizer::open(&source.folder, architecture, &recipe.tokens.add)?)
+    Ok(Tokenizer::of(recipe, &source.folder, architecture)?)
 }
 
 /// The recipe's windows.
@@ -74,6 +74,8 @@ pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, Report> {
             "longest": head.longest,
             "held_out": data.validation.as_ref().map(|held| held.head.tokens),
             "fingerprint": head.content,
+            "lengths": SHARES.iter().zip(tally.quantiles(&SHARES)).map(|(share, length)| (format!("{:.0}%", share * 100.0), json!(length)))
+                .collect::<serde_json::Map<_, _>>(),
             "tally": tally,
             "samples": samples.iter().map(sample).collect::<Vec<_>>(),
         }))?;
@@ -82,6 +84,7 @@ pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, Report> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![
         row("documents", format!("{}, the longest of {} tokens", head.documents, head.longest)),
+        row("lengths", lengths(&tally)),
         row("tokens", format!("{}, {} of them learnt", head.tokens, head.learnt)),
         row("windows", format!("{}, {:.0} % full", head.windows, fullness(&recipe, head.tokens, head.windows))),
         row("held out", data.validation.as_ref().map_or(0, |held| held.head.tokens).to_string() + " tokens"),
@@ -91,6 +94,7 @@ pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, Report> {
         row("too long", format!("{}, {} of them cut or left out", tally.long, tally.left_out)),
         row("with a hole", tally.with_hole.to_string()),
         row("nothing to learn", tally.nothing_to_learn.to_string()),
+        row("of unwanted licences", tally.unwanted.to_string()),
         row("wrong lines", tally.malformed.to_string()),
         row("fingerprint", head.content.clone()),
     ];
@@ -99,8 +103,8 @@ pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, Report> {
         rows.push(row(name, format!("{files} files")));
     }
     let mut text = output::table(&rows);
-    for line in &tally.shown {
-        text.push_str(&format!("wrong: {line}\n"));
+    for notice in tokenizer.told().chain(tally.notices().iter().map(String::as_str)) {
+        text.push_str(&format!("{}\n", clean(notice)));
     }
     for (at, window) in samples.iter().enumerate() {
         text.push_str(&format!("\n── window {at}; ⟦learnt⟧\n"));
@@ -108,6 +112,15 @@ pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, Report> {
     }
     output::print(&text)?;
     Ok(ExitCode::Done)
+}
+
+/// At which shares of all documents, sorted by length, a length is shown.
+const SHARES: [f64; 7] = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0];
+
+/// Tokens of documents before they are cut.
+fn lengths(tally: &Tally) -> String {
+    let each = SHARES.iter().zip(tally.quantiles(&SHARES));
+    each.map(|(share, length)| format!("{:.0} %: {length}", share * 100.0)).collect::<Vec<_>>().join(", ")
 }
 
 fn fullness(recipe: &Recipe, tokens: u64, windows: u64) -> f64 {

@@ -1,6 +1,6 @@
 //! The `zord-distill` program's command line: one file a command, each from parsed arguments to text on stdout.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -70,9 +70,27 @@ impl RecipeArgs {
     fn read(&self) -> Result<Recipe, Report> {
         let mut recipe = recipe::read(&self.recipe, &self.set)?;
         recipe.student.path = source::folder(&recipe.student.path)?;
+        Self::set_threads(&recipe);
+        Ok(recipe)
+    }
+
+    /// The recipe with what stands against it; of a student on the hub only headers are fetched, into `place`, unless the
+    /// `whole` is needed.
+    fn read_headers(&self, place: &Path, whole: bool) -> Result<(Recipe, Vec<String>), Report> {
+        let (mut recipe, problems) = recipe::read_with_problems(&self.recipe, &self.set)?;
+        let name = recipe.student.path.to_string_lossy().into_owned();
+        recipe.student.path = if !whole && name.starts_with("hf:") {
+            source::headers(&name, &place.join("student"))?.0
+        } else {
+            source::folder(&recipe.student.path)?
+        };
+        Self::set_threads(&recipe);
+        Ok((recipe, problems))
+    }
+
+    fn set_threads(recipe: &Recipe) {
         // A second pool cannot be made; in tests of this process there may be one already.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(recipe.threads).build_global();
-        Ok(recipe)
     }
 }
 

@@ -75,14 +75,13 @@ struct Shown {
 impl Shown {
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Data { head, tally } => {
+            Event::Data { head, tally, notices } => {
+                notices.iter().for_each(output::note);
                 output::note(format!(
                     "{} documents, {} tokens in {} windows",
                     head.documents, head.tokens, head.windows
                 ));
-                if let Some(tally) = tally.filter(|tally| tally.malformed > 0) {
-                    output::note(format!("{} lines are wrong:\n  {}", tally.malformed, tally.shown.join("\n  ")));
-                }
+                tally.iter().flat_map(|tally| tally.notices()).for_each(output::note);
             }
             Event::Teacher(progress) => {
                 if let Some(live) = self.live.as_mut().filter(|live| live.is_drawn()) {

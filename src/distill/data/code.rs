@@ -1,8 +1,11 @@
-//! Which files of a folder count as source code: what `.gitignore` leaves, by extension, size and licence.
+//! Which files of a folder count as source code: what `.gitignore` leaves, by extension and size.
 
-use std::path::Path;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
+
+use super::licence;
 
 /// The largest file read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -13,41 +16,52 @@ pub(crate) const EXTENSIONS: [&str; 22] = [
     "rb", "swift", "scala", "md",
 ];
 
-/// Hands every file's text to `each`, in a fixed order.
+/// A file that counts.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) facts: Metadata,
+}
+
+/// What a walk came upon.
+#[derive(Debug)]
+pub(super) enum Met {
+    /// A file whose text counts.
+    Source(Found),
+    /// A file that says under which licence others stand.
+    Licence(Found),
+    /// A file or a folder that cannot be read.
+    Unreadable,
+}
+
+/// Hands every file to `each`, in a fixed order, unread.
 ///
 /// # Errors
-/// In words: the folder cannot be read; or whatever `each` says.
-pub(crate) fn files<E: From<std::io::Error>>(
+/// Whatever `each` says.
+pub(super) fn files<E>(
     folder: &Path,
     extensions: &[String],
-    mut each: impl FnMut(&Path, String) -> Result<(), E>,
+    mut each: impl FnMut(Met) -> Result<(), E>,
 ) -> Result<(), E> {
     let wanted = |path: &Path| {
         let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
         if extensions.is_empty() { EXTENSIONS.contains(&end) } else { extensions.iter().any(|wanted| wanted == end) }
     };
-    let walk = WalkBuilder::new(folder).require_git(false).sort_by_file_name(Ord::cmp).build();
-    for entry in walk {
-        let entry = entry.map_err(|error| std::io::Error::other(error.to_string()))?;
-        let path = entry.path();
-        let small = entry.metadata().is_ok_and(|facts| facts.is_file() && facts.len() <= LARGEST);
-        if !small || !wanted(path) {
-            continue;
-        }
-        // What is no text is no source code, whatever it is called.
-        if let Ok(text) = std::fs::read_to_string(path)
-            && !text.contains('\0')
-            && !text.trim().is_empty()
-        {
-            each(path, text)?;
+    for entry in WalkBuilder::new(folder).require_git(false).sort_by_file_name(Ord::cmp).build() {
+        let facts = entry.and_then(|entry| Ok(Found { facts: entry.metadata()?, path: entry.into_path() }));
+        match facts {
+            Err(_) => each(Met::Unreadable)?,
+            Ok(found) if !found.facts.is_file() => {}
+            Ok(found) if found.facts.len() <= LARGEST && wanted(&found.path) => each(Met::Source(found))?,
+            Ok(found) if licence::is_file(&found.path) => each(Met::Licence(found))?,
+            Ok(_) => {}
         }
     }
     Ok(())
 }
 
-/// The licence a file or its folder names, as far as it is told by its first lines.
-pub(crate) fn licence(text: &str) -> Option<String> {
-    let line = text.lines().take(30).find_map(|line| line.split_once("SPDX-License-Identifier:"))?.1;
-    let name = line.trim().trim_end_matches("*/").trim_end_matches("-->").trim();
-    (!name.is_empty()).then(|| name.chars().take(80).collect())
+/// A file's text. What is no text is no source code, whatever it is called.
+pub(super) fn text(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    (!text.contains('\0') && !text.trim().is_empty()).then_some(text)
 }

@@ -13,8 +13,22 @@ pub(crate) struct FimRecipe {
     pub(crate) rate: f64,
     /// Of those, the share in which the suffix stands first.
     pub(crate) spm: f64,
-    /// `auto`, `qwen`, `deepseek`, `starcoder`, or three tokens of the vocabulary: for prefix, suffix and middle.
+    /// `auto`, `qwen`, `deepseek`, `starcoder`, or three tokens: for prefix, suffix and middle. Those that the vocabulary
+    /// lacks are added; `auto` takes Qwen's where it has none.
     pub(crate) form: FimForm,
+    /// What is learnt of them.
+    pub(crate) learn: Learnt,
+}
+
+/// What is learnt of a document with a hole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Learnt {
+    /// All its tokens, as the paper does.
+    #[default]
+    All,
+    /// The middle and its end.
+    Middle,
 }
 
 /// Which tokens mark the parts.
@@ -27,7 +41,7 @@ pub(crate) enum FimForm {
 
 impl Default for FimRecipe {
     fn default() -> Self {
-        Self { rate: 0.0, spm: 0.5, form: FimForm::Name("auto".to_owned()) }
+        Self { rate: 0.0, spm: 0.5, form: FimForm::Name("auto".to_owned()), learn: Learnt::All }
     }
 }
 
@@ -57,32 +71,43 @@ impl FimRecipe {
         Ok(marks.into_iter().flat_map(|marks| [marks.prefix, marks.suffix, marks.middle]).collect())
     }
 
+    /// The three tokens, by what the vocabulary has.
+    ///
+    /// # Errors
+    /// In words: there is no such form.
+    fn tokens(&self, has: &dyn Fn(&str) -> bool) -> Result<[&str; 3], String> {
+        let name = match &self.form {
+            FimForm::Tokens(tokens) => return Ok(tokens.each_ref().map(String::as_str)),
+            FimForm::Name(name) => name,
+        };
+        let mut forms = FORMS.iter().filter(|(form, _)| name == "auto" || form == name).map(|(_, tokens)| *tokens);
+        let first = forms.clone().next().ok_or_else(|| {
+            format!("`data.fim.form` is `{name}`, expected `auto`, `qwen`, `deepseek`, `starcoder` or three tokens")
+        })?;
+        Ok(forms.find(|tokens| tokens.iter().all(|token| has(token))).unwrap_or(first))
+    }
+
+    /// Tokens that the vocabulary lacks for it.
+    ///
+    /// # Errors
+    /// In words: there is no such form.
+    pub(super) fn missing(&self, has: &dyn Fn(&str) -> bool) -> Result<Vec<&str>, String> {
+        if self.rate <= 0.0 {
+            return Ok(Vec::new());
+        }
+        Ok(self.tokens(has)?.into_iter().filter(|token| !has(token)).collect())
+    }
+
     /// # Errors
     /// In words: the vocabulary has no such tokens.
     pub(super) fn marks(&self, tokenizer: &Tokenizer) -> Result<Option<Marks>, String> {
         if self.rate <= 0.0 {
             return Ok(None);
         }
-        let find = |tokens: [&str; 3]| {
-            let [prefix, suffix, middle] = tokens.map(|token| tokenizer.id(token));
-            Some(Marks { prefix: prefix?, suffix: suffix?, middle: middle? })
-        };
-        let found = match &self.form {
-            FimForm::Tokens(tokens) => find(tokens.each_ref().map(String::as_str)),
-            FimForm::Name(name) => {
-                let known = name == "auto" || FORMS.iter().any(|(form, _)| form == name);
-                if !known {
-                    return Err(format!(
-                        "`data.fim.form` is `{name}`, expected `auto`, `qwen`, `deepseek`, `starcoder` or three tokens"
-                    ));
-                }
-                FORMS.iter().filter(|(form, _)| name == "auto" || form == name).find_map(|(_, tokens)| find(*tokens))
-            }
-        };
-        let missing = || {
-            "the student's vocabulary has no tokens for filling in; add them by `tokens.add`, or name three others by `data.fim.form`".to_owned()
-        };
-        found.map(Some).ok_or_else(missing)
+        let tokens = self.tokens(&|token| tokenizer.id(token).is_some())?;
+        let id = |token: &str| tokenizer.id(token).ok_or_else(|| format!("the vocabulary has no token `{token}`"));
+        let [prefix, suffix, middle] = tokens.map(id);
+        Ok(Some(Marks { prefix: prefix?, suffix: suffix?, middle: middle? }))
     }
 }
 

@@ -3,6 +3,7 @@
 //! A document takes about half a kilobyte of memory, whatever its length.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use crate::distill::kernel::dropout::mix;
 
@@ -48,6 +49,10 @@ fn name(at: usize, band: &[u16]) -> u64 {
     band.iter().fold(mix(at as u64), |hash, &minimum| mix(hash ^ u64::from(minimum)))
 }
 
+/// An odd factor and a sum: a permutation of all numbers, another one for each minimum.
+static TURNS: LazyLock<[(u64, u64); MINIMA]> =
+    LazyLock::new(|| std::array::from_fn(|at| (mix(at as u64) | 1, mix(!(at as u64)))));
+
 /// The lowest bits of the least hashes of all runs; `None` for a text shorter than a run.
 fn signature(text: &str) -> Option<[u16; MINIMA]> {
     let words: Vec<u64> =
@@ -55,10 +60,8 @@ fn signature(text: &str) -> Option<[u16; MINIMA]> {
     let mut least = [u64::MAX; MINIMA];
     for run in words.windows(RUN) {
         let run = run.iter().fold(0, |all, &word| mix(all ^ word));
-        for (at, least) in least.iter_mut().enumerate() {
-            // an odd factor and a sum: a permutation of all numbers, another one for each minimum
-            let turned = run.wrapping_mul(mix(at as u64) | 1).wrapping_add(mix(!(at as u64)));
-            *least = turned.min(*least);
+        for (least, (factor, sum)) in least.iter_mut().zip(&*TURNS) {
+            *least = run.wrapping_mul(*factor).wrapping_add(*sum).min(*least);
         }
     }
     (words.len() >= RUN).then(|| least.map(|minimum| mix(minimum) as u16))

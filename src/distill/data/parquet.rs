@@ -5,27 +5,44 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
 use serde_json::Value as Json;
 
-/// Hands every row to `each`, with its number from 1, or what is wrong with it.
+/// Hands every row to `each`, with its number from 1 and the share of rows read with it, or what is wrong with it.
 ///
 /// # Errors
 /// The file cannot be read, or whatever `each` says.
 pub(super) fn rows<E: From<std::io::Error>>(
     path: &Path,
-    mut each: impl FnMut(usize, Result<Json, String>) -> Result<(), E>,
+    mut each: impl FnMut(usize, f64, Result<Json, String>) -> Result<(), E>,
 ) -> Result<(), E> {
     let damaged = |error: parquet::errors::ParquetError| std::io::Error::other(error.to_string());
     let reader = SerializedFileReader::new(File::open(path)?).map_err(damaged)?;
+    let all = reader.metadata().file_metadata().num_rows().max(1) as f64;
     let mut rows = reader.get_row_iter(None).map_err(damaged)?;
     for number in 1.. {
         // Some damage makes the reader panic. It is not used again then.
         let next = catch_unwind(AssertUnwindSafe(|| rows.next()));
         let Some(row) = next.map_err(|_| std::io::Error::other("a page is damaged"))? else { break };
         // Behind a damaged page nothing is known any more, so that it is no single wrong row.
-        each(number, Ok(row.map_err(damaged)?.to_json_value()))?;
+        each(number, (number as f64 / all).min(1.0), Ok(object(&row.map_err(damaged)?)))?;
     }
     Ok(())
+}
+
+fn object(row: &Row) -> Json {
+    Json::Object(row.get_column_iter().map(|(name, field)| (name.clone(), json(field))).collect())
+}
+
+/// A value as JSON has it. Bytes are a text where they are UTF-8, as many writers leave the annotation out; others are no
+/// text and must not be taken for one.
+fn json(field: &Field) -> Json {
+    match field {
+        Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).map_or(Json::Bool(false), Json::from),
+        Field::Group(row) => object(row),
+        Field::ListInternal(list) => list.elements().iter().map(json).collect(),
+        other => other.to_json_value(),
+    }
 }
 
 #[cfg(test)]
@@ -66,9 +83,9 @@ mod tests {
 
     fn read(path: &Path) -> std::io::Result<Vec<Example>> {
         let mut all = Vec::new();
-        examples::<std::io::Error>(path, |number, example| {
-            all.push(example.map_err(std::io::Error::other)?);
-            assert_eq!(number, all.len());
+        examples::<std::io::Error>(path, |found| {
+            all.push(found.example.map_err(std::io::Error::other)?);
+            assert_eq!(found.number, all.len());
             Ok(())
         })?;
         Ok(all)
@@ -86,6 +103,33 @@ mod tests {
             assert_eq!((turns[0].role, turns[0].content.as_str()), (Role::User, "größer?"));
             assert_eq!((turns[1].role, turns[1].content.as_str()), (Role::Assistant, "nein"));
         }
+    }
+
+    #[test]
+    fn bytes_are_texts_where_they_are_utf_8_and_columns_may_be_null() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.parquet");
+        let schema = "message rows { REQUIRED BYTE_ARRAY text; OPTIONAL BYTE_ARRAY chosen (UTF8); }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut writer = SerializedFileWriter::new(File::create(&path).unwrap(), schema, Default::default()).unwrap();
+        let mut columns = writer.next_row_group().unwrap();
+        let texts = ["größer".into(), ByteArray::from(vec![0xff, 0xfe])];
+        let mut column = columns.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
+        column.close().unwrap();
+        let mut column = columns.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&[], Some(&[0; 2]), None).unwrap();
+        column.close().unwrap();
+        columns.close().unwrap();
+        writer.close().unwrap();
+        let mut all = Vec::new();
+        examples::<std::io::Error>(&path, |found| {
+            all.push((found.read, found.example));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(all[0], (0.5, Ok(Example::Text("größer".to_owned()))));
+        assert!(all[1].1.as_ref().unwrap_err().contains("`text` is no text"), "{all:?}");
     }
 
     #[test]

@@ -39,86 +39,188 @@ pub(super) struct Stretch {
     pub(super) marks: bool,
 }
 
-/// Stretches of an example; two lists for a pair of answers.
-pub(super) fn stretches(example: &Example, form: Form, tokenizer: &Tokenizer) -> Result<Vec<Vec<Stretch>>, String> {
-    let stretch = |text: String, answer: bool, marks: bool| Stretch { text, answer, marks };
+/// An example as the model reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rendered {
+    /// Two of a pair of answers; of a conversation one, or one for each answer where the template changes earlier turns.
+    pub(super) documents: Vec<Vec<Stretch>>,
+    /// Whether a built-in template had to take the place of the model's own.
+    pub(super) by_spare: bool,
+}
+
+/// Stretches of an example. Whatever is learnt to its end ends with a token that says so.
+pub(super) fn stretches(example: &Example, form: Form, tokenizer: &Tokenizer) -> Result<Rendered, String> {
     let turn = |role: Role, text: &str| Message::new(role, text);
+    let one = |parts: Vec<Stretch>| Ok(Rendered { documents: vec![parts], by_spare: false });
     match example {
-        Example::Text(text) => Ok(vec![vec![stretch(text.clone(), true, false)]]),
+        Example::Text(text) => one([text_of(text, true)].into_iter().chain(end(tokenizer)).collect()),
         Example::Completion { prompt, completion } => {
-            Ok(vec![vec![stretch(prompt.clone(), false, false), stretch(completion.clone(), true, false)]])
+            one([text_of(prompt, false), text_of(completion, true)].into_iter().chain(end(tokenizer)).collect())
         }
         Example::Instruction { instruction, input, output } => {
             let question = if input.is_empty() { instruction.clone() } else { format!("{instruction}\n\n{input}") };
-            Ok(vec![chat(&[turn(Role::User, &question), turn(Role::Assistant, output)], form, tokenizer)?])
+            chat(&[turn(Role::User, &question), turn(Role::Assistant, output)], form, tokenizer)
         }
-        Example::Chat(turns) => Ok(vec![chat(turns, form, tokenizer)?]),
+        Example::Chat(turns) => chat(turns, form, tokenizer),
         Example::Pair { prompt, chosen, rejected } => {
-            let both = [chosen, rejected].map(|answer| {
+            let mut both = Rendered::default();
+            for answer in [chosen, rejected] {
                 let turns: Vec<Message> = prompt.iter().cloned().chain([turn(Role::Assistant, answer)]).collect();
-                let mut parts = chat(&turns, form, tokenizer)?;
+                let mut rendered = chat(&turns, form, tokenizer)?;
+                let mut parts = rendered.documents.pop().unwrap_or_default();
                 // Only the last answer is compared.
-                let last = parts.iter().rposition(|part| part.answer);
-                parts.iter_mut().enumerate().for_each(|(at, part)| part.answer &= Some(at) == last);
-                Ok::<_, String>(parts)
-            });
-            both.into_iter().collect()
+                let before = parts.iter().rposition(|part| !part.answer).unwrap_or(0);
+                parts.iter_mut().take(before).for_each(|part| part.answer = false);
+                both.documents.push(parts);
+                both.by_spare |= rendered.by_spare;
+            }
+            Ok(both)
         }
     }
 }
 
-fn chat(turns: &[Message], form: Form, tokenizer: &Tokenizer) -> Result<Vec<Stretch>, String> {
-    match form {
-        Form::Model => by_template(turns, tokenizer),
-        Form::Alpaca => Ok(turns.iter().flat_map(alpaca).collect()),
-        Form::Plain => Ok(turns
-            .iter()
-            .map(|turn| {
-                let answer = turn.role == Role::Assistant;
-                Stretch { text: format!("{}\n", turn.content), answer, marks: false }
-            })
-            .collect()),
-    }
+/// A text in which special tokens do not count.
+fn text_of(text: &str, answer: bool) -> Stretch {
+    Stretch { text: text.to_owned(), answer, marks: false }
 }
 
-fn alpaca(turn: &Message) -> Vec<Stretch> {
-    let part = |text: String, answer| Stretch { text, answer, marks: false };
-    match turn.role {
-        Role::System => vec![part(format!("{}\n\n", turn.content), false)],
-        Role::User => vec![part(format!("### Instruction:\n{}\n\n", turn.content), false)],
-        Role::Assistant => {
-            vec![part("### Response:\n".to_owned(), false), part(format!("{}\n\n", turn.content), true)]
+/// The end of a document or an answer.
+fn end(tokenizer: &Tokenizer) -> Option<Stretch> {
+    let eos = tokenizer.eos.clone().filter(|_| tokenizer.end().is_some())?;
+    Some(Stretch { text: eos, answer: true, marks: true })
+}
+
+fn chat(turns: &[Message], form: Form, tokenizer: &Tokenizer) -> Result<Rendered, String> {
+    let mut rendered = match form {
+        Form::Model => by_template(turns, tokenizer)?,
+        Form::Alpaca | Form::Plain => {
+            let parts = turns.iter().flat_map(|turn| headed(turn, form, tokenizer)).collect();
+            Rendered { documents: vec![parts], by_spare: false }
         }
+    };
+    for parts in &mut rendered.documents {
+        // What stands behind the last answer would belong to a turn that does not come.
+        parts.truncate(parts.iter().rposition(|part| part.answer).map_or(0, |last| last + 1));
     }
+    Ok(rendered)
+}
+
+/// A turn in one of our own forms: an answer ends with the model's end, and what parts turns is not learnt.
+fn headed(turn: &Message, form: Form, tokenizer: &Tokenizer) -> Vec<Stretch> {
+    let alpaca = form == Form::Alpaca;
+    let between = if alpaca { "\n\n" } else { "\n" };
+    let heading = match turn.role {
+        Role::User if alpaca => "### Instruction:\n",
+        Role::Assistant if alpaca => "### Response:\n",
+        _ => "",
+    };
+    if turn.role != Role::Assistant {
+        return vec![text_of(&format!("{heading}{}{between}", turn.content), false)];
+    }
+    let mut parts = vec![text_of(heading, false), text_of(&turn.content, true)];
+    parts.extend(end(tokenizer));
+    parts.push(text_of(between, false));
+    parts.retain(|part| !part.text.is_empty());
+    parts
+}
+
+/// What a template writes for some turns.
+struct Writer<'a> {
+    tokenizer: &'a Tokenizer,
+    by_spare: bool,
 }
 
 /// Answers are what a template writes beyond its prompt for them. What it writes behind an answer up to the end of the
 /// turn is learnt too: it is how the model ends one.
-fn by_template(turns: &[Message], tokenizer: &Tokenizer) -> Result<Vec<Stretch>, String> {
-    let (bos, eos) = (tokenizer.bos.as_deref().unwrap_or_default(), tokenizer.eos.as_deref().unwrap_or_default());
-    let render = |turns: &[Message], prompt: bool| {
-        tokenizer.template.render(turns, bos, eos, prompt).map_err(|error| format!("the chat template: {error}"))
+fn by_template(turns: &[Message], tokenizer: &Tokenizer) -> Result<Rendered, String> {
+    let mut writer = Writer { tokenizer, by_spare: false };
+    let documents = match writer.together(turns)? {
+        Some(parts) => vec![parts],
+        None => writer.one_by_one(turns)?,
     };
-    let mut parts: Vec<Stretch> = Vec::new();
-    let mut done = String::new();
-    let push = |parts: &mut Vec<Stretch>, text: &str, answer: bool| {
-        if !text.is_empty() {
-            parts.push(Stretch { text: text.to_owned(), answer, marks: true });
-        }
-    };
-    let apart = || "the chat template changes earlier turns, so that answers cannot be told from it".to_owned();
-    for (at, _) in turns.iter().enumerate().filter(|(_, turn)| turn.role == Role::Assistant) {
-        let before = render(&turns[..at], true)?;
-        let after = render(&turns[..=at], false)?;
-        let asked = before.strip_prefix(done.as_str()).ok_or_else(apart)?;
-        let answered = after.strip_prefix(before.as_str()).ok_or_else(apart)?;
-        // Whatever stands behind the end of the turn belongs to the next one.
-        let end = if eos.is_empty() { None } else { answered.rfind(eos).map(|found| found + eos.len()) };
-        let (answer, rest) = answered.split_at(end.unwrap_or(answered.len()));
-        push(&mut parts, asked, false);
-        push(&mut parts, answer, true);
-        push(&mut parts, rest, false);
-        done = after;
+    Ok(Rendered { documents, by_spare: writer.by_spare })
+}
+
+impl Writer<'_> {
+    fn render(&mut self, turns: &[Message], prompt: bool) -> Result<String, String> {
+        let Tokenizer { bos, eos, template, .. } = self.tokenizer;
+        let (bos, eos) = (bos.as_deref().unwrap_or_default(), eos.as_deref().unwrap_or_default());
+        let (text, by_spare) =
+            template.render_or_spare(turns, bos, eos, prompt).map_err(|error| format!("the chat template: {error}"))?;
+        self.by_spare |= by_spare.is_some();
+        Ok(text)
     }
-    Ok(parts)
+
+    /// A conversation with all its answers; `None` where the template writes earlier turns in another way later.
+    fn together(&mut self, turns: &[Message]) -> Result<Option<Vec<Stretch>>, String> {
+        let mut parts = Vec::new();
+        let mut done = String::new();
+        for (at, turn) in answers(turns) {
+            let before = self.render(&turns[..at], true)?;
+            let after = self.render(&turns[..=at], false)?;
+            let (Some(asked), Some(answered)) = (before.strip_prefix(&done), after.strip_prefix(&before)) else {
+                return Ok(None);
+            };
+            push(&mut parts, asked, false);
+            self.answer(&mut parts, answered, &turn.content);
+            done = after;
+        }
+        Ok(Some(parts))
+    }
+
+    /// Each answer as the last one of its own conversation, for templates that take thoughts out of earlier answers.
+    fn one_by_one(&mut self, turns: &[Message]) -> Result<Vec<Vec<Stretch>>, String> {
+        let mut documents = Vec::new();
+        for (at, turn) in answers(turns) {
+            let (asked, before) = (self.render(&turns[..at], false)?, self.render(&turns[..at], true)?);
+            let after = self.render(&turns[..=at], false)?;
+            let same = before.char_indices().zip(after.chars()).find(|((_, a), b)| a != b);
+            let same = same.map_or(before.len().min(after.len()), |((at, _), _)| at);
+            // A prompt may open a thought that the answer does not have.
+            if same < asked.len() {
+                return Err(
+                    "the chat template changes earlier turns, so that answers cannot be told from it".to_owned()
+                );
+            }
+            let mut parts = Vec::new();
+            push(&mut parts, &after[..same], false);
+            self.answer(&mut parts, &after[same..], &turn.content);
+            documents.push(parts);
+        }
+        Ok(documents)
+    }
+
+    /// Adds what the template wrote for an answer: up to the first special token behind its words, or up to the words'
+    /// end and an end of our own.
+    fn answer(&self, parts: &mut Vec<Stretch>, answered: &str, words: &str) {
+        let words = words.trim();
+        let from = if words.is_empty() { None } else { answered.rfind(words).map(|at| at + words.len()) };
+        let rest = &answered[from.unwrap_or(0)..];
+        let tokens = self.tokenizer.specials().iter().chain(&self.tokenizer.eos).filter(|token| !token.is_empty());
+        let ends = tokens.filter_map(|token| {
+            let at = if from.is_some() { rest.find(token.as_str()) } else { rest.rfind(token.as_str()) };
+            at.map(|at| (at, at + token.len()))
+        });
+        let end_of_turn = if from.is_some() { ends.min() } else { ends.max() };
+        let until = match (end_of_turn, from) {
+            (Some((_, until)), from) => from.unwrap_or(0) + until,
+            (None, Some(from)) => from,
+            (None, None) => answered.trim_end().len(),
+        };
+        push(parts, &answered[..until], true);
+        if end_of_turn.is_none() {
+            parts.extend(end(self.tokenizer));
+        }
+        push(parts, &answered[until..], false);
+    }
+}
+
+fn answers(turns: &[Message]) -> impl Iterator<Item = (usize, &Message)> {
+    turns.iter().enumerate().filter(|(_, turn)| turn.role == Role::Assistant)
+}
+
+fn push(parts: &mut Vec<Stretch>, text: &str, answer: bool) {
+    if !text.is_empty() {
+        parts.push(Stretch { text: text.to_owned(), answer, marks: true });
+    }
 }

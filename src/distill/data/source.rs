@@ -41,23 +41,47 @@ impl Example {
     }
 }
 
-/// Hands every example of a file to `each`, with its number, or what is wrong with it.
+/// An example and what is known of where it stood.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The line or row, from 1.
+    pub(super) number: usize,
+    /// The share of the file that has been read with it.
+    pub(super) read: f64,
+    /// Its columns `license`, `licence` or `licenses`, several joined by `AND`.
+    pub(super) licence: Option<String>,
+    /// The example, or what is wrong with it.
+    pub(super) example: Result<Example, String>,
+}
+
+/// Hands every example of a file to `each`.
 ///
 /// # Errors
 /// The file cannot be read, or whatever `each` says.
-pub(crate) fn examples<E: From<std::io::Error>>(
+pub(super) fn examples<E: From<std::io::Error>>(
     path: &Path,
-    mut each: impl FnMut(usize, Result<Example, String>) -> Result<(), E>,
+    mut each: impl FnMut(Found) -> Result<(), E>,
 ) -> Result<(), E> {
+    let mut found = |number, read, row: Result<Json, String>| {
+        let licence = row.as_ref().ok().and_then(licence);
+        each(Found { number, read, licence, example: row.and_then(|row| understand(&row)) })
+    };
     if path.extension().is_some_and(|end| end == "parquet") {
-        return super::parquet::rows(path, |number, row| each(number, row.and_then(|row| understand(&row))));
+        return super::parquet::rows(path, found);
     }
-    lines(path, |number, line| each(number, line.and_then(parse)))
+    let parse = |line: &str| serde_json::from_str(line).map_err(|error| format!("it is no JSON: {error}"));
+    lines(path, |number, read, line| found(number, read, line.and_then(parse)))
 }
 
-/// Understands one line.
-fn parse(line: &str) -> Result<Example, String> {
-    understand(&serde_json::from_str(line).map_err(|error| format!("it is no JSON: {error}"))?)
+/// What an example says of its licence.
+fn licence(json: &Json) -> Option<String> {
+    let said =
+        ["license", "licence", "licenses"].iter().find_map(|key| json.get(key).filter(|said| !said.is_null()))?;
+    let text = match said {
+        Json::Array(all) => all.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(" AND "),
+        other => other.as_str()?.to_owned(),
+    };
+    (!text.trim().is_empty()).then(|| text.trim().to_owned())
 }
 
 /// Understands one example, or says what is wrong with it.
@@ -65,10 +89,11 @@ fn understand(json: &Json) -> Result<Example, String> {
     let json = json.as_object().ok_or("it is no object")?;
     let text = |key: &str| match json.get(key) {
         Some(Json::String(text)) => Ok(text.clone()),
+        None | Some(Json::Null) => Err(format!("it has no `{key}`")),
         Some(_) => Err(format!("its `{key}` is no text")),
-        None => Err(format!("it has no `{key}`")),
     };
-    let has = |key: &str| json.contains_key(key);
+    // A table has every column in every row.
+    let has = |key: &str| json.get(key).is_some_and(|value| !value.is_null());
     if has("chosen") || has("rejected") {
         let prompt = match json.get("prompt") {
             Some(Json::Array(turns)) => messages(turns)?,
@@ -124,24 +149,29 @@ fn answer(json: &serde_json::Map<String, Json>, key: &str) -> Result<String, Str
 /// Lines that are not empty, as text or as what is wrong with them.
 fn lines<E: From<std::io::Error>>(
     path: &Path,
-    mut each: impl FnMut(usize, Result<&str, String>) -> Result<(), E>,
+    mut each: impl FnMut(usize, f64, Result<&str, String>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut reader = BufReader::with_capacity(1 << 18, File::open(path)?);
-    let mut line = Vec::new();
+    let file = File::open(path)?;
+    let all = file.metadata()?.len().max(1) as f64;
+    let mut reader = BufReader::with_capacity(1 << 18, file);
+    let (mut line, mut done) = (Vec::new(), 0);
     for number in 1.. {
         line.clear();
-        if reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+        let size = reader.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
+        if size == 0 {
             break;
         }
+        done += size;
+        let read = (done as f64 / all).min(1.0);
         if line.len() as u64 == LONGEST && line.last() != Some(&b'\n') {
-            each(number, Err(format!("it is longer than {LONGEST} bytes")))?;
+            each(number, read, Err(format!("it is longer than {LONGEST} bytes")))?;
             skip_line(&mut reader)?;
             continue;
         }
         match std::str::from_utf8(&line).map(str::trim) {
             Ok("") => {}
-            Ok(text) => each(number, Ok(text))?,
-            Err(_) => each(number, Err("it is no UTF-8".to_owned()))?,
+            Ok(text) => each(number, read, Ok(text))?,
+            Err(_) => each(number, read, Err("it is no UTF-8".to_owned()))?,
         }
     }
     Ok(())
@@ -165,6 +195,10 @@ fn skip_line(reader: &mut impl BufRead) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    fn parse(line: &str) -> Result<Example, String> {
+        understand(&serde_json::from_str(line).map_err(|error| format!("it is no JSON: {error}"))?)
+    }
+
     #[test]
     fn every_form_is_understood() {
         assert_eq!(parse(r#"{"text":"a","id":1}"#), Ok(Example::Text("a".to_owned())));
@@ -175,6 +209,28 @@ mod tests {
         assert!(matches!(parse(chat), Ok(Example::Chat(turns)) if turns.len() == 2));
         assert!(matches!(parse(r#"{"prompt":"p","completion":"c"}"#), Ok(Example::Completion { .. })));
         assert!(matches!(parse(r#"{"instruction":"i","output":"o"}"#), Ok(Example::Instruction { .. })));
+    }
+
+    #[test]
+    fn what_is_null_is_not_there() {
+        let line = r#"{"text":"a","chosen":null,"rejected":null,"messages":null,"completion":null,"instruction":null}"#;
+        assert_eq!(parse(line), Ok(Example::Text("a".to_owned())));
+        let line = r#"{"instruction":"i","input":null,"output":"o","text":null}"#;
+        assert!(matches!(parse(line), Ok(Example::Instruction { input, .. }) if input.is_empty()));
+        assert!(parse(r#"{"text":null}"#).unwrap_err().contains("none of"));
+    }
+
+    #[test]
+    fn licences_are_read_from_their_column() {
+        for (line, said) in [
+            (r#"{"license":"mit"}"#, Some("mit")),
+            (r#"{"licenses":["MIT","Apache-2.0"]}"#, Some("MIT AND Apache-2.0")),
+            (r#"{"license":null,"licence":" ISC "}"#, Some("ISC")),
+            (r#"{"license":""}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(licence(&serde_json::from_str(line).unwrap()).as_deref(), said, "{line}");
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::data::code::EXTENSIONS;
-use super::data::prepare::DataRecipe;
+use super::data::EXTENSIONS;
+use super::data::recipe::DataRecipe;
 use super::model::Base;
 use super::model::adapter::AdapterRecipe;
 use super::objective::{Divergence, ObjectiveRecipe};
@@ -18,7 +18,7 @@ use super::run::schedule::ScheduleRecipe;
 mod read;
 
 pub use read::RecipeError;
-pub(crate) use read::{read, text};
+pub(crate) use read::{read, read_with_problems, text, whole_text};
 
 /// A whole recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ pub(crate) struct TeacherRecipe {
     /// A GGUF file, or what servers call their model.
     pub(crate) model: PathBuf,
     /// Addresses of servers that run it (vLLM, llama-server), all asked at once; their key is `ZORD_TEACHER_KEY`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(crate) servers: Vec<String>,
     /// Its share among the teachers.
     #[serde(default = "one")]
@@ -113,6 +113,13 @@ impl TeacherRecipe {
     /// Whether it counts in a step.
     pub(crate) fn is_active(&self, step: u64) -> bool {
         step >= self.from && (self.until == 0 || step < self.until)
+    }
+}
+
+impl Default for TeacherRecipe {
+    fn default() -> Self {
+        let (weight, top) = (one(), thirty_two());
+        Self { model: PathBuf::new(), servers: Vec::new(), weight, top, draws: 0, from: 0, until: 0 }
     }
 }
 
@@ -229,6 +236,11 @@ impl Recipe {
                 .to_owned(),
         );
         must(self.tokens.add.iter().all(|token| !token.is_empty()), "`tokens.add` holds an empty text".to_owned());
+        let mut tokens: Vec<&String> = self.tokens.add.iter().collect();
+        tokens.sort_unstable();
+        if let Some(twice) = tokens.windows(2).find(|pair| pair[0] == pair[1]) {
+            must(false, format!("`tokens.add` names `{}` twice", twice[0]));
+        }
         let student = &self.student;
         must(
             student.layers == 0 || student.keep_layers.is_empty(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::Recipe;
+use super::{AdapterRecipe, Recipe, RoundsRecipe, TeacherRecipe};
 use crate::error::Advise;
 
 /// The longest recipe read, in bytes.
@@ -36,8 +36,14 @@ impl Advise for RecipeError {
     }
 }
 
-/// Reads a recipe. Paths in it count from its folder.
+/// Reads a recipe that can be followed. Paths in it count from its folder.
 pub(crate) fn read(path: &Path, set: &[String]) -> Result<Recipe, RecipeError> {
+    let (recipe, problems) = read_with_problems(path, set)?;
+    if problems.is_empty() { Ok(recipe) } else { Err(RecipeError::Problems(problems)) }
+}
+
+/// The same, with what stands against following it.
+pub(crate) fn read_with_problems(path: &Path, set: &[String]) -> Result<(Recipe, Vec<String>), RecipeError> {
     let io = |source| RecipeError::Read { path: path.to_owned(), source };
     let size = std::fs::metadata(path).map_err(io)?.len();
     if size > LONGEST {
@@ -56,12 +62,32 @@ pub(crate) fn read(path: &Path, set: &[String]) -> Result<Recipe, RecipeError> {
     let mut recipe: Recipe = table.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
     place(&mut recipe, path.parent().unwrap_or(Path::new("")));
     let problems = recipe.problems();
-    if problems.is_empty() { Ok(recipe) } else { Err(RecipeError::Problems(problems)) }
+    Ok((recipe, problems))
 }
 
 /// The recipe as TOML, every key written out.
 pub(crate) fn text(recipe: &Recipe) -> String {
     toml::to_string(recipe).unwrap_or_default()
+}
+
+/// The same with the defaults of sections that are not there, as comments.
+pub(crate) fn whole_text(recipe: &Recipe) -> String {
+    let mut all = text(recipe);
+    let mut absent = |there: bool, name: &str, keys: String| {
+        if !there {
+            all.push_str(&format!("\n# not there; it would begin with:\n# {name}\n"));
+            keys.lines().for_each(|line| all.push_str(&format!("# {line}\n")));
+        }
+    };
+    let rounds = toml::to_string(&RoundsRecipe::default()).unwrap_or_default();
+    let adapter = toml::to_string(&AdapterRecipe::default()).unwrap_or_default();
+    let teacher = toml::to_string(&TeacherRecipe::default()).unwrap_or_default();
+    absent(!recipe.teachers.is_empty(), "[[teacher]]", teacher);
+    absent(recipe.on_policy.is_some(), "[on_policy]", rounds);
+    absent(recipe.adapter.is_some(), "[adapter]", adapter);
+    let hidden = "weight and pairs of layers have no defaults".to_owned();
+    absent(recipe.objective.hidden.is_some(), "[objective.hidden]", hidden);
+    all
 }
 
 /// Changes `a.b.0.c=value`; a value that is no TOML is a text.
@@ -124,6 +150,18 @@ mod tests {
         let again: Recipe = toml::from_str(&text(&one)).unwrap();
         assert_eq!(one, again);
         assert!(text(&one).contains("alpha = 32.0"));
+        let whole = whole_text(&one);
+        assert_eq!(toml::from_str::<Recipe>(&whole).unwrap(), one);
+        for word in [
+            "# [[teacher]]\n",
+            "# top = 32\n",
+            "# servers = []\n",
+            "# [on_policy]\n# share = 0.5\n",
+            "# [objective.hidden]",
+        ] {
+            assert!(whole.contains(word), "{word}: {whole}");
+        }
+        assert!(!whole.contains("# [adapter]") && whole_text(&recipe(LEAST, &[]).unwrap()).contains("# rank = 16\n"));
     }
 
     #[test]
@@ -166,6 +204,7 @@ mod tests {
             (LEAST, Some("seed"), "no `=`"),
             (LEAST, Some("objective.kind=kd"), "teacher"),
             (LEAST, Some("data.context=1"), "data.context"),
+            (LEAST, Some("tokens.add=['<a>', '<b>', '<a>']"), "`<a>` twice"),
         ] {
             let error = recipe(text, set.as_slice()).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

@@ -1,16 +1,13 @@
-//! What a run will take, from headers alone, and how long, from one measured step.
-
-use std::time::Instant;
+//! What a run will take, from headers alone.
 
 use serde::Serialize;
 
 use super::error::RunError;
 use super::student::{self, kept_layers};
-use crate::distill::data::corpus::{self, Corpus};
-use crate::distill::model::head::{TILE, Wanted};
-use crate::distill::model::{Family, Gradients, Recompute, Source};
-use crate::distill::objective::{self, Kind, Lesson, ObjectiveRecipe};
+use crate::distill::model::head::TILE;
+use crate::distill::model::{Family, Recompute, Shape, Source};
 use crate::distill::recipe::Recipe;
+use crate::distill::teacher::Look;
 
 /// Bytes by what they are for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -21,13 +18,18 @@ pub(crate) struct Memory {
     /// What layers leave for the backward pass.
     pub(crate) layers: u64,
     pub(crate) logits: u64,
+    /// Beside the weights while the largest teacher is asked, before the training.
+    pub(crate) teacher: u64,
+    /// The most at any time.
     pub(crate) total: u64,
 }
 
 /// Sizes of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Sizes {
+    /// Of the student, rows of new tokens included.
     pub(crate) parameters: u64,
+    /// With what only helps to train: adapters, projections.
     pub(crate) trained: u64,
     /// By their numbers in the checkpoint, which has `all_layers`.
     pub(crate) layers: Vec<usize>,
@@ -35,38 +37,66 @@ pub(crate) struct Sizes {
     pub(crate) memory: Memory,
 }
 
-/// Reads headers and counts.
-///
-/// # Errors
-/// The checkpoint cannot be trained.
-pub(crate) fn sizes(recipe: &Recipe) -> Result<Sizes, RunError> {
-    let source = Source::open(&recipe.student.path)?;
-    let all = source.shape.layers;
-    let layers_kept = kept_layers(recipe, all)?.unwrap_or_else(|| (0..all).collect());
-    let shape = student::shape(recipe, &source.shape)?;
-    let parameters = shape.parameters();
-    let (hidden, q, kv) = (shape.hidden, shape.heads * shape.width, shape.keys * shape.width);
+/// A projection's name, inputs and outputs.
+pub(super) type Projection = (String, usize, usize);
+
+/// All projections of a model.
+pub(super) fn projections(shape: &Shape) -> Vec<Projection> {
+    let (hidden, inner) = (shape.hidden, shape.inner);
+    let (q, kv) = (shape.heads * shape.width, shape.keys * shape.width);
     let modules = [
         ("self_attn.q_proj", hidden, q),
         ("self_attn.k_proj", hidden, kv),
         ("self_attn.v_proj", hidden, kv),
         ("self_attn.o_proj", q, hidden),
-        ("mlp.gate_proj", hidden, shape.inner),
-        ("mlp.up_proj", hidden, shape.inner),
-        ("mlp.down_proj", shape.inner, hidden),
+        ("mlp.gate_proj", hidden, inner),
+        ("mlp.up_proj", hidden, inner),
+        ("mlp.down_proj", inner, hidden),
     ];
-    let trained = recipe.adapter.as_ref().map_or(parameters, |adapter| {
-        let lengths = |outputs: usize| if adapter.dora { outputs } else { 0 };
-        let one = |(_, inputs, outputs): &(&str, usize, usize)| adapter.rank * (inputs + outputs) + lengths(*outputs);
-        (modules.iter().filter(|(name, ..)| adapter.takes(name)).map(one).sum::<usize>() * shape.layers) as u64
-    });
+    let layer =
+        |layer: usize| modules.map(|(name, inputs, outputs)| (format!("model.layers.{layer}.{name}"), inputs, outputs));
+    (0..shape.layers).flat_map(layer).collect()
+}
+
+/// Reads headers and counts. `added` tokens have no row yet.
+///
+/// # Errors
+/// The recipe asks for more than the checkpoint has.
+pub(crate) fn sizes(
+    recipe: &Recipe,
+    source: &Source,
+    added: usize,
+    teachers: &[Option<Look>],
+) -> Result<Sizes, RunError> {
+    let all = source.shape.layers;
+    let layers_kept = kept_layers(recipe, all)?.unwrap_or_else(|| (0..all).collect());
+    let mut shape = student::shape(recipe, &source.shape)?;
+    shape.vocabulary = shape.vocabulary.max(added);
+    let parameters = shape.parameters();
+    let (hidden, q, kv) = (shape.hidden, shape.heads * shape.width, shape.keys * shape.width);
+    let projections = projections(&shape);
     let stored = source.tensors.tensors.first().map_or(4, |tensor| tensor.dtype.size());
-    let weights = recipe.adapter.as_ref().map_or(parameters * 4, |adapter| {
-        let projections =
-            (modules.iter().map(|(_, inputs, outputs)| inputs * outputs).sum::<usize>() * shape.layers) as u64;
-        let frozen = projections as f64 * adapter.base.bits(stored) / 8.0;
-        frozen as u64 + (parameters - projections) * stored + trained * 4
-    });
+    // With an adapter only the matrices in which new tokens stand are trained besides.
+    let rows = if added > 0 { (shape.vocabulary * hidden * if shape.tied { 1 } else { 2 }) as u64 } else { 0 };
+    let helpers = match (&recipe.objective.hidden, teachers.first().and_then(Option::as_ref)) {
+        (Some(like), Some(teacher)) => (like.pairs.len() * teacher.wide * hidden) as u64,
+        _ => 0,
+    };
+    let (trained, weights) = match &recipe.adapter {
+        None => (parameters + helpers, (parameters + helpers) * 4),
+        Some(adapter) => {
+            let taken = projections.iter().filter(|(name, ..)| adapter.takes(name));
+            let lengths = |outputs: usize| if adapter.dora { outputs } else { 0 };
+            let one = |(_, inputs, outputs): &Projection| adapter.rank * (inputs + outputs) + lengths(*outputs);
+            let trained = taken.map(one).sum::<usize>() as u64 + rows + helpers;
+            let size = |(_, inputs, outputs): &Projection| (inputs * outputs) as u64;
+            let under: u64 = projections.iter().map(size).sum();
+            let frozen = (under as f64 * adapter.base.bits(stored) / 8.0) as u64 + (parameters - under - rows) * stored;
+            // DoRA computes lengths of rows from whole matrices, one at a time.
+            let copy = if adapter.dora { projections.iter().map(size).max().unwrap_or(0) * 4 } else { 0 };
+            (trained, frozen + copy + trained * 4)
+        }
+    };
     let raw = if shape.family == Family::Qwen3 { q + kv } else { 0 };
     let kept = 2 * q + 2 * kv + hidden + 2 * shape.inner + raw;
     let tokens = recipe.optimiser.micro_batch * recipe.data.context;
@@ -78,31 +108,8 @@ pub(crate) fn sizes(recipe: &Recipe) -> Result<Sizes, RunError> {
     let layers = (tokens * (per_token + kept + shape.inner) * 4) as u64;
     let logits = (TILE.min(tokens * shape.vocabulary) * 4) as u64;
     let (gradients, optimiser) = (trained * 4, trained * 8);
-    let total = weights + gradients + optimiser + layers + logits;
-    let memory = Memory { weights, gradients, optimiser, layers, logits, total };
+    let teacher = teachers.iter().flatten().map(|teacher| teacher.size).max().unwrap_or(0);
+    let total = (weights + gradients + optimiser + layers + logits).max(weights + teacher);
+    let memory = Memory { weights, gradients, optimiser, layers, logits, teacher, total };
     Ok(Sizes { parameters, trained, layers: layers_kept, all_layers: all, memory })
-}
-
-/// Seconds that a step takes, from one part of it.
-///
-/// # Errors
-/// The checkpoint or the data cannot be read.
-pub(crate) fn seconds(recipe: &Recipe, corpus: &Corpus) -> Result<f64, RunError> {
-    let student = student::build(recipe)?;
-    let model = &student.model;
-    let mut gradients = Gradients::new(&model.weights);
-    let count = (recipe.optimiser.micro_batch as u64).min(corpus.len());
-    let windows: Result<Vec<_>, _> = (0..count).map(|at| corpus.window(at)).collect();
-    let (batch, goals) = corpus::batch(&windows.map_err(RunError::Told)?);
-    let lesson = Lesson { goals, ..Lesson::default() };
-    let started = Instant::now();
-    let trace = model.forward(&batch, None, recipe.optimiser.recompute);
-    let states = super::place::rows(&trace.normed, &lesson, model.shape.hidden);
-    let mut slopes = vec![0.0; states.len()];
-    let wanted = Wanted { states: Some(&mut slopes), matrix: gradients.of(model.output()) };
-    let plain = ObjectiveRecipe { kind: Kind::Sft, ..recipe.objective.clone() };
-    objective::judge(&plain, &model.head(), &states, &lesson, 1.0, wanted);
-    let d = vec![0.0; trace.normed.len()];
-    model.backward(&batch, None, trace, d, &[], &mut gradients);
-    Ok(started.elapsed().as_secs_f64() * recipe.optimiser.accumulate as f64)
 }

@@ -10,7 +10,8 @@
 //! | `lesson` | a batch with all that is known about it |
 //! | `hidden` | states behind layers, beside a teacher's |
 //! | `evaluate` | held-out loss |
-//! | `estimate` | what a run will take |
+//! | `check` | what stands against a recipe |
+//! | `estimate`, `measure` | what a run will take, and how long |
 //! | `optimiser`, `schedule` | AdamW and its rate |
 //! | `guard` | spikes and NaN |
 //! | `checkpoint` | state on disk, whole or not at all |
@@ -21,6 +22,7 @@
 //!
 //! In the output folder stands what people want; in its folder `run`, what the run itself needs to go on.
 
+pub(crate) mod check;
 pub(crate) mod checkpoint;
 mod claim;
 mod curve;
@@ -30,6 +32,7 @@ mod evaluate;
 mod guard;
 mod hidden;
 mod lesson;
+pub(crate) mod measure;
 mod metrics;
 pub(crate) mod optimiser;
 pub(crate) mod output;

@@ -45,7 +45,7 @@ pub(crate) struct Options {
 /// What is told on the way.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
-    Data { head: &'a Head, tally: Option<&'a Tally> },
+    Data { head: &'a Head, tally: Option<&'a Tally>, notices: Vec<&'a str> },
     Teacher(teacher::Progress<'a>),
     Resumed { step: u64, steps: u64 },
     Wrote { step: u64 },
@@ -125,7 +125,7 @@ pub(crate) fn train(
     let pairs = recipe.objective.kind == Kind::Dpo;
     let Prepared { train, validation, tally } =
         prepare(&recipe.data, pairs, recipe.seed, &student.tokenizer, &folder, &interrupted)?;
-    tell(&Event::Data { head: &train.head, tally: tally.as_ref() });
+    tell(&Event::Data { head: &train.head, tally: tally.as_ref(), notices: student.tokenizer.told().collect() });
 
     let teachers = teacher::stores(recipe, &train, &student.tokenizer, &folder, &options.cancel, &mut |progress| {
         tell(&Event::Teacher(progress));

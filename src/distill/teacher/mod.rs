@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `store` | the file of odds |
 //! | `same` | whether a GGUF file's vocabulary is the student's |
+//! | `look` | what a file says of itself |
 //! | `align` | texts that end at the same byte, where it is not |
 //! | `keep` | what is kept of a teacher's logits |
 //! | `layers` | what llama.cpp's layers hand on |
@@ -35,6 +36,7 @@ mod gather;
 mod keep;
 #[cfg(feature = "engine")]
 mod layers;
+mod look;
 #[cfg(feature = "engine")]
 mod reader;
 mod same;
@@ -45,6 +47,7 @@ mod store;
 pub(crate) use gather::{Work, serve};
 #[cfg(feature = "engine")]
 pub(crate) use layers::Layers;
+pub(crate) use look::{Look, look};
 pub(crate) use store::{Said, Store};
 
 /// Why a teacher does not teach.
