@@ -166,6 +166,7 @@ if cargo clippy --version >/dev/null 2>&1; then
   step "clippy, as built by default" clippy
   step "clippy, without C++" clippy --no-default-features
   step "clippy, as built for a phone" clippy --no-default-features --features engine
+  step "clippy, with graphics cards" clippy --no-default-features --features gpu
 else
   skip clippy "it is not installed (rustup component add clippy)"
 fi

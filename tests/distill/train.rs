@@ -35,6 +35,9 @@ fn a_student_learns_and_is_written_as_it_came() {
     assert!(close < 0.02, "{again}");
     let card = std::fs::read_to_string(tool.path("out/README.md")).unwrap();
     assert!(card.contains("held-out loss") && card.contains("steps = 12"));
+    assert!(card.starts_with("---\nlibrary_name: transformers\nbase_model: \"student\"\n"), "{card}");
+    let here = tool.path("").to_string_lossy().into_owned();
+    assert!(!card.contains(&here), "where files lie is nobody else's business");
     assert!(std::fs::read_to_string(tool.path("out/run/loss.svg")).unwrap().contains("polyline"));
     assert!(std::fs::read(tool.path("out/run/loss.png")).unwrap().starts_with(b"\x89PNG"));
 }

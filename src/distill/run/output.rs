@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
@@ -12,7 +12,8 @@ use super::train::Outcome;
 use crate::distill::data::corpus::Head;
 use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Weight, adapter};
-use crate::distill::recipe::{self, Recipe};
+use crate::distill::recipe::{self, Recipe, TeacherRecipe};
+use crate::distill::teacher::Store;
 use crate::quantize::{Partial, WriteError};
 
 /// Files of a checkpoint that are neither weights nor `config.json`, where they are there.
@@ -128,20 +129,47 @@ fn config(student: &Student) -> Json {
     config
 }
 
+/// The recipe without what is nobody else's business: where files lie, and which servers were asked.
+fn shareable(recipe: &Recipe) -> Recipe {
+    let mut recipe = recipe.clone();
+    let short = |path: &mut PathBuf| *path = path.file_name().map(PathBuf::from).unwrap_or_default();
+    short(&mut recipe.student.path);
+    recipe.data.sources.iter_mut().for_each(|source| short(&mut source.path));
+    recipe.adapter.iter_mut().filter_map(|adapter| adapter.from.as_mut()).for_each(short);
+    recipe.teachers.iter_mut().for_each(|teacher| {
+        short(&mut teacher.model);
+        teacher.servers.clear();
+    });
+    recipe
+}
+
 /// Writes `README.md`: recipe, data and results.
 ///
 /// # Errors
 /// The folder cannot be written to.
-pub(crate) fn card(recipe: &Recipe, data: &Head, outcome: &Outcome, out: &Path) -> Result<(), RunError> {
+pub(crate) fn card(
+    recipe: &Recipe,
+    data: &Head,
+    teachers: &[Store],
+    outcome: &Outcome,
+    out: &Path,
+) -> Result<(), RunError> {
     let shown = |loss: Option<f64>| loss.map_or_else(|| "–".to_owned(), |loss| format!("{loss:.4}"));
     let base = recipe.student.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let what = if recipe.adapter.is_some() { "An adapter for" } else { "Made from" };
+    let library = if recipe.adapter.is_some() { "peft" } else { "transformers" };
+    let shown_recipe = shareable(recipe);
+    let teacher = |(teacher, store): (&TeacherRecipe, &Store)| {
+        format!("| teacher `{}` (its fingerprint) | `{}` |\n", teacher.model.display(), store.teacher())
+    };
+    let taught: String = shown_recipe.teachers.iter().zip(teachers).map(teacher).collect();
     let text = format!(
-        "# {base}, trained by zord-distill\n\n{what} `{base}`.\n\n\
+        "---\nlibrary_name: {library}\nbase_model: {}\ntags: [zord-distill]\n---\n\n# {base}, trained by zord-distill\n\n{what} `{base}`.\n\n\
          | | |\n|---|---|\n| steps | {} |\n| tokens | {} |\n| loss of the first and the last step | {} → {} |\n\
          | held-out loss before and after | {} → {} |\n| data (SHA-256 of its tokens) | `{}` |\n\
-         | documents, tokens | {}, {} |\n\nIts weights keep the licence of what they were made from.\n\n\
+         | documents, tokens | {}, {} |\n{taught}\nIts weights keep the licence of what they were made from.\n\n\
          ## Recipe\n\n```toml\n{}```\n",
+        json!(base),
         outcome.steps,
         outcome.tokens,
         shown(outcome.loss_first),
@@ -151,7 +179,7 @@ pub(crate) fn card(recipe: &Recipe, data: &Head, outcome: &Outcome, out: &Path) 
         data.content,
         data.documents,
         data.tokens,
-        recipe::text(recipe),
+        recipe::text(&shown_recipe),
     );
     Ok(replace(&out.join(CARD), text.as_bytes())?)
 }

@@ -182,7 +182,7 @@ pub(crate) fn train(
         output::begin(out)?;
         output::write(&run.student, recipe, out)?;
         curve::draw(&run.places.metrics, &folder)?;
-        output::card(recipe, &train.head, &outcome, out)?;
+        output::card(recipe, &train.head, &teachers, &outcome, out)?;
     }
     drop(lock);
     Ok(outcome)

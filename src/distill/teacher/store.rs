@@ -239,6 +239,11 @@ impl Store {
         if ordered { Ok(Self { path: path.to_owned(), head, map, begins }) } else { Err(damaged()) }
     }
 
+    /// The teacher's fingerprint.
+    pub(crate) fn teacher(&self) -> &str {
+        &self.head.teacher
+    }
+
     /// Its size on disk.
     pub(crate) fn bytes(&self) -> u64 {
         self.map.bytes().len() as u64
