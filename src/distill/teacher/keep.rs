@@ -4,21 +4,12 @@
 //! the teacher's own odds have no bias: on average over draws, forward KL has the gradient of all odds (arXiv
 //! 2503.16870). They are drawn at even distances, which scatters less than independent draws do.
 
+use super::store::Likeliest;
 use crate::distill::kernel::math;
-
-/// A teacher's likeliest tokens, and what is left of its odds.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Likeliest {
-    /// With the logarithms of their odds, the likeliest first.
-    pub(super) top: Vec<(u32, f32)>,
-    /// The logarithm of the odds of all others together; −∞ where there are none.
-    pub(super) rest: f32,
-}
 
 /// Logits that are compared by their largest one first.
 const BLOCK: usize = 64;
 
-#[cfg(any(feature = "engine", test))]
 /// The likeliest tokens. `logits` is used up.
 pub(super) fn top(logits: &mut [f32], count: usize, temperature: f64) -> Likeliest {
     cool(logits, temperature);

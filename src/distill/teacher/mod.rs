@@ -33,6 +33,7 @@ use crate::weights::gguf::Header;
 mod align;
 #[cfg(feature = "engine")]
 mod gather;
+#[cfg(any(feature = "engine", test))]
 mod keep;
 #[cfg(feature = "engine")]
 mod layers;

@@ -15,8 +15,7 @@ use reqwest::{Client, Response, Url};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use super::keep::Likeliest;
-use super::store::{self, Head};
+use super::store::{self, Head, Likeliest};
 use super::{Progress, TeacherError};
 use crate::distill::data::corpus::{Corpus, Window, hex};
 use crate::distill::data::tokenizer::Tokenizer;

@@ -61,6 +61,15 @@ pub(crate) struct Head {
     pub(crate) same: bool,
 }
 
+/// A teacher's likeliest tokens, and what is left of its odds.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Likeliest {
+    /// With the logarithms of their odds, the likeliest first.
+    pub(super) top: Vec<(u32, f32)>,
+    /// The logarithm of the odds of all others together; −∞ where there are none.
+    pub(super) rest: f32,
+}
+
 /// What a teacher says about a window.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Said {

@@ -8,8 +8,7 @@ use std::path::Path;
 use half::f16;
 use sha2::{Digest, Sha256};
 
-use super::super::keep::Likeliest;
-use super::{HEAD, Head, LENGTH, MAGIC, SUM};
+use super::{HEAD, Head, LENGTH, Likeliest, MAGIC, SUM};
 #[cfg(any(feature = "engine", test))]
 use crate::distill::objective::Chunk;
 
