@@ -47,7 +47,8 @@ fn ten_steps_are_the_processors() {
     for (what, more) in [
         ("lora", &["adapter.rank=4", "adapter.dropout=0.2"][..]),
         ("dora", &["adapter.rank=4", "adapter.dora=true"]),
-        ("qlora", &["adapter.rank=4", "adapter.base=nf4", "tokens.add=['<|cell|>']"]),
+        ("qlora", &["adapter.rank=4", "adapter.base=nf4"]),
+        ("new tokens", &["adapter.rank=4", "tokens.add=['<|cell|>']"]),
     ] {
         let more: Vec<&str> = more.iter().flat_map(|set| ["--set", set]).collect();
         compare(&tool, what, &more);
