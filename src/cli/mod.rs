@@ -136,7 +136,8 @@ pub(crate) fn carry_out<C: Parser>(run: impl FnOnce(C) -> Result<ExitCode, Repor
     };
     output::start_log();
     run(cli).unwrap_or_else(|report| {
-        eprintln!("{report}");
+        // Whoever closed it does not want to read.
+        let _ = writeln!(std::io::stderr(), "{report}");
         report.code
     })
 }

@@ -40,6 +40,8 @@ fn empty_sets_are_refused() {
     let tool = stage("");
     tool.write("data.jsonl", "");
     tool.run(["run", "recipe.toml", "-o", "out"]).refused(1, &["nothing to learn from", "data.jsonl"]);
+    tool.write("data.jsonl", b"\xff\xfe{}\n[1]\n");
+    tool.run(["run", "recipe.toml", "-o", "out"]).refused(1, &["nothing to learn from", "line 1", "line 2"]);
     tool.write("data.jsonl", "{\"text\":\"one\"}\n");
     let held = ["run", "recipe.toml", "-o", "out", "--set", "data.validation=0.999999999"];
     tool.run(held).refused(1, &["held out", "data.validation"]);

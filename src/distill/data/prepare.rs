@@ -15,6 +15,11 @@ use super::tokenizer::Tokenizer;
 use crate::error::{Advise, ExitCode};
 use crate::quantize::WriteError;
 
+/// Lines that are wrong, behind a sentence.
+fn lines(shown: &[String]) -> String {
+    if shown.is_empty() { String::new() } else { format!("; lines are wrong:\n  {}", shown.join("\n  ")) }
+}
+
 /// Why there is nothing to learn from.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the words say it")]
@@ -23,8 +28,8 @@ pub enum DataError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("more than {limit} lines are wrong:\n  {}", shown.join("\n  "))]
     Malformed { limit: u64, shown: Vec<String> },
-    #[error("there is nothing to learn from in {sources}")]
-    Empty { sources: String },
+    #[error("there is nothing to learn from in {sources}{}", lines(shown))]
+    Empty { sources: String, shown: Vec<String> },
     #[error("all of it was held out: {documents} documents, of which the share {share} judges")]
     AllHeldOut { documents: u64, share: f64 },
     #[error("{0}")]
@@ -218,7 +223,7 @@ fn finished(maker: Maker<'_>, recipe: &DataRecipe, folder: &Path, settings: &str
     }
     if learnt.learnt == 0 {
         let names: Vec<String> = recipe.sources.iter().map(|source| format!("`{}`", source.path.display())).collect();
-        return Err(DataError::Empty { sources: names.join(", ") });
+        return Err(DataError::Empty { sources: names.join(", "), shown: tally.shown });
     }
     let [train, validation] = places(folder);
     let open = |path: &Path| Corpus::open(path).map_err(DataError::Told);

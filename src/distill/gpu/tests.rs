@@ -2,6 +2,8 @@
 //! burn's own processor takes the card's place, unless ZORD_TEST_CARDS is set. A software renderer is a card too; without
 //! any, the tests say so and end.
 
+#![allow(clippy::unwrap_used, reason = "a test must be able to fail")]
+
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use burn_tensor::{Device, DeviceKind};
