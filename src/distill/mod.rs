@@ -5,8 +5,8 @@
 //! | [`recipe`] | what a person may ask for, and its defaults |
 //! | [`data`] | from texts to windows of tokens on disk |
 //! | [`model`] | the decoder, forward and backward, and its files |
-//! | [`kernel`] | the arithmetic under it |
-//! | [`gpu`] | the same on graphics cards (feature `gpu`) |
+//! | `kernel` | the arithmetic under it |
+//! | `gpu` | the same on graphics cards (feature `gpu`) |
 //! | [`objective`] | what is to become smaller |
 //! | [`teacher`] | what larger models say, and the store it is kept in |
 //! | `compare` | training's arithmetic against llama.cpp's (feature `engine`) |
