@@ -12,6 +12,7 @@
 #   scripts/bench.sh distill           training steps, against PyTorch; a teacher's rate; the time to go on
 #   scripts/bench.sh distill steps     only that part; resume and teacher are the others
 #   scripts/bench.sh distill heal      what distillation is worth to a model without a third of its layers; an hour
+#   scripts/bench.sh distill fim       an adapter that teaches a model to fill in, and what it then fills in; an hour
 #
 # ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
 # (made by ../shared/reference/peers.sh; without it our column stands alone). Leave the machine alone meanwhile.
@@ -55,4 +56,12 @@ if [ "$1" = fim ] && [ -z "${ZORD_FIM_MODEL:-}" ]; then
   fi
   export ZORD_FIM_MODEL
 fi
+if [ "$1 ${2:-}" = "distill fim" ]; then
+  ZORD_BENCH_FOLDER=$(mktemp -d)
+  export ZORD_BENCH_FOLDER
+  trap 'rm -rf "$ZORD_BENCH_FOLDER"' EXIT
+fi
 cargo bench --locked --quiet --bench "$1" -- "${@:2}"
+if [ "$1 ${2:-}" = "distill fim" ]; then
+  cargo bench --locked --quiet --bench infill -- "$ZORD_BENCH_FOLDER/before.gguf" "$ZORD_BENCH_FOLDER/after.gguf"
+fi

@@ -1,8 +1,9 @@
 //! `scripts/bench.sh distill`: steps of fine-tuning SmolLM2, whole and by an adapter, beside PyTorch doing the same step on
 //! the same windows (`steps`); the time to go on from a checkpoint (`resume`); the rate of a teacher (`teacher`). And, when
 //! asked for by name, what distillation is worth (`heal`): SmolLM2 without a third of its layers, trained for
-//! `ZORD_BENCH_STEPS` steps (60) on this program's source code in several ways, and how well it then reads what was held
-//! out.
+//! `ZORD_BENCH_STEPS` steps (100) on the source code of Python's own library in several ways, and how well it then reads
+//! what was held out; and an adapter that teaches SmolLM2 to fill in (`fim`, 520 steps), of which it leaves `before.gguf`
+//! and `after.gguf` in `ZORD_BENCH_FOLDER`.
 //!
 //! Both sides run in turn, `ZORD_BENCH_RUNS` times (3); the median counts. A step is 4 × 256 tokens in single precision.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark stops where it cannot go on")]
@@ -42,21 +43,26 @@ fn main() {
     if parts.iter().any(|part| part == "heal") {
         heal(&scene);
     }
+    if parts.iter().any(|part| part == "fim") {
+        fim(&scene);
+    }
 }
 
 fn steps(scene: &Scene) {
     println!("| step | zord-distill | PyTorch | ours / PyTorch's rate | ours / its memory |");
     println!("|---|---|---|---|---|");
+    let (again, half) = (["--set", "optimiser.recompute=block"], ["--set", "optimiser.precision=bf16"]);
+    let adapter = "[adapter]\nrank = 16\n";
     row(scene, "all weights", "sft", "", &[]);
-    row(scene, "all weights, layers computed twice", "sft", "", &["--set", "optimiser.recompute=block"]);
-    row(scene, "LoRA of rank 16", "lora", "[adapter]\nrank = 16\n", &[]);
-    row(
-        scene,
-        "LoRA, layers computed twice",
-        "lora",
-        "[adapter]\nrank = 16\n",
-        &["--set", "optimiser.recompute=block"],
-    );
+    row(scene, "all weights, layers computed twice", "sft", "", &again);
+    row(scene, "LoRA of rank 16", "lora", adapter, &[]);
+    row(scene, "LoRA, layers computed twice", "lora", adapter, &again);
+    if std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|facts| facts.contains("avx512_bf16")) {
+        row(scene, "all weights, in bf16", "sft", "", &half);
+        row(scene, "LoRA of rank 16, in bf16", "lora", adapter, &half);
+    } else {
+        eprintln!("SKIPPED: this processor has no products in bf16");
+    }
 }
 
 fn scene() -> Scene {
@@ -120,10 +126,10 @@ fn ours(scene: &Scene, recipe: &Path, set: &[&str]) -> (f64, f64) {
     (rates[rates.len() / 2], told["peak_rss"].as_f64().unwrap())
 }
 
-fn theirs(scene: &Scene, python: &Path, kind: &str, steps: &[Value]) -> (f64, f64) {
+fn theirs(scene: &Scene, python: &Path, kind: &str, steps: &[Value], half: bool) -> (f64, f64) {
     let job = json!({
         "student": scene.checkpoint, "kind": kind, "steps": steps, "rate": 1e-5, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8,
-        "weight_decay": 0.0, "clip": 1.0, "rank": 16, "alpha": 32, "together": true,
+        "weight_decay": 0.0, "clip": 1.0, "rank": 16, "alpha": 32, "together": true, "bf16": half,
     });
     let path = scene.folder.path().join("job.json");
     std::fs::write(&path, job.to_string()).unwrap();
@@ -145,10 +151,11 @@ fn row(scene: &Scene, name: &str, kind: &str, more: &str, set: &[&str]) {
     assert!(windows.iter().all(|window| window[0]["tokens"].as_array().unwrap().len() == CONTEXT));
     let steps: Vec<Value> = windows.chunks(WINDOWS).map(|windows| json!(windows)).collect();
     let runs = std::env::var("ZORD_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(3);
+    let half = set.contains(&"optimiser.precision=bf16");
     let (mut own, mut peer) = (Vec::new(), Vec::new());
     for _ in 0..runs {
         own.push(ours(scene, &recipe, set));
-        peer.extend(scene.python.as_deref().map(|python| theirs(scene, python, kind, &steps)));
+        peer.extend(scene.python.as_deref().map(|python| theirs(scene, python, kind, &steps, half)));
     }
     let own = median(&mut own);
     let shown = |(rate, memory): (f64, f64)| format!("{rate:.0} tokens/s, {:.2} GB", memory / 1e9);
@@ -194,20 +201,23 @@ fn teacher(scene: &Scene) {
 /// Perplexity of held-out source code, before and behind as many steps of each kind.
 fn heal(scene: &Scene) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let steps = std::env::var("ZORD_BENCH_STEPS").unwrap_or_else(|_| "60".to_owned());
+    let steps = how_many("100");
     let other = scene.model.with_file_name("gemma-3-270m-q4_k_m.gguf");
     let recipe = here.join("assets/recipes/mini-heal.toml");
     let (student, warmup) = (format!("student.path={}", scene.checkpoint.display()), "schedule.warmup=5".to_owned());
     let teacher = |path: &Path| format!("teacher=[{{model='{}'}}]", path.display());
     let states = "objective.hidden={weight=1.0, pairs=[[9, 14], [18, 28]]}".to_owned();
-    let kinds: [(&str, Vec<String>); 6] = [
+    let kinds: [(&str, Vec<String>); 7] = [
         ("the data alone", vec!["objective.kind=sft".into(), "teacher=[]".into()]),
         ("the whole model's odds", vec![teacher(&scene.model)]),
+        ("half of each", vec![teacher(&scene.model), "objective.alpha=0.5".into()]),
         ("the same, drawn", vec![format!("teacher=[{{model='{}', draws=32}}]", scene.model.display())]),
         ("its odds and states", vec![teacher(&scene.model), states]),
         ("Gemma, by chunks", vec![teacher(&other), "objective.alpha=0.5".into()]),
         ("Gemma, by sorted odds", vec![teacher(&other), "objective.alpha=0.5".into(), "objective.other=sorted".into()]),
     ];
+    let whole = perplexity_of_the_whole(scene, &recipe);
+    println!("\nThe whole model reads the held-out texts with a perplexity of {whole:.1}.");
     println!("\n| learnt from, {steps} steps | perplexity before | behind |\n|---|---|---|");
     for (name, set) in kinds {
         if name.starts_with("Gemma") && !other.is_file() {
@@ -218,12 +228,87 @@ fn heal(scene: &Scene) {
         let _ = std::fs::remove_dir_all(&out);
         let mut args = vec!["run", recipe.to_str().unwrap(), "-o", &out, "--json"];
         let length = format!("schedule.steps={steps}");
-        // As many texts as the steps read, and no more for the teachers to look at.
-        let data = format!("data.source.0.path={}", here.join("src/chat").display());
+        let data = format!("data.source.0.path={}", python(scene, HEALING).display());
         let all = [&student, &warmup, &length, &data].into_iter().chain(&set);
         args.extend(all.flat_map(|set| ["--set", set.as_str()]));
         let told = scene.zord(&args);
         let perplexity = |key: &str| told[key].as_f64().unwrap().exp();
         println!("| {name} | {:.1} | {:.1} |", perplexity("val_loss_before"), perplexity("val_loss_after"));
     }
+}
+
+fn how_many(usual: &str) -> String {
+    std::env::var("ZORD_BENCH_STEPS").unwrap_or_else(|_| usual.to_owned())
+}
+
+/// Files that hold as many texts as a hundred healing steps read, and no more for the teachers to look at.
+const HEALING: usize = 24;
+
+/// A folder with the first modules of Python's own library; the machine's has thousands of packages beside them.
+fn python(scene: &Scene, most: usize) -> PathBuf {
+    let folder = scene.folder.path().join(format!("python-{most}"));
+    if folder.is_dir() {
+        return folder;
+    }
+    let asked = Command::new("python3").args(["-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"]).output();
+    let from = PathBuf::from(String::from_utf8(asked.unwrap().stdout).unwrap().trim());
+    let entries = std::fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "py")).collect();
+    files.sort_unstable();
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in files.iter().take(most) {
+        std::fs::copy(file, folder.join(file.file_name().unwrap())).unwrap();
+    }
+    folder
+}
+
+fn perplexity_of_the_whole(scene: &Scene, recipe: &Path) -> f64 {
+    let out = scene.out();
+    let _ = std::fs::remove_dir_all(&out);
+    let student = format!("student.path={}", scene.checkpoint.display());
+    let data = format!("data.source.0.path={}", python(scene, HEALING).display());
+    let set = [student.as_str(), &data, "student.layers=0", "objective.kind=sft", "teacher=[]"];
+    let mut args = vec!["run", recipe.to_str().unwrap(), "-o", &out, "--json", "--max-steps", "0"];
+    args.extend(set.iter().flat_map(|set| ["--set", set]));
+    scene.zord(&args)["val_loss_before"].as_f64().unwrap().exp()
+}
+
+/// An adapter that teaches the form, merged into the model, as a file that names the three tokens.
+fn fim(scene: &Scene) {
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/recipes/mini-fim.toml");
+    let left = PathBuf::from(std::env::var_os("ZORD_BENCH_FOLDER").expect("ZORD_BENCH_FOLDER names a folder"));
+    let (out, merged) = (scene.out(), scene.folder.path().join("merged"));
+    let set = [
+        format!("student.path={}", scene.checkpoint.display()),
+        format!("data.source.0.path={}", python(scene, usize::MAX).display()),
+        format!("schedule.steps={}", how_many("520")),
+        // The editor puts the prefix first.
+        "data.fim.spm=0.0".to_owned(),
+        "data.fim.rate=1.0".to_owned(),
+        "optimiser.rate=1e-3".to_owned(),
+    ];
+    let mut args = vec!["run", recipe.to_str().unwrap(), "-o", &out, "--json"];
+    args.extend(set.iter().flat_map(|set| ["--set", set.as_str()]));
+    let told = scene.zord(&args);
+    let done = |program: &str, args: &[&std::ffi::OsStr]| {
+        assert!(Command::new(program).args(args).stdout(Stdio::null()).status().unwrap().success(), "{args:?}");
+    };
+    let (adapter, checkpoint) = (out.as_ref(), scene.checkpoint.as_os_str());
+    let merge = env!("CARGO_BIN_EXE_zord-merge");
+    done(merge, &["lora".as_ref(), checkpoint, "--adapter".as_ref(), adapter, "-o".as_ref(), merged.as_os_str()]);
+    for (from, name) in [(&scene.checkpoint, "before.gguf"), (&merged, "after.gguf")] {
+        let file = left.join(name);
+        let quantize = env!("CARGO_BIN_EXE_zord-quantize");
+        let kind = ["--type", "f16"].map(std::ffi::OsStr::new);
+        done(quantize, &["convert".as_ref(), from.as_os_str(), "-o".as_ref(), file.as_os_str(), kind[0], kind[1]]);
+        let tokens = ["fim_pre=10", "fim_suf=11", "fim_mid=12"].map(|token| ["--token".as_ref(), token.as_ref()]);
+        done(quantize, &[&["edit".as_ref(), file.as_os_str()], tokens.as_flattened()].concat());
+    }
+    println!(
+        "\nHeld-out loss of the middle: {:.3} before, {:.3} after {} steps ({} tokens).\n",
+        told["val_loss_before"].as_f64().unwrap(),
+        told["val_loss_after"].as_f64().unwrap(),
+        told["steps"],
+        told["tokens"]
+    );
 }

@@ -53,7 +53,13 @@ fn main() {
     println!("{} tasks, at most {LIMIT} tokens\n", tasks.len());
     println!("| model | way | exact | passes its tests | best of the alternatives exact | ms a task (median) |");
     println!("|---|---|---|---|---|---|");
-    let models = [("Gemma-3-270M, Q4_K_M", real::gemma3()), ("SmolLM2-135M-Instruct, Q4_1", real::smollm2())];
+    let named: Vec<PathBuf> = std::env::args().filter(|one| one.ends_with(".gguf")).map(PathBuf::from).collect();
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut models: Vec<(String, Option<PathBuf>)> = named.into_iter().map(|path| (name(&path), Some(path))).collect();
+    if models.is_empty() {
+        models.push(("Gemma-3-270M, Q4_K_M".into(), real::gemma3()));
+        models.push(("SmolLM2-135M-Instruct, Q4_1".into(), real::smollm2()));
+    }
     for (name, model) in models {
         if std::env::args().any(|argument| argument == "gemma") && !name.starts_with("Gemma") {
             continue;

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::small::stage;
 use crate::tool::{Ran, losses};
 
@@ -74,6 +76,61 @@ fn a_run_killed_at_any_moment_goes_on() {
     tool.run(args).done();
     tool.run(["run", "recipe.toml", "-o", "calm", "--set", "schedule.steps=60"]).done();
     assert_eq!(losses(&tool.path("out")), losses(&tool.path("calm")));
+}
+
+#[test]
+fn a_run_goes_back_where_losses_leap_and_on_with_other_texts() {
+    // Among many texts that are soon known are some of letters in no order.
+    let tool = stage("");
+    let letters = |seed: u64| -> String {
+        let mut state = seed;
+        let mut letter = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'!' + (state >> 33) as u8 % 90)
+        };
+        (0..120).map(|_| letter()).collect()
+    };
+    let text =
+        |i: u64| if i % 40 == 39 { letters(i) } else { "all of it again and again. ".repeat(4) + &i.to_string() };
+    let all: String = (0..160).map(|i| serde_json::json!({"text": text(i)}).to_string() + "\n").collect();
+    tool.write("data.jsonl", all);
+    let settings = [
+        "schedule.steps=90",
+        "schedule.shape=constant",
+        "optimiser.rate=3e-3",
+        "optimiser.micro_batch=1",
+        "optimiser.accumulate=1",
+        "safety.checkpoint_every=5",
+        "safety.spike=3.0",
+        "safety.patience=1",
+        "safety.returns=50",
+    ];
+    let run = |out: &str, steps: &str| {
+        let set = settings.iter().flat_map(|set| ["--set", set]);
+        tool.run(["run", "recipe.toml", "-o", out, "--max-steps", steps].into_iter().chain(set)).done();
+        std::fs::read_to_string(tool.path(out).join("run/metrics.jsonl")).unwrap()
+    };
+    let log = run("out", "90");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let steps: Vec<u64> =
+        lines.iter().filter(|line| line["loss"].is_f64()).map(|line| line["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, (1..=90).collect::<Vec<_>>(), "each step stands once");
+    let back: Vec<&Value> = lines.iter().filter(|line| line["returned_from"].is_u64()).collect();
+    assert!(!back.is_empty(), "{log}");
+    for line in back {
+        let (to, from) = (line["step"].as_u64().unwrap(), line["returned_from"].as_u64().unwrap());
+        assert!(to % 5 == 0 && to <= from && from - to < 5 && line["fault"] == "spike", "{line}");
+    }
+    // What was stopped at a checkpoint comes to the same.
+    let without_times = |log: &str| -> Vec<Value> {
+        let mut lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove("tokens_per_s")));
+        lines
+    };
+    for stop in ["35", "60"] {
+        run("parts", stop);
+    }
+    assert_eq!(without_times(&run("parts", "90")), without_times(&log));
 }
 
 #[test]

@@ -136,6 +136,27 @@ fn a_run_on_the_students_own_words_goes_on_to_the_bit() {
 }
 
 #[test]
+fn teachers_take_turns_and_are_asked_only_when_it_is_theirs() {
+    let tool = school("alpha = 1.0");
+    let run = |out: &str, set: &[&str]| {
+        let set = set.iter().flat_map(|set| ["--set", set]);
+        tool.run(["run", "recipe.toml", "-o", out, "--max-steps", "8"].into_iter().chain(set)).done();
+        losses(&tool.path(out))
+    };
+    // Two that say different things: who keeps little, and who keeps much.
+    let (near, far) = ("{model='teacher.gguf', top=1", "{model='teacher.gguf', top=64");
+    let first = run("first", &[&format!("teacher=[{near}}}]")]);
+    let both = run("both", &[&format!("teacher=[{near}, until=4}}, {far}, from=4}}]")]);
+    assert_eq!(first[..4], both[..4]);
+    assert!(first[4..].iter().zip(&both[4..]).all(|(a, b)| a != b), "{first:?} {both:?}");
+    let rounds = format!("teacher=[{near}, until=9}}, {far}, from=9}}]");
+    let rounds = [rounds.as_str(), "on_policy={share=0.6, every=9, texts=4, tokens=24}"];
+    run("rounds", &rounds);
+    let round = tool.path("rounds/run/round-0");
+    assert!(round.join("teacher-0.odds").is_file() && !round.join("teacher-1.odds").exists());
+}
+
+#[test]
 fn own_words_want_a_teacher_and_room() {
     let tool = school("");
     let refused = |set: &[&str], words: &[&str]| {

@@ -44,5 +44,5 @@ impl Tool {
 /// Losses in the log of a run.
 pub fn losses(out: &Path) -> Vec<f64> {
     let text = std::fs::read_to_string(out.join("run/metrics.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64().unwrap()).collect()
+    text.lines().filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64()).collect()
 }

@@ -5,7 +5,7 @@
 
 JOB: {"student", "kind": "sft" | "lora" | "kd" | "dpo", "steps": [[[documents of a window], …], …], each document
 {"tokens", "learnt"}, "rate", "beta1", "beta2", "eps", "weight_decay", "clip", "rank", "alpha", "adapter" (a PEFT folder
-to begin with), "teacher", "top", "temperature", "kd_alpha", "beta"}. Prints {"losses", "seconds", "tokens", "peak_rss"} as
+to begin with), "teacher", "top", "temperature", "kd_alpha", "beta", "bf16" (autocast)}. Prints {"losses", "seconds", "tokens", "peak_rss"} as
 JSON; with "logits", writes the first window's logits before training there. Documents are computed one by one, so nothing
 can leak between them; with "together", the windows of a step at once, as one does for speed (all of one length then).
 """
@@ -26,11 +26,16 @@ def load(path):
     return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation=job.get("attention", "sdpa"))
 
 
+def logits_of(model, tokens):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job.get("bf16", False)):
+        return model(tokens).logits.float()
+
+
 def rows(model, document):
     """Logits that predict, and what they are to predict, where it is learnt."""
     tokens = torch.tensor(document["tokens"])
     learnt = torch.tensor(document["learnt"])[1:]
-    logits = model(tokens[None]).logits[0, :-1][learnt]
+    logits = logits_of(model, tokens[None])[0, :-1][learnt]
     return logits, tokens[1:][learnt]
 
 
@@ -43,7 +48,7 @@ def together(model, windows):
     """All windows of a step in one batch, each a single document."""
     tokens = torch.tensor([w[0]["tokens"] for w in windows])
     learnt = torch.tensor([w[0]["learnt"] for w in windows])[:, 1:]
-    logits = model(tokens).logits[:, :-1]
+    logits = logits_of(model, tokens)[:, :-1]
     return F.cross_entropy(logits[learnt], tokens[:, 1:][learnt], reduction="sum")
 
 

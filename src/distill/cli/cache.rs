@@ -36,11 +36,11 @@ pub(super) fn run(args: &CacheArgs) -> Result<ExitCode, Report> {
     let mut bar = progress::Bar::counting("asking the teacher", "windows");
     let started = std::time::Instant::now();
     let mut tell = |progress: teacher::Progress<'_>| bar.show(progress.done, Some(progress.all));
-    let stores = teacher::stores(&recipe, &data.train, &tokenizer, &folder, &cancel, &mut tell)?;
+    let stores = teacher::stores(&recipe, &data.train, &tokenizer, &folder, &|_| true, &cancel, &mut tell)?;
     bar.end();
     drop(lock);
     let seconds = started.elapsed().as_secs_f64();
-    let sizes: Vec<u64> = stores.iter().map(teacher::Store::bytes).collect();
+    let sizes: Vec<u64> = stores.iter().flatten().map(teacher::Store::bytes).collect();
     let learnt = data.train.head.learnt;
     if args.json {
         output::json(&json!({

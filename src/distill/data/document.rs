@@ -121,7 +121,7 @@ impl Making<'_> {
     }
 
     fn hole(&self, text: &str, place: u64, marks: Marks) -> Result<Document, String> {
-        let mut tokens = fim::cut(text, place, self.recipe.fim.spm, marks, self.tokenizer)?;
+        let mut tokens = fim::cut(text, place, &self.recipe.fim, marks, self.tokenizer)?;
         tokens.extend(self.tokenizer.end().map(|end| (end, true)));
         if self.recipe.fim.learn == Learnt::All || self.recipe.learn == Learn::All {
             tokens.iter_mut().for_each(|(_, learn)| *learn = true);

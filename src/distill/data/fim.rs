@@ -13,6 +13,8 @@ pub(crate) struct FimRecipe {
     pub(crate) rate: f64,
     /// Of those, the share in which the suffix stands first.
     pub(crate) spm: f64,
+    /// Of those, the share in which whole lines are missing, one in most; in the others it is any stretch of characters.
+    pub(crate) lines: f64,
     /// `auto`, `qwen`, `deepseek`, `starcoder`, or three tokens: for prefix, suffix and middle. Those that the vocabulary
     /// lacks are added; `auto` takes Qwen's where it has none.
     pub(crate) form: FimForm,
@@ -41,7 +43,7 @@ pub(crate) enum FimForm {
 
 impl Default for FimRecipe {
     fn default() -> Self {
-        Self { rate: 0.0, spm: 0.5, form: FimForm::Name("auto".to_owned()), learn: Learnt::All }
+        Self { rate: 0.0, spm: 0.5, lines: 0.0, form: FimForm::Name("auto".to_owned()), learn: Learnt::All }
     }
 }
 
@@ -116,25 +118,85 @@ impl FimRecipe {
 pub(super) fn cut(
     text: &str,
     place: u64,
-    spm: f64,
+    recipe: &FimRecipe,
     marks: Marks,
     tokenizer: &Tokenizer,
 ) -> Result<Vec<(u32, bool)>, String> {
-    let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
-    let pick = |salt: u64| ends[((share(mix(place ^ salt)) * ends.len() as f64) as usize).min(ends.len() - 1)];
-    let (one, other) = (pick(1), pick(2));
-    let (from, to) = (one.min(other), one.max(other));
+    let lines = if share(mix(place ^ 4)) < recipe.lines { lines(text, place) } else { None };
+    let (from, to) = lines.unwrap_or_else(|| characters(text, place));
     let part = |text: &str, answer: bool| -> Result<Vec<(u32, bool)>, String> {
         Ok(tokenizer.tokens(text, false)?.into_iter().map(|token| (token, answer)).collect())
     };
     let (prefix, suffix, middle) =
         (part(&text[..from], false)?, part(&text[to..], false)?, part(&text[from..to], true)?);
     let mark = |token| vec![(token, false)];
-    let parts = if share(mix(place ^ 3)) < spm {
+    let parts = if share(mix(place ^ 3)) < recipe.spm {
         // the paper's form for training both at once
         [mark(marks.prefix), mark(marks.suffix), suffix, mark(marks.middle), prefix, middle]
     } else {
         [mark(marks.prefix), prefix, mark(marks.suffix), suffix, mark(marks.middle), middle]
     };
     Ok(parts.concat())
+}
+
+/// Two cuts between characters.
+fn characters(text: &str, place: u64) -> (usize, usize) {
+    let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+    let pick = |salt: u64| ends[at(ends.len(), share(mix(place ^ salt)))];
+    let (one, other) = (pick(1), pick(2));
+    (one.min(other), one.max(other))
+}
+
+/// The lines that a hole takes at most; each after the first is there in a quarter of the cases.
+const LINES: u64 = 4;
+
+/// A line that is not blank, and perhaps some after it: with indentation and end, or with neither, as where an editor
+/// has indented already. None where all lines are blank.
+fn lines(text: &str, place: u64) -> Option<(usize, usize)> {
+    let mut all = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        all.push((start, line));
+        start += line.len();
+    }
+    let written: Vec<usize> = (0..all.len()).filter(|&i| !all[i].1.trim().is_empty()).collect();
+    let first = *written.get(at(written.len(), share(mix(place ^ 5))))?;
+    let more = (1..LINES).take_while(|&one| share(mix(place ^ 6 ^ one << 8)) < 0.25).count();
+    let last = *written.iter().rfind(|&&line| line <= first + more)?;
+    let ((from, line), (end, last)) = (all[first], all[last]);
+    if share(mix(place ^ 7)) < 0.5 {
+        return Some((from, end + last.len()));
+    }
+    Some((from + line.len() - line.trim_start().len(), end + last.trim_end().len()))
+}
+
+/// Which of `count` a share of chance falls on.
+fn at(count: usize, share: f64) -> usize {
+    ((share * count as f64) as usize).min(count.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_of_lines_are_whole_lines() {
+        let text = "def a(x):\n\n    y = größe(x)\n\treturn y\r\n  \nlast";
+        let lines_of = |text: &str| -> Vec<String> { text.lines().map(|line| line.trim().to_owned()).collect() };
+        let (mut seen, mut counts) = (std::collections::BTreeSet::new(), [0_u32; 5]);
+        for place in 0..2000 {
+            let (from, to) = lines(text, mix(place)).unwrap();
+            let middle = &text[from..to];
+            assert!(!middle.trim().is_empty());
+            assert!(middle.trim().lines().all(|line| lines_of(text).contains(&line.trim().to_owned())), "{middle:?}");
+            let whole = from == 0 || text[..from].ends_with('\n');
+            assert!(text[to..].is_empty() || middle.ends_with('\n') == whole || from == 0, "{middle:?}");
+            counts[middle.trim().lines().filter(|line| !line.trim().is_empty()).count()] += 1;
+            seen.insert(middle);
+        }
+        assert!(seen.contains("    y = größe(x)\n") && seen.contains("y = größe(x)") && seen.contains("last"));
+        assert!(counts[1] > 1400 && counts[2] > 100, "{counts:?}");
+        assert_eq!(lines("\n  \n\t", 3), None);
+        assert_eq!(lines("", 3), None);
+    }
 }

@@ -1,6 +1,46 @@
 //! Matrix products over views of slices.
 #![allow(unsafe_code, reason = "the product itself takes pointers; the views make sure of their bounds")]
 
+use std::borrow::Cow;
+
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "matmul/absent.rs"]
+mod bf16;
+#[cfg(target_arch = "x86_64")]
+mod bf16;
+
+pub(crate) use bf16::is_there as has_bf16;
+use half::bf16 as Rounded;
+use serde::{Deserialize, Serialize};
+
+/// What numbers are rounded to before they are multiplied. Sums are made in single precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Precision {
+    #[default]
+    F32,
+    /// Where the processor has an instruction for it; elsewhere as above.
+    Bf16,
+}
+
+impl Precision {
+    /// Fewer multiplications are not worth packing.
+    const WORTH: usize = 1 << 20;
+    /// Nor are matrices as thin as this.
+    const THIN: usize = 32;
+
+    /// As [`product`], on all threads.
+    pub(crate) fn product(self, target: Target<'_>, old: Old, scale: f32, a: View<'_>, b: View<'_>) {
+        let (m, n, k) = (target.rows, target.columns, a.columns);
+        if self == Self::Bf16 && m * n * k >= Self::WORTH && m.min(n).min(k) >= Self::THIN && has_bf16() {
+            meet(&target, a, b);
+            bf16::product(target, old, scale, a, b);
+        } else {
+            product(target, old, scale, a, b, Threads::All);
+        }
+    }
+}
+
 /// How many threads a product may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Threads {
@@ -10,10 +50,18 @@ pub(crate) enum Threads {
     All,
 }
 
+/// Numbers of a matrix.
+#[derive(Clone, Copy)]
+enum Numbers<'a> {
+    Single(&'a [f32]),
+    /// The upper halves of such.
+    Half(&'a [u16]),
+}
+
 /// A matrix to read.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
-    data: &'a [f32],
+    data: Numbers<'a>,
     rows: usize,
     columns: usize,
     row_stride: usize,
@@ -29,7 +77,21 @@ impl<'a> View<'a> {
     /// Rows that begin `stride` apart.
     pub(crate) fn strided(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         bound(data.len(), rows, columns, stride);
-        Self { data, rows, columns, row_stride: stride, column_stride: 1 }
+        Self { data: Numbers::Single(data), rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
+    /// Rows of bf16 numbers, one behind the other.
+    pub(crate) fn halves(data: &'a [u16], rows: usize, columns: usize) -> Self {
+        bound(data.len(), rows, columns, columns);
+        Self { data: Numbers::Half(data), rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// Its numbers in single precision.
+    fn single(&self) -> Cow<'a, [f32]> {
+        match self.data {
+            Numbers::Single(data) => Cow::Borrowed(data),
+            Numbers::Half(bits) => bits.iter().map(|&bits| Rounded::from_bits(bits).to_f32()).collect(),
+        }
     }
 
     /// The transposed matrix; nothing is moved.
@@ -77,9 +139,13 @@ pub(crate) enum Old {
     Add,
 }
 
+fn meet(target: &Target<'_>, a: View<'_>, b: View<'_>) {
+    assert!(a.columns == b.rows && target.rows == a.rows && target.columns == b.columns, "shapes do not meet");
+}
+
 /// `target = scale · a · b`, or that added to it.
 pub(crate) fn product(target: Target<'_>, old: Old, scale: f32, a: View<'_>, b: View<'_>, threads: Threads) {
-    assert!(a.columns == b.rows && target.rows == a.rows && target.columns == b.columns, "shapes do not meet");
+    meet(&target, a, b);
     let (m, n, k) = (target.rows, target.columns, a.columns);
     if m == 0 || n == 0 {
         return;
@@ -88,6 +154,7 @@ pub(crate) fn product(target: Target<'_>, old: Old, scale: f32, a: View<'_>, b: 
         Threads::All if m * n * k > 1 << 16 => gemm::Parallelism::Rayon(0),
         _ => gemm::Parallelism::None,
     };
+    let (left, right) = (a.single(), b.single());
     // SAFETY: `bound` held every view against its slice, shapes meet, and the target is borrowed alone with rows that do
     // not overlap.
     unsafe {
@@ -99,10 +166,10 @@ pub(crate) fn product(target: Target<'_>, old: Old, scale: f32, a: View<'_>, b: 
             1,
             target.stride.cast_signed(),
             old == Old::Add,
-            a.data.as_ptr(),
+            left.as_ptr(),
             a.column_stride.cast_signed(),
             a.row_stride.cast_signed(),
-            b.data.as_ptr(),
+            right.as_ptr(),
             b.column_stride.cast_signed(),
             b.row_stride.cast_signed(),
             1.0,
@@ -141,6 +208,46 @@ mod tests {
         for row in 0..m {
             assert!((0..n).all(|j| (wide[row * 10 + j] - expected[row * n + j]).abs() < 1e-5));
             assert!(wide[row * 10 + n..row * 10 + 10].iter().all(|&x| x == 9.0));
+        }
+    }
+
+    #[test]
+    fn products_of_rounded_numbers_are_what_the_sums_of_rounded_numbers_say() {
+        if !has_bf16() {
+            eprintln!("SKIPPED: this processor has no products in bf16");
+            return;
+        }
+        let number = |i: usize| (i as f32 * 0.37).sin() * 3.0;
+        let rounded = |x: f32| Rounded::from_f32(x).to_f32();
+        // at, above and below the sizes of tiles, blocks and pairs
+        for (m, n, k) in [(12, 32, 2), (1, 1, 1), (13, 33, 5), (37, 65, 387), (800, 40, 33), (40, 1030, 769)] {
+            let a: Vec<f32> = (0..m * k).map(number).collect();
+            let b: Vec<f32> = (0..k * n).map(|i| number(i + 7)).collect();
+            let turned = |from: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+                (0..rows * columns).map(|i| from[i % rows * columns + i / rows]).collect()
+            };
+            let (at, bt) = (turned(&a, m, k), turned(&b, k, n));
+            let halves: Vec<u16> = a.iter().map(|&x| Rounded::from_f32(x).to_bits()).collect();
+            let halves_t: Vec<u16> = bt.iter().map(|&x| Rounded::from_f32(x).to_bits()).collect();
+            let (ra, rb): (Vec<f32>, Vec<f32>) =
+                (a.iter().map(|&x| rounded(x)).collect(), b.iter().map(|&x| rounded(x)).collect());
+            let expected = plain(&ra, &rb, m, n, k);
+            let lefts = [View::new(&a, m, k), View::new(&at, k, m).t(), View::halves(&halves, m, k)];
+            let rights = [View::new(&b, k, n), View::new(&bt, n, k).t(), View::halves(&halves_t, n, k).t()];
+            for (left, right) in lefts.into_iter().flat_map(|left| rights.map(|right| (left, right))) {
+                let stride = n + 3;
+                let mut wide = vec![0.5; m * stride];
+                bf16::product(Target::strided(&mut wide, m, n, stride), Old::Add, 2.0, left, right);
+                for row in 0..m {
+                    let own = &wide[row * stride..][..stride];
+                    // products of two numbers of eight bits are exact, and `k` sums of size nine round by 2^-24 each
+                    let near = |(c, e): (&f32, &f32)| (c - (0.5 + 2.0 * e)).abs() < 2e-6 * (9.0 * k as f32).max(1.0);
+                    assert!(own[..n].iter().zip(&expected[row * n..]).all(near), "{m} {n} {k}");
+                    assert!(own[n..].iter().all(|&x| x == 0.5), "nothing beside the target is written");
+                }
+                bf16::product(Target::strided(&mut wide, m, n, stride), Old::Replace, 1.0, left, right);
+                assert!((wide[0] - expected[0]).abs() < 2e-6 * (9.0 * k as f32));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::block::{Block, Kept};
 use super::head;
 use super::shape::Shape;
 use super::weight::{Gradients, Id, Weight};
+use crate::distill::kernel::matmul::Precision;
 use crate::distill::kernel::norm;
 use crate::distill::kernel::rope::Rope;
 
@@ -20,6 +21,8 @@ pub(crate) struct Decoder {
     pub(crate) output: Option<Id>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) rope: Rope,
+    /// Of products with its matrices.
+    pub(crate) precision: Precision,
     /// What is trained with the model and is no part of it: projections of its states.
     pub(crate) helpers: Vec<Id>,
 }
@@ -65,6 +68,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) documents: &'a [Range<usize>],
     /// What dropout follows from; none outside training.
     pub(crate) dropout: Option<u64>,
+    pub(crate) precision: Precision,
 }
 
 /// What a forward pass leaves for the backward one.
@@ -105,7 +109,8 @@ impl Trace {
 impl Decoder {
     pub(crate) fn pass<'a>(&'a self, batch: &'a Batch, dropout: Option<u64>) -> Pass<'a> {
         let (positions, documents) = (batch.positions.as_slice(), batch.documents.as_slice());
-        Pass { shape: &self.shape, weights: &self.weights, rope: &self.rope, positions, documents, dropout }
+        let Self { shape, weights, rope, precision, .. } = self;
+        Pass { shape, weights, rope, positions, documents, dropout, precision: *precision }
     }
 
     /// The matrix that turns hidden states into logits.
@@ -115,7 +120,8 @@ impl Decoder {
 
     pub(crate) fn head(&self) -> head::Head<'_> {
         let Shape { hidden, vocabulary, .. } = self.shape;
-        head::Head { weight: &self.weights[self.output().0], hidden, vocabulary, products: None }
+        let weight = &self.weights[self.output().0];
+        head::Head { weight, hidden, vocabulary, precision: self.precision, products: None }
     }
 
     pub(crate) fn embed(&self, tokens: &[u32]) -> Vec<f32> {

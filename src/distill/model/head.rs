@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::weight::Weight;
-use crate::distill::kernel::matmul::{Old, Target, Threads, View, product};
+use crate::distill::kernel::matmul::{Old, Precision, Target, View};
 
 /// Logits that exist at once.
 pub(crate) const TILE: usize = 1 << 24;
@@ -31,6 +31,7 @@ pub(crate) struct Head<'a> {
     pub(crate) weight: &'a Weight,
     pub(crate) hidden: usize,
     pub(crate) vocabulary: usize,
+    pub(crate) precision: Precision,
     pub(crate) products: Option<&'a dyn Products>,
 }
 
@@ -64,9 +65,9 @@ impl Head<'_> {
                 products.logits(states, logits);
             }
             for (from, to) in self.parts() {
-                let matrix = self.weight.part(from * hidden, to * hidden);
+                let matrix = self.weight.matrix(self.precision, from, to);
                 let target = Target::strided(&mut logits[from..], rows, to - from, vocabulary);
-                product(target, Old::Replace, 1.0, seen, View::new(&matrix, to - from, hidden).t(), Threads::All);
+                self.precision.product(target, Old::Replace, 1.0, seen, matrix.view().t());
             }
             let judged = logits.par_chunks_mut(vocabulary).enumerate();
             values.par_extend(judged.map(|(row, logits)| judge(at * tile + row, logits)));
@@ -80,13 +81,13 @@ impl Head<'_> {
             for (from, to) in self.parts() {
                 let gradient = View::strided(&logits[from..], rows, to - from, vocabulary);
                 if let Some(states) = wanted.states.as_deref_mut() {
-                    let matrix = self.weight.part(from * hidden, to * hidden);
+                    let matrix = self.weight.matrix(self.precision, from, to);
                     let target = Target::new(&mut states[at * tile * hidden..][..rows * hidden], rows, hidden);
-                    product(target, Old::Add, 1.0, gradient, View::new(&matrix, to - from, hidden), Threads::All);
+                    self.precision.product(target, Old::Add, 1.0, gradient, matrix.view());
                 }
                 if let Some(all) = wanted.matrix.as_deref_mut() {
                     let target = Target::new(&mut all[from * hidden..to * hidden], to - from, hidden);
-                    product(target, Old::Add, 1.0, gradient.t(), seen, Threads::All);
+                    self.precision.product(target, Old::Add, 1.0, gradient.t(), seen);
                 }
             }
         }

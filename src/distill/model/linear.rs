@@ -35,22 +35,17 @@ pub(crate) struct Adapter {
 }
 
 impl Linear {
-    fn matrix<'a>(&self, weights: &'a [Weight]) -> Cow<'a, [f32]> {
-        weights[self.weight.0].all()
-    }
-
-    fn straight(&self, weights: &[Weight], x: &[f32], rows: usize) -> Vec<f32> {
+    fn straight(&self, pass: &Pass<'_>, x: &[f32], rows: usize) -> Vec<f32> {
         let mut y = vec![0.0; rows * self.outputs];
-        let matrix = self.matrix(weights);
+        let matrix = pass.weights[self.weight.0].matrix(pass.precision, 0, self.outputs);
         let target = Target::new(&mut y, rows, self.outputs);
-        let (x, matrix) = (View::new(x, rows, self.inputs), View::new(&matrix, self.outputs, self.inputs));
-        product(target, Old::Replace, 1.0, x, matrix.t(), Threads::All);
+        pass.precision.product(target, Old::Replace, 1.0, View::new(x, rows, self.inputs), matrix.view().t());
         y
     }
 
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: &[f32]) -> Vec<f32> {
         let (weights, rows) = (pass.weights, x.len() / self.inputs);
-        let mut y = self.straight(weights, x, rows);
+        let mut y = self.straight(pass, x, rows);
         if let Some(adapter) = &self.adapter {
             let x = adapter.thinned(pass, x);
             let inner = adapter.narrow(weights, &x, rows, self.inputs);
@@ -75,7 +70,7 @@ impl Linear {
         dx: &mut [f32],
         gradients: &mut Gradients,
     ) {
-        let (weights, rows) = (pass.weights, dy.len() / self.outputs);
+        let rows = dy.len() / self.outputs;
         if let Some(bias) = self.bias.and_then(|bias| gradients.of(bias)) {
             add_rows(bias, dy);
         }
@@ -90,11 +85,10 @@ impl Linear {
         let dy = View::new(dy, rows, self.outputs);
         if let Some(gradient) = gradients.of(self.weight) {
             let target = Target::new(gradient, self.outputs, self.inputs);
-            product(target, Old::Add, 1.0, dy.t(), View::new(x, rows, self.inputs), Threads::All);
+            pass.precision.product(target, Old::Add, 1.0, dy.t(), View::new(x, rows, self.inputs));
         }
-        let matrix = self.matrix(weights);
-        let matrix = View::new(&matrix, self.outputs, self.inputs);
-        product(Target::new(dx, rows, self.inputs), Old::Add, 1.0, dy, matrix, Threads::All);
+        let matrix = pass.weights[self.weight.0].matrix(pass.precision, 0, self.outputs);
+        pass.precision.product(Target::new(dx, rows, self.inputs), Old::Add, 1.0, dy, matrix.view());
     }
 
     #[allow(clippy::too_many_arguments, reason = "they are one derivative")]
@@ -111,7 +105,7 @@ impl Linear {
         let rows = dy.len() / self.outputs;
         let lengths = pass.weights[magnitude.0].all();
         let Some(gradient) = gradients.of(magnitude) else { return };
-        let mut before = self.straight(pass.weights, x, rows);
+        let mut before = self.straight(pass, x, rows);
         let inner = adapter.narrow(pass.weights, thinned, rows, self.inputs);
         adapter.widen(pass.weights, &inner, &mut before, rows, self.outputs);
         for (before, dy) in before.chunks_exact(self.outputs).zip(dy.chunks_exact(self.outputs)) {
@@ -138,7 +132,7 @@ impl Linear {
 
     /// Lengths of the rows of `W + s·B·A`.
     pub(crate) fn row_lengths(&self, weights: &[Weight]) -> Vec<f32> {
-        let mut whole = self.matrix(weights).into_owned();
+        let mut whole = weights[self.weight.0].all().into_owned();
         if let Some(adapter) = &self.adapter {
             let (a, b) = (weights[adapter.a.0].all(), weights[adapter.b.0].all());
             let (a, b) = (View::new(&a, adapter.rank, self.inputs), View::new(&b, self.outputs, adapter.rank));

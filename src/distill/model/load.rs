@@ -10,6 +10,7 @@ use super::decoder::Decoder;
 use super::linear::Linear;
 use super::shape::{Family, Shape};
 use super::weight::{Id, Numbers, Weight};
+use crate::distill::kernel::matmul::Precision;
 use crate::distill::kernel::rope::Rope;
 use crate::error::Advise;
 use crate::weights::safetensors::{Folder, SafetensorsError, Tensor};
@@ -208,5 +209,6 @@ pub(crate) fn assemble(shape: Shape, weights: Vec<Weight>, context: usize) -> De
     let final_norm = id();
     let output = (!shape.tied).then(&mut id);
     let rope = Rope::new(shape.width, shape.theta, shape.factor, context);
-    Decoder { shape, weights, embeddings, final_norm, output, blocks, rope, helpers: Vec::new() }
+    let precision = Precision::F32;
+    Decoder { shape, weights, embeddings, final_norm, output, blocks, rope, precision, helpers: Vec::new() }
 }

@@ -6,6 +6,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::blocks::Blocks;
+use crate::distill::kernel::matmul::{Precision, View};
 use crate::weights::safetensors::Dtype;
 
 /// Fewer numbers are not worth another thread.
@@ -30,6 +31,27 @@ pub(crate) struct Weight {
     pub(crate) numbers: Numbers,
     /// Whether training changes it.
     pub(crate) trained: bool,
+}
+
+/// Rows of a weight, as products take them.
+pub(crate) struct Matrix<'a> {
+    numbers: Unpacked<'a>,
+    rows: usize,
+    columns: usize,
+}
+
+enum Unpacked<'a> {
+    Single(Cow<'a, [f32]>),
+    Bf16(&'a [u16]),
+}
+
+impl Matrix<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
+        match &self.numbers {
+            Unpacked::Single(numbers) => View::new(numbers, self.rows, self.columns),
+            Unpacked::Bf16(bits) => View::halves(bits, self.rows, self.columns),
+        }
+    }
 }
 
 /// Numbers in memory.
@@ -69,6 +91,17 @@ impl Weight {
             Numbers::F16(bits) => unpacked(&bits[from..to], |bits| f16::from_bits(bits).to_f32()),
             Numbers::Blocks(blocks) => Cow::Owned(blocks.part(from, to)),
         }
+    }
+
+    /// Rows from `from` to `to`; unpacked, where products in that precision want it.
+    pub(crate) fn matrix(&self, precision: Precision, from: usize, to: usize) -> Matrix<'_> {
+        let columns = self.dims.last().copied().unwrap_or(1);
+        let (first, last) = (from * columns, to * columns);
+        let numbers = match &self.numbers {
+            Numbers::Bf16(bits) if precision == Precision::Bf16 => Unpacked::Bf16(&bits[first..last]),
+            _ => Unpacked::Single(self.part(first, last)),
+        };
+        Matrix { numbers, rows: to - from, columns }
     }
 
     /// The numbers to be changed; `None` while they are kept in fewer bits.

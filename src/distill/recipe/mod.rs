@@ -2,12 +2,14 @@
 //!
 //! Every key stands here once; `zord-distill check` prints them all as they count.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::data::EXTENSIONS;
 use super::data::recipe::DataRecipe;
+use super::kernel::matmul::{Precision, has_bf16};
 use super::model::Base;
 use super::model::adapter::AdapterRecipe;
 use super::objective::{Divergence, ObjectiveRecipe};
@@ -112,7 +114,12 @@ pub(crate) struct TeacherRecipe {
 impl TeacherRecipe {
     /// Whether it counts in a step.
     pub(crate) fn is_active(&self, step: u64) -> bool {
-        step >= self.from && (self.until == 0 || step < self.until)
+        self.is_active_in(&(step..step + 1))
+    }
+
+    /// Whether it counts in any of some steps.
+    pub(crate) fn is_active_in(&self, steps: &Range<u64>) -> bool {
+        steps.end > self.from && (self.until == 0 || steps.start < self.until)
     }
 }
 
@@ -197,7 +204,8 @@ impl Recipe {
             share(data.near_duplicates),
             format!("`data.near_duplicates` is {}, expected a share", data.near_duplicates),
         );
-        must(share(data.fim.rate) && share(data.fim.spm), "`data.fim` wants shares from 0 to 1".to_owned());
+        let fim = &data.fim;
+        must([fim.rate, fim.spm, fim.lines].into_iter().all(share), "`data.fim` wants shares from 0 to 1".to_owned());
         must(
             share(data.validation) && data.validation < 1.0,
             format!("`data.validation` is {}, expected a share below 1", data.validation),
@@ -213,6 +221,11 @@ impl Recipe {
         must(
             o.clip >= 0.0 && o.weight_decay >= 0.0,
             "`optimiser.clip` and `.weight_decay` are not negative".to_owned(),
+        );
+        must(
+            o.precision == Precision::F32 || has_bf16(),
+            "`optimiser.precision` is `bf16`, and this processor has no products for it (AVX-512 BF16): leave it out"
+                .to_owned(),
         );
         let betas = [o.beta1, o.beta2];
         must(betas.iter().all(|&b| (0.0..1.0).contains(&b)), "`optimiser.beta1` and `.beta2` lie below 1".to_owned());

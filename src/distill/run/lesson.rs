@@ -11,8 +11,8 @@ use crate::distill::teacher::{Said, Store};
 pub(crate) struct Lessons<'a> {
     pub(crate) recipe: &'a Recipe,
     pub(crate) corpus: &'a Corpus,
-    /// In the recipe's order.
-    pub(crate) teachers: &'a [Store],
+    /// In the recipe's order; none for those that no step of these lessons asks.
+    pub(crate) teachers: &'a [Option<Store>],
     /// Of every window, where the objective compares answers.
     pub(crate) references: &'a [Reference],
 }
@@ -59,6 +59,9 @@ impl Lessons<'_> {
             self.recipe.teachers.iter().zip(self.teachers).filter(|(teacher, _)| teacher.is_active(step)).collect();
         let sum: f64 = now.iter().map(|(teacher, _)| teacher.weight).sum();
         for (teacher, store) in now {
+            let Some(store) = store else {
+                return Err(RunError::Told(format!("the teacher `{}` was not asked", teacher.model.display())));
+            };
             let weight = teacher.weight / sum;
             let (mut odds, mut across, mut states) = (Vec::new(), None::<Across>, Vec::new());
             for (&window, &(first, goals)) in windows.iter().zip(&places) {

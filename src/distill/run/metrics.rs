@@ -34,26 +34,48 @@ pub(crate) struct Line {
     pub(crate) fault: Option<Fault>,
 }
 
+/// Steps that were taken back.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Return {
+    /// The last step that stands.
+    pub(crate) step: u64,
+    pub(crate) returned_from: u64,
+    pub(crate) fault: Fault,
+}
+
 /// The file.
 pub(crate) struct Log(File);
 
 impl Log {
-    /// Opens it for what follows step `step`; lines of later steps, which a killed run left, go.
+    /// Opens it for what follows step `step`; lines of later steps, which a killed run left, go, and so does word of
+    /// returns to this step, which will be made again.
     pub(crate) fn open(path: &Path, step: u64) -> Result<Self, RunError> {
+        Self::keep(path, |of, returned| of < step || (of == step && !returned))
+    }
+
+    /// The same for a run that goes back to an earlier step, and says so.
+    pub(crate) fn back(path: &Path, to: &Return) -> Result<Self, RunError> {
+        let mut log = Self::keep(path, |of, _| of <= to.step)?;
+        log.add(to);
+        Ok(log)
+    }
+
+    /// Opens it with those of its lines whose step, and whether they tell of a return, somebody wants.
+    fn keep(path: &Path, wanted: impl Fn(u64, bool) -> bool) -> Result<Self, RunError> {
         let old = std::fs::read_to_string(path).unwrap_or_default();
-        let of_step = |line: &str| serde_json::from_str::<Json>(line).ok()?.get("step")?.as_u64();
-        let kept: String = old
-            .lines()
-            .filter(|line| of_step(line).is_some_and(|of| of <= step))
-            .flat_map(|line| [line, "\n"])
-            .collect();
+        let is_wanted = |line: &&str| {
+            let line: Json = serde_json::from_str(line).unwrap_or_default();
+            let returned = line.get("returned_from").is_some();
+            line.get("step").and_then(Json::as_u64).is_some_and(|of| wanted(of, returned))
+        };
+        let kept: String = old.lines().filter(is_wanted).flat_map(|line| [line, "\n"]).collect();
         super::output::replace(path, kept.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path);
         file.map(Self).map_err(|source| RunError::Log { path: path.to_owned(), source })
     }
 
     /// Adds a line. A full disk stops the log and not the run: the checkpoint will say so.
-    pub(crate) fn add(&mut self, line: &Line) {
+    pub(crate) fn add(&mut self, line: &impl Serialize) {
         let text = serde_json::to_string(line).unwrap_or_default() + "\n";
         if let Err(error) = self.0.write_all(text.as_bytes()) {
             tracing::warn!("the log of the run cannot be written: {error}");

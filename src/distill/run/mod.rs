@@ -3,6 +3,7 @@
 //! | file | what changes there |
 //! |---|---|
 //! | `train` | the loop |
+//! | `told` | how it is started, what it tells, how it ended |
 //! | `claim` | whose the output folder is |
 //! | `rounds` | steps on what the student wrote itself |
 //! | `place` | where the arithmetic of a step happens |
@@ -41,6 +42,7 @@ mod reference;
 pub(crate) mod rounds;
 pub(crate) mod schedule;
 pub(crate) mod student;
+mod told;
 mod train;
 
 pub(crate) use claim::{Claim, claim};
@@ -48,4 +50,5 @@ pub use error::RunError;
 pub(crate) use metrics::Line;
 #[cfg(test)]
 pub(crate) use place::rows;
-pub(crate) use train::{Event, Options, Outcome, train};
+pub(crate) use told::{Event, Options, Outcome};
+pub(crate) use train::train;

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::distill::kernel::matmul::Precision;
 use crate::distill::model::{Gradients, Recompute, Weight};
 
 /// The optimiser's keys, and how much is computed at once.
@@ -24,6 +25,9 @@ pub(crate) struct OptimiserRecipe {
     pub(crate) accumulate: usize,
     /// `none` or `block`: compute layers twice to keep less.
     pub(crate) recompute: Recompute,
+    /// `f32`, or `bf16` where the processor multiplies that: of products with the model's matrices, which are summed and
+    /// kept in single precision.
+    pub(crate) precision: Precision,
 }
 
 impl Default for OptimiserRecipe {
@@ -38,6 +42,7 @@ impl Default for OptimiserRecipe {
             micro_batch: 1,
             accumulate: 8,
             recompute: Recompute::None,
+            precision: Precision::F32,
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::error::RunError;
 use super::student::Student;
-use super::train::Outcome;
+use super::told::Outcome;
 use crate::distill::data::corpus::Head;
 use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Weight, adapter};
@@ -150,7 +150,7 @@ fn shareable(recipe: &Recipe) -> Recipe {
 pub(crate) fn card(
     recipe: &Recipe,
     data: &Head,
-    teachers: &[Store],
+    teachers: &[Option<Store>],
     outcome: &Outcome,
     out: &Path,
 ) -> Result<(), RunError> {
@@ -159,10 +159,11 @@ pub(crate) fn card(
     let what = if recipe.adapter.is_some() { "An adapter for" } else { "Made from" };
     let library = if recipe.adapter.is_some() { "peft" } else { "transformers" };
     let shown_recipe = shareable(recipe);
-    let teacher = |(teacher, store): (&TeacherRecipe, &Store)| {
-        format!("| teacher `{}` (its fingerprint) | `{}` |\n", teacher.model.display(), store.teacher())
+    let teacher = |(teacher, store): (&TeacherRecipe, &Option<Store>)| {
+        let fingerprint = store.as_ref()?.teacher();
+        Some(format!("| teacher `{}` (its fingerprint) | `{fingerprint}` |\n", teacher.model.display()))
     };
-    let taught: String = shown_recipe.teachers.iter().zip(teachers).map(teacher).collect();
+    let taught: String = shown_recipe.teachers.iter().zip(teachers).filter_map(teacher).collect();
     let text = format!(
         "---\nlibrary_name: {library}\nbase_model: {}\ntags: [zord-distill]\n---\n\n# {base}, trained by zord-distill\n\n{what} `{base}`.\n\n\
          | | |\n|---|---|\n| steps | {} |\n| tokens | {} |\n| loss of the first and the last step | {} → {} |\n\

@@ -4,6 +4,7 @@
 use super::error::RunError;
 use super::hidden::like_teacher;
 use crate::distill::gpu::{Adapter, Cards, Part};
+use crate::distill::kernel::matmul::Precision;
 use crate::distill::model::head::{Head, Wanted};
 use crate::distill::model::{Batch, Decoder, Gradients, Halfway, Recompute, Slopes};
 use crate::distill::objective::{self, Lesson, Loss, ObjectiveRecipe};
@@ -29,10 +30,15 @@ impl Place {
     /// On these cards, or on the processor where there are none.
     ///
     /// # Errors
-    /// A card cannot be opened.
-    pub(super) fn open(adapters: &[Adapter]) -> Result<Self, RunError> {
+    /// A card cannot be opened, or cannot compute in this precision.
+    pub(super) fn open(adapters: &[Adapter], precision: Precision) -> Result<Self, RunError> {
         if adapters.is_empty() {
             return Ok(Self::Processor);
+        }
+        if precision == Precision::Bf16 {
+            let what = "`optimiser.precision = \"bf16\"` is for the processor: the language that cards are spoken to in \
+                        (WGSL) has no such numbers";
+            return Err(RunError::Told(what.to_owned()));
         }
         Cards::open(adapters).map(Self::Cards).map_err(RunError::Card)
     }

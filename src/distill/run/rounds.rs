@@ -16,7 +16,7 @@ use crate::distill::data::order;
 use crate::distill::kernel::dropout::{mix, share};
 use crate::distill::model::write::{Style, write};
 use crate::distill::objective::Kind;
-use crate::distill::recipe::Recipe;
+use crate::distill::recipe::{Recipe, TeacherRecipe};
 use crate::distill::teacher::{self, Store};
 use crate::engine::Cancel;
 
@@ -63,7 +63,7 @@ impl RoundsRecipe {
 pub(crate) struct Round {
     number: u64,
     corpus: Corpus,
-    teachers: Vec<Store>,
+    teachers: Vec<Option<Store>>,
 }
 
 /// Where rounds are kept.
@@ -111,7 +111,10 @@ impl Rounds<'_> {
             }
         };
         // A round that is begun again after its teachers were asked finds what they said.
-        let teachers = teacher::stores(self.recipe, &corpus, &student.tokenizer, &folder, self.cancel, tell)?;
+        let steps = number * self.settings.every..(number + 1) * self.settings.every;
+        let counts = |teacher: &TeacherRecipe| teacher.is_active_in(&steps);
+        let (tokenizer, cancel) = (&student.tokenizer, self.cancel);
+        let teachers = teacher::stores(self.recipe, &corpus, tokenizer, &folder, &counts, cancel, tell)?;
         self.now = Some(Round { number, corpus, teachers });
         Ok(written)
     }

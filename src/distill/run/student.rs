@@ -77,6 +77,7 @@ pub(crate) fn build(recipe: &Recipe) -> Result<Student, RunError> {
     }
     let Shape { hidden, inner, .. } = shape(recipe, &source.shape)?;
     narrow::narrow(&mut model, hidden, inner);
+    model.precision = recipe.optimiser.precision;
     let new_tokens = !tokenizer.added.is_empty();
     for at in 0..model.weights.len() {
         // Rows of new tokens are trained with an adapter too, and with them the matrices they stand in.

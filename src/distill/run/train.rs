@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rayon::prelude::*;
-use serde::Serialize;
 
 use super::checkpoint::{self, Kept, State};
 use super::claim::{Claim, claim, forget};
@@ -12,63 +11,21 @@ use super::error::RunError;
 use super::evaluate::held_out;
 use super::guard::Fault;
 use super::lesson::Lessons;
-use super::metrics::{Line, Log};
+use super::metrics::{Line, Log, Return};
 use super::optimiser::{AdamW, clip};
 use super::place::{Place, Task};
 use super::rounds::{Rounds, beginning};
 use super::student::{self, Student};
+use super::told::{Event, Options, Outcome};
 use super::{curve, output, reference};
-use crate::distill::data::corpus::Head;
 use crate::distill::data::order;
-use crate::distill::data::prepare::{Prepared, Tally, prepare};
-use crate::distill::gpu::Adapter;
+use crate::distill::data::prepare::{Prepared, prepare};
 use crate::distill::kernel::dropout::mix;
 use crate::distill::model::write::{Style, write};
 use crate::distill::model::{Batch, Gradients, Weight};
 use crate::distill::objective::{Kind, Lesson, Loss, ObjectiveRecipe};
 use crate::distill::recipe::Recipe;
 use crate::distill::teacher::{self, TeacherError};
-use crate::engine::Cancel;
-
-/// How a run is started.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Options {
-    /// Stop after so many steps.
-    pub(crate) max_steps: Option<u64>,
-    /// Forget what an earlier run left.
-    pub(crate) fresh: bool,
-    /// The graphics cards to train on; none for the processor.
-    pub(crate) cards: Vec<Adapter>,
-    pub(crate) cancel: Cancel,
-}
-
-/// What is told on the way.
-#[derive(Debug)]
-pub(crate) enum Event<'a> {
-    Data { head: &'a Head, tally: Option<&'a Tally>, notices: Vec<&'a str> },
-    Teacher(teacher::Progress<'a>),
-    Resumed { step: u64, steps: u64 },
-    Wrote { step: u64 },
-    Step { line: &'a Line, steps: u64 },
-    Returned { step: u64 },
-    Saved { step: u64 },
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct Outcome {
-    pub(crate) steps: u64,
-    pub(crate) tokens: u64,
-    pub(crate) loss_first: Option<f64>,
-    pub(crate) loss_last: Option<f64>,
-    pub(crate) val_loss_before: Option<f64>,
-    pub(crate) val_loss_after: Option<f64>,
-    pub(crate) tokens_per_s: f64,
-    pub(crate) peak_rss: u64,
-    /// Whether it was stopped by the person; nothing but the checkpoint was written then.
-    #[serde(skip)]
-    pub(crate) interrupted: bool,
-}
 
 /// What all steps share.
 struct Run<'a> {
@@ -121,15 +78,15 @@ pub(crate) fn train(
     if found.as_ref().is_some_and(|found| found.student != student.fingerprint) {
         return Err(RunError::OtherStudent { out: out.to_owned() });
     }
-    let mut place = Place::open(&options.cards)?;
+    let mut place = Place::open(&options.cards, recipe.optimiser.precision)?;
     let pairs = recipe.objective.kind == Kind::Dpo;
     let Prepared { train, validation, tally } =
         prepare(&recipe.data, pairs, recipe.seed, &student.tokenizer, &folder, &interrupted)?;
     tell(&Event::Data { head: &train.head, tally: tally.as_ref(), notices: student.tokenizer.told().collect() });
 
-    let teachers = teacher::stores(recipe, &train, &student.tokenizer, &folder, &options.cancel, &mut |progress| {
-        tell(&Event::Teacher(progress));
-    })?;
+    let mut asked = |progress: teacher::Progress<'_>| tell(&Event::Teacher(progress));
+    let (all, cancel) = (|_: &_| true, &options.cancel);
+    let teachers = teacher::stores(recipe, &train, &student.tokenizer, &folder, &all, cancel, &mut asked)?;
     let mut reference = |corpus, name: &str| {
         let known = format!("{fingerprint} {}", student.fingerprint);
         reference::of(&student.model, &mut place, &known, corpus, &folder.join(name), &interrupted)
@@ -337,10 +294,10 @@ impl Run<'_> {
 
     /// Back to the last checkpoint, or to the beginning; the windows that led here are not taken again.
     fn go_back(&mut self, fault: Fault, cursor: u64) -> Result<(), RunError> {
-        let (times, returns) = (self.state.guard.bad, self.state.returns);
+        let (times, returns, from) = (self.state.guard.bad, self.state.returns, self.state.step);
         if returns >= self.recipe.safety.returns {
             let what = if fault == Fault::Spike { "far above what it was" } else { "no number" };
-            return Err(RunError::Diverged { what, times, step: self.state.step, returns });
+            return Err(RunError::Diverged { what, times, step: from, returns });
         }
         let (recipe, data) = (self.state.recipe.clone(), self.state.data.clone());
         let (before, best, student) = (self.state.before, self.state.best, self.state.student.clone());
@@ -357,7 +314,8 @@ impl Run<'_> {
         self.state.cursor = cursor;
         self.state.returns = returns + 1;
         self.state.guard.bad = 0;
-        self.log = Log::open(&self.places.metrics, self.state.step)?;
+        let told = Return { step: self.state.step, returned_from: from, fault };
+        self.log = Log::back(&self.places.metrics, &told)?;
         Ok(())
     }
 

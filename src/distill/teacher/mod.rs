@@ -99,7 +99,7 @@ pub(crate) struct Progress<'a> {
     pub(crate) all: u64,
 }
 
-/// The stores of all teachers of a recipe; what is missing is asked for.
+/// The stores of a recipe's teachers in their order, of those that are `wanted`; what is missing is asked for.
 ///
 /// # Errors
 /// A teacher cannot teach this student, or a store is of something else.
@@ -108,18 +108,23 @@ pub(crate) fn stores(
     corpus: &Corpus,
     tokenizer: &Tokenizer,
     folder: &Path,
+    wanted: &dyn Fn(&TeacherRecipe) -> bool,
     cancel: &Cancel,
     tell: &mut dyn FnMut(Progress<'_>),
-) -> Result<Vec<Store>, TeacherError> {
+) -> Result<Vec<Option<Store>>, TeacherError> {
     let mut stores = Vec::new();
     for (at, teacher) in recipe.teachers.iter().enumerate() {
+        if !wanted(teacher) {
+            stores.push(None);
+            continue;
+        }
         let path = folder.join(format!("teacher-{at}.odds"));
         if !teacher.servers.is_empty() {
             let head = server::head(recipe, teacher, corpus, tokenizer)?;
             if !path.is_file() {
                 server::ask(teacher, &head, corpus, tokenizer, &path, cancel, tell)?;
             }
-            stores.push(opened(teacher, path, &head)?);
+            stores.push(Some(opened(teacher, path, &head)?));
             continue;
         }
         let same::Vocabulary { tokens: vocabulary, differs } = same::compare(&teacher.model, tokenizer)?;
@@ -149,7 +154,7 @@ pub(crate) fn stores(
         if !path.is_file() {
             ask(recipe, teacher, &head, corpus, &path, cancel, tell)?;
         }
-        stores.push(opened(teacher, path, &head)?);
+        stores.push(Some(opened(teacher, path, &head)?));
     }
     Ok(stores)
 }
