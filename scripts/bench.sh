@@ -57,11 +57,12 @@ if [ "$1" = fim ] && [ -z "${ZORD_FIM_MODEL:-}" ]; then
   export ZORD_FIM_MODEL
 fi
 if [ "$1 ${2:-}" = "distill fim" ]; then
-  ZORD_BENCH_FOLDER=$(mktemp -d)
-  export ZORD_BENCH_FOLDER
-  trap 'rm -rf "$ZORD_BENCH_FOLDER"' EXIT
+  [ -f ../shared/data/humaneval-infilling-single-line-0-81.jsonl.gz ] || fail "the tasks are not there" "../shared/data"
+  left=$(mktemp -d "${ZORD_BENCH_FOLDER:-${TMPDIR:-/tmp}}/zord-fim.XXXXXX")
+  export ZORD_BENCH_FOLDER=$left
+  trap 'rm -rf "$left"' EXIT
 fi
 cargo bench --locked --quiet --bench "$1" -- "${@:2}"
 if [ "$1 ${2:-}" = "distill fim" ]; then
-  cargo bench --locked --quiet --bench infill -- "$ZORD_BENCH_FOLDER/before.gguf" "$ZORD_BENCH_FOLDER/after.gguf"
+  cargo bench --locked --quiet --bench infill -- "$left/before.gguf" "$left/after.gguf"
 fi

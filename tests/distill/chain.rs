@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::peers::smollm2;
-use crate::tool::{Ran, Tool};
+use crate::ran::{Ran, Tool};
 
 #[test]
 fn an_adapter_is_merged_quantized_and_answers() {

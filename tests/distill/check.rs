@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::ran::Tool;
 use crate::small::{VOCABULARY, lines, stage};
-use crate::tool::Tool;
 
 fn check(tool: &Tool, set: &[&str]) -> Value {
     let set = set.iter().flat_map(|set| ["--set", set]);

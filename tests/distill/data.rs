@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::small::stage;
 
-fn dataset(tool: &crate::tool::Tool, set: &[&str]) -> Value {
+fn dataset(tool: &crate::ran::Tool, set: &[&str]) -> Value {
     let set = set.iter().flat_map(|set| ["--set", set]);
     tool.run(
         ["dataset", "recipe.toml", "--json", "--samples", "3", "--set", "data.validation=0.0"].into_iter().chain(set),
@@ -84,6 +84,28 @@ fn holes_are_cut_before_packing_and_marked_by_the_vocabulary() {
     let told = dataset(&tool, &["data.fim.rate=1.0", "data.fim.spm=1.0"]);
     assert!(told["samples"][0][0]["text"].as_str().unwrap().starts_with("<fim_prefix><fim_suffix>"));
     assert_eq!(told["learnt"].as_u64(), told["tokens"].as_u64().map(|all| all - told["documents"].as_u64().unwrap()));
+}
+
+#[test]
+fn holes_are_whole_lines_where_that_is_asked() {
+    let tool = stage("");
+    let text: String = (0..300).map(|i| format!("line {i} of many\n")).collect();
+    tool.write("data.jsonl", json!({"text": text}).to_string());
+    let middles = |lines: &str| -> Vec<String> {
+        let lines = format!("data.fim.lines={lines}");
+        let set = ["data.fim.rate=1.0", "data.fim.spm=0.0", "data.context=256", &lines, "data.validation=0.0"];
+        let set = set.into_iter().flat_map(|set| ["--set", set]);
+        let told = tool.run(["dataset", "recipe.toml", "--json", "--samples", "30"].into_iter().chain(set)).json();
+        let windows = told["samples"].as_array().unwrap().iter().flat_map(|window| window.as_array().unwrap());
+        let text =
+            |document: &Value| document["text"].as_str().unwrap().split_once("<fim_middle>").unwrap().1.to_owned();
+        windows.map(text).map(|middle| middle.strip_suffix("<|im_end|>").unwrap().trim().to_owned()).collect()
+    };
+    let known: Vec<&str> = text.lines().collect();
+    let whole = |middle: &String| !middle.is_empty() && middle.lines().all(|line| known.contains(&line));
+    let (lines, any) = (middles("1.0"), middles("0.0"));
+    assert!(lines.len() > 10 && lines.iter().all(whole), "{lines:?}");
+    assert!(!any.iter().all(whole), "{any:?}");
 }
 
 #[test]
@@ -215,7 +237,7 @@ fn texts_begin_with_the_token_that_the_checkpoint_puts_before_them() {
 }
 
 /// A tokenizer without ChatML's tokens, so that plain headings are the template.
-fn without_chatml(tool: &crate::tool::Tool) {
+fn without_chatml(tool: &crate::ran::Tool) {
     let mut small = crate::small::Small::new();
     small.tokenizer["added_tokens"][1]["content"] = json!("<|user|>");
     small.tokenizer["added_tokens"][2]["content"] = json!("</s>");
@@ -296,7 +318,7 @@ fn a_full_disk_is_no_wrong_line() {
     let script = format!("trap '' XFSZ; ulimit -f 1024; exec {program} run recipe.toml -o out");
     let mut command = std::process::Command::new("sh");
     command.args(["-c", &script]).current_dir(tool.path("")).env("ZORD_HOME", tool.path(""));
-    crate::tool::Ran::of(&command.output().unwrap()).refused(1, &["train.windows", "hint: "]);
+    crate::ran::Ran::of(&command.output().unwrap()).refused(1, &["train.windows", "hint: "]);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! too; without any, the tests say so and end.
 #![cfg(feature = "gpu")]
 
+use crate::losses;
+use crate::ran::{Ran, Tool};
 use crate::small::{Small, stage};
-use crate::tool::{Ran, Tool, losses};
 
 /// Whether there is anything to compare; it says so where there is not.
 fn card(tool: &Tool) -> bool {
@@ -127,6 +128,9 @@ fn what_is_not_there_is_refused_and_nothing_is_left_behind() {
     on(&tool, "gpu:99", "out", &[]).refused(1, &["gpu:99", "Vulkan offers", "hint: "]);
     on(&tool, "cpu,gpu:0", "out", &[]).refused(2, &["cpu,gpu:0", "list"]);
     on(&tool, "gpu:0,gpu:0", "out", &[]).refused(2, &["gpu:0", "twice"]);
+    if card(&tool) {
+        on(&tool, "gpu:0", "out", &["--set", "optimiser.precision=bf16"]).refused(1, &["bf16", "WGSL", "--device cpu"]);
+    }
     assert!(!tool.path("out").exists());
     // Without a driver there is no card, and the best there is, is the processor.
     let args = ["run", "recipe.toml", "-o", "out", "--max-steps", "1", "--device"];

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::losses;
+use crate::ran::Ran;
 use crate::small::stage;
-use crate::tool::{Ran, losses};
 
 /// The whole run's losses, to the last digit.
 const OFTEN: &str = "[safety]\ncheckpoint_every = 1\n[evaluation]\nevery = 2\n";

@@ -15,5 +15,15 @@ mod ran;
 mod refused;
 mod small;
 mod teachers;
-mod tool;
 mod train;
+
+/// What is tested here.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_zord-distill");
+
+/// Losses in the log of a run.
+fn losses(out: &std::path::Path) -> Vec<f64> {
+    let text = std::fs::read_to_string(out.join("run/metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let steps = lines.filter(|line| line["returned_from"].is_null());
+    steps.map(|line| line["loss"].as_f64().expect("a loss is a number")).collect()
+}

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::peers::smollm2;
-use crate::tool::Tool;
+use crate::ran::Tool;
 
 fn run(name: &str, set: &[String]) {
     let Some(smollm2) = smollm2() else { return };
     let tool = Tool::new();
     // As much source code as two steps read, where the recipe would read all of this program's.
-    for (at, part) in include_str!("tool.rs").lines().collect::<Vec<_>>().chunks(12).take(6).enumerate() {
+    for (at, part) in include_str!("small.rs").lines().collect::<Vec<_>>().chunks(12).take(6).enumerate() {
         tool.write(&format!("code/{at}.rs"), part.join("\n"));
     }
     let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/recipes/{name}.toml"));

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 use zord::weights::safetensors::Folder;
 
-use crate::tool::{Tool, losses};
+use crate::losses;
+use crate::ran::Tool;
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/distill");
 
@@ -152,7 +153,7 @@ fn rounded_products_are_what_autocast_does() {
     let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs() / b).fold(0.0, f64::max);
     eprintln!("largest relative difference from PyTorch: {:.2e}\n{half:?}\n{theirs:?}", apart(&half, &theirs));
     // Weights that are rounded follow a few small steps late, in both; sums of eight bits are 4e-3 apart.
-    assert!(apart(&half, &theirs) < 5e-2 && apart(&half, &whole) > 5e-2, "{half:?} {theirs:?} {whole:?}");
+    assert!(apart(&half, &theirs) < 2e-2 && apart(&half, &whole) > 0.0, "{half:?} {theirs:?} {whole:?}");
     // Those of a base that is frozen in 16 bits are exact.
     for (out, precision) in [("adapter", "f32"), ("adapter-half", "bf16")] {
         let precision = format!("optimiser.precision={precision}");
@@ -160,7 +161,7 @@ fn rounded_products_are_what_autocast_does() {
     }
     let (whole, half) = (losses(&tool.path("adapter")), losses(&tool.path("adapter-half")));
     eprintln!("largest relative difference from single precision, of an adapter: {:.2e}", apart(&half, &whole));
-    assert!(apart(&half, &whole) > 0.0 && apart(&half, &whole) < 1e-2, "{half:?} {whole:?}");
+    assert!(apart(&half, &whole) > 0.0 && apart(&half, &whole) < 4e-3, "{half:?} {whole:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use crate::tool::Tool;
+use crate::ran::{Tensor, Tool, safetensors};
 
 const SPECIAL: [&str; 7] =
     ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<|spare|>"];
@@ -16,7 +16,7 @@ pub struct Small {
     pub config: Value,
     pub tokenizer: Value,
     /// Name, type, shape, bytes.
-    pub tensors: Vec<(String, &'static str, Vec<usize>, Vec<u8>)>,
+    pub tensors: Vec<Tensor>,
 }
 
 impl Small {
@@ -86,18 +86,7 @@ impl Small {
     }
 
     pub fn write(&self, tool: &Tool, name: &str) -> PathBuf {
-        let mut header = Map::new();
-        let mut data: Vec<u8> = Vec::new();
-        for (name, dtype, shape, bytes) in &self.tensors {
-            let place = [data.len(), data.len() + bytes.len()];
-            header.insert(name.clone(), json!({"dtype": dtype, "shape": shape, "data_offsets": place}));
-            data.extend(bytes);
-        }
-        let header = Value::Object(header).to_string();
-        let mut file = (header.len() as u64).to_le_bytes().to_vec();
-        file.extend(header.as_bytes());
-        file.extend(data);
-        tool.write(&format!("{name}/model.safetensors"), file);
+        tool.write(&format!("{name}/model.safetensors"), safetensors(&self.tensors));
         tool.write(&format!("{name}/config.json"), self.config.to_string());
         tool.write(&format!("{name}/tokenizer.json"), self.tokenizer.to_string());
         let template = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\

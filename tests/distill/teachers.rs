@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::losses;
+use crate::ran::{Ran, Tool};
 use crate::small::{Small, lines, stage};
-use crate::tool::{Ran, Tool, losses};
 
 /// A student, data, and the student as a GGUF file.
 pub(crate) fn school(more: &str) -> Tool {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use crate::losses;
 use crate::small::{Small, recipe, stage};
-use crate::tool::losses;
 
 #[test]
 fn a_student_learns_and_is_written_as_it_came() {
@@ -154,6 +154,28 @@ fn one_seed_gives_one_run() {
 }
 
 #[test]
+fn products_in_bf16_are_near_those_in_f32_and_go_on_to_the_bit() {
+    let tool = stage("");
+    let half = ["--set", "optimiser.precision=bf16"];
+    if !std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|facts| facts.contains("avx512_bf16")) {
+        tool.run(["run", "recipe.toml", "-o", "half"].into_iter().chain(half)).refused(1, &["bf16", "AVX-512"]);
+        assert!(!tool.path("half").exists());
+        return;
+    }
+    tool.run(["run", "recipe.toml", "-o", "single"]).done();
+    tool.run(["run", "recipe.toml", "-o", "half"].into_iter().chain(half)).done();
+    for steps in ["4", "5", "12"] {
+        tool.run(["run", "recipe.toml", "-o", "parts", "--max-steps", steps].into_iter().chain(half)).done();
+    }
+    let [single, half, parts] = ["single", "half", "parts"].map(|out| losses(&tool.path(out)));
+    assert_eq!(half, parts);
+    let apart = single.iter().zip(&half).map(|(a, b)| (a - b).abs() / a).fold(0.0, f64::max);
+    // eight bits are 4e-3 of a number
+    assert!(apart > 0.0 && apart < 4e-2, "{single:?} {half:?}");
+    assert!(half[11] < half[0] * 0.8);
+}
+
+#[test]
 fn qwen_students_are_trained_too() {
     let tool = stage("");
     let mut small = Small::new();
@@ -199,7 +221,7 @@ fn new_tokens_get_rows_and_the_old_ones_keep_their_places() {
             let mut merge = std::process::Command::new(env!("CARGO_BIN_EXE_zord-merge"));
             let merged = tool.path("merged");
             merge.args(["lora", base, "-a"]).arg(tool.path("out")).arg("-o").arg(&merged).args(["--accept-licence"]);
-            let merged = crate::tool::Ran::of(&merge.output().unwrap());
+            let merged = crate::ran::Ran::of(&merge.output().unwrap());
             assert_eq!(merged.code, Some(0), "{}", merged.err);
             let told = tool.run(["check", "recipe.toml", "--json", "--set", "student.path=merged"]).json();
             assert_eq!(told["ok"], true, "{told}");

@@ -42,7 +42,7 @@ fn adapters_are_added_with_their_scales_and_weights() {
     Toy::new(1).write(&tool.path("base"));
     let (a, b) = adapter(&tool.path("one"), 50, json!({}));
     let (c, d) = adapter(&tool.path("two"), 60, json!({"use_rslora": true}));
-    tool.run(&["lora", "base", "-a", "one", "-a", "two@0.5", "-o", "out"]).done();
+    tool.run(["lora", "base", "-a", "one", "-a", "two@0.5", "-o", "out"]).done();
     let (base, out) = (read(&tool.path("base")), read(&tool.path("out")));
     let sum = base[UP].numbers().into_iter().zip(product(&a, &b)).zip(product(&c, &d));
     let want: Vec<f32> = sum.map(|((w, one), two)| w + 3.0 * one + 0.5 * 6.0 / 2f32.sqrt() * two).collect();
@@ -67,13 +67,13 @@ fn adapters_that_do_not_fit_are_refused() {
     let mut toy = Toy::new(1);
     toy.write(&tool.path("base"));
     adapter(&tool.path("one"), 50, json!({"peft_type": "IA3"}));
-    tool.run(&["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["`IA3`", "only LoRA"]);
+    tool.run(["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["`IA3`", "only LoRA"]);
     adapter(&tool.path("one"), 50, json!({"fan_in_fan_out": true}));
-    tool.run(&["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["up_proj", "16 × 24", "24 × 16"]);
+    tool.run(["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["up_proj", "16 × 24", "24 × 16"]);
     adapter(&tool.path("one"), 50, json!({}));
     toy.tensors.retain(|tensor| tensor.0 != UP);
     toy.write(&tool.path("base"));
-    tool.run(&["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["model.layers.1.mlp.up_proj", "does not have"]);
+    tool.run(["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["model.layers.1.mlp.up_proj", "does not have"]);
     assert!(!tool.path("out").exists());
 }
 
@@ -87,7 +87,7 @@ fn every_kind_of_adapter_is_baked_as_peft_does() {
     let made = made.unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     for kind in ["plain", "patterns", "stabilized", "dora", "embedding", "saved"] {
-        tool.run(&["lora", "p/base", "-a", &format!("p/adapter-{kind}"), "-o", kind]).done();
+        tool.run(["lora", "p/base", "-a", &format!("p/adapter-{kind}"), "-o", kind]).done();
         let (ours, theirs) = (read(&tool.path(kind)), read(&tool.path(&format!("p/merged-{kind}"))));
         assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>(), "{kind}");
         for (name, theirs) in &theirs {
@@ -104,21 +104,21 @@ fn an_extracted_adapter_gives_the_fine_tune_back() {
     let tool = Tool::new();
     Toy::new(1).write(&tool.path("base"));
     adapter(&tool.path("one"), 50, json!({}));
-    tool.run(&["lora", "base", "-a", "one", "-o", "tuned"]).done();
+    tool.run(["lora", "base", "-a", "one", "-o", "tuned"]).done();
     let found: Value = serde_json::from_str(
-        &tool.run(&["extract-lora", "base", "tuned", "--rank", "2", "-o", "again", "--json"]).done(),
+        &tool.run(["extract-lora", "base", "tuned", "--rank", "2", "-o", "again", "--json"]).done(),
     )
     .unwrap();
     assert_eq!(found.as_array().unwrap().len(), 1);
     assert_eq!(found[0]["tensor"], json!(UP));
     assert!(found[0]["error"].as_f64().unwrap() < 1e-4, "{found}");
-    tool.run(&["lora", "base", "-a", "again", "-o", "back"]).done();
+    tool.run(["lora", "base", "-a", "again", "-o", "back"]).done();
     close(&read(&tool.path("back"))[UP].numbers(), &read(&tool.path("tuned"))[UP].numbers());
     // at a lower rank something is left, and it is said how much
-    let ran = tool.run(&["extract-lora", "base", "tuned", "--rank", "1", "-o", "less"]);
+    let ran = tool.run(["extract-lora", "base", "tuned", "--rank", "1", "-o", "less"]);
     assert!(ran.err.contains("% of the change is left out"), "{}", ran.err);
     ran.done();
-    tool.run(&["extract-lora", "base", "base", "-o", "none"]).refused(1, &["differs"]);
+    tool.run(["extract-lora", "base", "base", "-o", "none"]).refused(1, &["differs"]);
 }
 
 #[test]
@@ -128,15 +128,15 @@ fn what_no_product_holds_is_said_and_can_be_saved_whole() {
     Toy::new(2).write(&tool.path("tuned"));
     // of the full rank of every matrix
     let args = ["extract-lora", "base", "tuned", "--rank", "16", "-o"];
-    let ran = tool.run(&[&args[..], &["less"]].concat());
+    let ran = tool.run([&args[..], &["less"]].concat());
     assert!(ran.err.contains("`model.embed_tokens.weight`") && ran.err.contains("--save-modules"), "{}", ran.err);
     ran.done();
-    let ran = tool.run(&[&args[..], &["all", "--save-modules"]].concat());
+    let ran = tool.run([&args[..], &["all", "--save-modules"]].concat());
     assert!(ran.err.contains("0.00 % of the change is left out") && !ran.err.contains("notice"), "{}", ran.err);
     ran.done();
     let config = tool.json("all/adapter_config.json");
     assert_eq!(config["modules_to_save"], json!(["input_layernorm", "lm_head", "model.embed_tokens", "model.norm"]));
-    tool.run(&["lora", "base", "-a", "all", "-o", "back"]).done();
+    tool.run(["lora", "base", "-a", "all", "-o", "back"]).done();
     let (tuned, back) = (read(&tool.path("tuned")), read(&tool.path("back")));
     assert_eq!(tuned.keys().collect::<Vec<_>>(), back.keys().collect::<Vec<_>>(), "the two tied ones stay one");
     assert_eq!(tool.json("back/config.json")["tie_word_embeddings"], json!(true));
@@ -160,7 +160,7 @@ fn a_transplanted_model_keeps_rows_by_token() {
     };
     let own = rows("model");
     for way in ["omp", "mean", "subword"] {
-        tool.run(&["transplant", "model", "--tokenizer", "donor", "--method", way, "--k", "16", "-o", way]).done();
+        tool.run(["transplant", "model", "--tokenizer", "donor", "--method", way, "--k", "16", "-o", way]).done();
         let moved = rows(way);
         assert_eq!((&moved[3], &moved[30], &moved[5]), (&own[30], &own[3], &own[5]), "{way}");
         assert_eq!(tool.json(&format!("{way}/tokenizer.json")), tool.json("donor/tokenizer.json"));
@@ -173,6 +173,6 @@ fn a_transplanted_model_keeps_rows_by_token() {
     place.3[7 * 64..8 * 64].copy_from_slice(&shared);
     place.3[9 * 64..10 * 64].copy_from_slice(&shared);
     donor.write(&tool.path("donor"));
-    tool.run(&["transplant", "model", "--tokenizer", "donor", "--k", "4", "-o", "same"]).done();
+    tool.run(["transplant", "model", "--tokenizer", "donor", "--k", "4", "-o", "same"]).done();
     close(&rows("same")[7], &own[9]);
 }

@@ -75,7 +75,7 @@ fn models_that_share_no_shape_are_told_apart_with_their_numbers() {
     let tool = Tool::new();
     teachers(&tool);
     tool.write("mission.yml", MISSION);
-    let ran = tool.run(&["check", "mission.yml"]);
+    let ran = tool.run(["check", "mission.yml"]);
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     for word in [
         "LlamaForCausalLM",
@@ -101,12 +101,12 @@ fn models_that_share_no_shape_are_told_apart_with_their_numbers() {
     }
     // in summary, not layer by layer
     assert!(ran.out.lines().count() < 80, "{}", ran.out);
-    let found: Value = serde_json::from_str(&tool.run(&["check", "mission.yml", "--json"]).out).unwrap();
+    let found: Value = serde_json::from_str(&tool.run(["check", "mission.yml", "--json"]).out).unwrap();
     assert_eq!(found["ok"], json!(false));
     let problems = found["problems"].as_array().unwrap();
     assert!(problems.iter().any(|problem| problem["tensor"] == "model.layers.23.mlp.up_proj.weight"));
     assert!(problems.iter().all(|problem| !problem["reason"].as_str().unwrap().is_empty()));
-    tool.run(&["run", "mission.yml", "-o", "out"]).refused(1, &["different architectures", "zord-merge check"]);
+    tool.run(["run", "mission.yml", "-o", "out"]).refused(1, &["different architectures", "zord-merge check"]);
     assert_eq!(tool.names(), ["chatglm", "deepseek", "mission.yml", "qwen"]);
 }
 
@@ -115,13 +115,13 @@ fn the_route_that_is_printed_is_a_recipe() {
     let tool = Tool::new();
     teachers(&tool);
     tool.write("mission.yml", MISSION);
-    let text = tool.run(&["check", "mission.yml"]).out;
+    let text = tool.run(["check", "mission.yml"]).out;
     let recipe = text.split("with students.toml:\n\n").nth(1).unwrap().split("\n\n`assets").next().unwrap();
     tool.write("students.toml", recipe);
     for student in 1..=3 {
         Toy::new(student).write(&tool.path(&format!("student-{student}")));
     }
-    let found: Value = serde_json::from_str(&tool.run(&["check", "students.toml", "--json"]).done()).unwrap();
+    let found: Value = serde_json::from_str(&tool.run(["check", "students.toml", "--json"]).done()).unwrap();
     assert_eq!((&found["ok"], &found["tensors"]), (&json!(true), &json!(10)));
 }
 
@@ -132,8 +132,8 @@ fn zord_coders_recipe_merges_students() {
         Toy::new(at as u32 + 1).write(&tool.path(&format!("students/{student}")));
     }
     let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/recipes/zord-coder-v1.toml");
-    tool.run(&["check", recipe]).done();
-    tool.run(&["run", recipe, "-o", "out"]).done();
+    tool.run(["check", recipe]).done();
+    tool.run(["run", recipe, "-o", "out"]).done();
     assert_eq!(crate::tool::read(&tool.path("out")).len(), 10);
 }
 
@@ -145,10 +145,10 @@ fn what_is_right_is_said_with_sizes_that_hold() {
     let recipe = "merge_method: ties\nbase_model: base\nmodels:\n  - {model: a, parameters: {weight: 1, density: 0.5}}\n\
         dtype: float32\nout_dtype: bfloat16\n";
     tool.write("r.yml", recipe);
-    let text = tool.run(&["check", "r.yml", "--tensors"]).done();
+    let text = tool.run(["check", "r.yml", "--tensors"]).done();
     assert!(text.contains("nothing is wrong") && text.contains("model.layers.1.mlp.up_proj.weight"), "{text}");
-    let found: Value = serde_json::from_str(&tool.run(&["check", "r.yml", "--json"]).done()).unwrap();
-    tool.run(&["run", "r.yml", "-o", "out"]).done();
+    let found: Value = serde_json::from_str(&tool.run(["check", "r.yml", "--json"]).done()).unwrap();
+    tool.run(["run", "r.yml", "-o", "out"]).done();
     let written: u64 = crate::tool::read(&tool.path("out")).values().map(|tensor| tensor.raw.len() as u64).sum();
     assert_eq!(found["output_bytes"], json!(written));
     assert_eq!(found["problems"], json!([]));
@@ -184,7 +184,7 @@ fn of_a_repository_that_is_not_here_only_headers_are_fetched() {
     let server = repository(&Toy::new(2), &tool);
     let check = |recipe: &str| {
         tool.write("r.yml", recipe);
-        let mut command = tool.command(&["check", "r.yml", "--json"]);
+        let mut command = tool.command(["check", "r.yml", "--json"]);
         let ran = command.env("HF_ENDPOINT", server.url()).env("NO_PROXY", "127.0.0.1").output().unwrap();
         serde_json::from_slice::<Value>(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
     };

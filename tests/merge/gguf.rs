@@ -33,7 +33,7 @@ fn a_merged_pair_of_smollm2_answers_after_quantizing() {
         "r.yml",
         "merge_method: slerp\nbase_model: a\nmodels: [{model: b.gguf}]\nparameters: {t: 0.5}\nout_dtype: bfloat16\n",
     );
-    let ran = tool.run(&["run", "r.yml", "-o", "merged"]);
+    let ran = tool.run(["run", "r.yml", "-o", "merged"]);
     assert!(ran.err.contains("dequantized"), "{}", ran.err);
     ran.done();
     let (a, merged) = (read(&tool.path("a")), read(&tool.path("merged")));
@@ -62,7 +62,7 @@ fn a_merge_goes_to_one_gguf_file() {
     let tool = Tool::new();
     std::fs::copy(&model, tool.path("m.gguf")).unwrap();
     tool.write("r.yml", "merge_method: passthrough\nmodels: [{model: m.gguf}]\n");
-    tool.run(&["run", "r.yml", "-o", "out.gguf"]).done();
+    tool.run(["run", "r.yml", "-o", "out.gguf"]).done();
     let header = zord::weights::gguf::Header::read(&tool.path("out.gguf")).unwrap();
     let before = zord::weights::gguf::Header::read(&tool.path("m.gguf")).unwrap();
     assert_eq!(header.tensors.len(), before.tensors.len());

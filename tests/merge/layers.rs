@@ -42,9 +42,9 @@ fn forty_two_layers_of_two_models_are_464_tensors() {
     qwen3(&tool, "Qwen/Qwen3-0.6B");
     qwen3(&tool, "suayptalha/Qwen3-0.6B-Code-Expert");
     let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/recipes/qwen3-42-layers.yml");
-    let found: serde_json::Value = serde_json::from_str(&tool.run(&["check", recipe, "--json"]).done()).unwrap();
+    let found: serde_json::Value = serde_json::from_str(&tool.run(["check", recipe, "--json"]).done()).unwrap();
     assert_eq!((&found["ok"], &found["tensors"]), (&json!(true), &json!(464)));
-    tool.run(&["run", recipe, "-o", "out"]).done();
+    tool.run(["run", recipe, "-o", "out"]).done();
     let merged = read(&tool.path("out"));
     assert_eq!(merged.len(), 464);
     assert!(merged.contains_key("model.layers.41.mlp.down_proj.weight"));

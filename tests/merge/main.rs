@@ -18,3 +18,6 @@ mod resume;
 mod tokens;
 mod tool;
 mod toy;
+
+/// What is tested here.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_zord-merge");

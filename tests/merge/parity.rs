@@ -133,8 +133,7 @@ fn beside_mergekit(smollm2: Option<&Path>, only: &str, least: usize) {
     for recipe in recipes {
         let name = recipe.file_stem().unwrap().to_str().unwrap();
         let ours = tool.path("ours");
-        let out =
-            tool.command(&["run", recipe.to_str().unwrap(), "-o", ours.to_str().unwrap(), "--seed", "3"]).output();
+        let out = tool.command(["run", recipe.to_str().unwrap(), "-o", ours.to_str().unwrap(), "--seed", "3"]).output();
         Ran::of(&out.unwrap()).done();
         compare(name, &ours, &folder, &models);
         let golden = folder.join("golden").join(name);

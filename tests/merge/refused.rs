@@ -190,14 +190,14 @@ fn places_that_are_taken_or_too_small_are_known_before_anything_is_written() {
     crate::toy::sparse(&tool.path("huge"), &config, Dtype::BF16, &shapes);
     let recipe = "merge_method: passthrough\nmodels: [{model: huge}]\n";
     tool.write("huge.yml", recipe);
-    tool.run(&["run", "huge.yml", "-o", "giant"]).refused(1, &["no room", "are needed", "are free"]);
+    tool.run(["run", "huge.yml", "-o", "giant"]).refused(1, &["no room", "are needed", "are free"]);
     assert!(!tool.names().iter().any(|name| name.contains("giant")), "{:?}", tool.names());
     // room for a checkpoint, and not for a GGUF file beside it
     let facts = rustix::fs::statvfs(tool.path(".")).unwrap();
     let rows = facts.f_bavail * facts.f_frsize / 10 * 7 / (2 << 18);
     let shapes = [("model.layers.0.mlp.up_proj.weight".to_owned(), vec![rows, 1 << 18])];
     crate::toy::sparse(&tool.path("huge"), &config, Dtype::BF16, &shapes);
-    tool.run(&["run", "huge.yml", "-o", "giant.gguf"]).refused(1, &["no room", "are needed", "are free"]);
+    tool.run(["run", "huge.yml", "-o", "giant.gguf"]).refused(1, &["no room", "are needed", "are free"]);
     assert!(!tool.names().iter().any(|name| name.contains("giant")), "{:?}", tool.names());
 }
 
@@ -213,5 +213,5 @@ fn hostile_recipes_end_quickly() {
     tool.merge(&"[".repeat(100_000), &[]).refused(1, &["recipe.yml"]);
     tool.merge("\u{0}\u{1b}[2J", &[]).refused(1, &["recipe.yml"]);
     tool.write("r.toml", "merge_method = 1\n[[models]]\nmodel = \"a\"\nmodle = \"b\"\n");
-    tool.run(&["check", "r.toml"]).refused(1, &["r.toml"]);
+    tool.run(["check", "r.toml"]).refused(1, &["r.toml"]);
 }

@@ -103,7 +103,7 @@ fn a_killed_run_goes_on_where_it_was() {
     let mut gone_on = false;
     for _ in 0..20 {
         let mut child =
-            tool.command(&["run", "recipe.yml", "-o", "out", "--seed", "5", "--threads", "1"]).spawn().unwrap();
+            tool.command(["run", "recipe.yml", "-o", "out", "--seed", "5", "--threads", "1"]).spawn().unwrap();
         // a few lines of the journal, then the kill
         while std::fs::read_to_string(&journal).map_or(0, |text| text.lines().count()) < 20 {
             if child.try_wait().unwrap().is_some() {
@@ -169,7 +169,7 @@ fn what_a_killed_run_left_is_not_taken_for_another_adapter() {
     models(&tool, 2);
     let bake = |weight: &str| {
         let adapter = format!("adapter@{weight}");
-        let ran = tool.run(&["lora", "base", "-a", &adapter, "-o", "out"]);
+        let ran = tool.run(["lora", "base", "-a", &adapter, "-o", "out"]);
         let resumed = ran.err.contains("earlier run");
         ran.done();
         let journal = tool.path("out/journal.jsonl");
@@ -179,7 +179,7 @@ fn what_a_killed_run_left_is_not_taken_for_another_adapter() {
     let (one, ..) = bake("1");
     std::fs::remove_dir_all(tool.path("out")).unwrap();
     // stopped by a file in its place, when all tensors were written
-    let mut left = tool.command(&["lora", "base", "-a", "adapter@1", "-o", "out"]);
+    let mut left = tool.command(["lora", "base", "-a", "adapter@1", "-o", "out"]);
     std::fs::create_dir_all(tool.path(".out.partial/README.md")).unwrap();
     assert!(!left.output().unwrap().status.success());
     assert!(tool.path(".out.partial/journal.jsonl").is_file());

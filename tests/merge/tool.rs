@@ -1,19 +1,14 @@
-//! The program in a folder of its own.
+//! What merges come to, and the peer they stand beside.
 #![allow(unreachable_pub, reason = "a test program is read by nobody else")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use zord::weights::numbers;
 use zord::weights::safetensors::{Dtype, Folder};
 
-pub use crate::ran::Ran;
-
-pub struct Tool {
-    home: tempfile::TempDir,
-}
+pub use crate::ran::{Ran, Tool};
 
 /// A tensor that was read back.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,47 +48,13 @@ pub fn python() -> Option<PathBuf> {
 }
 
 impl Tool {
-    pub fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap() }
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
-    }
-
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zord-merge"));
-        command.args(args).current_dir(self.home.path()).env("ZORD_HOME", self.home.path()).stdin(Stdio::null());
-        command.env_remove("ZORD_LOG").env_remove("ZORD_LOG_FILE");
-        command
-    }
-
-    pub fn run(&self, args: &[&str]) -> Ran {
-        Ran::of(&self.command(args).output().unwrap())
-    }
-
     /// Merges a recipe's text into `out` with whatever more is said.
     pub fn merge(&self, recipe: &str, more: &[&str]) -> Ran {
         self.write("recipe.yml", recipe);
-        self.run(&[&["run", "recipe.yml", "-o", "out"], more].concat())
+        self.run([&["run", "recipe.yml", "-o", "out"], more].concat())
     }
 
     pub fn json(&self, name: &str) -> Value {
         serde_json::from_slice(&std::fs::read(self.path(name)).unwrap()).unwrap()
-    }
-
-    /// Names in the folder, hidden ones too.
-    pub fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.home.path()).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::tool::Tool;
+use crate::ran::Tool;
 
 /// Models keep all cores busy: one test at a time.
 static TURN: Mutex<()> = Mutex::new(());

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use zord::weights::gguf::{Header, Metadata, ValueKind};
 
 use crate::file::tensors;
-use crate::tool::Tool;
+use crate::ran::Tool;
 
 pub const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/quantize");
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use zord::weights::gguf::write::HeaderWriter;
 use zord::weights::gguf::{GgmlType, Header, Value};
 
-use crate::tool::Tool;
+use crate::ran::Tool;
 
 const TEMPLATE: &str = "{% for message in messages %}<|{{ message.role }}|>\n{{ message.content }}\n{% endfor %}";
 

@@ -7,8 +7,8 @@ use zord::weights::gguf::Header;
 
 use crate::convert::{SMALL, checkpoints};
 use crate::file::tensors;
+use crate::ran::Tool;
 use crate::small::Small;
-use crate::tool::Tool;
 
 #[test]
 fn a_file_that_was_exported_converts_back_to_itself() {

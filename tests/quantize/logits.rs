@@ -15,7 +15,7 @@ use zord::weights::gguf::Header;
 use zord::weights::safetensors::Folder;
 
 use crate::convert::{HERE, SMALL, checkpoints, succeed};
-use crate::tool::Tool;
+use crate::ran::Tool;
 
 /// How far a logit may be off, as a share of the largest. Weights and caches have 32 bits on both sides, and 24 tokens go
 /// through two layers: only the order of sums differs, and 1e-6 was seen.

@@ -23,8 +23,10 @@ mod refused;
 #[cfg(feature = "engine")]
 mod shrink;
 mod small;
-mod tool;
 mod usage;
+
+/// What is tested here.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_zord-quantize");
 
 /// SmolLM2 in the folder that ZORD_TEST_MODELS names.
 fn smollm2() -> Option<std::path::PathBuf> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use zord::quantize::imatrix::Imatrix;
 
 use crate::beside::{Shared, text, turn, whole};
-use crate::tool::{Ran, Tool};
+use crate::ran::{Ran, Tool};
 
 #[test]
 fn sums_are_those_of_the_peer() {

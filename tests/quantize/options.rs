@@ -6,8 +6,8 @@ use zord::weights::gguf::{GgmlType, Header, Parts};
 
 use crate::beside::{Shared, turn};
 use crate::file::tensors;
+use crate::ran::Tool;
 use crate::small::Small;
-use crate::tool::Tool;
 
 /// A model of three layers whose rows can have the K types, as `m.gguf`.
 fn model(tool: &Tool, into: &Path) {

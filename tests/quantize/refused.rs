@@ -3,8 +3,8 @@
 use serde_json::json;
 use zord::weights::gguf::{GgmlType, Header};
 
+use crate::ran::{Ran, Tool};
 use crate::small::{Small, VOCABULARY};
-use crate::tool::{Ran, Tool};
 
 fn convert(tool: &Tool, small: &Small, more: &[&str]) -> Ran {
     small.write(&tool.path("c"));

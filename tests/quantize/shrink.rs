@@ -6,7 +6,7 @@ use zord::weights::gguf::Header;
 
 use crate::beside::{Shared, text, turn, whole};
 use crate::file::tensors;
-use crate::tool::Tool;
+use crate::ran::Tool;
 
 fn same(ours: &Path, theirs: &Path) {
     let (a, b) = (tensors(ours), tensors(theirs));

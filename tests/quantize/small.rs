@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::ran::{Tensor, safetensors};
+
 pub const VOCABULARY: usize = 320;
 
 /// A `llama`, of one layer unless it is told otherwise; what is changed here is changed in the files.
@@ -12,7 +14,7 @@ pub struct Small {
     pub config: Value,
     pub tokenizer: Value,
     /// Name, type, shape, bytes.
-    pub tensors: Vec<(String, &'static str, Vec<usize>, Vec<u8>)>,
+    pub tensors: Vec<Tensor>,
 }
 
 impl Small {
@@ -68,24 +70,13 @@ impl Small {
         }
     }
 
-    pub fn tensor(&mut self, end: &str) -> &mut (String, &'static str, Vec<usize>, Vec<u8>) {
+    pub fn tensor(&mut self, end: &str) -> &mut Tensor {
         self.tensors.iter_mut().find(|tensor| tensor.0.ends_with(end)).unwrap()
     }
 
     pub fn write(&self, folder: &Path) {
         std::fs::create_dir_all(folder).unwrap();
-        let mut header = Map::new();
-        let mut data: Vec<u8> = Vec::new();
-        for (name, dtype, shape, bytes) in &self.tensors {
-            let place = [data.len(), data.len() + bytes.len()];
-            header.insert(name.clone(), json!({"dtype": dtype, "shape": shape, "data_offsets": place}));
-            data.extend(bytes);
-        }
-        let header = Value::Object(header).to_string();
-        let mut file = (header.len() as u64).to_le_bytes().to_vec();
-        file.extend(header.as_bytes());
-        file.extend(data);
-        std::fs::write(folder.join("model.safetensors"), file).unwrap();
+        std::fs::write(folder.join("model.safetensors"), safetensors(&self.tensors)).unwrap();
         std::fs::write(folder.join("config.json"), self.config.to_string()).unwrap();
         std::fs::write(folder.join("tokenizer.json"), self.tokenizer.to_string()).unwrap();
         let config = json!({"eos_token": "<|endoftext|>", "chat_template": "{{ messages }}"});

@@ -1,6 +1,6 @@
 //! The command line as a whole: help, completions, manual pages.
 
-use crate::tool::Tool;
+use crate::ran::Tool;
 
 #[test]
 fn every_command_tells_what_it_does() {

@@ -40,19 +40,18 @@ impl FromStr for Device {
 }
 
 impl Device {
-    /// The cards to train on, none of them for the processor; `None` where nothing was to be trained.
+    /// The cards to train on, none of them for the processor. `fit` says whether cards can do what is asked.
     ///
     /// # Errors
     /// There is no card of a number that was asked for.
-    pub(super) fn settle(&self) -> Result<Option<Vec<Adapter>>, Report> {
+    pub(super) fn settle(&self, fit: bool) -> Result<Vec<Adapter>, Report> {
         match self {
-            Self::Processor => Ok(Some(Vec::new())),
-            Self::Best => Ok(Some(Adapter::best(&gpu::adapters()).cloned().into_iter().collect())),
-            Self::List => output::print(&list(&gpu::adapters())).map(|()| None),
+            Self::Best if fit => Ok(Adapter::best(&gpu::adapters()).cloned().into_iter().collect()),
+            Self::Best | Self::Processor | Self::List => Ok(Vec::new()),
             Self::Cards(numbers) => {
                 let all = gpu::adapters();
                 let find = |&number: &usize| all.get(number).cloned().ok_or_else(|| missing(number, all.len()));
-                numbers.iter().map(find).collect::<Result<_, _>>().map(Some)
+                numbers.iter().map(find).collect()
             }
         }
     }
@@ -68,7 +67,15 @@ fn missing(number: usize, found: usize) -> Report {
     Report::failed(what).hint("`--device list` names them; a card needs its maker's Vulkan driver")
 }
 
-fn list(adapters: &[Adapter]) -> String {
+/// Says what there is.
+///
+/// # Errors
+/// Nobody reads it.
+pub(super) fn list() -> Result<(), Report> {
+    output::print(&table(&gpu::adapters()))
+}
+
+fn table(adapters: &[Adapter]) -> String {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut rows = vec![vec!["cpu".to_owned(), format!("{threads} threads")]];
     for Adapter { number, name, driver, kind, .. } in adapters {

@@ -10,7 +10,7 @@ use super::page::Live;
 use super::{RecipeArgs, clean};
 use crate::budget::bytes;
 use crate::cli::{output, progress};
-use crate::distill::run::{Event, Line, Options, Outcome, train};
+use crate::distill::run::{Event, Line, Options, Outcome, train, unfit};
 use crate::error::{ExitCode, Report};
 
 #[derive(Args, Debug)]
@@ -35,8 +35,11 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
-    let Some(cards) = args.device.settle()? else { return Ok(ExitCode::Done) };
+    if args.device == Device::List {
+        return super::device::list().map(|()| ExitCode::Done);
+    }
     let recipe = args.recipe.read()?;
+    let cards = args.device.settle(unfit(&recipe, true).is_none())?;
     for card in &cards {
         output::note(format!("trains on `gpu:{}`, {}", card.number, card.name));
     }

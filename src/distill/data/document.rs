@@ -1,5 +1,7 @@
 //! From one example to its tokens, cut to windows. Pure, so that examples can be made at the same time.
 
+use std::ops::Range;
+
 use super::fim::{self, Learnt, Marks};
 use super::recipe::{DataRecipe, Long};
 use super::render::{self, Learn};
@@ -90,7 +92,7 @@ impl Making<'_> {
     /// A text with a hole; one that is too long is cut into texts with a hole each, at tokens' ends.
     fn with_hole(&self, text: &str, place: u64, marks: Marks, made: &mut Made) -> Result<(), String> {
         let context = self.recipe.context;
-        let whole = self.hole(text, place, marks)?;
+        let whole = self.hole(text, 0..text.len(), place, marks)?;
         made.lengths.push(whole.len());
         if whole.len() <= context {
             made.documents.push(whole);
@@ -105,7 +107,7 @@ impl Making<'_> {
         let room = context.saturating_sub(5 + context / 32).max(1);
         let cuts = self.tokenizer.cuts(text, room)?;
         for (number, ends) in (1_u64..).zip(cuts.windows(2)) {
-            let piece = self.hole(&text[ends[0]..ends[1]], mix(place ^ number << 32), marks)?;
+            let piece = self.hole(text, ends[0]..ends[1], mix(place ^ number << 32), marks)?;
             // Without its end it would teach another text.
             if piece.len() > context {
                 made.left_out += 1;
@@ -120,8 +122,8 @@ impl Making<'_> {
         Ok(())
     }
 
-    fn hole(&self, text: &str, place: u64, marks: Marks) -> Result<Document, String> {
-        let mut tokens = fim::cut(text, place, &self.recipe.fim, marks, self.tokenizer)?;
+    fn hole(&self, text: &str, piece: Range<usize>, place: u64, marks: Marks) -> Result<Document, String> {
+        let mut tokens = fim::cut(text, piece, place, &self.recipe.fim, marks, self.tokenizer)?;
         tokens.extend(self.tokenizer.end().map(|end| (end, true)));
         if self.recipe.fim.learn == Learnt::All || self.recipe.learn == Learn::All {
             tokens.iter_mut().for_each(|(_, learn)| *learn = true);

@@ -1,4 +1,6 @@
-//! Documents with a hole (arXiv 2207.14255): two cuts between characters, and the middle moved to the end.
+//! Documents with a hole (arXiv 2207.14255): two cuts between characters or lines, and the middle moved to the end.
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,8 @@ pub(crate) struct FimRecipe {
     pub(crate) rate: f64,
     /// Of those, the share in which the suffix stands first.
     pub(crate) spm: f64,
-    /// Of those, the share in which whole lines are missing, one in most; in the others it is any stretch of characters.
+    /// Of those, the share in which whole lines are missing, one in most; in the others, and where a piece has no whole
+    /// line, it is any stretch of characters.
     pub(crate) lines: f64,
     /// `auto`, `qwen`, `deepseek`, `starcoder`, or three tokens: for prefix, suffix and middle. Those that the vocabulary
     /// lacks are added; `auto` takes Qwen's where it has none.
@@ -113,16 +116,18 @@ impl FimRecipe {
     }
 }
 
-/// A document with a hole as tokens, each with whether it belongs to the middle or ends it. `place` is what chance
+/// A piece of a text with a hole as tokens, each with whether it belongs to the middle or ends it. `place` is what chance
 /// follows from.
 pub(super) fn cut(
     text: &str,
+    piece: Range<usize>,
     place: u64,
     recipe: &FimRecipe,
     marks: Marks,
     tokenizer: &Tokenizer,
 ) -> Result<Vec<(u32, bool)>, String> {
-    let lines = if share(mix(place ^ 4)) < recipe.lines { lines(text, place) } else { None };
+    let lines = if share(mix(place ^ 4)) < recipe.lines { lines(text, &piece, place) } else { None };
+    let text = &text[piece];
     let (from, to) = lines.unwrap_or_else(|| characters(text, place));
     let part = |text: &str, answer: bool| -> Result<Vec<(u32, bool)>, String> {
         Ok(tokenizer.tokens(text, false)?.into_iter().map(|token| (token, answer)).collect())
@@ -150,14 +155,17 @@ fn characters(text: &str, place: u64) -> (usize, usize) {
 /// The lines that a hole takes at most; each after the first is there in a quarter of the cases.
 const LINES: u64 = 4;
 
-/// A line that is not blank, and perhaps some after it: with indentation and end, or with neither, as where an editor
-/// has indented already. None where all lines are blank.
-fn lines(text: &str, place: u64) -> Option<(usize, usize)> {
+/// A line of a piece that is not blank, and perhaps some after it: with indentation and end, or with neither, as where
+/// an editor has indented already. None where there is no whole one with text.
+fn lines(text: &str, piece: &Range<usize>, place: u64) -> Option<(usize, usize)> {
     let mut all = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        all.push((start, line));
-        start += line.len();
+    let mut start = piece.start;
+    for line in text[piece.clone()].split_inclusive('\n') {
+        let end = start + line.len();
+        // A piece may begin and end within a line.
+        let whole = (start == 0 || text[..start].ends_with('\n')) && (end == text.len() || line.ends_with('\n'));
+        all.push((start - piece.start, if whole { line } else { "" }));
+        start = end;
     }
     let written: Vec<usize> = (0..all.len()).filter(|&i| !all[i].1.trim().is_empty()).collect();
     let first = *written.get(at(written.len(), share(mix(place ^ 5))))?;
@@ -185,7 +193,7 @@ mod tests {
         let lines_of = |text: &str| -> Vec<String> { text.lines().map(|line| line.trim().to_owned()).collect() };
         let (mut seen, mut counts) = (std::collections::BTreeSet::new(), [0_u32; 5]);
         for place in 0..2000 {
-            let (from, to) = lines(text, mix(place)).unwrap();
+            let (from, to) = lines(text, &(0..text.len()), mix(place)).unwrap();
             let middle = &text[from..to];
             assert!(!middle.trim().is_empty());
             assert!(middle.trim().lines().all(|line| lines_of(text).contains(&line.trim().to_owned())), "{middle:?}");
@@ -196,7 +204,19 @@ mod tests {
         }
         assert!(seen.contains("    y = größe(x)\n") && seen.contains("y = größe(x)") && seen.contains("last"));
         assert!(counts[1] > 1400 && counts[2] > 100, "{counts:?}");
-        assert_eq!(lines("\n  \n\t", 3), None);
-        assert_eq!(lines("", 3), None);
+        for none in ["", "\n  \n\t"] {
+            assert_eq!(lines(none, &(0..none.len()), 3), None);
+        }
+    }
+
+    #[test]
+    fn what_a_piece_cuts_off_is_no_line() {
+        let text = "first line\nsecond line\nthird line\n";
+        let piece = 3..text.len() - 4;
+        for place in 0..200 {
+            let (from, to) = lines(text, &piece, mix(place)).unwrap();
+            assert_eq!(text[piece.clone()][from..to].trim(), "second line");
+        }
+        assert_eq!(lines(text, &(3..18), 1), None);
     }
 }

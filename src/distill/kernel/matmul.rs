@@ -19,20 +19,14 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Precision {
     #[default]
     F32,
-    /// Where the processor has an instruction for it; elsewhere as above.
+    /// By the processor's own instruction; what has none computes as above.
     Bf16,
 }
 
 impl Precision {
-    /// Fewer multiplications are not worth packing.
-    const WORTH: usize = 1 << 20;
-    /// Nor are matrices as thin as this.
-    const THIN: usize = 32;
-
     /// As [`product`], on all threads.
     pub(crate) fn product(self, target: Target<'_>, old: Old, scale: f32, a: View<'_>, b: View<'_>) {
-        let (m, n, k) = (target.rows, target.columns, a.columns);
-        if self == Self::Bf16 && m * n * k >= Self::WORTH && m.min(n).min(k) >= Self::THIN && has_bf16() {
+        if self == Self::Bf16 && has_bf16() {
             meet(&target, a, b);
             bf16::product(target, old, scale, a, b);
         } else {

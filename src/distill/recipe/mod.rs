@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::data::EXTENSIONS;
 use super::data::recipe::DataRecipe;
-use super::kernel::matmul::{Precision, has_bf16};
 use super::model::Base;
 use super::model::adapter::AdapterRecipe;
 use super::objective::{Divergence, ObjectiveRecipe};
@@ -221,11 +220,6 @@ impl Recipe {
         must(
             o.clip >= 0.0 && o.weight_decay >= 0.0,
             "`optimiser.clip` and `.weight_decay` are not negative".to_owned(),
-        );
-        must(
-            o.precision == Precision::F32 || has_bf16(),
-            "`optimiser.precision` is `bf16`, and this processor has no products for it (AVX-512 BF16): leave it out"
-                .to_owned(),
         );
         let betas = [o.beta1, o.beta2];
         must(betas.iter().all(|&b| (0.0..1.0).contains(&b)), "`optimiser.beta1` and `.beta2` lie below 1".to_owned());

@@ -1,6 +1,8 @@
 //! What stands against following a recipe: everything that can be known before it is followed, all at once.
 
+use super::error::RunError;
 use super::estimate::projections;
+use super::place::unfit;
 use super::student;
 use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::model::{Shape, Source};
@@ -29,6 +31,7 @@ pub(crate) struct Opened {
 /// Opens what a recipe names, and says what is wrong with it.
 pub(crate) fn open(recipe: &Recipe, found: &mut Findings) -> Opened {
     let mut opened = Opened::default();
+    found.problems.extend(unfit(recipe, false).map(|what| RunError::Unfit(what).to_string()));
     match Source::open(&recipe.student.path) {
         Err(error) => found.problems.push(chain(&error)),
         Ok(source) => {

@@ -41,6 +41,8 @@ pub enum RunError {
     Taken { out: PathBuf },
     #[error("the loss was {what} {times} times in a row at step {step}, after {returns} returns to a checkpoint")]
     Diverged { what: &'static str, times: u64, step: u64, returns: u64 },
+    #[error("`optimiser.precision = \"bf16\"` is not for {0}")]
+    Unfit(&'static str),
     #[error("training on a graphics card failed: {0}")]
     Card(String),
     #[error("{0}")]
@@ -64,6 +66,9 @@ impl Advise for RunError {
             Self::Input { .. } => Some("name another folder".to_owned()),
             Self::Checkpoint { .. } => Some("`--fresh` begins anew".to_owned()),
             Self::Diverged { .. } => Some("lower `optimiser.rate`, or raise `schedule.warmup`".to_owned()),
+            Self::Unfit(_) => Some(
+                "leave `optimiser.precision` out, or train by `--device cpu` on a processor that has it".to_owned(),
+            ),
             Self::Card(_) => Some(
                 "a smaller `optimiser.micro_batch` takes less of its memory; `--device cpu` does without it".to_owned(),
             ),

@@ -1,4 +1,4 @@
-//! The log of a run: a JSON line a step.
+//! The log of a run: a JSON line a step, and one where steps were taken back.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -40,6 +40,8 @@ pub(crate) struct Return {
     /// The last step that stands.
     pub(crate) step: u64,
     pub(crate) returned_from: u64,
+    /// Which of the run's returns it is, from 1.
+    pub(crate) returns: u64,
     pub(crate) fault: Fault,
 }
 
@@ -47,10 +49,10 @@ pub(crate) struct Return {
 pub(crate) struct Log(File);
 
 impl Log {
-    /// Opens it for what follows step `step`; lines of later steps, which a killed run left, go, and so does word of
-    /// returns to this step, which will be made again.
-    pub(crate) fn open(path: &Path, step: u64) -> Result<Self, RunError> {
-        Self::keep(path, |of, returned| of < step || (of == step && !returned))
+    /// Opens it for what follows step `step`, before which there were so many returns. Lines of what a killed run did
+    /// after that go: it will be done again.
+    pub(crate) fn open(path: &Path, step: u64, returns: u64) -> Result<Self, RunError> {
+        Self::keep(path, |of, returned| of <= step && returned.is_none_or(|number| number <= returns))
     }
 
     /// The same for a run that goes back to an earlier step, and says so.
@@ -60,12 +62,12 @@ impl Log {
         Ok(log)
     }
 
-    /// Opens it with those of its lines whose step, and whether they tell of a return, somebody wants.
-    fn keep(path: &Path, wanted: impl Fn(u64, bool) -> bool) -> Result<Self, RunError> {
+    /// Opens it with those of its lines that somebody wants, by their step and, if they tell of a return, its number.
+    fn keep(path: &Path, wanted: impl Fn(u64, Option<u64>) -> bool) -> Result<Self, RunError> {
         let old = std::fs::read_to_string(path).unwrap_or_default();
         let is_wanted = |line: &&str| {
             let line: Json = serde_json::from_str(line).unwrap_or_default();
-            let returned = line.get("returned_from").is_some();
+            let returned = line.get("returns").and_then(Json::as_u64);
             line.get("step").and_then(Json::as_u64).is_some_and(|of| wanted(of, returned))
         };
         let kept: String = old.lines().filter(is_wanted).flat_map(|line| [line, "\n"]).collect();

@@ -50,5 +50,6 @@ pub use error::RunError;
 pub(crate) use metrics::Line;
 #[cfg(test)]
 pub(crate) use place::rows;
+pub(crate) use place::unfit;
 pub(crate) use told::{Event, Options, Outcome};
 pub(crate) use train::train;

@@ -4,15 +4,28 @@
 use super::error::RunError;
 use super::hidden::like_teacher;
 use crate::distill::gpu::{Adapter, Cards, Part};
-use crate::distill::kernel::matmul::Precision;
+use crate::distill::kernel::matmul::{Precision, has_bf16};
 use crate::distill::model::head::{Head, Wanted};
 use crate::distill::model::{Batch, Decoder, Gradients, Halfway, Recompute, Slopes};
 use crate::distill::objective::{self, Lesson, Loss, ObjectiveRecipe};
+use crate::distill::recipe::Recipe;
 
 /// Where the arithmetic of a step happens.
 pub(crate) enum Place {
     Processor,
     Cards(Cards),
+}
+
+/// Why a recipe cannot be followed on this machine's processor, or on its cards.
+pub(crate) fn unfit(recipe: &Recipe, on_cards: bool) -> Option<&'static str> {
+    match (recipe.optimiser.precision, on_cards) {
+        (Precision::F32, _) => None,
+        (Precision::Bf16, true) => {
+            Some("graphics cards, which are spoken to in a language (WGSL) without such numbers")
+        }
+        (Precision::Bf16, false) if has_bf16() => None,
+        (Precision::Bf16, false) => Some("this processor, which has no products for it (AVX-512 BF16)"),
+    }
 }
 
 /// A part of a step, and what is to be learnt from it.
@@ -30,15 +43,10 @@ impl Place {
     /// On these cards, or on the processor where there are none.
     ///
     /// # Errors
-    /// A card cannot be opened, or cannot compute in this precision.
-    pub(super) fn open(adapters: &[Adapter], precision: Precision) -> Result<Self, RunError> {
+    /// A card cannot be opened.
+    pub(super) fn open(adapters: &[Adapter]) -> Result<Self, RunError> {
         if adapters.is_empty() {
             return Ok(Self::Processor);
-        }
-        if precision == Precision::Bf16 {
-            let what = "`optimiser.precision = \"bf16\"` is for the processor: the language that cards are spoken to in \
-                        (WGSL) has no such numbers";
-            return Err(RunError::Told(what.to_owned()));
         }
         Cards::open(adapters).map(Self::Cards).map_err(RunError::Card)
     }

@@ -13,7 +13,7 @@ use super::guard::Fault;
 use super::lesson::Lessons;
 use super::metrics::{Line, Log, Return};
 use super::optimiser::{AdamW, clip};
-use super::place::{Place, Task};
+use super::place::{self, Place, Task};
 use super::rounds::{Rounds, beginning};
 use super::student::{self, Student};
 use super::told::{Event, Options, Outcome};
@@ -61,6 +61,9 @@ pub(crate) fn train(
     options: &Options,
     tell: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Outcome, RunError> {
+    if let Some(what) = place::unfit(recipe, !options.cards.is_empty()) {
+        return Err(RunError::Unfit(what));
+    }
     let Claim { folder, lock } = claim(recipe, out)?;
     let interrupted = || options.cancel.is_cancelled();
     let fingerprint = checkpoint::fingerprint(recipe);
@@ -78,7 +81,7 @@ pub(crate) fn train(
     if found.as_ref().is_some_and(|found| found.student != student.fingerprint) {
         return Err(RunError::OtherStudent { out: out.to_owned() });
     }
-    let mut place = Place::open(&options.cards, recipe.optimiser.precision)?;
+    let mut place = Place::open(&options.cards)?;
     let pairs = recipe.objective.kind == Kind::Dpo;
     let Prepared { train, validation, tally } =
         prepare(&recipe.data, pairs, recipe.seed, &student.tokenizer, &folder, &interrupted)?;
@@ -114,7 +117,7 @@ pub(crate) fn train(
         tell(&Event::Resumed { step: state.step, steps });
     }
     place.changed();
-    let log = Log::open(&metrics, state.step)?;
+    let log = Log::open(&metrics, state.step, state.returns)?;
     let gradients = Gradients::new(&student.model.weights);
     let places = Places { last, best, metrics };
     let mut run = Run {
@@ -314,7 +317,7 @@ impl Run<'_> {
         self.state.cursor = cursor;
         self.state.returns = returns + 1;
         self.state.guard.bad = 0;
-        let told = Return { step: self.state.step, returned_from: from, fault };
+        let told = Return { step: self.state.step, returned_from: from, returns: self.state.returns, fault };
         self.log = Log::back(&self.places.metrics, &told)?;
         Ok(())
     }

@@ -43,12 +43,15 @@ thread_local! {
 pub(super) fn product(target: Target<'_>, old: Old, scale: f32, a: View<'_>, b: View<'_>) {
     assert!(is_there(), "the instruction is missing");
     let (m, n, k) = (target.rows, target.columns, a.columns);
+    if k == 0 {
+        return super::product(target, old, scale, a, b, super::Threads::One);
+    }
     let (lines, columns) = (Lines::of_rows(a), Lines::of_columns(b));
     let [mut left, mut right] = ROOM.take();
     let c = Place { at: target.data.as_mut_ptr(), stride: target.stride };
     // Blocks of about the same depth.
-    let each = k.div_ceil(k.div_ceil(DEPTH).max(1)).next_multiple_of(2 * WIDE);
-    for from_k in (0..k).step_by(each.max(1)) {
+    let each = k.div_ceil(k.div_ceil(DEPTH)).next_multiple_of(2 * WIDE);
+    for from_k in (0..k).step_by(each) {
         let depth = each.min(k - from_k);
         let add = old == Old::Add || from_k > 0;
         for from_n in (0..n).step_by(BLOCK_COLUMNS) {
@@ -58,9 +61,11 @@ pub(super) fn product(target: Target<'_>, old: Old, scale: f32, a: View<'_>, b: 
                 let tall = BLOCK_ROWS.min(m - from_m);
                 lines.pack::<ROWS>(from_m, tall, from_k, depth, &mut left);
                 let block = Block { tall, wide, pairs: depth.div_ceil(2), add, scale };
-                // SAFETY: the block lies within the target, which is borrowed alone.
-                let corner = Place { at: unsafe { c.at.add(from_m * c.stride + from_n) }, ..c };
-                block.compute(&left, &right, corner);
+                // SAFETY: the block lies within the target, which is borrowed alone, and the panels were packed for it.
+                unsafe {
+                    let corner = Place { at: c.at.add(from_m * c.stride + from_n), ..c };
+                    block.compute(&left, &right, corner);
+                }
             }
         }
     }
@@ -102,6 +107,7 @@ impl<'a> Lines<'a> {
 
     fn panel<N: Number, const WIDTH: usize>(self, data: &[N], lines: usize, depth: usize, to: &mut [u32]) {
         let last = (lines - 1) * self.line + (depth - 1) * self.step;
+        assert!(self.step == 1 || self.line == 1, "neither lines nor their numbers lie side by side");
         assert!(last < data.len() && to.len() == depth.div_ceil(2) * WIDTH, "a panel lies outside of its matrix");
         // SAFETY: the processor has the instructions, and the last number of the last line is within the slice.
         unsafe {
@@ -257,7 +263,11 @@ struct Block {
 }
 
 impl Block {
-    fn compute(self, left: &[u32], right: &[u32], to: Place) {
+    /// All tiles of a block of the target that begins at `to`.
+    ///
+    /// # Safety
+    /// The processor has the instruction, and the block is the caller's alone.
+    unsafe fn compute(self, left: &[u32], right: &[u32], to: Place) {
         let (row_panels, column_panels) = (self.tall.div_ceil(ROWS), self.wide.div_ceil(COLUMNS));
         let groups = row_panels.div_ceil(GROUP);
         let to = &to;
