@@ -48,11 +48,15 @@ add_packages() {
   fi
 }
 
+# The names that bindgen looks for: `libclang.so`, with a version before or behind the ending. LLVM's runtime brings a
+# `libclang-cpp.so.14`, which is another library. ZORD_LIBRARY_FOLDERS, separated by colons, replaces where to look.
 has_libclang() {
   [ -n "${LIBCLANG_PATH:-}" ] && return
   local folders=(/usr/lib /usr/lib64 /usr/local/lib)
   if in_termux; then folders=("$PREFIX/lib"); fi
-  [ -n "$(find "${folders[@]}" -name 'libclang*.so*' -print -quit 2>/dev/null)" ]
+  if [ -n "${ZORD_LIBRARY_FOLDERS:-}" ]; then IFS=: read -ra folders <<<"$ZORD_LIBRARY_FOLDERS"; fi
+  local names=(-name libclang.so -o -name 'libclang.so.*' -o -name 'libclang-[0-9]*.so' -o -name 'libclang-[0-9]*.so.*')
+  [ -n "$(find "${folders[@]}" \( "${names[@]}" \) -exec test -e '{}' \; -print -quit 2>/dev/null)" ]
 }
 
 # The compiler, cmake, make and libclang that llama.cpp and bindgen ask for.

@@ -71,6 +71,43 @@ fn what_a_wrong_model_name_gets_is_the_usage() {
 }
 
 #[test]
+fn the_libclang_that_bindgen_wants_is_told_from_llvm_s_runtime() {
+    if !is_there("bash") {
+        return;
+    }
+    for (names, found) in [
+        (&[][..], false),
+        (&["libclang-cpp.so.14", "libclang-cpp.so.14.0.6", "libclangIndex.so"][..], false),
+        (&["libclang-cpp.so.14", "libclang-14.so.1"][..], true),
+        (&["libclang.so"][..], true),
+        (&["libclang.so.1"][..], true),
+        (&["libclang-19.so.19.1.7"][..], true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("llvm/lib");
+        std::fs::create_dir_all(&library).unwrap();
+        names.iter().for_each(|name| std::fs::write(library.join(name), "").unwrap());
+        let mut command = Command::new("bash");
+        command.args(["-euc", ". scripts/prepare.sh; has_libclang"]).current_dir(root());
+        command.env("ZORD_LIBRARY_FOLDERS", folder.path()).env_remove("LIBCLANG_PATH");
+        assert_eq!(command.status().unwrap().success(), found, "{names:?}");
+    }
+}
+
+#[test]
+fn a_link_to_a_libclang_that_was_removed_is_none() {
+    if !is_there("bash") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("gone.so.1", folder.path().join("libclang.so")).unwrap();
+    let mut command = Command::new("bash");
+    command.args(["-euc", ". scripts/prepare.sh; has_libclang"]).current_dir(root());
+    command.env("ZORD_LIBRARY_FOLDERS", folder.path()).env_remove("LIBCLANG_PATH");
+    assert!(!command.status().unwrap().success());
+}
+
+#[test]
 fn a_machine_without_rust_is_told_the_way_to_it() {
     if !is_there("bash") {
         return;

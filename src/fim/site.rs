@@ -64,6 +64,19 @@ impl Site {
         scan
     }
 
+    /// How many brackets the cursor's line opened left of the cursor and did not close there.
+    pub(super) fn opened_on_line(&self) -> usize {
+        let above = self.prefix.len() - self.line_before().len();
+        let mut scan = Scan::new(self.tongue());
+        for (at, c) in self.prefix.char_indices() {
+            if at == above {
+                scan.mark();
+            }
+            scan.push(c);
+        }
+        if self.line_before().is_empty() { 0 } else { scan.depth() }
+    }
+
     /// The lines above the cursor's that are not blank, nearest first.
     pub(super) fn lines_above(&self) -> impl Iterator<Item = &str> {
         self.prefix.rsplit('\n').skip(1).map(|line| line.trim_end_matches('\r')).filter(|line| !line.trim().is_empty())

@@ -26,6 +26,7 @@ pub fn finish(candidate: &str, site: &Site) -> Option<String> {
     let joins = !site.line_after().is_empty() && !whole_line;
     if joins {
         text.truncate(without_overlap(&text, site).len());
+        text.truncate(without_closers_to_the_right(&text, site).len());
     }
     text.truncate(without_lines_below(&text, site).len());
     if !joins || site.line_after().starts_with(char::is_whitespace) || text.trim().is_empty() {
@@ -101,6 +102,48 @@ fn without_overlap<'a>(text: &'a str, site: &Site) -> &'a str {
         }
     }
     text
+}
+
+/// Ends where the text closes a bracket or a quote that was open at the cursor and whose closer stands right of it
+/// already, whatever the text writes after that (`names):` before a `)`). Text that opens the same again before its end
+/// leaves the closer on the right something to close, and stays whole.
+fn without_closers_to_the_right<'a>(text: &'a str, site: &Site) -> &'a str {
+    let mut cursor = site.scan();
+    cursor.mark();
+    let open = cursor.open();
+    let cut_where = |is_over: &dyn Fn(&Scan) -> bool| {
+        let mut scan = cursor.clone();
+        let mut cut = None;
+        for (at, c) in text.char_indices() {
+            scan.push(c);
+            if cut.is_none() && is_over(&scan) {
+                cut = Some(at);
+            }
+        }
+        (cut.unwrap_or(text.len()), scan)
+    };
+    if cursor.in_comment() {
+        return text;
+    }
+    if cursor.in_text() {
+        let mut right = cursor.clone();
+        site.line_after().chars().take(1).for_each(|c| right.push(c));
+        let (cut, end) = cut_where(&|scan| scan.left_text());
+        return if right.left_text() && !end.in_text() { &text[..cut] } else { text };
+    }
+    let closers = site.line_after().trim_start().chars().take_while(|c| matches!(c, ')' | ']' | '}'));
+    let closed_by_them = |scan: &Scan| {
+        let mut right = scan.clone();
+        closers.clone().for_each(|c| right.push(c));
+        scan.open() - right.open()
+    };
+    let standing = closed_by_them(&cursor);
+    // Those of this line alone that the text must still close so that the line is whole.
+    let needed = site.opened_on_line().saturating_sub(standing);
+    let (cut, end) = cut_where(&|scan| scan.below(open) > needed);
+    let excess = end.below(open).saturating_sub(needed);
+    let opened_again = end.depth() >= excess && closed_by_them(&end) == standing;
+    if standing == 0 || opened_again { text } else { &text[..cut] }
 }
 
 fn is_end(c: char) -> bool {
@@ -211,6 +254,32 @@ mod tests {
             ("['a", "s',", "bs',", Some("b")),
         ] {
             assert_eq!(py(before, after, candidate).as_deref(), want, "{before}|{after} {candidate}");
+        }
+    }
+
+    #[test]
+    fn closers_right_of_the_cursor_are_not_written_twice_whatever_follows_them() {
+        for (path, before, after, candidate, want) in [
+            ("a.py", "for i, name in enumerate(", ")", "names):", Some("names")),
+            ("a.py", "for i, name in enumerate(", ")  # all", "names):  # each", Some("names")),
+            ("a.py", "d = {\"a\": f(", ")}", "1)}  # one", Some("1")),
+            ("a.py", "s = \"a", "\"", "bc\".upper()", Some("bc")),
+            ("a.py", "print(\"a", "\")", "b\" + x + \"c", Some("b\" + x + \"c")),
+            ("a.py", "x = f(", ")", "a) + g(b", Some("a) + g(b")),
+            ("a.py", "x = f(g(", ")", "a)):", Some("a)")),
+            ("a.py", "x = f(g(", "))", "a)):", Some("a")),
+            ("a.py", "f(\n    a, ", ")", "b):", Some("b")),
+            ("a.py", "x = f(", "y)", "a) + (", Some("a) + (")),
+            ("a.js", "if (user.isActive(", ")", ")) {", Some(")")),
+            ("a.js", "if (user.isActive(", ")) {", ")) {", None),
+            ("a.js", "items.map((a) => a[", "]);", "0]); // first", Some("0")),
+            ("a.rs", "let s = format!(", ")", "\"{}\", \"World\");", Some("\"{}\", \"World\"")),
+            ("a.rs", "let v = vec![", "];", "1, 2]; // two", Some("1, 2")),
+            ("a.go", "fmt.Println(", ")", "\")\", x) // said", Some("\")\", x")),
+            ("a.cpp", "while (it != end(", ")) {", "v)) {  ++n;", Some("v")),
+        ] {
+            let got = finish(candidate, &Site::new(Some(path), None, before, after));
+            assert_eq!(got.as_deref(), want, "{before}|{after} {candidate}");
         }
     }
 
