@@ -45,6 +45,9 @@ pub struct Block {
     pub search: String,
     /// What takes their place, each line ended.
     pub replace: String,
+    /// The line between the two as it was written. It may belong to the text (a heading's underline) where `replace` has
+    /// another such line; empty where there was none.
+    pub divider: String,
 }
 
 /// What a line is, and what stands behind its mark.
@@ -110,8 +113,12 @@ pub fn fenced(text: &str, growing: bool) -> Cow<'_, str> {
 /// Where the block ends that begins at a line; `None` if it is none.
 fn end_of(lines: &[&str], at: usize, growing: bool) -> Option<usize> {
     let next = |from: usize| (from..lines.len()).find_map(|n| Some((n, mark(lines[n])?.0)));
+    // lines that look like dividers may be text
+    let beyond = |from: usize| {
+        (from..lines.len()).find_map(|n| Some((n, mark(lines[n])?.0)).filter(|(_, mark)| *mark != Mark::Divider))
+    };
     match next(at + 1) {
-        Some((divider, Mark::Divider)) => match next(divider + 1) {
+        Some((divider, Mark::Divider)) => match beyond(divider + 1) {
             Some((end, Mark::Replace)) => Some(end + 1),
             None => growing.then_some(lines.len()),
             Some(_) => None,
@@ -261,6 +268,7 @@ pub fn parse(answer: &str, known: Known<'_>) -> (Vec<Block>, Vec<Problem>) {
                 name: name.clone(),
                 search: joined(&lines[at + 1..divider]),
                 replace: joined(&lines[divider + 1..end]),
+                divider: lines[divider].to_owned(),
             });
         } else {
             problems.push(Problem::new(what(&name), "it has no `>>>>>>> REPLACE`"));

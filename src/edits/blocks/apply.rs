@@ -1,6 +1,6 @@
 //! Blocks put into a text: each whole or not at all, where its lines stand once.
 
-use super::{Block, is_fence};
+use super::{Block, Mark, is_fence, mark};
 use crate::edits::lines;
 
 /// What is inside a fence that a model put around the lines; `None` without one.
@@ -60,18 +60,40 @@ fn has_fences(name: Option<&str>) -> bool {
         .is_some_and(|ending| ["md", "markdown", "mdx", "mkd", "qmd", "rmd", "rst", "adoc"].contains(&ending.as_str()))
 }
 
+/// Where several lines look like the divider, each of them may be it: the longest SEARCH that stands in the file wins.
 fn one(now: &mut Vec<Line>, block: &Block) -> Result<(), String> {
     let search: Vec<&str> = block.search.lines().collect();
     let replace: Vec<&str> = block.replace.lines().collect();
-    let bare = (unfenced(&search), unfenced(&replace));
+    let is_divider = |line: &&str| matches!(mark(line), Some((Mark::Divider, _)));
+    if block.divider.is_empty() || !replace.iter().any(|line| is_divider(&line)) {
+        return split_at(now, block, &search, &replace);
+    }
+    let all: Vec<&str> =
+        search.iter().copied().chain([block.divider.as_str()]).chain(replace.iter().copied()).collect();
+    let dividers = (0..all.len()).rev().filter(|at| *at >= search.len() && is_divider(&all[*at]));
+    for at in dividers {
+        let mut tried = now.clone();
+        if all[..at].iter().any(|line| !line.trim().is_empty())
+            && split_at(&mut tried, block, &all[..at], &all[at + 1..]).is_ok()
+        {
+            *now = tried;
+            return Ok(());
+        }
+    }
+    Err("it has several lines like `=======`, and none of them divides it so that its SEARCH stands once in the file"
+        .into())
+}
+
+fn split_at(now: &mut Vec<Line>, block: &Block, search: &[&str], replace: &[&str]) -> Result<(), String> {
+    let bare = (unfenced(search), unfenced(replace));
     // a fence around the new lines alone is the model's, unless the old ones have fences of their own or it is a text
     // that has such
     let inner = match bare.1 {
         Some(inner) if !search.iter().any(|line| is_fence(line)) && !has_fences(block.name.as_deref()) => inner,
-        _ => &replace,
+        _ => replace,
     };
-    match (fit_in(now, &search, inner), bare.0) {
-        (Err(_), Some(search)) => fit_in(now, search, bare.1.unwrap_or(&replace)),
+    match (fit_in(now, search, inner), bare.0) {
+        (Err(_), Some(search)) => fit_in(now, search, bare.1.unwrap_or(replace)),
         (result, _) => result,
     }
 }

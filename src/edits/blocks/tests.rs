@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn block(search: &str, replace: &str) -> Block {
-    Block { name: None, search: search.into(), replace: replace.into() }
+    Block { search: search.into(), replace: replace.into(), ..Block::default() }
 }
 
 fn parse(text: &str, known: &[&str]) -> (Vec<Block>, Vec<Problem>) {
@@ -34,6 +34,28 @@ fn blocks_are_read_however_they_are_wrapped() {
         assert_eq!(blocks[0].name.as_deref(), Some("src/a.rs"), "{form}");
         assert_eq!(applied("x\na\n", &blocks), ("x\nb\n".to_owned(), vec![]), "{form}");
     }
+}
+
+#[test]
+fn lines_of_the_text_that_look_like_the_divider_are_told_from_it_by_the_file() {
+    let file = "Title\n=======\n\nold\n\nOther\n========\nend\n";
+    let block = |inside: &str| format!("a.rst\n<<<<<<< SEARCH\n{inside}>>>>>>> REPLACE\n");
+    for (inside, want) in [
+        ("Title\n=======\n\nold\n=======\nTitle\n=======\n\nnew\n", "Title\n=======\n\nnew\n\nOther\n========\nend\n"),
+        ("Title\n=======\n=======\nName\n======\n", "Name\n======\n\nold\n\nOther\n========\nend\n"),
+        ("Other\n========\nend\n=======\nOther\n========\nstop\n", "Title\n=======\n\nold\n\nOther\n========\nstop\n"),
+        ("old\n=======\nNew\n=======\n\nold\n", "Title\n=======\n\nNew\n=======\n\nold\n\nOther\n========\nend\n"),
+    ] {
+        let (blocks, problems) = parse(&block(inside), &[]);
+        assert_eq!((blocks.len(), problems.len()), (1, 0), "{inside}");
+        assert_eq!(applied(file, &blocks), (want.to_owned(), vec![]), "{inside}");
+        let fenced = fenced(&block(inside), false).into_owned();
+        assert!(fenced.contains("```"), "{fenced}");
+    }
+    let (blocks, _) = parse(&block("gone\n=======\nold\n=======\nnew\n"), &[]);
+    let (text, refused) = applied(file, &blocks);
+    assert_eq!((text.as_str(), refused.len()), (file, 1));
+    assert!(refused[0].contains("several lines like `=======`"), "{refused:?}");
 }
 
 #[test]
