@@ -65,7 +65,7 @@ fn one(now: &mut Vec<Line>, block: &Block) -> Result<(), String> {
     let search: Vec<&str> = block.search.lines().collect();
     let replace: Vec<&str> = block.replace.lines().collect();
     let is_divider = |line: &&str| matches!(mark(line), Some((Mark::Divider, _)));
-    if block.divider.is_empty() || !replace.iter().any(|line| is_divider(&line)) {
+    if block.divider.is_empty() || !replace.iter().any(is_divider) {
         return split_at(now, block, &search, &replace);
     }
     let all: Vec<&str> =
