@@ -64,6 +64,12 @@ impl Site {
         scan
     }
 
+    /// Columns of one level of indentation: the least that a line of the file is indented by, else four.
+    pub(super) fn indent_unit(&self) -> usize {
+        let lines = self.lines_above().chain(self.suffix.lines().skip(1).filter(|line| !line.trim().is_empty()));
+        lines.map(indent).filter(|columns| *columns > 1).min().unwrap_or(4).min(8)
+    }
+
     /// How many brackets the cursor's line opened left of the cursor and did not close there.
     pub(super) fn opened_on_line(&self) -> usize {
         let above = self.prefix.len() - self.line_before().len();

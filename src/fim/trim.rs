@@ -21,6 +21,7 @@ pub fn finish(candidate: &str, site: &Site) -> Option<String> {
     let alone = site.line_before().trim().is_empty();
     if alone {
         text = without_blank_lines(&text, site.line_before()).to_owned();
+        text = without_second_indent(text, site);
     }
     let whole_line = site.is_before_line() && text.ends_with('\n');
     let joins = !site.line_after().is_empty() && !whole_line;
@@ -66,6 +67,43 @@ fn without_blank_lines<'a>(text: &'a str, before: &str) -> &'a str {
         }
         None => text,
     }
+}
+
+/// Where the cursor is indented already as far as its block is, without indentation that the text begins with, in all
+/// its lines if they agree.
+fn without_second_indent(text: String, site: &Site) -> String {
+    let before = site.line_before();
+    let lead = &text[..text.len() - text.trim_start().len()];
+    if before.is_empty() || lead.is_empty() || lead.contains('\n') || site.tongue() == Language::Other {
+        return text;
+    }
+    let whole = match site.lines_above().next() {
+        None => 0,
+        Some(above) if site.tongue().opens(above) => indent(above) + site.indent_unit(),
+        // the line goes on below: how far that is indented is a matter of taste
+        Some(above)
+            if above.trim_end().ends_with(|c: char| {
+                !c.is_alphanumeric() && !matches!(c, ';' | ')' | ']' | '}' | '"' | '\'' | '`')
+            }) =>
+        {
+            return text;
+        }
+        Some(above) => indent(above),
+    };
+    if indent(before) < whole {
+        return text;
+    }
+    let deep = format!("{before}{lead}");
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let agree = rest.lines().all(|line| line.trim().is_empty() || line.starts_with(&deep));
+    let mut out = first[lead.len()..].to_owned();
+    if text.contains('\n') {
+        for line in rest.split('\n') {
+            let shorter = if agree { line.strip_prefix(&deep).map(|rest| format!("{before}{rest}")) } else { None };
+            out.extend(["\n", shorter.as_deref().unwrap_or(line)]);
+        }
+    }
+    out
 }
 
 /// Without an end that repeats what stands right of the cursor: all of that, or brackets and quotes that the text
@@ -280,6 +318,27 @@ mod tests {
         ] {
             let got = finish(candidate, &Site::new(Some(path), None, before, after));
             assert_eq!(got.as_deref(), want, "{before}|{after} {candidate}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_that_is_indented_already_is_not_indented_again() {
+        for (path, before, candidate, want) in [
+            ("a.py", "def f():\n    ", "    return 1", "return 1"),
+            ("a.py", "def f():\n    ", "    a = 1\n        return a", "a = 1\n    return a"),
+            ("a.py", "def f():\n    ", "    a = 1\n    return a", "a = 1\n    return a"),
+            ("a.py", "def f():\n  ", "  return 1", "  return 1"),
+            ("a.py", "class A:\n  x = 1\n\n  def f(self):\n    ", "  return 1", "return 1"),
+            ("a.py", "def f():\n\t", "\treturn 1", "return 1"),
+            ("a.py", "def f():\n    a = 1\n    ", "    b = 2", "b = 2"),
+            ("a.py", "x = [1,\n    ", "    2]", "    2]"),
+            ("a.py", "x = a +\\\n    ", "    b", "    b"),
+            ("a.rs", "fn f() {\n    ", "    g();\n        h();", "g();\n    h();"),
+            ("a.js", "if (a) {\n  b();\n  ", "  c();", "c();"),
+            ("a.txt", "- a\n  ", "  - b", "  - b"),
+        ] {
+            let got = finish(candidate, &Site::new(Some(path), None, before, ""));
+            assert_eq!(got.as_deref(), Some(want), "{before}| {candidate}");
         }
     }
 
