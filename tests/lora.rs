@@ -12,7 +12,7 @@ use adapters::{LAYERS, RANK, WIDTH, adapter, header, number};
 use program::Zord;
 use real::{Asked, one_thread};
 use zord::chat::{Message, Role};
-use zord::engine::{ChatRequest, LocalSpec, Outcome, Spec, Work};
+use zord::engine::{ChatRequest, CompleteRequest, LocalSpec, Outcome, Sampling, Spec, Work};
 use zord::weights::gguf::write::HeaderWriter;
 
 const QUESTION: &str = "Name three primary colours.";
@@ -49,12 +49,53 @@ fn an_adapter_changes_the_answer_by_its_scale() {
     let adapted = answer(&model, &[(&file, 1.0)]);
     assert_ne!(adapted, plain);
     assert_ne!(answer(&model, &[(&file, -2.0)]), adapted);
-    // Two halves are one whole but for the rounding of one sum more, which may tip a near-tie, but not early.
+}
+
+/// The first token after each of many texts: how one of them turns out where two tokens are nearly as likely differs from
+/// processor to processor, how most of them do does not.
+fn first_tokens(model: &Path, lora: &[(&Path, f32)]) -> Vec<String> {
+    let mut engine = start(model, lora).unwrap();
+    let texts = [
+        "The sky is",
+        "One and one is",
+        "A river runs",
+        "fn main() {",
+        "She said",
+        "Paris is the",
+        "In the year",
+        "We",
+    ];
+    let more =
+        ["It was a", "import os\n", "The first", "Water is", "My name", "for i in", "He went to the", "Once upon"];
+    let tokens = texts.iter().chain(&more).map(|text| {
+        let request = CompleteRequest {
+            prefix: (*text).to_owned(),
+            sampling: Sampling::default(),
+            max_tokens: 1,
+            stop: Vec::new(),
+            ignore_end: true,
+        };
+        real::generated(engine.work(Work::Complete(request)).1).0
+    });
+    let tokens = tokens.collect();
+    engine.stop();
+    tokens
+}
+
+#[test]
+fn two_halves_of_an_adapter_are_one_whole() {
+    let Some(model) = real::smollm2() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), &adapter(header(), WIDTH, LAYERS));
     let other = folder.path().join("same.gguf");
     std::fs::copy(&file, &other).unwrap();
-    let halves = answer(&model, &[(&file, 0.5), (&other, 0.5)]);
-    let same = halves.bytes().zip(adapted.bytes()).take_while(|(a, b)| a == b).count();
-    assert!(same * 2 >= adapted.len(), "parted at byte {same}:\n{halves}\n--\n{adapted}");
+    let whole = first_tokens(&model, &[(&file, 1.0)]);
+    let halves = first_tokens(&model, &[(&file, 0.5), (&other, 0.5)]);
+    let half = first_tokens(&model, &[(&file, 0.5)]);
+    let same = |tokens: &[String]| tokens.iter().zip(&whole).filter(|(a, b)| a == b).count();
+    // but for the rounding of one sum more
+    assert!(same(&halves) >= 14, "{halves:?}\n--\n{whole:?}");
+    assert!(same(&half) < same(&halves), "{half:?}\n--\n{whole:?}");
 }
 
 #[test]
