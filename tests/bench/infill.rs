@@ -57,13 +57,10 @@ fn main() {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut models: Vec<(String, Option<PathBuf>)> = named.into_iter().map(|path| (name(&path), Some(path))).collect();
     if models.is_empty() {
-        models.push(("Gemma-3-270M, Q4_K_M".into(), real::gemma3()));
-        models.push(("SmolLM2-135M-Instruct, Q4_1".into(), real::smollm2()));
+        models.push(("Qwen2.5-Coder-0.5B-Instruct, Q4_K_M".into(), real::qwen()));
+        models.push(("Qwen2.5-Coder-1.5B-Instruct, Q4_K_M".into(), real::qwen_large()));
     }
     for (name, model) in models {
-        if std::env::args().any(|argument| argument == "gemma") && !name.starts_with("Gemma") {
-            continue;
-        }
         let Some(model) = model else { continue };
         let (raw, full) = compare(&model, &tasks, python.as_ref());
         for (way, tally) in [("plain continuation", &raw), ("zord", &full)] {

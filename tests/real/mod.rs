@@ -32,6 +32,16 @@ pub fn gemma3() -> Option<PathBuf> {
     model("gemma-3-270m-q4_k_m.gguf")
 }
 
+/// Qwen2.5-Coder-0.5B-Instruct, Q4_K_M: the smallest of the mission's models, with fill-in-the-middle tokens of its own.
+pub fn qwen() -> Option<PathBuf> {
+    model("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf")
+}
+
+/// Qwen2.5-Coder-1.5B-Instruct, Q4_K_M; for benchmarks alone.
+pub fn qwen_large() -> Option<PathBuf> {
+    model("qwen2.5-coder-1.5b-instruct-q4_k_m.gguf")
+}
+
 /// A plan that decides everything by hand.
 pub fn plan(n_ctx: u32) -> Plan {
     Plan {
