@@ -163,7 +163,7 @@ impl App {
             }
             Event::Done { job, outcome } => self.on_cache_done(job, &outcome, out),
             Event::Failed { job, .. } => self.on_cache_failed(job, out),
-            Event::Cut { .. } | Event::Prefill { .. } | Event::Piece { .. } => {}
+            Event::Cut { .. } | Event::Prefill { .. } | Event::Piece { .. } | Event::Filling { .. } => {}
         }
     }
 

@@ -305,6 +305,14 @@ pub enum Event {
         /// The text.
         text: String,
     },
+    /// What is certain of a completion under way: its whole lines so far, as they would be offered. Each takes the place
+    /// of the one before it. Only where one alternative is asked for.
+    Filling {
+        /// The job.
+        job: JobId,
+        /// The lines.
+        text: String,
+    },
     /// The job is over.
     Done {
         /// The job.

@@ -115,6 +115,11 @@ impl Watch {
         &self.text
     }
 
+    /// What was pushed up to the end of the last line with text, without its line end.
+    pub fn whole_lines(&self) -> &str {
+        self.text.get(..self.last).unwrap_or_default()
+    }
+
     /// Takes the next piece. `Some` once it is over: how many bytes of [`Watch::text`] to keep, perhaps none.
     pub fn push(&mut self, piece: &str) -> Option<usize> {
         for c in piece.chars() {

@@ -148,6 +148,13 @@ impl Desk {
     /// Takes what is about suggestions; gives back what is not.
     pub(super) fn take_suggestion(&mut self, event: Event) -> Option<Event> {
         let (job, outcome) = match event {
+            Event::Filling { job, text } => {
+                let flight = self.suggester.flight.as_ref().filter(|flight| flight.job == job);
+                if let Some(id) = flight.and_then(|flight| flight.asked) {
+                    self.tell(Msg::Suggested { id, alternatives: vec![text], done: false });
+                }
+                return None;
+            }
             Event::Done { job, outcome } if job.0 > JOBS => (job, Ok(outcome)),
             Event::Failed { job, message, .. } if job.0 > JOBS => (job, Err(message)),
             other => return Some(other),

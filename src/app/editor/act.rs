@@ -150,7 +150,7 @@ impl App {
             Act::FindPrevious => self.step(false),
             Act::GoToLine => self.editor.bar = Some(Bar::Line(Buffer::default())),
             Act::Suggest => self.suggest_key(out),
-            Act::Tab if had_ghost => self.accept(Ghost::accept_all),
+            Act::Tab if had_ghost => self.accept_seen(),
             Act::Word if had_ghost => self.accept(Ghost::accept_word),
             Act::Line if had_ghost => self.accept(Ghost::accept_line),
             Act::Word => self.go(Motion::WordRight, false),

@@ -60,9 +60,16 @@ impl Ghost {
         }
     }
 
-    /// All of it.
-    pub fn accept_all(&self) -> String {
-        self.text().to_owned()
+    /// So many of its lines, with the line break behind the last of them only where that is the end.
+    pub fn accept_lines(&self, lines: usize) -> String {
+        let text = self.text();
+        let end = text.match_indices('\n').nth(lines.saturating_sub(1)).map_or(text.len(), |(at, _)| at);
+        let rest = text.get(end..).unwrap_or_default();
+        match end {
+            _ if rest.trim().is_empty() => text.to_owned(),
+            0 => self.accept_line(),
+            _ => text[..end].to_owned(),
+        }
     }
 
     /// The next word, with the blanks before it.

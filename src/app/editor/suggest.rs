@@ -149,7 +149,8 @@ impl App {
         }
     }
 
-    /// Alternatives came, the best first; with `done` they are the last ones for this request.
+    /// Alternatives came, the best first; with `done` they are the last ones for this request. Before that, what was asked
+    /// for after a pause is the beginning of one that is still being written.
     pub(crate) fn on_suggested(&mut self, id: SuggestId, alternatives: Vec<String>, done: bool) {
         let editor = &mut self.editor;
         let Some(flight) = editor.suggest.flight.filter(|flight| flight.id == id) else { return };
@@ -165,6 +166,10 @@ impl App {
         }
         let by_key = flight.asked == Asked::Key;
         match &mut editor.ghost {
+            Some(ghost) if ghost.id == id && !by_key => {
+                editor.ghost = Ghost::new(id, flight.at, flight.revision, alternatives);
+                self.follow_cursor();
+            }
             Some(ghost) if ghost.id == id => {
                 ghost.add(alternatives);
                 if done && by_key && !ghost.cycle() {
@@ -184,8 +189,14 @@ impl App {
         }
     }
 
+    /// Takes all of the suggestion that is seen: lines below the window's last row stay a suggestion.
+    pub(super) fn accept_seen(&mut self) {
+        let lines = self.ghost_lines_seen();
+        self.accept(|ghost| ghost.accept_lines(lines));
+    }
+
     /// Takes a part of what is proposed: `part` chooses which.
-    pub(super) fn accept(&mut self, part: fn(&Ghost) -> String) {
+    pub(super) fn accept(&mut self, part: impl Fn(&Ghost) -> String) {
         let editor = &mut self.editor;
         let (Some(ghost), Some(file)) = (editor.ghost.take(), editor.files.get_mut(editor.current)) else { return };
         if (ghost.at, ghost.revision) != (file.document.cursor(), file.document.revision()) {

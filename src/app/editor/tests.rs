@@ -499,6 +499,29 @@ mod suggestions {
     }
 
     #[test]
+    fn what_is_shown_grows_while_it_is_written() {
+        let mut app = editing("a.rs", "|");
+        tell(&mut app, EditorMsg::Suggests(true));
+        keys(&mut app, "l");
+        let due = app.wakes_at().unwrap();
+        let id = asked(&app.update(Msg::Now(due))).unwrap().id;
+        let lines = |app: &mut App, text: &str| {
+            app.update(Msg::Suggested { id, alternatives: vec![text.into()], done: false });
+        };
+        lines(&mut app, "et a;");
+        assert_eq!(ghost(&app), "et a;");
+        lines(&mut app, "et a;\nlet b;");
+        assert_eq!(ghost(&app), "et a;\nlet b;");
+        assert_eq!(app.editor.ghost.as_ref().unwrap().place(), (1, 1));
+        keys(&mut app, "e");
+        lines(&mut app, "et a;\nlet b;\nlet c;");
+        assert_eq!(ghost(&app), "t a;\nlet b;", "what comes later is for the place before");
+        keys(&mut app, "<Tab>");
+        suggested(&mut app, id, &["et a;\nlet b;\nlet c;"]);
+        assert_eq!((text(&app).as_str(), ghost(&app)), ("let a;\nlet b;|", ""));
+    }
+
+    #[test]
     fn the_pause_follows_from_how_long_answers_take() {
         let mut app = editing("a.rs", "|");
         tell(&mut app, EditorMsg::Suggests(true));
@@ -525,6 +548,22 @@ mod suggestions {
         assert_eq!(text_of("<Tab><A-u>"), pair("let x|", ""));
         assert_eq!(text_of("<Esc>"), pair("let x|", ""));
         assert_eq!(text_of("<Left>"), pair("let |x", ""));
+    }
+
+    #[test]
+    fn no_line_is_taken_that_was_not_seen() {
+        let app = with(&format!("{}|", "x\n".repeat(100)), &["a\nb\nc\nd\ne"]);
+        assert_eq!(app.ghost_lines_seen(), 5, "scrolled into sight at the end of the file");
+        let long: Vec<String> = (0..100).map(|n| format!("y{n}")).collect();
+        let mut app = with("x\nx\nx\n|", &[&long.join("\n")]);
+        let seen = app.ghost_lines_seen();
+        let (_, height) = app.text_size(app.editor.file().unwrap());
+        assert_eq!(seen, height, "the cursor's row goes to the top");
+        keys(&mut app, "<Tab>");
+        assert!(text(&app).ends_with(&format!("y{}|", seen - 1)), "{}", text(&app));
+        assert!(ghost(&app).starts_with(&format!("\ny{seen}\n")), "{}", ghost(&app));
+        let wide = with(&format!("{}|", "x\n".repeat(100)), &[&"y".repeat(1000)]);
+        assert_eq!(wide.ghost_lines_seen(), 1);
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Which rows of the screen belong to what in the editor's pane, and which row of the file is at the top. The drawing side
 //! and the moving side both ask here, so that they cannot disagree.
 
+use unicode_segmentation::UnicodeSegmentation;
+
 use super::OpenFile;
 use crate::app::{App, Out, Pane};
+use crate::text::graphemes::{cells, text};
 use crate::text::rows::Walk;
 use crate::text::{clean, wrap};
 
@@ -99,11 +102,22 @@ impl App {
     pub(crate) fn follow_cursor(&mut self) {
         let Some(file) = self.editor.file() else { return };
         let (width, height) = self.text_size(file);
-        let ghost = self.editor.ghost.as_ref().map_or(0, |ghost| ghost.text().matches('\n').count());
-        let top = followed(file, width, height, ghost.min(height / 2));
+        let ghost = self.editor.ghost.as_ref().and_then(|ghost| ghost_rows(file, width, ghost.text()).pop());
+        let top = followed(file, width, height, ghost.unwrap_or(0));
         if let Some(file) = self.editor.file_mut() {
             file.top = top;
         }
+    }
+
+    /// How many lines of the suggestion are seen whole; at least one.
+    pub(super) fn ghost_lines_seen(&self) -> usize {
+        let (Some(file), Some(ghost)) = (self.editor.file(), &self.editor.ghost) else { return 0 };
+        let (width, height) = self.text_size(file);
+        let rope = file.document.rope();
+        let cursor = Walk::new(rope, width, file.document.cursor()).row().start;
+        let mut walk = Walk::new(rope, width, file.top);
+        let above = (0..height).take_while(|_| walk.row().start != cursor && walk.down()).count();
+        ghost_rows(file, width, ghost.text()).into_iter().take_while(|row| above + row < height).count().max(1)
     }
 
     /// Moves what is seen by rows, and the cursor with it where it would be lost.
@@ -142,10 +156,37 @@ impl App {
     }
 }
 
-/// The row at the top with which the cursor, and `below` rows after it, are in sight.
-fn followed(file: &OpenFile, width: usize, height: usize, below: usize) -> usize {
+/// In which row each line of a suggestion ends, counted from the cursor's row.
+fn ghost_rows(file: &OpenFile, width: usize, ghost: &str) -> Vec<usize> {
     let rope = file.document.rope();
-    let above = MARGIN.min(height.saturating_sub(1) / 2);
+    let head = file.document.cursor();
+    let start = Walk::new(rope, width, head).row().start;
+    let columns = |text: &str| text.graphemes(true).map(cells).sum::<usize>();
+    let mut x = columns(&text(rope, start, head));
+    let mut row = 0;
+    ghost
+        .split('\n')
+        .enumerate()
+        .map(|(n, line)| {
+            if n > 0 {
+                (x, row) = (0, row + 1);
+            }
+            for grapheme in line.graphemes(true) {
+                let wide = cells(grapheme);
+                // the column that is kept for the cursor is drawn in
+                if x + wide > width + 1 {
+                    (x, row) = (0, row + 1);
+                }
+                x += wide;
+            }
+            row
+        })
+        .collect()
+}
+
+/// The row at the top with which the cursor and `ghost` rows of a suggestion after it are in sight, as far as they fit.
+fn followed(file: &OpenFile, width: usize, height: usize, ghost: usize) -> usize {
+    let rope = file.document.rope();
     let up_from = |position: usize, rows: usize| {
         let mut walk = Walk::new(rope, width, position);
         for _ in 0..rows {
@@ -157,8 +198,11 @@ fn followed(file: &OpenFile, width: usize, height: usize, below: usize) -> usize
     };
     let mut after = Walk::new(rope, width, file.document.cursor());
     let cursor = after.row().start;
+    let margin = MARGIN.min(height.saturating_sub(1) / 2);
     // at the end of the file there is nothing below to keep in sight
-    let below = (0..below.max(above).min(height - 1)).take_while(|_| after.down()).count();
+    let margin_below = (0..margin).take_while(|_| after.down()).count();
+    let below = ghost.max(margin_below).min(height - 1);
+    let above = margin.min(height - 1 - below);
     let mut walk = Walk::new(rope, width, file.top);
     let top = walk.row().start;
     for n in 0..height - below {

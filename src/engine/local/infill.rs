@@ -13,10 +13,12 @@ use std::time::Instant;
 use super::context::Row;
 use super::{DecodeError, EngineError, Worker};
 use crate::engine::pieces::Pieces;
-use crate::engine::{InfillRequest, Infilled, Job, Outcome, Stats};
+use crate::engine::{Event, InfillRequest, Infilled, Job, Outcome, Sink, Stats};
 use crate::fim::cache::Suggestion;
 use crate::fim::prompt::{Budget, Part, Prompt, build};
 use crate::fim::stop::{Mode, Watch};
+use crate::fim::syntax::{Judge, Verdict};
+use crate::fim::trim;
 
 mod cells;
 mod odds;
@@ -88,14 +90,37 @@ struct Fill<'a> {
     most: usize,
     candidates: Vec<Candidate>,
     forks: Vec<Fork>,
+    /// Bytes of whole lines that were looked at while the text is written.
+    told: usize,
     stats: Stats,
 }
 
+impl Fill<'_> {
+    /// Tells the lines that are whole, where there are more of them than before and the file stays in order with them.
+    fn tell_lines(&mut self, sink: &mut Sink) {
+        let [candidate] = self.candidates.as_slice() else { return };
+        let lines = candidate.watch.whole_lines();
+        if self.most > 1 || candidate.kept.is_some() || lines.len() <= self.told {
+            return;
+        }
+        self.told = lines.len();
+        let site = &self.request.site;
+        if let Some(text) = trim::finish(lines, site).filter(|text| Judge::new(site).verdict(text) != Verdict::Worse) {
+            sink(Event::Filling { job: self.job.id, text });
+        }
+    }
+}
+
 impl Worker {
-    pub(super) fn infill(&mut self, job: &Job, request: &InfillRequest) -> Result<Outcome, EngineError> {
+    pub(super) fn infill(
+        &mut self,
+        job: &Job,
+        request: &InfillRequest,
+        sink: &mut Sink,
+    ) -> Result<Outcome, EngineError> {
         let started = Instant::now();
         let mut fill = self.prepare(job, request)?;
-        let done = self.prompt_cells(&mut fill).and_then(|first| self.candidates(first, &mut fill, started));
+        let done = self.prompt_cells(&mut fill).and_then(|first| self.candidates(first, &mut fill, started, sink));
         let finished = match done {
             Ok(()) => self.finish(&mut fill),
             Err(error) => Err(error),
@@ -173,11 +198,18 @@ impl Worker {
             tokens,
             candidates: Vec::new(),
             forks: Vec::new(),
+            told: 0,
         })
     }
 
     /// Decodes until every candidate is over and no fork is worth another one.
-    fn candidates(&mut self, row: usize, fill: &mut Fill<'_>, started: Instant) -> Result<(), DecodeError> {
+    fn candidates(
+        &mut self,
+        row: usize,
+        fill: &mut Fill<'_>,
+        started: Instant,
+        sink: &mut Sink,
+    ) -> Result<(), DecodeError> {
         let held = fill.prompt.held.clone().into_bytes();
         let fresh = Candidate {
             seq: PROMPT + 1,
@@ -208,6 +240,7 @@ impl Worker {
             for (row, &i) in live.iter().enumerate() {
                 self.extend(i, row, fill)?;
             }
+            fill.tell_lines(sink);
         }
         let seconds = decoding.elapsed().as_secs_f64();
         fill.stats.decode_tps = if seconds > 0.0 { f64::from(fill.stats.generated_tokens) / seconds } else { 0.0 };

@@ -237,7 +237,7 @@ impl Worker {
         let outcome = match &job.work {
             Work::Chat(request) => self.chat(job, request, queue, sink),
             Work::Complete(request) => self.complete(job, request, queue, sink),
-            Work::Infill(request) => self.infill(job, request),
+            Work::Infill(request) => self.infill(job, request, sink),
             Work::Count(text) => Ok(Outcome::Counted(self.words.tokens(text, false).len() as u32)),
             Work::Save(file) => self.save(file),
             Work::Restore(file) => self.restore(file),
