@@ -169,6 +169,7 @@ impl App {
             (&mut self.overlay, &told)
         {
             models.progress = None;
+            models.adding = false;
         }
         match told {
             ModelsMsg::Offered(offers) => {

@@ -1,13 +1,17 @@
-//! The list of models: what is in the store, what could be had, and a field for the path of a file. At the first start it
-//! is the whole screen.
+//! The list of models: what is in the store, what can be downloaded, and a field for the path of a file. At the first
+//! start it is the whole screen. Nothing is downloaded before a yes to the question with its size; what is typed at the
+//! first start is the first question, and stays in the input.
 
 use super::choose::ends;
 use super::{List, Overlay};
-use crate::app::input::edit;
 use crate::app::keys::Action;
 use crate::app::msg::{Effect, Level, Offer};
 use crate::app::{App, Out};
+use crate::app::{command, input};
 use crate::text::buffer::Buffer;
+
+/// Milliseconds that a question is up before an answer counts: what was typed ahead answers nothing.
+const SEEN: u64 = 250;
 
 /// A download under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +33,15 @@ pub struct Models {
     pub offers: Option<Vec<Offer>>,
     /// The selected row; the one behind the offers is "a file".
     pub list: List,
-    /// The path that is being written.
+    /// The download that is asked about.
+    pub asked: Option<Offer>,
+    /// The path that is being written; it stays until its file is in the store.
     pub path: Option<Buffer>,
+    /// The file is being taken into the store.
+    pub adding: bool,
     /// The download under way.
     pub progress: Option<Progress>,
+    asked_at: u64,
 }
 
 impl Models {
@@ -69,36 +78,74 @@ impl App {
         typed: Option<char>,
         out: &mut Out,
     ) -> bool {
-        if let Some(path) = &mut models.path {
-            match (action, typed) {
-                (Some(Action::Back), _) => models.path = None,
-                (Some(Action::Send), _) => {
-                    let file = path.text().trim().trim_matches('"').to_owned();
-                    if !file.is_empty() {
-                        out.push(Effect::AddModel(file.into()));
-                        models.path = None;
-                    }
-                }
-                (Some(action), _) => {
-                    edit(path, action);
-                }
-                (None, Some(c)) => {
-                    path.insert(c.encode_utf8(&mut [0; 4]));
-                }
-                (None, None) => {}
-            }
-            self.overlay = Some(Overlay::Models(models));
-            return true;
+        if models.asked.is_some() {
+            return self.download_key(models, action, typed, out);
+        }
+        if models.path.is_some() {
+            return self.path_key(models, action, typed, out);
         }
         match action {
             Some(Action::Back) if models.progress.is_some() => out.push(Effect::CancelPull),
             Some(Action::Back) => return true,
+            // what was typed is a command: it is for the program, not for the list
+            Some(Action::Send) if models.first && command::parse(self.composer.buffer.text().trim()).is_some() => {
+                self.send(out);
+                return true;
+            }
             Some(Action::Send | Action::Menu) if models.progress.is_none() => return self.take_model(models, out),
             Some(action) => {
                 let len = models.len();
-                models.list.walk(ends(action), len);
+                let typing = models.first && !self.composer.buffer.is_empty();
+                if !(typing && input::edit(&mut self.composer.buffer, action)) {
+                    models.list.walk(ends(action), len);
+                }
             }
-            None => {}
+            None => {
+                if let Some(c) = typed.filter(|_| models.first) {
+                    self.composer.buffer.insert(c.encode_utf8(&mut [0; 4]));
+                }
+            }
+        }
+        self.overlay = Some(Overlay::Models(models));
+        true
+    }
+
+    /// Yes, no, or anything else: the question stays.
+    fn download_key(&mut self, mut models: Models, action: Option<Action>, typed: Option<char>, out: &mut Out) -> bool {
+        match (action, typed) {
+            (Some(Action::Back), _) | (None, Some('n' | 'N')) => models.asked = None,
+            (None, Some('y' | 'Y')) if self.clock.saturating_sub(models.asked_at) >= SEEN => {
+                if let Some(Offer { name, bytes, .. }) = models.asked.take() {
+                    let total = Some(bytes).filter(|n| *n > 0);
+                    models.progress = Some(Progress { name: name.clone(), done: 0, total });
+                    out.push(Effect::Pull(name));
+                }
+            }
+            _ => {}
+        }
+        self.overlay = Some(Overlay::Models(models));
+        true
+    }
+
+    /// The path of a file. A wrong one stays in the field, to be corrected.
+    fn path_key(&mut self, mut models: Models, action: Option<Action>, typed: Option<char>, out: &mut Out) -> bool {
+        let Some(path) = &mut models.path else { return false };
+        match (action, typed) {
+            (Some(Action::Back), _) => models.path = None,
+            (Some(Action::Send), _) => {
+                let file = path.text().trim().trim_matches('"').to_owned();
+                if !file.is_empty() && !models.adding {
+                    out.push(Effect::AddModel(file.into()));
+                    models.adding = true;
+                }
+            }
+            (Some(action), _) => {
+                input::edit(path, action);
+            }
+            (None, Some(c)) => {
+                path.insert(c.encode_utf8(&mut [0; 4]));
+            }
+            (None, None) => {}
         }
         self.overlay = Some(Overlay::Models(models));
         true
@@ -114,14 +161,7 @@ impl App {
             Some(Offer { name, fits: Err(why), .. }) => {
                 self.tell(Level::Warning, format!("`{name}` does not fit this device: {why}"));
             }
-            Some(offer) => {
-                models.progress = Some(super::Progress {
-                    name: offer.name.clone(),
-                    done: 0,
-                    total: Some(offer.bytes).filter(|n| *n > 0),
-                });
-                out.push(Effect::Pull(offer.name));
-            }
+            Some(offer) => (models.asked, models.asked_at) = (Some(offer), self.clock),
         }
         self.overlay = Some(Overlay::Models(models));
         true

@@ -94,7 +94,9 @@ fn without_a_model_the_first_screen_lists_fetches_and_loads_one() {
     };
     let large = Offer { name: "large".into(), fits: Err("too much".into()), recommended: false, ..offer.clone() };
     app.update(Msg::Models(ModelsMsg::Offered(vec![large, offer])));
-    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::Pull("coder".into())]);
+    assert_eq!(key(&mut app, KeyCode::Enter), [], "a download is asked about first");
+    app.update(Msg::Now(app.clock + 1000));
+    assert_eq!(key(&mut app, KeyCode::Char('y')), [Effect::Pull("coder".into())]);
     app.update(Msg::Models(ModelsMsg::Progress { name: "coder".into(), done: 10, total: Some(20) }));
     assert_eq!(key(&mut app, KeyCode::Esc), [Effect::CancelPull]);
     app.update(Msg::Models(ModelsMsg::Cancelled));
@@ -105,8 +107,54 @@ fn without_a_model_the_first_screen_lists_fetches_and_loads_one() {
     key(&mut app, KeyCode::Enter);
     app.update(Msg::Paste("/models/a.gguf\n".into()));
     assert_eq!(key(&mut app, KeyCode::Enter), [Effect::AddModel("/models/a.gguf".into())]);
+    app.update(Msg::Models(ModelsMsg::Failed(Trouble::new("it is not there"))));
+    key(&mut app, KeyCode::Backspace);
+    type_in(&mut app, "f");
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::AddModel("/models/a.gguf".into())], "a wrong path is corrected");
     let effects = app.update(Msg::Models(ModelsMsg::Added("a".into())));
     assert_eq!(effects, [Effect::StartEngine(Load { model: Some("a".into()), lora: Vec::new() })]);
+}
+
+#[test]
+fn what_is_typed_at_the_welcome_downloads_nothing_and_is_kept_as_the_question() {
+    let mut app = fresh(SIZE);
+    app.model = Model::new(None, Vec::new());
+    app.begin();
+    let offer = Offer {
+        name: "coder".into(),
+        about: "small".into(),
+        bytes: 1 << 30,
+        installed: false,
+        fits: Ok(()),
+        recommended: true,
+    };
+    app.update(Msg::Models(ModelsMsg::Offered(vec![offer])));
+    type_in(&mut app, "hello");
+    assert_eq!(app.composer.buffer.text(), "hello");
+    assert_eq!(key(&mut app, KeyCode::Enter), []);
+    type_in(&mut app, "yes");
+    let asked = |app: &App| matches!(&app.overlay, Some(Overlay::Models(models)) if models.asked.is_some());
+    assert!(asked(&app), "what was typed ahead is no answer to a question that was not seen");
+    app.update(Msg::Now(app.clock + 1000));
+    assert_eq!(key(&mut app, KeyCode::Enter), [], "Enter is no yes");
+    assert_eq!(key(&mut app, KeyCode::Char('n')), []);
+    assert!(!asked(&app) && app.composer.buffer.text() == "hello");
+    assert_eq!(key(&mut app, KeyCode::Enter), []);
+    app.update(Msg::Now(app.clock + 1000));
+    assert_eq!(key(&mut app, KeyCode::Char('y')), [Effect::Pull("coder".into())]);
+    app.update(Msg::Models(ModelsMsg::Added("coder".into())));
+    app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    let effects = key(&mut app, KeyCode::Enter);
+    assert_eq!(super::asked(&effects).unwrap().turns.last().unwrap().content, "hello");
+}
+
+#[test]
+fn a_command_at_the_welcome_is_carried_out() {
+    let mut app = fresh(SIZE);
+    app.model = Model::new(None, Vec::new());
+    app.begin();
+    type_in(&mut app, "/quit");
+    assert!(key(&mut app, KeyCode::Enter).contains(&Effect::Quit));
 }
 
 #[test]

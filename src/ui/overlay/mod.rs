@@ -103,7 +103,11 @@ pub(crate) fn draw(app: &App, view: &View, area: Rect, theme: &Theme, screen: &m
             Some(None)
         }
         Overlay::Sessions(sessions) => Some(lists::sessions(app, sessions, area, &mut canvas)),
-        Overlay::Models(models) => Some(models::models(models, area, &mut canvas)),
+        Overlay::Models(models) => {
+            let cursor = models::models(models, area, &mut canvas);
+            // at the first start the input below takes what is typed
+            (!models.first || models.path.is_some() || models.asked.is_some()).then_some(cursor)
+        }
         Overlay::Open(picker) => Some(lists::picker(picker, area, &mut canvas)),
         Overlay::Resume(resume) => {
             lists::resume(app, resume, foot(area, 6), &mut canvas);

@@ -27,6 +27,11 @@ pub(super) fn models(models: &Models, area: Rect, canvas: &mut Canvas<'_>) -> Op
         download(progress, footer, canvas);
         return None;
     }
+    if let Some(offer) = &models.asked {
+        let question = format!("Download {} ({})?", bytes(offer.bytes), sanitise::line(&offer.name));
+        canvas.pair(footer, 0, (&question, canvas.theme.warning), ("y yes · n no", canvas.theme.strong));
+        return None;
+    }
     match &models.path {
         Some(path) => field("path ", path, footer, canvas.theme, canvas.screen),
         None => {
