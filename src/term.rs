@@ -102,8 +102,13 @@ impl Screen {
         self.again();
     }
 
-    /// Sets the terminal up again after someone else had it.
+    /// Sets the terminal up again after someone else had it: a shell that stopped this program reads whole lines
+    /// meanwhile.
     pub fn again(&mut self) {
+        // crossterm believes that raw mode still holds and would not take it again: it is left, then entered
+        if TAKEN.load(Ordering::SeqCst) {
+            let _ = disable_raw_mode();
+        }
         // without a terminal there is nobody to tell; the next draw fails and the program ends
         let _ = enter(self.mouse);
         self.redraw();

@@ -171,10 +171,18 @@ fn suspended_and_resumed_it_draws_itself_again() {
 #[test]
 fn stopped_from_outside_it_draws_everything_again() {
     let Some(home) = home() else { return };
-    let mut screen = with_half_a_thought(home.path());
+    for signal in [Signal::STOP, Signal::TTIN, Signal::TTOU] {
+        stopped_by(signal, home.path());
+    }
+}
+
+fn stopped_by(signal: Signal, home: &std::path::Path) {
+    let mut screen = with_half_a_thought(home);
     let seen = steady(&screen.text());
-    screen.signal(Signal::STOP);
+    assert!(screen.is_raw());
+    screen.signal(signal);
     screen.stopped();
+    screen.read_lines();
     // What a shell does meanwhile: another screen, its own words, lines read whole.
     screen.parser.process(b"\x1b[?1049l\x1b[2J\x1b[?2004l$ ls\r\nnotes");
     let before = screen.raw.len();
@@ -182,6 +190,9 @@ fn stopped_from_outside_it_draws_everything_again() {
     screen.wait("everything again", |text| steady(text) == seen);
     let again = String::from_utf8_lossy(&screen.raw[before..]).into_owned();
     assert!(again.contains("\x1b[?1049h") && again.contains("\x1b[?2004h"), "{again:?}");
+    assert!(screen.is_raw(), "raw mode is taken again");
+    screen.keys(" or two");
+    screen.wait_for("half a thought or two");
     screen.keys("\x03\x03\x03");
     screen.end();
 }

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use rustix::termios::LocalModes;
 use serde_json::Value;
 
 /// Stands in the input of a program that waits for a question.
@@ -205,6 +206,28 @@ impl Screen {
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// The terminal, opened by its name.
+    fn terminal(&self) -> std::fs::File {
+        // no controlling terminal of this test's
+        let options = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+        let path = format!("/proc/{}/fd/0", self.pid());
+        std::fs::File::from(rustix::fs::open(path, options, rustix::fs::Mode::empty()).unwrap())
+    }
+
+    /// Has the terminal read whole lines and echo them, as a shell does that got it back.
+    pub fn read_lines(&self) {
+        let terminal = self.terminal();
+        let mut modes = rustix::termios::tcgetattr(&terminal).unwrap();
+        modes.local_modes |= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
+        rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, &modes).unwrap();
+    }
+
+    /// Whether each key reaches the program as it is.
+    pub fn is_raw(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(self.terminal()).unwrap().local_modes;
+        !modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
     /// Waits until the process is stopped, and takes in what it wrote before.
