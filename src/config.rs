@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
@@ -344,7 +345,12 @@ pub fn unset(file: &Path, key: &str) -> Result<(), ConfigError> {
     })
 }
 
+/// One change at a time: each reads the file, and writes it whole.
+static CHANGING: Mutex<()> = Mutex::new(());
+
 fn change(file: &Path, key: &str, edit: impl FnOnce(&mut dyn toml_edit::TableLike, &str)) -> Result<(), ConfigError> {
+    // a change that panicked left the file as it was
+    let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let text = read(file)?.unwrap_or_default();
     let refuse = |got: &str| ConfigError::WrongValue {
         path: file.to_owned(),

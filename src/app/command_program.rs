@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::command::PRESETS;
-use super::look::Choice;
-use super::msg::{Effect, Level};
+use super::look;
+use super::msg::{Effect, Level, Preference};
 use super::overlay::{Choose, Overlay, Page, Pick, Row};
 use super::{App, Out, guides};
 use crate::budget::{Plan, bytes};
@@ -37,11 +37,11 @@ pub(crate) fn model(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {
         app.open_models(false, out);
     } else {
-        app.switch_model(Some(args.to_owned()), out);
+        app.to_model(args.to_owned(), out);
     }
 }
 
-pub(crate) fn preset(app: &mut App, args: &str, _out: &mut Out) {
+pub(crate) fn preset(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {
         let here = |name: &str| if name == app.settings.preset { " · now" } else { "" };
         let rows = PRESETS.iter().map(|(name, about)| Row::new(*name, format!("{about}{}", here(name)))).collect();
@@ -51,6 +51,7 @@ pub(crate) fn preset(app: &mut App, args: &str, _out: &mut Out) {
         match PRESETS.iter().find(|(name, _)| *name == args) {
             Some((name, about)) => {
                 app.settings.preset = name;
+                out.push(Effect::KeepPreference(Preference::Preset(name)));
                 app.tell(Level::Info, format!("{name}: {about}"));
             }
             None => app.tell(Level::Warning, format!("there is no preset `{args}`; `/preset` lists them")),
@@ -63,15 +64,20 @@ pub(crate) fn lora(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {
         let loaded: Vec<_> =
             app.model.lora.iter().map(|(file, scale)| format!("`{}` × {scale}", file.display())).collect();
-        let text = if loaded.is_empty() { "no adapter; `/lora FILE` loads one".into() } else { loaded.join(", ") };
+        let text = if loaded.is_empty() {
+            "no adapter is loaded; `/lora FILE` loads one, `/lora FILE 0.5` at half its strength".into()
+        } else {
+            format!("{} · `/lora off` unloads", loaded.join(", "))
+        };
         app.tell(Level::Info, text);
         return;
     }
     if !app.is_free() {
         return;
     }
+    let mut lora = app.model.lora.clone();
     if args == "off" || args == "none" {
-        app.model.lora.clear();
+        lora.clear();
     } else {
         let (file, scale) =
             match args.rsplit_once(char::is_whitespace).map(|(file, scale)| (file, scale.parse::<f32>())) {
@@ -79,28 +85,52 @@ pub(crate) fn lora(app: &mut App, args: &str, out: &mut Out) {
                 _ => (args, 1.0),
             };
         let file = PathBuf::from(file.trim().trim_matches('"'));
-        app.model.lora.retain(|(known, _)| *known != file);
-        app.model.lora.push((file, scale));
+        lora.retain(|(known, _)| *known != file);
+        lora.push((file, scale));
     }
-    app.switch_model(None, out);
+    app.switch_model(None, lora, out);
 }
 
-pub(crate) fn context(app: &mut App, args: &str, _out: &mut Out) {
-    app.settings.overflow = match (args, app.settings.overflow) {
-        ("drop", _) | ("", Overflow::Summarise) => Overflow::Drop,
-        ("summarise" | "summarize", _) | ("", Overflow::Drop) => Overflow::Summarise,
-        (other, _) => {
+/// Without an argument what is in the context, and what happens when it is full.
+pub(crate) fn context(app: &mut App, args: &str, out: &mut Out) {
+    app.settings.overflow = match args {
+        "" => {
+            app.tell(Level::Info, context_now(app));
+            return;
+        }
+        "drop" => Overflow::Drop,
+        "summarise" | "summarize" => Overflow::Summarise,
+        other => {
             app.tell(Level::Warning, format!("`/context {other}`: expected `drop` or `summarise`"));
             return;
         }
     };
-    app.tell(
-        Level::Info,
-        match app.settings.overflow {
-            Overflow::Drop => "when the context is full, the oldest messages are left out",
-            Overflow::Summarise => "when the context is full, the model sums up the oldest messages",
-        },
-    );
+    out.push(Effect::KeepPreference(Preference::Overflow(app.settings.overflow)));
+    app.tell(Level::Info, when_full(app.settings.overflow));
+}
+
+fn when_full(overflow: Overflow) -> &'static str {
+    match overflow {
+        Overflow::Drop => "when the context is full, the oldest messages are left out",
+        Overflow::Summarise => "when the context is full, the model sums up the oldest messages",
+    }
+}
+
+fn context_now(app: &App) -> String {
+    let (used, all) = (app.cache.tokens(), app.model.n_ctx());
+    let other = match app.settings.overflow {
+        Overflow::Drop => "summarise",
+        Overflow::Summarise => "drop",
+    };
+    format!("{used} of {all} tokens used; {} · `/context {other}` changes that", when_full(app.settings.overflow))
+}
+
+impl App {
+    /// Takes a look, now and at later starts.
+    pub(crate) fn take_theme(&mut self, theme: look::Choice, out: &mut Out) {
+        self.settings.theme = theme;
+        out.push(Effect::KeepPreference(Preference::Theme(theme)));
+    }
 }
 
 pub(crate) fn plan(app: &mut App, _args: &str, _out: &mut Out) {
@@ -156,14 +186,14 @@ pub(crate) fn thinking(app: &mut App, _args: &str, _out: &mut Out) {
     app.tell(Level::Info, if app.settings.thinking { "thinking is unfolded" } else { "thinking is folded" });
 }
 
-pub(crate) fn theme(app: &mut App, args: &str, _out: &mut Out) {
+pub(crate) fn theme(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {
-        let rows = Choice::ALL.iter().map(|choice| Row::new(choice.name(), "")).collect();
-        let picks = Choice::ALL.iter().map(|choice| Pick::Theme(*choice)).collect();
+        let rows = look::Choice::ALL.iter().map(|choice| Row::new(choice.name(), "")).collect();
+        let picks = look::Choice::ALL.iter().map(|choice| Pick::Theme(*choice)).collect();
         app.overlay = Some(Overlay::Choose(Choose::new("theme", rows, picks)));
     } else {
-        match Choice::parse(args) {
-            Some(choice) => app.settings.theme = choice,
+        match look::Choice::parse(args) {
+            Some(choice) => app.take_theme(choice, out),
             None => app.tell(Level::Warning, format!("there is no theme `{args}`: auto, dark, light, plain")),
         }
     }
@@ -172,6 +202,7 @@ pub(crate) fn theme(app: &mut App, args: &str, _out: &mut Out) {
 pub(crate) fn mouse(app: &mut App, _args: &str, out: &mut Out) {
     app.settings.mouse = !app.settings.mouse;
     out.push(Effect::Mouse(app.settings.mouse));
+    out.push(Effect::KeepPreference(Preference::Mouse(app.settings.mouse)));
     app.tell(
         Level::Info,
         match app.settings.mouse {

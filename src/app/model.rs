@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::msg::{Effect, Level, Load, ModelsMsg, Offer, Trouble};
+use super::msg::{Effect, Level, Load, ModelsMsg, Offer, Preference, Trouble};
 use super::overlay::{Models, Overlay, Progress};
 use super::{App, Out};
 use crate::budget::Plan;
@@ -36,6 +36,16 @@ pub struct Model {
     pub state: State,
     /// Adapters and their scales.
     pub lora: Vec<(PathBuf, f32)>,
+    /// What was loaded last, to go back to where another one cannot be.
+    loaded: Option<Proven>,
+}
+
+/// A model that could be loaded.
+#[derive(Clone, Debug, PartialEq)]
+struct Proven {
+    chosen: Option<Option<String>>,
+    name: String,
+    lora: Vec<(PathBuf, f32)>,
 }
 
 /// Tokens assumed while nothing is known.
@@ -44,7 +54,14 @@ const N_CTX_UNKNOWN: u32 = 2048;
 impl Model {
     pub(crate) fn new(name: Option<String>, lora: Vec<(PathBuf, f32)>) -> Self {
         let state = if name.is_some() { State::Loading(0.0) } else { State::Absent };
-        Self { chosen: name.is_some().then_some(None), name: name.unwrap_or_default(), plan: None, state, lora }
+        Self {
+            chosen: name.is_some().then_some(None),
+            name: name.unwrap_or_default(),
+            plan: None,
+            state,
+            lora,
+            loaded: None,
+        }
     }
 
     pub(crate) fn chosen(&self) -> Option<&Option<String>> {
@@ -96,23 +113,58 @@ impl Model {
 }
 
 impl App {
-    /// Puts another model (or the same with other adapters) in place of the one in use.
-    pub(crate) fn switch_model(&mut self, name: Option<String>, out: &mut Out) {
-        if self.answer.is_some() {
-            self.tell(Level::Warning, "an answer is being written; stop it first (Esc)");
+    /// Puts another model (or the same with other adapters) in place of the one in use. One that works is only given up
+    /// for one whose files are known to be fit for use.
+    pub(crate) fn switch_model(&mut self, name: Option<String>, lora: Vec<(PathBuf, f32)>, out: &mut Out) {
+        if !self.is_free() {
             return;
         }
+        let load = Load { model: name.or_else(|| self.model.chosen.clone().flatten()), lora };
+        if self.model.is_ready() {
+            out.push(Effect::CheckModel(load));
+        } else {
+            self.load_model(load, out);
+        }
+    }
+
+    /// To another model, without the adapters that were made for this one.
+    pub(crate) fn to_model(&mut self, name: String, out: &mut Out) {
+        let same = self.model.name == name || self.model.chosen == Some(Some(name.clone()));
+        let lora = if same { self.model.lora.clone() } else { Vec::new() };
+        if lora.len() < self.model.lora.len() {
+            self.tell(Level::Info, format!("`{name}` is loaded without adapters; `/lora FILE` loads one"));
+        }
+        self.switch_model(Some(name), lora, out);
+    }
+
+    fn load_model(&mut self, load: Load, out: &mut Out) {
         self.save_cache(out);
-        if name.is_some() || self.model.chosen.is_none() {
-            self.model.chosen = Some(name.clone());
+        if let Some(name) = &load.model {
+            self.model.name.clone_from(name);
         }
-        if let Some(name) = name {
-            self.model.name = name;
+        if load.model.is_some() || self.model.chosen.is_none() {
+            self.model.chosen = Some(load.model);
         }
+        self.model.lora = load.lora;
         self.model.plan = None;
         self.model.state = State::Loading(0.0);
         self.cache.forget();
         out.push(Effect::StartEngine(self.model.load()));
+    }
+
+    /// What was loaded before, in place of what could not be loaded; `false` where that is the same, or nothing.
+    fn back_to_proven(&mut self, out: &mut Out) -> bool {
+        // once: what fails twice is not tried a third time
+        let Some(Proven { chosen, name, lora }) = self.model.loaded.take() else { return false };
+        if chosen == self.model.chosen && lora == self.model.lora {
+            return false;
+        }
+        self.tell(Level::Info, format!("back to `{name}`"));
+        (self.model.chosen, self.model.name, self.model.lora) = (chosen, name, lora);
+        self.model.plan = None;
+        self.model.state = State::Loading(0.0);
+        out.push(Effect::StartEngine(self.model.load()));
+        true
     }
 
     pub(crate) fn on_model_loaded(&mut self, facts: Box<Facts>, out: &mut Out) {
@@ -120,6 +172,14 @@ impl App {
             self.model.name.clone_from(&facts.name);
         }
         self.model.state = State::Ready(facts);
+        let proven =
+            Proven { chosen: self.model.chosen.clone(), name: self.model.name.clone(), lora: self.model.lora.clone() };
+        let before = self.model.loaded.replace(proven);
+        if let Some(Some(name)) = &self.model.chosen
+            && before.is_none_or(|before| before.chosen != self.model.chosen)
+        {
+            out.push(Effect::KeepPreference(Preference::Model(name.clone())));
+        }
         self.ease.rates = Rates::default();
         self.ease_fresh_engine(out);
         if self.conversation.len() > 1 {
@@ -135,6 +195,9 @@ impl App {
         self.cache.forget();
         self.model.state = State::Failed(trouble.clone());
         self.tell_trouble(&trouble);
+        if self.back_to_proven(out) {
+            return;
+        }
         if !self.model.lora.is_empty() {
             self.tell(Level::Info, "`/lora off` loads the model without adapters");
         }
@@ -187,7 +250,13 @@ impl App {
                 let waited = matches!(self.overlay, Some(Overlay::Models(_)));
                 if waited && self.answer.is_none() {
                     self.overlay = None;
-                    self.switch_model(Some(name), out);
+                    self.to_model(name, out);
+                }
+            }
+            // an answer that began meanwhile is not stopped for it
+            ModelsMsg::Checked(load) => {
+                if self.is_free() {
+                    self.load_model(load, out);
                 }
             }
             ModelsMsg::Failed(trouble) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossterm::event::KeyEvent;
 
 use super::editor::msg::{EditorEffect, EditorMsg, SuggestId, SuggestRequest};
+use super::look;
 use crate::budget::Plan;
 use crate::budget::watch::Action;
 use crate::chat::Message;
@@ -209,6 +210,8 @@ pub enum ModelsMsg {
     },
     /// A model is in the store now.
     Added(String),
+    /// It can be loaded, as far as its files tell.
+    Checked(Load),
     /// It could not be had.
     Failed(Trouble),
     /// The person stopped the download.
@@ -297,6 +300,21 @@ pub struct Load {
     pub lora: Vec<(PathBuf, f32)>,
 }
 
+/// What a person chose for later starts too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Preference {
+    /// The model, as commands name it.
+    Model(String),
+    /// How freely it chooses words.
+    Preset(&'static str),
+    /// The look.
+    Theme(look::Choice),
+    /// Whether the wheel is ours.
+    Mouse(bool),
+    /// What happens when the context is full.
+    Overflow(Overflow),
+}
+
 /// A conversation to be answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
@@ -331,6 +349,11 @@ pub struct Reading {
 pub enum Effect {
     /// Load a model behind the screen, in place of the one in use.
     StartEngine(Load),
+    /// Look at the files of a model and its adapters while another is in use; answered by [`ModelsMsg::Checked`] or
+    /// [`ModelsMsg::Failed`].
+    CheckModel(Load),
+    /// Begin with this choice at the next start too.
+    KeepPreference(Preference),
     /// Answer a conversation.
     Ask(Ask),
     /// Stop a job; it still ends with its last event.

@@ -16,6 +16,7 @@ use crate::fim::form::{Family, Known};
 use crate::models::catalogue::Fim;
 use crate::models::{Catalogue, Entry, Store};
 use crate::paths::Paths;
+use crate::weights::adapter;
 use crate::weights::gguf::Header;
 
 /// Cells for completions beside a chat: a prompt of a thousand tokens and what is written after it.
@@ -78,6 +79,30 @@ pub fn find(name: Option<&str>, paths: &Paths) -> Result<Found, Report> {
     let entry = Catalogue::builtin().find(name).or_else(|| Catalogue::builtin().by_file(&file_name));
     let name = entry.map_or_else(|| file_name.trim_end_matches(".gguf").to_owned(), |entry| entry.name.clone());
     Ok(Found { name, file, bytes: header.file_len, shape, entry })
+}
+
+/// Whether a model and its adapters can be loaded, as far as their headers tell. A server is not asked.
+///
+/// # Errors
+/// No model, a bad one, an adapter that is none or was made for another model.
+pub fn check(options: &EngineOptions, config: &Config, paths: &Paths) -> Result<(), Report> {
+    if remote(options, config).is_some() {
+        return Ok(());
+    }
+    let found = find(chosen(options, config, paths).as_deref(), paths)?;
+    let header = Header::read(&found.file)?;
+    for (file, _) in &options.lora {
+        adapter::check_file(file, &header).map_err(|reason| {
+            Report::failed(format!("cannot load the adapter `{}`: {reason}", file.display()))
+                .hint("an adapter must be a GGUF made for this very model; the model stays loaded as it is")
+        })?;
+    }
+    Ok(())
+}
+
+/// The server to use, where one is.
+fn remote(options: &EngineOptions, config: &Config) -> Option<String> {
+    options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()))
 }
 
 /// What was asked for, by flags before configuration before tuning.
@@ -149,8 +174,7 @@ fn ready_for(
     paths: &Paths,
     purpose: impl FnOnce(Policy) -> Policy,
 ) -> Result<Ready, Report> {
-    if let Some(url) = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()))
-    {
+    if let Some(url) = remote(options, config) {
         let key = config.remote.key_env.as_deref().and_then(|name| std::env::var(name).ok());
         let model = options.model.clone().or_else(|| config.remote.model.clone());
         let name = model.clone().unwrap_or_else(|| url.clone());

@@ -12,7 +12,7 @@ use crate::budget::watch::Marker;
 use crate::config::Thinking;
 use crate::engine::Spec;
 use crate::error::{ExitCode, Report};
-use crate::run::start::{Prepare, Prepared, Start};
+use crate::run::start::{Check, Prepare, Prepared, Start};
 
 pub(super) fn run(scene: Scene, path: Option<PathBuf>) -> Result<ExitCode, Report> {
     let (folder, open) = place(path.as_deref())?;
@@ -69,14 +69,14 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool) -> Re
     let (chat, overflow, ui) = (config.chat.clone(), config.context.overflow, config.ui.clone());
     let endpoint = config.models.endpoint.clone();
     let (fix_rounds, wake_lock) = (config.edits.fix_rounds, config.phone.wake_lock);
+    let check: Check = {
+        let (paths, options, config) = (paths.clone(), options.clone(), config.clone());
+        Arc::new(move |load: &Load| prepare::check(&wanted(&options, load), &config, &paths))
+    };
     let prepare: Prepare = {
         let paths = paths.clone();
         Arc::new(move |load: &Load| {
-            let mut options = EngineOptions { lora: load.lora.clone(), ..options.clone() };
-            if let Some(model) = &load.model {
-                options.model = Some(model.clone());
-                options.remote = None;
-            }
+            let options = wanted(&options, load);
             let config = crate::config::Config { lora: Vec::new(), ..config.clone() };
             let ready = prepare::ready_for_both(&options, &config, &paths, unclean)?;
             let plan = match &ready.spec {
@@ -90,6 +90,7 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool) -> Re
         paths,
         folder,
         prepare,
+        check,
         model,
         resume: None,
         unclean,
@@ -115,6 +116,16 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool) -> Re
     // nobody waits for a search or a listing that is still under way
     runtime.shutdown_background();
     outcome
+}
+
+/// The options of the command line with what shall be loaded in place of theirs.
+fn wanted(options: &EngineOptions, load: &Load) -> EngineOptions {
+    let mut options = EngineOptions { lora: load.lora.clone(), ..options.clone() };
+    if let Some(model) = &load.model {
+        options.model = Some(model.clone());
+        options.remote = None;
+    }
+    options
 }
 
 #[cfg(test)]

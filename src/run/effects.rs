@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Desk, Told, clipboard, editing, edits, files, history, notice, now_ms, services};
+use super::{Desk, Told, clipboard, editing, edits, files, history, notice, now_ms, preferences, services};
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
 use crate::chat::journal::SessionId;
@@ -21,6 +21,18 @@ impl Desk {
         for effect in wanted {
             match effect {
                 Effect::StartEngine(load) => self.prepare_engine(load),
+                Effect::CheckModel(load) => {
+                    let check = self.start.check.clone();
+                    let placed = self.placed(load.clone());
+                    self.models(move || check(&placed).map(|()| ModelsMsg::Checked(load)));
+                }
+                Effect::KeepPreference(choice) => {
+                    let file = self.start.paths.config_file();
+                    self.background(move || {
+                        let kept = preferences::keep(&file, &choice);
+                        kept.err().map(|why| Msg::Notice(Level::Warning, why))
+                    });
+                }
                 Effect::Ask(ask) => self.ask(ask),
                 Effect::Cancel(job) => self.engine.cancel(job),
                 Effect::SaveCache(job, id) => self.snapshot(job, &id, Work::Save),

@@ -105,10 +105,8 @@ impl Slot {
 
 impl Desk {
     /// Ends the engine in use, if any, and prepares another; its memory must be free before the new plan is made.
-    pub(super) fn prepare_engine(&mut self, mut load: Load) {
-        for (file, _) in &mut load.lora {
-            *file = self.start.folder.join(&*file);
-        }
+    pub(super) fn prepare_engine(&mut self, load: Load) {
+        let load = self.placed(load);
         let before = self.engine.take();
         let number = self.engine.number;
         let (prepare, post) = (self.start.prepare.clone(), self.post.clone());
@@ -118,6 +116,14 @@ impl Desk {
             }
             let _ = post.blocking_send(Told::Prepared(number, prepare(&load).map(Box::new)));
         });
+    }
+
+    /// With adapters whose paths begin at the folder that is open.
+    pub(super) fn placed(&self, mut load: Load) -> Load {
+        for (file, _) in &mut load.lora {
+            *file = self.start.folder.join(&*file);
+        }
+        load
     }
 
     pub(super) fn start_engine(&mut self, number: u64, prepared: Result<Box<Prepared>, Report>) {

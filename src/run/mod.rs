@@ -15,6 +15,7 @@
 //! | `suggest` | what could stand at the editor's cursor |
 //! | [`wake`] | a phone that stays awake while an answer is made |
 //! | `editing`, `kept` | files for the editor; what was typed and not saved |
+//! | `preferences` | what was chosen, for the next start |
 //! | `files`, `history`, `clipboard`, `battery` | what their names say |
 
 pub mod battery;
@@ -29,6 +30,7 @@ mod files;
 mod history;
 mod journal;
 mod kept;
+mod preferences;
 pub mod services;
 mod signals;
 pub mod start;

@@ -27,6 +27,9 @@ pub struct Prepared {
 /// frame and on every switch. `Load::model` is `None` for what the command line or the configuration chose.
 pub type Prepare = Arc<dyn Fn(&Load) -> Result<Prepared, Report> + Send + Sync>;
 
+/// Looks at the files of a model and its adapters without loading anything. It may block.
+pub type Check = Arc<dyn Fn(&Load) -> Result<(), Report> + Send + Sync>;
+
 /// Everything decided before the first frame. Nothing in it may have cost more than a few milliseconds.
 pub struct Start {
     /// Where things live.
@@ -35,6 +38,8 @@ pub struct Start {
     pub folder: PathBuf,
     /// How to get from a model's name to an engine.
     pub prepare: Prepare,
+    /// Whether what shall be loaded is fit for use.
+    pub check: Check,
     /// The chosen model's name, as far as known before looking; `None` when there is none in the store: the first-start
     /// screen is shown.
     pub model: Option<String>,

@@ -104,7 +104,7 @@ impl App {
     fn picked(&mut self, pick: Pick, out: &mut Out) {
         match pick {
             Pick::Preset(name) => self.command("preset", name, out),
-            Pick::Theme(choice) => self.settings.theme = choice,
+            Pick::Theme(choice) => self.take_theme(choice, out),
             Pick::Copy { text, what } => out.push(Effect::Copy { text, what }),
             Pick::Apply(what) => self.command("apply", &what, out),
             Pick::NewFile(block, ending) => self.overlay = Some(Overlay::NewFile(NewFile::new(block, ending))),

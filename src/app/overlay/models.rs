@@ -155,7 +155,7 @@ impl App {
         match models.offers().get(models.list.selected).cloned() {
             None => models.path = Some(Buffer::default()),
             Some(offer) if offer.installed => {
-                self.switch_model(Some(offer.name), out);
+                self.to_model(offer.name, out);
                 return true;
             }
             Some(Offer { name, fits: Err(why), .. }) => {

@@ -176,6 +176,15 @@ fn an_idle_program_asks_for_no_wakeups() {
     assert_eq!(app.wakes_at(), None, "300 tokens are not worth a snapshot by themselves");
 }
 
+/// What shall be looked at before it is loaded.
+fn checked(effects: &[Effect]) -> Load {
+    let found = effects.iter().find_map(|effect| match effect {
+        Effect::CheckModel(load) => Some(load.clone()),
+        _ => None,
+    });
+    found.expect("a model is looked at")
+}
+
 #[test]
 fn another_model_is_refused_while_an_answer_runs() {
     let mut app = ready(SIZE);
@@ -185,6 +194,10 @@ fn another_model_is_refused_while_an_answer_runs() {
     assert_eq!(out, []);
     done(&mut app, Stop::End);
     app.command("model", "other", &mut out);
+    let load = checked(&out);
+    assert_eq!(load.model.as_deref(), Some("other"));
+    assert!(app.model.is_ready(), "the model in use stays until the other is known to be fit");
+    out = app.update(Msg::Models(ModelsMsg::Checked(load)));
     assert!(matches!(&out[..], [.., Effect::StartEngine(Load { model: Some(name), .. })] if name == "other"));
 }
 
@@ -195,10 +208,14 @@ fn adapters_are_loaded_scaled_and_taken_away() {
         let mut out = Vec::new();
         app.command("lora", args, &mut out);
         let load = out.into_iter().find_map(|effect| match effect {
-            Effect::StartEngine(load) => Some(load),
+            Effect::CheckModel(load) => Some(load),
             _ => None,
         });
-        app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+        if let Some(load) = load.clone() {
+            let started = app.update(Msg::Models(ModelsMsg::Checked(load.clone())));
+            assert!(started.contains(&Effect::StartEngine(load)));
+            app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+        }
         (load.map(|load| load.lora), told(&app))
     };
     assert_eq!(lora("").0, None);
@@ -210,19 +227,77 @@ fn adapters_are_loaded_scaled_and_taken_away() {
 }
 
 #[test]
-fn a_refused_adapter_is_told_with_the_way_back() {
+fn a_wrong_adapter_leaves_the_model_loaded() {
     let mut app = ready(SIZE);
     exchange(&mut app, "one", "1");
     let mut out = Vec::new();
     app.command("lora", "wrong.gguf", &mut out);
-    let message = "cannot load the adapter `wrong.gguf`: it is no adapter".to_owned();
-    app.update(Msg::Engine(Event::LoadFailed { message, hint: None }));
-    assert!(told(&app).contains("wrong.gguf") && told(&app).contains("`/lora off`"));
-    assert!(asked(&say(&mut app, "two")).is_none());
-    assert_eq!(app.composer.buffer.text(), "two", "nothing typed is lost");
-    out.clear();
-    app.command("lora", "off", &mut out);
-    assert!(matches!(&out[..], [Effect::StartEngine(Load { lora, .. })] if lora.is_empty()));
-    app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
-    assert!(asked(&key(&mut app, KeyCode::Enter)).is_some());
+    assert_eq!(checked(&out).lora, [("wrong.gguf".into(), 1.0)]);
+    let message = "cannot load the adapter `wrong.gguf`: it is no adapter";
+    app.update(Msg::Models(ModelsMsg::Failed(Trouble::new(message))));
+    assert!(told(&app).contains("wrong.gguf") && app.model.lora.is_empty());
+    assert!(asked(&say(&mut app, "two")).is_some(), "the model answers as before");
+}
+
+#[test]
+fn what_cannot_be_loaded_after_all_gives_way_to_what_was_loaded_before() {
+    let mut app = ready(SIZE);
+    for (command, args) in [("lora", "wrong.gguf"), ("model", "other")] {
+        let mut out = Vec::new();
+        app.command(command, args, &mut out);
+        app.update(Msg::Models(ModelsMsg::Checked(checked(&out))));
+        assert!(!app.model.is_ready());
+        let effects = app.update(Msg::Engine(Event::LoadFailed { message: "it is broken".into(), hint: None }));
+        assert!(effects.contains(&Effect::StartEngine(Load { model: None, lora: Vec::new() })), "{effects:?}");
+        assert!(told(&app).contains("it is broken") && told(&app).contains("back to `tiny`"));
+        app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+        assert!(app.model.is_ready() && app.model.name == "tiny");
+    }
+}
+
+#[test]
+fn what_fails_twice_is_not_tried_a_third_time() {
+    let mut app = ready(SIZE);
+    let mut out = Vec::new();
+    app.command("model", "other", &mut out);
+    app.update(Msg::Models(ModelsMsg::Checked(checked(&out))));
+    let failed = || Msg::Engine(Event::LoadFailed { message: "no memory".into(), hint: None });
+    assert!(app.update(failed()).iter().any(|effect| matches!(effect, Effect::StartEngine(_))));
+    assert!(!app.update(failed()).iter().any(|effect| matches!(effect, Effect::StartEngine(_))));
+}
+
+#[test]
+fn adapters_stay_with_the_model_they_were_made_for() {
+    let mut app = ready(SIZE);
+    app.model.lora = vec![("a.gguf".into(), 1.0)];
+    let mut out = Vec::new();
+    app.command("model", "other", &mut out);
+    assert!(checked(&out).lora.is_empty() && told(&app).contains("without adapters"));
+}
+
+#[test]
+fn what_is_chosen_is_kept_for_the_next_start() {
+    let mut app = ready(SIZE);
+    let kept = |app: &mut App, command: &str, args: &str| {
+        let mut out = Vec::new();
+        app.command(command, args, &mut out);
+        out.into_iter().find_map(|effect| match effect {
+            Effect::KeepPreference(preference) => Some(preference),
+            _ => None,
+        })
+    };
+    assert_eq!(kept(&mut app, "preset", "precise"), Some(Preference::Preset("precise")));
+    assert_eq!(kept(&mut app, "preset", "nonsense"), None);
+    assert_eq!(kept(&mut app, "theme", "light"), Some(Preference::Theme(look::Choice::Light)));
+    assert_eq!(kept(&mut app, "mouse", ""), Some(Preference::Mouse(true)));
+    assert_eq!(kept(&mut app, "context", "summarise"), Some(Preference::Overflow(crate::engine::Overflow::Summarise)));
+    let mut out = Vec::new();
+    app.command("theme", "", &mut out);
+    let effects = key(&mut app, KeyCode::Enter);
+    assert_eq!(effects, [Effect::KeepPreference(Preference::Theme(look::Choice::Auto))], "from the list too");
+    app.command("model", "other", &mut out);
+    out = app.update(Msg::Models(ModelsMsg::Checked(checked(&out))));
+    let model = Effect::KeepPreference(Preference::Model("other".into()));
+    assert!(!out.contains(&model), "not before it could be loaded");
+    assert!(app.update(Msg::Engine(Event::Loaded(Box::new(facts())))).contains(&model));
 }
