@@ -25,6 +25,11 @@ impl std::fmt::Debug for Command {
 }
 
 impl Command {
+    /// What is missing where it stands alone.
+    pub(crate) fn wants(&self) -> String {
+        format!("`/{} {}`: {}; type it and press Enter", self.name, self.args, self.about)
+    }
+
     /// Whether it makes sense without arguments.
     pub fn runs_alone(&self) -> bool {
         self.args.is_empty() || self.args.starts_with('[')
@@ -52,13 +57,13 @@ pub const COMMANDS: &[Command] = &[
     command("open", "[PATH[:LINE]]", "edit a file", editor::open),
     command("save", "[NAME]", "save the edited file", editor::save),
     command("editor", "", "to the editor and back", editor::editor),
-    command("attach", "FILE", "show it a file or a folder", chat::attach),
+    command("attach", "[FILE]", "show it a file or a folder", chat::attach),
     command("model", "[NAME]", "choose the model, or get one", program::model),
     command("preset", "[NAME]", "how freely it chooses words", program::preset),
     command("sessions", "[WORDS]", "find and open conversations", chat::sessions),
     command("export", "[FILE]", "write a Markdown file", chat::export),
     command("system", "[TEXT|off]", "what the model is told first", chat::system),
-    command("title", "TEXT", "name the conversation", chat::title),
+    command("title", "[TEXT]", "name the conversation", chat::title),
     command("lora", "[FILE [SCALE]|off]", "adapters over the model", program::lora),
     command("context", "[drop|summarise]", "what happens when it is full", program::context),
     command("plan", "", "what memory is used for", program::plan),

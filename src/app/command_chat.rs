@@ -161,7 +161,8 @@ pub(crate) fn system(app: &mut App, args: &str, out: &mut Out) {
 
 pub(crate) fn title(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {
-        app.tell(Level::Info, format!("this conversation is called `{}`", app.conversation.title()));
+        let title = app.conversation.title();
+        app.tell(Level::Info, format!("this conversation is called `{title}`; `/title TEXT` renames it"));
     } else {
         app.record(Entry::Title { text: args.to_owned() }, out);
     }

@@ -8,7 +8,7 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 use super::{List, Overlay};
 use crate::app::command::{self, Command};
 use crate::app::keys::Action;
-use crate::app::msg::Effect;
+use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out, mentions};
 use crate::text::buffer::Buffer;
 
@@ -162,8 +162,12 @@ impl App {
                 self.notices.clear();
                 self.command(command.name, "", out);
             }
-            (Some(Action::Send | Action::Menu), Some(command)) => {
+            (Some(chosen @ (Action::Send | Action::Menu)), Some(command)) => {
                 self.composer.buffer = Buffer::new(&format!("/{} ", command.name));
+                if chosen == Action::Send {
+                    self.notices.clear();
+                    self.tell(Level::Info, command.wants());
+                }
             }
             (Some(action), _) if palette.list.walk(action, palette.commands.len()) => {
                 self.overlay = Some(Overlay::Palette(palette));

@@ -315,3 +315,33 @@ fn a_command_is_looked_at_again_when_the_screen_changes() {
     assert_eq!(app.update(Msg::Resize(45, 30)), [Effect::Scroll(Move::Rows(0))]);
     assert_eq!(key(&mut app, KeyCode::Down), [Effect::Scroll(Move::Rows(1))]);
 }
+
+#[test]
+fn a_command_alone_shows_what_there_is_or_says_what_is_missing() {
+    for command in command::COMMANDS {
+        let mut app = ready(SIZE);
+        app.update(Msg::Paste(String::new()));
+        type_in(&mut app, &format!("/{}", command.name));
+        let before = (app.settings.overflow, app.model.lora.clone(), app.conversation.title());
+        let effects = key(&mut app, KeyCode::Enter);
+        let shown = !app.notices.is_empty() || app.overlay.is_some() || !effects.is_empty();
+        assert!(shown || app.pane == Pane::Editor, "{command:?} says nothing");
+        let after = (app.settings.overflow, app.model.lora.clone(), app.conversation.title());
+        assert_eq!(before, after, "{command:?} only shows");
+        let blank = format!("/{} ", command.name);
+        if app.composer.buffer.text() == blank && !command.runs_alone() {
+            assert!(told(&app).contains(command.args), "{command:?} does not say what is missing");
+        }
+    }
+}
+
+#[test]
+fn context_alone_tells_what_is_used_and_switches_nothing() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "why?", "because");
+    app.command("context", "", &mut Vec::new());
+    assert!(told(&app).contains("300 of 4096 tokens") && told(&app).contains("/context"), "{}", told(&app));
+    assert_eq!(app.settings.overflow, crate::engine::Overflow::default());
+    app.command("context", "summarise", &mut Vec::new());
+    assert_eq!(app.settings.overflow, crate::engine::Overflow::Summarise);
+}
