@@ -59,7 +59,7 @@ impl Find {
 pub struct Question {
     /// What is asked.
     pub text: String,
-    /// The answers: a letter, and what it does. Enter gives the first; Esc gives none.
+    /// The answers: a letter, and what it does. Enter gives the first of a question that a key brought up; Esc gives none.
     pub answers: &'static [(char, &'static str)],
     pub(super) about: About,
 }
@@ -101,10 +101,21 @@ impl Bar {
 }
 
 impl Question {
+    /// It came up by itself, maybe in the middle of a word: letters are no answers then, only with Alt.
+    fn is_unasked(&self) -> bool {
+        matches!(self.about, About::Kept(..) | About::Conflict(_))
+    }
+
+    /// Whether Enter gives the first answer: where it loses nothing.
+    fn takes_enter(&self) -> bool {
+        !matches!(self.answers, [('r', _), ..])
+    }
+
     /// The question with its answers.
     pub fn line(&self) -> String {
         let answers = self.answers.iter().enumerate().map(|(n, (letter, does))| match n {
-            0 => format!("Enter {does}"),
+            0 if self.takes_enter() => format!("Enter {does}"),
+            _ if self.is_unasked() => format!("Alt-{} {does}", letter.to_ascii_uppercase()),
             _ => format!("{letter} {does}"),
         });
         let answers: Vec<String> = answers.chain(["Esc back".to_owned()]).collect();
@@ -150,10 +161,14 @@ impl App {
         let closes = matches!(action, Some(Action::Back | Action::Interrupt));
         match bar {
             Bar::Question(question) => {
-                let letter = match (event.code, typed) {
-                    (KeyCode::Enter, _) => question.answers.first().map(|(letter, _)| *letter),
-                    (_, typed) => typed.map(|c| c.to_ascii_lowercase()),
+                let letter = match event.code {
+                    KeyCode::Enter if question.takes_enter() => question.answers.first().map(|(letter, _)| *letter),
+                    KeyCode::Char(c) if question.is_unasked() => {
+                        Some(c).filter(|_| event.modifiers == KeyModifiers::ALT)
+                    }
+                    _ => typed,
                 };
+                let letter = letter.map(|letter| letter.to_ascii_lowercase());
                 let known = letter.filter(|letter| question.answers.iter().any(|(known, _)| known == letter));
                 match known {
                     Some(letter) => self.answered(question.about, letter, out),

@@ -14,9 +14,9 @@ use crate::text::document::Document;
 /// Files open at once.
 const MOST: usize = 32;
 
-const ON_CLOSE: &[(char, &str)] = &[('s', "saves and closes"), ('d', "drops the changes")];
-const ON_LEAVE: &[(char, &str)] = &[('s', "saves all and leaves"), ('d', "drops the changes")];
-const ON_KEPT: &[(char, &str)] = &[('y', "puts them back"), ('d', "leaves the file as it is")];
+const ON_CLOSE: &[(char, &str)] = &[('s', "saves and closes"), ('d', "discards the changes")];
+const ON_LEAVE: &[(char, &str)] = &[('s', "saves all and quits"), ('d', "discards the changes")];
+const ON_KEPT: &[(char, &str)] = &[('y', "restores them"), ('d', "leaves the file as it is")];
 
 impl App {
     pub(crate) fn on_editor(&mut self, told: EditorMsg, out: &mut Out) {
@@ -96,7 +96,7 @@ impl App {
         if let Some(why) = &opened.read_only {
             self.tell(Level::Warning, format!("`{name}` is open for reading only: {why}"));
         } else if opened.stamp.is_none() {
-            self.tell(Level::Info, format!("`{name}` is new; saving makes it"));
+            self.tell(Level::Info, format!("new file `{name}`, created when saved"));
         }
         self.editor.next_id += 1;
         let id = FileId(self.editor.next_id);
@@ -254,7 +254,7 @@ impl App {
                     let (real, record) = (file.real.clone(), kept.record);
                     out.push(Effect::Editor(EditorEffect::Adopted { real, record }));
                 }
-                self.tell(Level::Info, "they are back; undo shows the file as it is on disk");
+                self.tell(Level::Info, "unsaved text restored; undo returns to the saved file");
             }
             (About::Kept(id, kept, others), _) => {
                 let text = kept.record.with_extension("txt");

@@ -252,10 +252,11 @@ fn a_file_that_changed_on_disk_is_read_again_or_asked_about() {
     keys(&mut app, "<A-s>");
     tell(&mut app, EditorMsg::Conflict { id, disk: disk("three", 3) });
     assert!(app.editor.asks());
-    let effects = keys(&mut app, "o");
+    assert_eq!(keys(&mut app, "or<Enter>"), [], "what is typed is no answer");
+    let effects = keys(&mut app, "<A-o>");
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::Save { force: true, .. }))));
     tell(&mut app, EditorMsg::Conflict { id, disk: disk("three", 3) });
-    let effects = keys(&mut app, "r");
+    let effects = keys(&mut app, "<A-r>");
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::TakeDisk { .. }))));
     assert!(app.editor.file().unwrap().is_unsaved(), "until the disk was read");
     let effects = tell(&mut app, EditorMsg::Taken { id, disk: disk("three", 3) });
@@ -361,7 +362,9 @@ fn what_outlived_a_kill_is_offered() {
     keys(&mut app, "<A-u>");
     assert_eq!(text(&app).replace('|', ""), "fn main()");
     let (mut app, _) = offer();
-    assert!(matches!(keys(&mut app, "d")[..], [Effect::Editor(EditorEffect::SetAside(_))]));
+    assert_eq!(keys(&mut app, "def yield_dry()"), []);
+    assert!(app.editor.asks(), "what is typed is no answer");
+    assert!(matches!(keys(&mut app, "<A-d>")[..], [Effect::Editor(EditorEffect::SetAside(_))]));
     assert!(told(&app).contains("kept/1.txt"));
     let (mut app, _) = offer();
     assert_eq!(keys(&mut app, "<Esc>"), []);
@@ -433,7 +436,9 @@ fn a_file_that_someone_else_made_can_be_taken_or_overwritten() {
     keys(&mut app, "mine<A-s>");
     let disk = Disk::Changed { rope: Rope::from_str("theirs"), bom: true, stamp: stamp(2) };
     tell(&mut app, EditorMsg::Conflict { id, disk: disk.clone() });
-    assert!(keys(&mut app, "r").iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::TakeDisk { .. }))));
+    assert!(
+        keys(&mut app, "<A-r>").iter().any(|effect| matches!(effect, Effect::Editor(EditorEffect::TakeDisk { .. })))
+    );
     tell(&mut app, EditorMsg::Taken { id, disk });
     assert_eq!(text(&app).replace('|', ""), "theirs");
     assert!(app.editor.file().unwrap().document.has_bom());
