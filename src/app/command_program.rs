@@ -17,15 +17,16 @@ pub(crate) fn help(app: &mut App, args: &str, _out: &mut Out) {
         let picks = all.iter().map(|guide| Pick::Guide(guide.name)).collect();
         app.overlay = Some(Overlay::Choose(Choose::new("help", rows, picks)));
     } else {
-        app.open_guide(args);
+        app.open_guide(args, false);
     }
 }
 
 impl App {
-    pub(crate) fn open_guide(&mut self, name: &str) {
+    /// Opens a guide; closing it leads back to the list if that is where it was chosen.
+    pub(crate) fn open_guide(&mut self, name: &str, listed: bool) {
         match guides::find(name) {
             Some(guide) => {
-                let page = Page { title: guide.title.to_owned(), markdown: guide.text(), top: 0, back: true };
+                let page = Page { title: guide.title.to_owned(), markdown: guide.text(), top: 0, back: listed };
                 self.overlay = Some(Overlay::Page(page));
             }
             None => self.tell(Level::Warning, format!("there is no guide `{name}`; `/help` lists all")),

@@ -136,7 +136,7 @@ impl App {
     fn act_on_file(&mut self, act: Act, had_ghost: bool, out: &mut Out) {
         match act {
             Act::Chat => self.show_chat(),
-            Act::Help => self.open_guide("editor"),
+            Act::Help => self.open_guide("editor", false),
             Act::Leave => self.leave(out),
             Act::Redraw => out.push(Effect::Redraw),
             Act::Open => self.open_picker(out),

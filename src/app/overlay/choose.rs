@@ -2,11 +2,13 @@
 
 use super::running::scrolls;
 use super::{List, NewFile, Overlay};
+use crate::app::input::edit;
 use crate::app::keys::Action;
 use crate::app::look::Choice;
 use crate::app::msg::Effect;
 use crate::app::{App, Out};
 use crate::chat::tree::NodeId;
+use crate::text::buffer::Buffer;
 
 /// A row to choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +58,22 @@ pub struct Choose {
     pub title: String,
     /// The rows.
     pub rows: Vec<Row>,
-    /// The selected one.
+    /// What is typed: words that rows must have to be shown.
+    pub query: Buffer,
+    /// The selected one of those shown.
     pub list: List,
     picks: Vec<Pick>,
 }
 
 impl Choose {
     pub(crate) fn new(title: &str, rows: Vec<Row>, picks: Vec<Pick>) -> Self {
-        Self { title: title.to_owned(), rows, picks, list: List::default() }
+        Self { title: title.to_owned(), rows, picks, query: Buffer::default(), list: List::default() }
+    }
+
+    /// The rows that have all words that are typed, by their numbers.
+    pub fn shown(&self) -> Vec<usize> {
+        let has = |row: &Row| has_words(self.query.text(), &[&row.label, &row.detail]);
+        self.rows.iter().enumerate().filter(|(_, row)| has(row)).map(|(n, _)| n).collect()
     }
 }
 
@@ -81,21 +91,24 @@ pub struct Page {
 }
 
 impl App {
-    pub(super) fn choose_key(&mut self, mut choose: Choose, action: Option<Action>, out: &mut Out) -> bool {
-        match action {
-            Some(Action::Back) => return true,
-            Some(Action::Send | Action::Menu) => {
-                let at = choose.list.selected.min(choose.picks.len().saturating_sub(1));
-                if let Some(pick) = choose.picks.into_iter().nth(at) {
+    pub(super) fn choose_key(
+        &mut self,
+        mut choose: Choose,
+        action: Option<Action>,
+        typed: Option<char>,
+        out: &mut Out,
+    ) -> bool {
+        let shown = choose.shown();
+        match (action, typed) {
+            (Some(Action::Back), _) => return true,
+            (Some(Action::Send | Action::Menu), _) => {
+                let at = choose.list.selected.min(shown.len().saturating_sub(1));
+                if let Some(pick) = shown.get(at).and_then(|at| choose.picks.get(*at).cloned()) {
                     self.picked(pick, out);
+                    return true;
                 }
-                return true;
             }
-            Some(action) => {
-                let action = ends(action);
-                choose.list.walk(action, choose.rows.len());
-            }
-            None => {}
+            (action, typed) => narrow(&mut choose.query, &mut choose.list, shown.len(), action, typed),
         }
         self.overlay = Some(Overlay::Choose(choose));
         true
@@ -110,7 +123,7 @@ impl App {
             Pick::NewFile(block, ending) => self.overlay = Some(Overlay::NewFile(NewFile::new(block, ending))),
             Pick::Edit(id) => self.edit_message(id, out),
             Pick::Branch(id) => self.go_to_branch(id, out),
-            Pick::Guide(name) => self.open_guide(name),
+            Pick::Guide(name) => self.open_guide(name, true),
         }
     }
 
@@ -127,6 +140,28 @@ impl App {
         out.extend(wanted.map(Effect::Scroll));
         self.overlay = Some(Overlay::Page(page));
         true
+    }
+}
+
+/// Whether texts have all the words of a query, in any order and in capitals or not.
+pub(super) fn has_words(query: &str, texts: &[&str]) -> bool {
+    let text = texts.join(" ").to_lowercase();
+    query.split_whitespace().all(|word| text.contains(&word.to_lowercase()))
+}
+
+/// A key in a list of `len` rows that is narrowed by typing.
+pub(super) fn narrow(query: &mut Buffer, list: &mut List, len: usize, action: Option<Action>, typed: Option<char>) {
+    let changed = match (action, typed) {
+        (Some(action), _) if query.is_empty() => {
+            list.walk(ends(action), len);
+            false
+        }
+        (Some(action), _) => !list.walk(action, len) && edit(query, action),
+        (None, Some(c)) => query.insert(c.encode_utf8(&mut [0; 4])),
+        (None, None) => false,
+    };
+    if changed {
+        *list = List::default();
     }
 }
 

@@ -60,10 +60,11 @@ impl Overlay {
     pub fn field(&mut self) -> Option<&mut Buffer> {
         match self {
             Self::Sessions(sessions) => Some(&mut sessions.query),
-            Self::Models(models) => models.path.as_mut(),
+            Self::Models(models) => models.field(),
+            Self::Choose(choose) => Some(&mut choose.query),
             Self::Open(picker) => Some(&mut picker.query),
             Self::NewFile(file) => Some(&mut file.name),
-            Self::Palette(_) | Self::Files(_) | Self::Choose(_) | Self::Page(_) | Self::Resume(_) => None,
+            Self::Palette(_) | Self::Files(_) | Self::Page(_) | Self::Resume(_) => None,
             Self::Review(_) | Self::Confirm(_) | Self::Running(_) => None,
         }
     }
@@ -120,7 +121,7 @@ impl App {
             None => false,
             Some(Overlay::Palette(palette)) => self.palette_key(palette, action, out),
             Some(Overlay::Files(files)) => self.files_key(files, action, out),
-            Some(Overlay::Choose(choose)) => self.choose_key(choose, action, out),
+            Some(Overlay::Choose(choose)) => self.choose_key(choose, action, typed, out),
             Some(Overlay::Page(page)) => self.page_key(page, action, typed, out),
             Some(Overlay::Sessions(sessions)) => self.sessions_key(sessions, action, typed, out),
             Some(Overlay::Models(models)) => self.models_key(models, action, typed, out),

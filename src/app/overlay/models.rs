@@ -2,7 +2,7 @@
 //! start it is the whole screen. Nothing is downloaded before a yes to the question with its size; what is typed at the
 //! first start is the first question, and stays in the input.
 
-use super::choose::ends;
+use super::choose::{ends, has_words, narrow};
 use super::{List, Overlay};
 use crate::app::keys::Action;
 use crate::app::msg::{Effect, Level, Offer};
@@ -31,6 +31,8 @@ pub struct Models {
     pub first: bool,
     /// What there is, once known.
     pub offers: Option<Vec<Offer>>,
+    /// What is typed to find one; at the first start the input takes it.
+    pub query: Buffer,
     /// The selected row; the one behind the offers is "a file".
     pub list: List,
     /// The download that is asked about.
@@ -45,14 +47,23 @@ pub struct Models {
 }
 
 impl Models {
-    /// The models; empty while they are looked for.
-    pub fn offers(&self) -> &[Offer] {
-        self.offers.as_deref().unwrap_or_default()
+    /// The models that have all words that are typed; none while they are looked for.
+    pub fn shown(&self) -> Vec<&Offer> {
+        let has = |offer: &&Offer| has_words(self.query.text(), &[&offer.name, &offer.about]);
+        self.offers.iter().flatten().filter(has).collect()
+    }
+
+    /// The field that what is pasted goes to; none at the first start, where that is the input.
+    pub(super) fn field(&mut self) -> Option<&mut Buffer> {
+        match &mut self.path {
+            Some(path) => Some(path),
+            None => Some(&mut self.query).filter(|_| !self.first),
+        }
     }
 
     /// Rows in the list: the models and the one for a file.
     pub fn len(&self) -> usize {
-        self.offers().len() + 1
+        self.shown().len() + 1
     }
 
     /// Never: there is always the row for a file.
@@ -93,6 +104,10 @@ impl App {
                 return true;
             }
             Some(Action::Send | Action::Menu) if models.progress.is_none() => return self.take_model(models, out),
+            action if !models.first => {
+                let len = models.len();
+                narrow(&mut models.query, &mut models.list, len, action, typed);
+            }
             Some(action) => {
                 let len = models.len();
                 let typing = models.first && !self.composer.buffer.is_empty();
@@ -101,7 +116,7 @@ impl App {
                 }
             }
             None => {
-                if let Some(c) = typed.filter(|_| models.first) {
+                if let Some(c) = typed {
                     self.composer.buffer.insert(c.encode_utf8(&mut [0; 4]));
                 }
             }
@@ -152,7 +167,7 @@ impl App {
     }
 
     fn take_model(&mut self, mut models: Models, out: &mut Out) -> bool {
-        match models.offers().get(models.list.selected).cloned() {
+        match models.shown().get(models.list.selected).map(|offer| Offer::clone(offer)) {
             None => models.path = Some(Buffer::default()),
             Some(offer) if offer.installed => {
                 self.to_model(offer.name, out);

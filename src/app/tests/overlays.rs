@@ -301,3 +301,42 @@ fn what_is_chosen_is_kept_for_the_next_start() {
     assert!(!out.contains(&model), "not before it could be loaded");
     assert!(app.update(Msg::Engine(Event::Loaded(Box::new(facts())))).contains(&model));
 }
+
+#[test]
+fn a_list_filters_as_one_types_and_escape_goes_back_where_one_came_from() {
+    let mut app = ready(SIZE);
+    let mut out = Vec::new();
+    app.command("help", "", &mut out);
+    type_in(&mut app, "KEYB phone");
+    let Some(Overlay::Choose(choose)) = &app.overlay else { panic!() };
+    assert_eq!(choose.shown().len(), 1);
+    assert!(app.composer.buffer.is_empty());
+    key(&mut app, KeyCode::Enter);
+    assert!(matches!(&app.overlay, Some(Overlay::Page(page)) if page.title == "On a phone"));
+    key(&mut app, KeyCode::Esc);
+    assert!(matches!(app.overlay, Some(Overlay::Choose(_))), "back to the list");
+    type_in(&mut app, "no such guide");
+    assert_eq!(key(&mut app, KeyCode::Enter), []);
+    assert!(matches!(app.overlay, Some(Overlay::Choose(_))), "nothing is chosen where nothing is found");
+    key(&mut app, KeyCode::Esc);
+    app.command("help", "keys", &mut out);
+    key(&mut app, KeyCode::Esc);
+    assert!(app.overlay.is_none(), "back to the chat");
+}
+
+#[test]
+fn the_list_of_models_filters_as_one_types() {
+    let mut app = ready(SIZE);
+    app.command("model", "", &mut Vec::new());
+    let offer = |name: &str| Offer {
+        name: name.into(),
+        about: "small".into(),
+        bytes: 1,
+        installed: true,
+        fits: Ok(()),
+        recommended: false,
+    };
+    app.update(Msg::Models(ModelsMsg::Offered(vec![offer("alpha"), offer("beta"), offer("gamma")])));
+    type_in(&mut app, "bet");
+    assert_eq!(checked(&key(&mut app, KeyCode::Enter)).model.as_deref(), Some("beta"));
+}

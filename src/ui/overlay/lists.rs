@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use super::{Canvas, window};
 use crate::app::App;
 use crate::app::overlay::{Choose, Files, Found, Match, NewFile, Overlay, Palette, Picker, Resume, Sessions};
+use crate::text::buffer::Buffer;
 use crate::ui::input::{cut, field};
 use crate::ui::sanitise;
 
@@ -138,14 +139,29 @@ fn hit(letters: &[u32], n: usize) -> bool {
     u32::try_from(n).is_ok_and(|n| letters.binary_search(&n).is_ok())
 }
 
-pub(super) fn choose(choose: &Choose, area: Rect, canvas: &mut Canvas<'_>) {
+/// A row for what is typed to narrow a list, as soon as something is; gives what is left below it, and the cursor.
+pub(super) fn typed(query: &Buffer, area: Rect, canvas: &mut Canvas<'_>) -> (Rect, Option<Position>) {
+    if query.is_empty() || area.is_empty() {
+        return (area, None);
+    }
+    let cursor = field("find ", query, area, canvas.theme, canvas.screen);
+    (Rect { y: area.y + 1, height: area.height - 1, ..area }, cursor)
+}
+
+pub(super) fn choose(choose: &Choose, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
     let body = canvas.title(area, &choose.title, "arrows · Enter · Esc");
-    rows(choose.rows.len(), choose.list.selected, body, canvas, |canvas, n, at, selected| {
-        let row = &choose.rows[at];
+    let (body, cursor) = typed(&choose.query, body, canvas);
+    let shown = choose.shown();
+    if shown.is_empty() {
+        canvas.line(body, 0, Line::styled("  nothing found", canvas.theme.dim));
+    }
+    rows(shown.len(), choose.list.selected, body, canvas, |canvas, n, at, selected| {
+        let row = &choose.rows[shown[at]];
         let label = format!("{}{}", sign(selected), sanitise::line(&row.label));
         let detail = sanitise::line(&row.detail).into_owned();
         canvas.pair(body, n, (&label, canvas.theme.text), (&detail, canvas.theme.dim));
     });
+    cursor
 }
 
 /// How long ago, in one word.

@@ -94,10 +94,7 @@ pub(crate) fn draw(app: &App, view: &View, area: Rect, theme: &Theme, screen: &m
             lists::files(files, area, &mut canvas);
             None
         }
-        Overlay::Choose(choose) => {
-            lists::choose(choose, area, &mut canvas);
-            Some(None)
-        }
+        Overlay::Choose(choose) => Some(lists::choose(choose, area, &mut canvas)),
         Overlay::Page(page) => {
             draw_page(page, view, area, &mut canvas);
             Some(None)

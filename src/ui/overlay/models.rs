@@ -4,6 +4,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::lists::typed;
 use super::{Canvas, window};
 use crate::app::overlay::{Models, Progress};
 use crate::budget::bytes;
@@ -22,6 +23,7 @@ pub(super) fn models(models: &Models, area: Rect, canvas: &mut Canvas<'_>) -> Op
     }
     let footer = Rect { y: body.bottom().saturating_sub(1), height: body.height.min(1), ..body };
     let list = Rect { height: body.height.saturating_sub(1), ..body };
+    let (list, cursor) = typed(&models.query, list, canvas);
     entries(models, list, canvas);
     if let Some(progress) = &models.progress {
         download(progress, footer, canvas);
@@ -38,7 +40,7 @@ pub(super) fn models(models: &Models, area: Rect, canvas: &mut Canvas<'_>) -> Op
             if models.offers.is_none() {
                 canvas.line(footer, 0, Line::styled("  looking at this device and the store…", canvas.theme.dim));
             }
-            None
+            cursor
         }
     }
 }
@@ -58,7 +60,7 @@ fn welcome(body: Rect, canvas: &mut Canvas<'_>) -> Rect {
 
 /// A few rows for each model, and one for a file.
 fn entries(models: &Models, area: Rect, canvas: &mut Canvas<'_>) {
-    let len = models.len();
+    let (offers, len) = (models.shown(), models.len());
     let selected = models.list.selected.min(len - 1);
     // on a phone what is said of a model takes two rows
     let per: u16 = if area.width < 60 { 3 } else { 2 };
@@ -67,7 +69,7 @@ fn entries(models: &Models, area: Rect, canvas: &mut Canvas<'_>) {
     for (n, at) in (first..len.min(first + shown)).enumerate() {
         let y = u16::try_from(n).unwrap_or(u16::MAX).saturating_mul(per);
         let sign = if at == selected { "› " } else { "  " };
-        match models.offers().get(at) {
+        match offers.get(at) {
             Some(offer) => {
                 let (state, style): (&str, Style) = match (&offer.fits, offer.installed) {
                     (Err(_), _) => ("too large", canvas.theme.error),
