@@ -56,3 +56,36 @@ fn leaving_keeps_the_cache_and_going_on_reads_it_back() {
     assert!(number(1, "prompt_tokens") > number(0, "prompt_tokens"));
     assert!(number(1, "prefilled_tokens") < 40, "only what is new is evaluated: {stats:?}");
 }
+
+#[test]
+fn the_last_conversation_of_a_folder_is_resumed_and_a_cut_answer_is_finished() {
+    let Some(model) = real::smollm2() else { return };
+    let home = screen::home(&[model.as_path()], SHORT);
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut screen = Screen::open(home.path(), here.path(), &[], 80, 24);
+    screen.wait_for(READY);
+    ask(&mut screen, home.path(), "Tell me of the sea.");
+    screen.wait_for("/finish");
+    screen.keys("/quit\r");
+    assert!(screen.end().success());
+    let mut screen = Screen::open(home.path(), there.path(), &["--continue"], 80, 24);
+    screen.wait_for("no earlier conversation in this folder");
+    screen.wait_for(READY);
+    screen.keys("/quit\r");
+    assert!(screen.end().success());
+    let mut screen = Screen::open(home.path(), here.path(), &["--continue"], 80, 24);
+    screen.wait_for("Tell me of the sea.");
+    screen.wait_for(READY);
+    screen.keys("/finish\r");
+    screen.wait("the rest of the answer", |text| text.contains(READY) && stats(home.path()).len() == 2);
+    screen.keys("/quit\r");
+    assert!(screen.end().success());
+    let turns = &screen::last_session(home.path())["turns"];
+    // a greedy model that is not stopped by the limit writes the same text in one go
+    let whole = screen::zord(
+        home.path(),
+        &["chat", "Tell me of the sea.", "--max-tokens", "24", "--preset", "greedy", "--no-stdin"],
+    );
+    let text = turns[turns.as_array().unwrap().len() - 1]["text"].as_str().unwrap().to_owned();
+    assert_eq!(text.trim(), String::from_utf8_lossy(&whole.stdout).trim());
+}

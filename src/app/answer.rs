@@ -72,6 +72,11 @@ impl Answer {
 impl App {
     /// Has the branch that ends in `parent` answered.
     pub(crate) fn ask(&mut self, parent: NodeId, out: &mut Out) {
+        self.ask_from(parent, String::new(), out);
+    }
+
+    /// The same, for an answer that begins with a text that stands already.
+    pub(crate) fn ask_from(&mut self, parent: NodeId, begun: String, out: &mut Out) {
         if self.conversation.model() != self.model.name && !self.model.name.is_empty() {
             self.record(Entry::Model { name: self.model.name.clone() }, out);
         }
@@ -80,7 +85,7 @@ impl App {
             id: node,
             parent: Some(parent),
             role: Role::Assistant,
-            text: String::new(),
+            text: begun.clone(),
             attachments: Vec::new(),
             at: self.clock / 1000,
         };
@@ -100,14 +105,18 @@ impl App {
             read: 0,
             unsaved: String::new(),
             saved_at: self.clock,
-            held: self.model.thinks().then(String::new),
+            held: (begun.is_empty() && self.model.thinks()).then(String::new),
         });
         self.scroll = Scroll::Follow;
         self.unread = false;
+        let mut turns = self.conversation.turns();
+        if !begun.is_empty() {
+            turns.extend(self.turns_to_finish(begun));
+        }
         out.push(Effect::Sync);
         out.push(Effect::Ask(Ask {
             job,
-            turns: self.conversation.turns(),
+            turns,
             preset: self.settings.preset,
             overflow: self.settings.overflow,
             files: self.files_to_change(parent),
@@ -237,7 +246,7 @@ impl App {
             self.cache.answered(stats.context_tokens, self.clock);
         }
         match stop {
-            Some(Stop::Length) => self.tell(Level::Info, "the answer reached its length limit"),
+            Some(Stop::Length) => self.tell(Level::Info, "the answer reached its length limit; `/finish` continues it"),
             Some(Stop::Context) => self.tell(Level::Warning, "the context is full; `/new` begins with an empty one"),
             Some(Stop::End | Stop::Text | Stop::Cancelled) | None => {}
         }

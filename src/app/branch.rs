@@ -3,9 +3,10 @@
 use super::msg::{Effect, Level, Move};
 use super::overlay::{Choose, Overlay, Pick, Row};
 use super::{App, Out};
-use crate::chat::Role;
 use crate::chat::journal::Entry;
 use crate::chat::tree::NodeId;
+use crate::chat::{Message, Role};
+use crate::engine::Stop;
 use crate::text::buffer::Buffer;
 use crate::text::clean;
 
@@ -36,6 +37,37 @@ impl App {
             Some(asked) => self.ask(asked, out),
             None => self.tell(Level::Info, "nothing was asked yet"),
         }
+    }
+
+    /// Goes on with the last answer where it was cut: as a branch beside it, that begins with what stands there.
+    pub(crate) fn finish(&mut self, out: &mut Out) {
+        if !self.is_free() || self.refuses() {
+            return;
+        }
+        let last = self.path.last().and_then(|id| self.conversation.node(*id));
+        let Some(node) = last.filter(|node| node.role == Role::Assistant) else {
+            self.tell(Level::Info, "there is no answer to finish");
+            return;
+        };
+        let (parent, begun) = (node.parent, node.text.clone());
+        if !node.is_open() && matches!(node.stop, Some(Stop::End | Stop::Text)) {
+            self.tell(Level::Info, "the last answer is complete; `/regenerate` answers again");
+        } else if !self.model.is_ready() || self.cache.is_leaving() {
+            self.tell(Level::Warning, "the model is not ready yet");
+        } else if let Some(parent) = parent {
+            self.ask_from(parent, begun, out);
+        }
+    }
+
+    /// What stands behind the question when an answer is finished. A model here goes on in the very sentence; a server is
+    /// asked to.
+    pub(crate) fn turns_to_finish(&self, begun: String) -> Vec<Message> {
+        let mut turns = vec![Message::new(Role::Assistant, begun)];
+        if !self.model.is_local() {
+            let ask = "Continue your answer exactly where it stopped. Repeat nothing of it.";
+            turns.push(Message::new(Role::User, ask));
+        }
+        turns
     }
 
     /// The person's messages on this branch, the newest first.

@@ -46,6 +46,7 @@ pub const COMMANDS: &[Command] = &[
     command("new", "", "begin a new conversation", chat::new),
     command("stop", "", "stop the answer", chat::stop),
     command("regenerate", "", "answer once more, as a branch", chat::regenerate),
+    command("finish", "", "finish an answer that was cut", chat::finish),
     command("edit", "TEXT", "have the shown files changed", edits::edit),
     command("apply", "[N|all] [FILE]", "put its code into files", edits::apply),
     command("undo", "[drop]", "take the last change back", edits::undo),
@@ -76,6 +77,7 @@ pub const COMMANDS: &[Command] = &[
 /// Other names for commands.
 const ALIASES: &[(&str, &str)] = &[
     ("retry", "regenerate"),
+    ("continue", "finish"),
     ("resume", "sessions"),
     ("exit", "quit"),
     ("q", "quit"),

@@ -33,6 +33,10 @@ pub(crate) fn regenerate(app: &mut App, _args: &str, out: &mut Out) {
     app.regenerate(out);
 }
 
+pub(crate) fn finish(app: &mut App, _args: &str, out: &mut Out) {
+    app.finish(out);
+}
+
 /// Without a number a list; with one the Nth message of the person's, from 1.
 pub(crate) fn rewrite(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {

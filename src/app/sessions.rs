@@ -94,7 +94,7 @@ impl App {
         if let Some(last) = self.path.last().and_then(|id| self.conversation.node(*id))
             && last.is_open()
         {
-            self.tell(Level::Info, "the last answer was cut off; `/regenerate` asks again");
+            self.tell(Level::Info, "the last answer was cut off; `/finish` continues it, `/regenerate` asks again");
         }
     }
 }

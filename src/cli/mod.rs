@@ -35,6 +35,9 @@ pub struct Cli {
     /// Folder or file to open; `PATH:LINE` goes to a line
     #[arg(value_name = "PATH[:LINE]")]
     path: Option<PathBuf>,
+    /// Resume the last conversation of this folder
+    #[arg(long = "continue", short = 'c')]
+    go_on: bool,
     #[command(flatten)]
     engine: EngineOptions,
 }
@@ -151,11 +154,15 @@ fn advice(text: &str) -> String {
 
 fn run(cli: Cli) -> Result<ExitCode, Report> {
     output::start_log();
+    if cli.go_on && cli.command.is_some() {
+        return Err(Report::usage("`--continue` resumes a conversation in the interface; commands have none")
+            .hint("`zord --continue` alone resumes the last one of this folder"));
+    }
     let paths = Paths::find();
     let config = config::load(&paths.config_file())?;
     let scene = Scene { paths, config, engine: cli.engine };
     match cli.command {
-        None => tui::run(scene, cli.path),
+        None => tui::run(scene, cli.path, cli.go_on),
         Some(Command::Chat(args)) => chat::run(&scene, args),
         Some(Command::Complete(args)) => complete::run(&scene, args),
         Some(Command::Models(args)) => models::run(&scene, args),

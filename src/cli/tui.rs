@@ -12,14 +12,15 @@ use crate::budget::watch::Marker;
 use crate::config::Thinking;
 use crate::engine::Spec;
 use crate::error::{ExitCode, Report};
+use crate::run::last;
 use crate::run::start::{Check, Prepare, Prepared, Start};
 
-pub(super) fn run(scene: Scene, path: Option<PathBuf>) -> Result<ExitCode, Report> {
+pub(super) fn run(scene: Scene, path: Option<PathBuf>, go_on: bool) -> Result<ExitCode, Report> {
     let (folder, open) = place(path.as_deref())?;
     // without a place for markers an unclean end goes unnoticed, and that is all
     let (marker, unclean) = Marker::set(&scene.paths.cache.join("running"))
         .map_or((None, false), |(marker, unclean)| (Some(marker), unclean));
-    let outcome = start(scene, folder, open, unclean);
+    let outcome = start(scene, folder, open, unclean, go_on);
     if let Some(marker) = marker {
         marker.clear();
     }
@@ -49,13 +50,17 @@ fn place(path: Option<&Path>) -> Result<(PathBuf, Option<File>), Report> {
     Ok((here, Some((file, place))))
 }
 
-fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool) -> Result<ExitCode, Report> {
+fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool, go_on: bool) -> Result<ExitCode, Report> {
     let Scene { paths, config, engine: options } = scene;
     let remote = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()));
     let model = remote.or_else(|| prepare::chosen(&options, &config, &paths));
     let mut notices = Vec::new();
     if unclean {
         notices.push("the last run was ended from outside; memory is planned more carefully this time".to_owned());
+    }
+    let resume = if go_on { last::find(&paths, &folder) } else { None };
+    if go_on && resume.is_none() {
+        notices.push("no earlier conversation in this folder; `/sessions` lists those of all folders".to_owned());
     }
     let lora: Vec<_> = if options.lora.is_empty() {
         config.lora.iter().map(|lora| (lora.path.clone(), lora.scale)).collect()
@@ -92,7 +97,7 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool) -> Re
         prepare,
         check,
         model,
-        resume: None,
+        resume,
         unclean,
         notices,
         input: String::new(),

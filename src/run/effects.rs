@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Desk, Told, clipboard, editing, edits, files, history, notice, now_ms, preferences, services};
+use super::{Desk, Told, clipboard, editing, edits, files, history, last, notice, now_ms, preferences, services};
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
-use crate::chat::journal::SessionId;
+use crate::chat::journal::{Entry, SessionId};
 use crate::edits::undo::Undo;
 use crate::engine::{Cancel, ChatRequest, JobId, Work};
 use crate::error::{ExitCode, Report};
@@ -38,7 +38,12 @@ impl Desk {
                 Effect::SaveCache(job, id) => self.snapshot(job, &id, Work::Save),
                 Effect::RestoreCache(job, id) => self.snapshot(job, &id, Work::Restore),
                 Effect::ReleaseCache(job) => self.engine.submit(job, Work::Release),
-                Effect::Journal(entry) => self.journal.write(entry),
+                Effect::Journal(entry) => {
+                    if matches!(entry, Entry::Node { .. }) {
+                        self.note_last();
+                    }
+                    self.journal.write(entry);
+                }
                 Effect::Sync => self.journal.sync(),
                 Effect::Scroll(by) => {
                     let scrolled = self.view.moved(&self.app, by);
@@ -125,6 +130,14 @@ impl Desk {
                 Effect::Suspend => self.suspend(),
                 Effect::Quit => self.quit = Some(ExitCode::Done),
             }
+        }
+    }
+
+    /// Something is said here: `--continue` goes on with it in this folder.
+    fn note_last(&mut self) {
+        if let Some((file, id)) = self.last.note(self.app.conversation.id()) {
+            // without it `--continue` finds an older one, and that is all
+            self.background(move || last::write(&file, &id).err().and(None));
         }
     }
 

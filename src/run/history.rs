@@ -17,9 +17,13 @@ const LONGEST: usize = 16 << 10;
 
 /// The file for a folder. Its name tells the folder to nobody.
 pub(super) fn file(paths: &Paths, folder: &Path) -> PathBuf {
+    paths.data.join("history").join(format!("{}.jsonl", name(folder)))
+}
+
+/// What stands for a folder in the names of files about it.
+pub(super) fn name(folder: &Path) -> String {
     let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    let name: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    paths.data.join("history").join(format!("{name}.jsonl"))
+    digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The inputs in a file, oldest first; an unreadable one has none, and lines that are no strings are passed over.

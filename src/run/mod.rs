@@ -15,6 +15,7 @@
 //! | `suggest` | what could stand at the editor's cursor |
 //! | [`wake`] | a phone that stays awake while an answer is made |
 //! | `editing`, `kept` | files for the editor; what was typed and not saved |
+//! | [`last`] | which conversation a folder's last one was |
 //! | `preferences` | what was chosen, for the next start |
 //! | `files`, `history`, `clipboard`, `battery` | what their names say |
 
@@ -30,6 +31,7 @@ mod files;
 mod history;
 mod journal;
 mod kept;
+pub mod last;
 mod preferences;
 pub mod services;
 mod signals;
@@ -115,6 +117,7 @@ struct Desk {
     pull: Option<crate::engine::Cancel>,
     command: Option<command::Handle>,
     history: std::path::PathBuf,
+    last: last::Last,
     kept: kept::Place,
     keeper: kept::Keeper,
     suggester: suggest::Suggester,
@@ -197,6 +200,7 @@ impl Desk {
             pull: None,
             command: None,
             history,
+            last: last::Last::new(&start.paths, &start.folder),
             kept,
             keeper,
             suggester,

@@ -345,3 +345,42 @@ fn context_alone_tells_what_is_used_and_switches_nothing() {
     app.command("context", "summarise", &mut Vec::new());
     assert_eq!(app.settings.overflow, crate::engine::Overflow::Summarise);
 }
+
+#[test]
+fn an_answer_that_was_cut_is_finished_in_the_same_sentence() {
+    let mut app = ready(SIZE);
+    app.command("finish", "", &mut Vec::new());
+    assert!(told(&app).contains("no answer"));
+    say(&mut app, "why?");
+    piece(&mut app, "because of");
+    done(&mut app, Stop::Length);
+    assert!(told(&app).contains("/finish"));
+    let mut out = Vec::new();
+    app.command("continue", "", &mut out);
+    let turns = &asked(&out).unwrap().turns;
+    let said: Vec<_> = turns.iter().map(|turn| (turn.role, turn.content.as_str())).collect();
+    assert_eq!(said, [(Role::User, "why?"), (Role::Assistant, "because of")]);
+    assert!(matches!(written(&out)[..], [Entry::Node { role: Role::Assistant, text, .. }] if text == "because of"));
+    piece(&mut app, " the moon");
+    done(&mut app, Stop::End);
+    let last = app.path.last().and_then(|id| app.conversation.node(*id)).unwrap();
+    assert_eq!(last.text, "because of the moon");
+    assert_eq!(app.conversation.siblings(last.id).0.len(), 2, "what was cut is a branch of its own");
+    out.clear();
+    app.command("finish", "", &mut out);
+    assert!(asked(&out).is_none() && told(&app).contains("complete"));
+}
+
+#[test]
+fn a_server_is_asked_to_go_on() {
+    let mut app = fresh(SIZE);
+    app.update(Msg::Engine(Event::Loaded(Box::new(Facts { plan: None, ..facts() }))));
+    say(&mut app, "why?");
+    piece(&mut app, "because of");
+    done(&mut app, Stop::Length);
+    let mut out = Vec::new();
+    app.command("finish", "", &mut out);
+    let turns = &asked(&out).unwrap().turns;
+    assert_eq!(turns[1].content, "because of");
+    assert!(turns[2].role == Role::User && turns[2].content.contains("Continue"));
+}

@@ -20,15 +20,17 @@ pub(super) struct Prompt {
 const SUMMARY_TOKENS: u32 = 160;
 
 impl Worker {
-    /// Tokens of a rendered conversation, with the opening of an answer.
+    /// Tokens of a rendered conversation, with the opening of an answer; where the last turn is the model's own, with that
+    /// answer as far as it stands.
     pub(super) fn render(&self, turns: &[Message]) -> Result<Vec<i32>, EngineError> {
-        let safe: Vec<Message> =
+        let mut safe: Vec<Message> =
             turns.iter().map(|turn| Message::new(turn.role, self.words.defuse(&turn.content))).collect();
+        let begun = safe.pop_if(|turn| turn.role == Role::Assistant).map(|turn| turn.content).unwrap_or_default();
         let text = self
             .template
             .render(&safe, self.words.bos(), self.words.eos(), true)
             .map_err(|error| EngineError::Template(error.to_string()))?;
-        Ok(self.words.prompt(&text))
+        Ok(self.words.prompt(&(text + &begun)))
     }
 
     /// The prompt of a request. `room` is how many tokens it may take; what must go is told as [`Event::Cut`].
