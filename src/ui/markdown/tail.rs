@@ -90,9 +90,9 @@ fn inline(text: &str, block_start: usize) -> Cow<'_, str> {
     let mut strong: Option<usize> = None;
     let mut at = block_start;
     while let Some(c) = text[at..].chars().next() {
-        let run = text[at..].bytes().take_while(|byte| *byte == c as u8).count();
         match c {
             '`' => {
+                let run = marks(&text[at..], b'`');
                 code = match code {
                     None => Some((at, run)),
                     Some((_, open)) if open == run => None,
@@ -101,6 +101,7 @@ fn inline(text: &str, block_start: usize) -> Cow<'_, str> {
                 at += run;
             }
             '*' if code.is_none() => {
+                let run = marks(&text[at..], b'*');
                 if run == 2 {
                     strong = if strong.is_some() { None } else { Some(at) };
                 }
@@ -119,6 +120,11 @@ fn inline(text: &str, block_start: usize) -> Cow<'_, str> {
         (None, Some(open)) if open + 2 == text.len() => Cow::Borrowed(&text[..open]),
         (None, Some(_)) => Cow::Owned(text.trim_end_matches([' ', '*']).to_owned() + "**"),
     }
+}
+
+/// How many of one mark a text begins with. Counted where it is passed over as a whole, so that all of it is read once.
+fn marks(text: &str, mark: u8) -> usize {
+    text.bytes().take_while(|byte| *byte == mark).count()
 }
 
 #[cfg(test)]
@@ -153,6 +159,15 @@ mod tests {
             ("**a `", "**a**"),
         ] {
             assert_eq!(close(text), closed, "{text:?}");
+        }
+    }
+
+    /// With work that grows with the square this does not end within an hour.
+    #[test]
+    fn a_run_of_millions_of_equal_characters_is_read_once() {
+        for c in ["a", "é", "`", "*", "\\", "|", "中", "_"] {
+            let text = format!("x {}", c.repeat(3_000_000));
+            assert!(close(&text).len() <= 2 * text.len() + 4, "{c}");
         }
     }
 
