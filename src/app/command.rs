@@ -68,7 +68,7 @@ pub const COMMANDS: &[Command] = &[
     command("lora", "[FILE [SCALE]|off]", "adapters over the model", program::lora),
     command("context", "[drop|summarise]", "what happens when it is full", program::context),
     command("plan", "", "what memory is used for", program::plan),
-    command("thinking", "", "unfold or fold thinking", program::thinking),
+    command("thinking", "", "unfold thinking, long messages", program::thinking),
     command("theme", "[NAME]", "auto, dark, light, plain", program::theme),
     command("mouse", "", "wheel scrolls, or tap types", program::mouse),
     command("quit", "", "leave; all is kept", program::quit),

@@ -184,7 +184,14 @@ fn plan_page(app: &App, plan: &Plan) -> String {
 
 pub(crate) fn thinking(app: &mut App, _args: &str, _out: &mut Out) {
     app.settings.thinking = !app.settings.thinking;
-    app.tell(Level::Info, if app.settings.thinking { "thinking is unfolded" } else { "thinking is folded" });
+    app.tell(
+        Level::Info,
+        if app.settings.thinking {
+            "thinking and long messages are unfolded"
+        } else {
+            "thinking and long messages are folded"
+        },
+    );
 }
 
 pub(crate) fn theme(app: &mut App, args: &str, out: &mut Out) {

@@ -127,7 +127,7 @@ pub const BINDINGS: &[Binding] = &[
     alt('d', Action::DeleteWordRight, ""),
     ctrl('u', Action::DeleteToStart, "Ctrl-U, Ctrl-K|delete to the start, to the end of the line"),
     ctrl('k', Action::DeleteToEnd, ""),
-    alt('t', Action::Thinking, "Alt-T|unfold or fold thinking"),
+    alt('t', Action::Thinking, "Alt-T|unfold or fold thinking and long messages"),
     ctrl('t', Action::Thinking, ""),
     alt('r', Action::Regenerate, "Alt-R|answer again"),
     ctrl('r', Action::Regenerate, ""),
@@ -233,17 +233,19 @@ impl App {
             Action::Bottom => out.push(Effect::Scroll(Move::Bottom)),
             Action::LineStart if empty => out.push(Effect::Scroll(Move::Top)),
             Action::LineEnd if empty => out.push(Effect::Scroll(Move::Bottom)),
-            Action::Thinking => self.command("thinking", "", out),
-            Action::Regenerate => self.command("regenerate", "", out),
-            Action::New => self.command("new", "", out),
-            Action::Sessions => self.command("sessions", "", out),
-            Action::CopyAnswer => self.command("copy", "", out),
-            Action::Apply => self.command("apply", "", out),
-            Action::BranchBefore => self.walk_branches(-1, out),
-            Action::BranchAfter => self.walk_branches(1, out),
+            Action::Thinking => self.command_by_key("thinking", out),
+            Action::Regenerate => self.command_by_key("regenerate", out),
+            Action::New => self.command_by_key("new", out),
+            Action::Sessions => self.command_by_key("sessions", out),
+            Action::CopyAnswer => self.command_by_key("copy", out),
+            Action::Apply => self.command_by_key("apply", out),
+            Action::BranchBefore | Action::BranchAfter => {
+                self.notices.clear();
+                self.walk_branches(if action == Action::BranchBefore { -1 } else { 1 }, out);
+            }
             Action::Editor => self.show_editor(out),
             Action::OpenFile => self.open_named(out),
-            Action::Help => self.command("help", "", out),
+            Action::Help => self.command_by_key("help", out),
             Action::Suspend => out.push(Effect::Suspend),
             Action::Redraw => out.push(Effect::Redraw),
             editing => {
@@ -251,6 +253,12 @@ impl App {
                 self.follow_input(out);
             }
         }
+    }
+
+    /// What was told before is about something else, as when a command is typed.
+    fn command_by_key(&mut self, name: &str, out: &mut Out) {
+        self.notices.clear();
+        self.command(name, "", out);
     }
 
     /// Esc: the nearest thing that can be closed, taken back or stopped.

@@ -1,4 +1,5 @@
-//! The clipboard: Termux's own command where it is installed, else a sequence (OSC 52) that the terminal acts on.
+//! The clipboard: Termux's own command where it is installed, tmux's buffer inside tmux, which passes on what the terminal
+//! may have, else a sequence (OSC 52) that the terminal acts on.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -30,10 +31,23 @@ fn command(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Hands a text to Termux's command; `false` if that did not work.
-pub(super) async fn hand_over(command: PathBuf, text: String) -> bool {
+/// tmux's command, inside tmux: by default it swallows sequences of programs in it without a word.
+pub(super) fn tmux() -> Option<PathBuf> {
+    std::env::var_os("TMUX").filter(|socket| !socket.is_empty())?;
+    command("tmux")
+}
+
+/// Puts a text into tmux's buffer, and on the clipboard too where tmux can (3.2 and later, unless it is told not to).
+pub(super) async fn to_tmux(command: PathBuf, text: String) -> bool {
+    hand_over(command.clone(), &["load-buffer", "-w", "-"], text.clone()).await
+        || hand_over(command, &["load-buffer", "-"], text).await
+}
+
+/// Hands a text to a command; `false` if that did not work.
+pub(super) async fn hand_over(command: PathBuf, arguments: &[&str], text: String) -> bool {
     let work = async {
         let mut child = Command::new(command)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -94,6 +108,21 @@ mod tests {
             assert_eq!(base64(plain.as_bytes()), encoded);
         }
         assert_eq!(base64("中".as_bytes()), "5Lit");
+    }
+
+    #[test]
+    fn tmux_gets_the_text_and_an_old_one_too() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (tmux, got) = (folder.path().join("tmux"), folder.path().join("got"));
+        // one that does not know `-w`
+        let old = format!("#!/bin/sh\n[ \"$2\" = - ] || exit 1\ncat >'{}'\n", got.display());
+        std::fs::write(&tmux, old).unwrap();
+        std::fs::set_permissions(&tmux, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        assert!(runtime.block_on(to_tmux(tmux, "let x;\n".into())));
+        assert_eq!(std::fs::read_to_string(got).unwrap(), "let x;\n");
+        assert!(!runtime.block_on(to_tmux("/nowhere/at/all".into(), String::new())));
     }
 
     #[test]

@@ -247,12 +247,24 @@ impl Desk {
         if let Some(command) = clipboard::termux() {
             let post = self.post.clone();
             tokio::spawn(async move {
-                let answer = if clipboard::hand_over(command, text).await {
+                let answer = if clipboard::hand_over(command, &[], text).await {
                     done
                 } else {
                     notice(Level::Error, "`termux-clipboard-set` does not answer: is the app Termux:API installed?")
                 };
                 let _ = post.send(answer).await;
+            });
+            return;
+        }
+        if let Some(command) = clipboard::tmux() {
+            let post = self.post.clone();
+            tokio::spawn(async move {
+                let told = if clipboard::to_tmux(command, text).await {
+                    notice(Level::Info, format!("copied {what} to tmux's buffer; prefix ] pastes it"))
+                } else {
+                    notice(Level::Error, "tmux took nothing: `tmux load-buffer -` failed")
+                };
+                let _ = post.send(told).await;
             });
             return;
         }

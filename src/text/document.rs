@@ -20,7 +20,7 @@ use super::change::{Change, Transaction};
 use super::graphemes;
 use super::indent;
 use super::language::{Language, Unit};
-use super::rows::line_of;
+use super::rows::{line_of, line_span};
 use super::undo::{Kind, StepId, Undo};
 
 /// Edits whose place is remembered for those who keep what they made of the text.
@@ -84,6 +84,8 @@ pub struct Document {
     touched: VecDeque<(u64, Touched)>,
     /// Changes since they were last asked for.
     fresh: Vec<Change>,
+    /// The revision in which a line was begun with blanks: as long as nothing else is typed, they are nobody's text.
+    begun: Option<u64>,
 }
 
 impl Document {
@@ -110,7 +112,24 @@ impl Document {
             revision: 0,
             touched: VecDeque::new(),
             fresh: Vec::new(),
+            begun: None,
         }
+    }
+
+    /// The blanks that the cursor's line was begun with, if there is nothing else in it yet.
+    fn automatic(&self) -> Option<Range<usize>> {
+        self.begun.filter(|revision| *revision == self.revision)?;
+        let (start, end) = line_span(&self.rope, line_of(&self.rope, self.cursor()));
+        (start < end && self.rope.slice(start..end).chars().all(|c| matches!(c, ' ' | '\t'))).then_some(start..end)
+    }
+
+    /// The text as it goes to disk: without blanks that nobody typed.
+    pub fn to_be_written(&self) -> Rope {
+        let mut rope = self.rope.clone();
+        if let Some(blanks) = self.automatic() {
+            rope.remove(blanks);
+        }
+        rope
     }
 
     /// The text, without the mark at its start. Cloning it costs nothing.

@@ -75,7 +75,7 @@ pub(crate) fn lines(
     }
     match node.role {
         Role::Assistant => answer(node, stamp, theme, highlighter, growing, &mut lines),
-        Role::User | Role::System => asked(node, stamp.width, theme, &mut lines),
+        Role::User | Role::System => asked(node, stamp, theme, &mut lines),
     }
     lines.push(Line::default());
     lines
@@ -90,14 +90,14 @@ fn cut_mark(summed: bool, width: u16, theme: &Theme) -> Line<'static> {
 }
 
 /// As it was typed: people paste code without fences, and Markdown would mangle it.
-fn asked(node: &Node, width: u16, theme: &Theme, lines: &mut Vec<Line<'static>>) {
+fn asked(node: &Node, stamp: &Stamp, theme: &Theme, lines: &mut Vec<Line<'static>>) {
     let text = sanitise::text(&node.text);
-    let rows = wrap::rows(&text, usize::from(width.saturating_sub(2)).max(1));
-    let folded = rows.len().saturating_sub(FOLD);
+    let rows = wrap::rows(&text, usize::from(stamp.width.saturating_sub(2)).max(1));
+    let folded = if stamp.unfolded { 0 } else { rows.len().saturating_sub(FOLD) };
     for (n, row) in rows.iter().enumerate() {
         if folded > 2 && (FOLD / 2..FOLD / 2 + folded).contains(&n) {
             if n == FOLD / 2 {
-                lines.push(Line::styled(format!("  ⋮ {folded} more rows"), theme.dim));
+                lines.push(Line::styled(format!("  ⋮ {folded} more rows · Alt-T"), theme.dim));
             }
             continue;
         }
@@ -153,11 +153,11 @@ fn answer(
     }
     let ending = match node.stop {
         Some(Stop::Cancelled) => Some(("stopped", theme.dim)),
-        Some(Stop::Length) => Some(("cut off at its length limit", theme.warning)),
+        Some(Stop::Length) => Some(("cut off at its length limit · /finish continues it", theme.warning)),
         Some(Stop::Context) => Some(("cut off: the context is full", theme.warning)),
         Some(Stop::End | Stop::Text) => None,
         None if streams => None,
-        None => Some(("cut off · /regenerate asks again", theme.warning)),
+        None => Some(("cut off · /finish continues it", theme.warning)),
     };
     if let Some((words, style)) = ending {
         lines.push(Line::styled(format!("· {words}"), style));

@@ -26,6 +26,7 @@ use ratatui::widgets::Widget;
 
 use crate::app::model::State;
 use crate::app::msg::{Level, Move, Scrolled};
+use crate::app::notice::Notice;
 use crate::app::{App, Pane};
 use areas::Areas;
 use highlight::Highlighter;
@@ -153,26 +154,45 @@ fn below(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
     Line::styled(text, theme.selection).render(mark, screen);
 }
 
+/// What was told: the newest whole, then those before it as far as there is room. Of one that is too long its beginning is
+/// what tells what happened.
 fn notices(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
-    let mut lines = Vec::new();
-    for notice in app.notices.iter() {
-        let (sign, style) = match notice.level {
-            Level::Info => ("· ", theme.dim),
-            Level::Warning => ("! ", theme.warning),
-            Level::Error => ("✗ ", theme.error),
-        };
-        let text = sanitise::line(&notice.text);
-        let rows = crate::text::wrap::rows(&text, usize::from(area.width.saturating_sub(2)));
-        for (n, row) in rows.iter().enumerate() {
-            let sign = if n == 0 { sign } else { "  " };
-            lines.push(Line::styled(format!("{sign}{}", text[row.start..row.end].trim_end()), style));
+    let height = usize::from(area.height);
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for notice in app.notices.iter().rev() {
+        let mut told = told(notice, area.width, theme);
+        if lines.is_empty() && told.len() > height {
+            told.truncate(height);
+            if let Some(last) = told.last_mut() {
+                let text = last.spans.iter().map(|span| span.content.as_ref()).collect::<String>();
+                let room = usize::from(area.width).saturating_sub(2);
+                *last = Line::styled(format!("{} …", input::cut(text.trim_end(), room)), last.style);
+            }
         }
+        if lines.len() + told.len() > height {
+            break;
+        }
+        told.append(&mut lines);
+        lines = told;
     }
-    // the newest are the ones to see
-    let skip = lines.len().saturating_sub(usize::from(area.height));
-    for (n, line) in (0u16..).zip(lines.into_iter().skip(skip)) {
+    for (n, line) in (0u16..).zip(lines) {
         line.render(areas::row(area, n), screen);
     }
+}
+
+fn told(notice: &Notice, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let (sign, style) = match notice.level {
+        Level::Info => ("· ", theme.dim),
+        Level::Warning => ("! ", theme.warning),
+        Level::Error => ("✗ ", theme.error),
+    };
+    let text = sanitise::line(&notice.text);
+    let rows = crate::text::wrap::rows(&text, usize::from(width.saturating_sub(2)));
+    let row = |(n, row): (usize, &crate::text::wrap::Row)| {
+        let sign = if n == 0 { sign } else { "  " };
+        Line::styled(format!("{sign}{}", text[row.start..row.end].trim_end()), style)
+    };
+    rows.iter().enumerate().map(row).collect()
 }
 
 /// The message that waits.

@@ -1,7 +1,7 @@
 //! Text into lines of a given width, by grapheme and by the columns it takes. Knows nothing of Markdown.
 //!
-//! Prose breaks at spaces and beside wide characters; a word that is wider than a line is broken anywhere. Code is cut
-//! where the line ends. A grapheme that is wider than the line becomes a dot: no line is ever wider than asked.
+//! Prose breaks at spaces and beside wide characters; a word that is wider than a line is broken anywhere. Code breaks
+//! behind blanks and signs near the end of the line. A grapheme that is wider than the line becomes a dot: no line is ever wider than asked.
 
 use ratatui::style::Style;
 use ratatui::text::Span;
@@ -159,33 +159,63 @@ impl Wrapper<'_> {
 }
 
 /// One line of code in rows of at most `width` columns, every space kept. Rows after the first begin with `mark`, where
-/// there is room for it.
-pub(crate) fn code<'a>(pieces: impl Iterator<Item = (&'a str, Style)>, width: usize, mark: &Run) -> Vec<Row> {
+/// there is room for it. A row ends behind a blank or a sign where that fills at least half of it, else anywhere.
+pub(crate) fn code<'a>(pieces: impl Iterator<Item = (&'a str, Style)>, width: usize, mark: &'a Run) -> Vec<Row> {
     if width == 0 {
         return Vec::new();
     }
     let mark_width = super::sanitise::width(&mark.text);
     let marked = width >= mark_width + 4;
     let mut rows = Vec::new();
-    let mut row = Row::default();
+    let mut row: Vec<Piece<'a>> = Vec::new();
+    let mut used = 0;
     for (text, style) in pieces {
-        if text.is_ascii() && row.width + text.len() <= width {
-            row.push(text, text.len(), style);
-            continue;
-        }
         for (grapheme, columns) in graphemes(text) {
             let (grapheme, columns) = if columns > width { (TOO_WIDE, 1) } else { (grapheme, columns) };
-            if row.width + columns > width {
-                rows.push(std::mem::take(&mut row));
-                if marked {
-                    row.push(&mark.text, mark_width, mark.style);
-                }
+            while used + columns > width {
+                let first = usize::from(marked && !rows.is_empty());
+                let rest = row.split_off(row_end(&row, first, width));
+                rows.push(built(&row));
+                row = if marked { vec![(mark.text.as_str(), mark_width, mark.style)] } else { Vec::new() };
+                row.extend(rest);
+                used = row.iter().map(|(_, columns, _)| columns).sum();
             }
-            row.push(grapheme, columns, style);
+            row.push((grapheme, columns, style));
+            used += columns;
         }
     }
-    rows.push(row);
+    rows.push(built(&row));
     rows
+}
+
+/// Where a row of code that is full ends: behind its last blank, else behind its last sign, else where it is full. Pieces
+/// before `first` are no code.
+fn row_end(row: &[Piece<'_>], first: usize, width: usize) -> usize {
+    let mut filled: usize = row.iter().map(|(_, columns, _)| columns).sum();
+    let begins = row.iter().skip(first).position(|(grapheme, ..)| *grapheme != " ").map_or(row.len(), |at| at + first);
+    let mut sign = None;
+    for at in (begins + 1..=row.len()).rev() {
+        if filled * 2 < width {
+            break;
+        }
+        let (grapheme, columns, _) = row[at - 1];
+        if grapheme == " " {
+            return at;
+        }
+        let is_sign =
+            grapheme.len() == 1 && grapheme != "_" && grapheme.bytes().all(|byte| byte.is_ascii_punctuation());
+        if is_sign && sign.is_none() {
+            sign = Some(at);
+        }
+        filled -= columns;
+    }
+    sign.unwrap_or(row.len())
+}
+
+fn built(pieces: &[Piece<'_>]) -> Row {
+    let mut row = Row::default();
+    pieces.iter().for_each(|(grapheme, columns, style)| row.push(grapheme, *columns, *style));
+    row
 }
 
 #[cfg(test)]
@@ -239,6 +269,18 @@ mod tests {
         assert_eq!(cut("    let x = 1;", 8), ["    let ", "↳ x = 1;"]);
         assert_eq!(cut("    let x = 1;", 5), ["    l", "et x ", "= 1;"]);
         assert_eq!(cut("", 5), [""]);
+    }
+
+    #[test]
+    fn code_is_not_cut_inside_words_where_that_can_be_helped() {
+        assert_eq!(cut("let total = compute(alpha, beta);", 20), ["let total = ", "↳ compute(alpha, ", "↳ beta);"]);
+        assert_eq!(cut("configuration.get_value(key)", 20), ["configuration.", "↳ get_value(key)"]);
+        assert_eq!(cut("abcdefghijklmnopqrstuvwxyz", 20), ["abcdefghijklmnopqrst", "↳ uvwxyz"]);
+        assert_eq!(
+            cut("x = abcdefghijklmnopqrstuvwxyz", 20)[0],
+            "x = abcdefghijklmnop",
+            "half a row is not given away"
+        );
     }
 
     #[test]

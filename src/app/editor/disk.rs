@@ -38,7 +38,7 @@ impl App {
         out.push(Effect::Editor(EditorEffect::Save {
             id,
             path: file.path.clone(),
-            rope: file.document.rope().clone(),
+            rope: file.document.to_be_written(),
             bom: file.document.has_bom(),
             state,
             expected: file.stamp,
@@ -52,7 +52,7 @@ impl App {
         let state = file.document.to_be_saved();
         file.saving = Some(state);
         let (id, path) = (file.id, typed.trim().trim_matches('"').into());
-        let (rope, bom) = (file.document.rope().clone(), file.document.has_bom());
+        let (rope, bom) = (file.document.to_be_written(), file.document.has_bom());
         out.push(Effect::Editor(EditorEffect::SaveAs { id, path, rope, bom, state }));
     }
 

@@ -53,16 +53,33 @@ impl Document {
         if self.crlf { text.replace('\n', "\r\n") } else { text }
     }
 
-    /// Breaks the line, with the blanks that the new one begins with.
+    /// Breaks the line, with the blanks that the new one begins with. A line that has only blanks before the cursor is left
+    /// empty.
     pub fn line_break(&mut self) {
-        let range = self.selection.range();
+        let mut range = self.selection.range();
+        let (start, _) = line_span(&self.rope, line_of(&self.rope, range.start));
+        let only_blanks = self.rope.slice(start..range.start).chars().all(|c| matches!(c, ' ' | '\t'));
         let (blanks, closing) = indent::line_break(&self.rope, range.start, self.language, self.unit);
+        if only_blanks {
+            range.start = start;
+        }
         let end = self.line_end();
         let before = format!("{end}{blanks}");
         let cursor = range.start + before.chars().count();
         let put = closing.map_or(before.clone(), |closing| format!("{before}{end}{closing}"));
         let change = Change::new(&self.rope, range, put);
         self.edit(vec![change], Kind::Other, Selection::at(cursor));
+        self.begun = Some(self.revision);
+    }
+
+    /// Takes out the blanks that a line was begun with, when the cursor has left it.
+    pub(super) fn leave_line(&mut self, blanks: Option<Range<usize>>) {
+        let left = blanks.filter(|blanks| line_of(&self.rope, self.cursor()) != line_of(&self.rope, blanks.start));
+        if let Some(blanks) = left {
+            let goal = self.goal;
+            self.edit_lines(vec![Change::new(&self.rope, blanks, "")]);
+            self.goal = goal;
+        }
     }
 
     /// Tab: moves the selected lines in, or goes to the next stop.

@@ -28,6 +28,12 @@ impl Document {
     /// Moves the cursor; with `extend` the anchor stays. `width`: cells that rows wrap at.
     pub fn go(&mut self, motion: Motion, width: usize, extend: bool) {
         self.undo.seal();
+        let blanks = self.automatic();
+        self.step(motion, width, extend);
+        self.leave_line(blanks);
+    }
+
+    fn step(&mut self, motion: Motion, width: usize, extend: bool) {
         let goal = self.goal;
         let head = self.cursor();
         let range = self.selection.range();
@@ -77,8 +83,10 @@ impl Document {
     /// To a line and a column, both from 0, as far as there are.
     pub fn go_to(&mut self, line: usize, column: usize) {
         self.undo.seal();
+        let blanks = self.automatic();
         let (start, end) = line_span(&self.rope, line);
         self.put(start.saturating_add(column).min(end), false);
+        self.leave_line(blanks);
     }
 
     /// Selects everything.

@@ -61,6 +61,32 @@ fn brackets_and_blanks_follow_the_lines() {
 }
 
 #[test]
+fn blank_lines_keep_no_blanks_that_nobody_typed() {
+    assert_eq!(after("{\n    |", Document::line_break), "{\n\n    |");
+    assert_eq!(after("{\r\n    |\r\n}", Document::line_break), "{\r\n\r\n    |\r\n}");
+    assert_eq!(after("    |x", Document::line_break), "\n    |x");
+    let broken = |motion: Motion| {
+        after("a {\n    b;|\n}", |document| {
+            document.line_break();
+            assert_eq!(shown(document), "a {\n    b;\n    |\n}");
+            assert_eq!(document.to_be_written().to_string(), "a {\n    b;\n\n}");
+            document.go(motion, 20, false);
+        })
+    };
+    assert_eq!(broken(Motion::Bottom), "a {\n    b;\n\n}|");
+    assert_eq!(broken(Motion::Top), "|a {\n    b;\n\n}");
+    assert_eq!(broken(Motion::Rows(-1)), "a {\n    |b;\n\n}");
+    assert_eq!(broken(Motion::LineStart), "a {\n    b;\n|    \n}", "the line was not left");
+    let typed = after("a {\n    b;|\n}", |document| {
+        document.line_break();
+        document.type_char(' ');
+        assert!(document.to_be_written().to_string().contains("\n     \n"), "blanks that were typed are text");
+        document.go(Motion::Top, 20, false);
+    });
+    assert_eq!(typed, "|a {\n    b;\n     \n}");
+}
+
+#[test]
 fn a_closing_bracket_goes_to_the_line_of_its_opening_one() {
     assert_eq!(after("    if x {\n    |", |document| document.type_char('}')), "    if x {\n    }|");
     assert_eq!(after("    if x {\n        |", |document| document.type_char('}')), "    if x {\n    }|");

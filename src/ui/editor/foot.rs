@@ -69,7 +69,11 @@ pub(super) fn status(app: &App, file: &OpenFile, area: Rect, theme: &Theme, scre
     }
     let selected = document.selection().range();
     if !selected.is_empty() {
-        parts.push(format!("{} selected", selected.len()));
+        let letters = if selected.len() == 1 { "character" } else { "characters" };
+        // what finding selects is the match
+        if !matches!(app.editor.bar, Some(Bar::Find(_))) {
+            parts.push(format!("{} {letters} selected", selected.len()));
+        }
     } else if file.marking {
         parts.push("marking".into());
     }

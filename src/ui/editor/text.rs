@@ -191,10 +191,14 @@ fn draw_row(
 /// Text that is proposed: in the row of the cursor and in rows of its own.
 fn proposed(ghost: &str, theme: &Theme, pen: &mut Pen<'_>) {
     let style = theme.block.patch(theme.ghost);
-    for (n, line) in ghost.split('\n').enumerate() {
-        if n > 0 {
+    let mut lines = ghost.split('\n').peekable();
+    let mut begun = false;
+    while let Some(line) = lines.next() {
+        if std::mem::replace(&mut begun, true) {
             pen.next_row();
         }
+        // blanks at a line's end are not seen: they make no rows of their own
+        let line = if lines.peek().is_some() { line.trim_end() } else { line.trim_end_matches('\r') };
         line.graphemes(true).for_each(|grapheme| pen.put(grapheme, style));
     }
 }
