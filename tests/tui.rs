@@ -197,6 +197,21 @@ fn stopped_by(signal: Signal, home: &std::path::Path) {
     screen.end();
 }
 
+#[test]
+fn what_was_typed_stands_in_the_input_again_after_a_kill() {
+    let Some(home) = home() else { return };
+    let mut screen = with_half_a_thought(home.path());
+    let kept = || std::fs::read_dir(home.path().join("unsent")).map_or(0, Iterator::count);
+    screen.wait("the text on disk", |_| kept() == 1);
+    screen.signal(Signal::KILL);
+    screen.end();
+    let mut screen = open(home.path());
+    screen.wait("the text again", |text| text.contains("half a thought"));
+    screen.keys("\x03\x03\x03");
+    screen.end();
+    assert_eq!(kept(), 0, "what was given up is not kept");
+}
+
 /// A linear congruential generator, so that the moments are the same in every run.
 struct Moments(u64);
 

@@ -21,6 +21,8 @@ pub struct Composer {
     pub editing: Option<NodeId>,
     /// The popup for the word at the cursor was closed; it stays so until that word is left.
     pub(crate) dismissed: bool,
+    /// What stands there was typed in an earlier run, and no key was pressed since.
+    pub(crate) restored: bool,
 }
 
 impl Composer {

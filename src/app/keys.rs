@@ -184,6 +184,7 @@ impl App {
             return;
         }
         self.notices.age(self.clock);
+        self.composer.restored = false;
         let action = action(&event);
         if action != Some(Action::Interrupt) {
             self.leave_armed = false;
@@ -288,7 +289,9 @@ impl App {
             self.back(out);
         } else {
             let text = self.composer.buffer.take();
-            self.composer.history.push(&text);
+            if self.composer.history.push(&text) {
+                out.push(Effect::Remember(text));
+            }
             self.composer.editing = None;
             self.leave_armed = true;
             self.tell(super::msg::Level::Info, "Ctrl-C again leaves");

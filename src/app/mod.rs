@@ -33,6 +33,7 @@ mod pressure;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unsent;
 
 use answer::Answer;
 use blocks::BlockIndex;
@@ -46,6 +47,7 @@ use model::Model;
 use msg::{Effect, FilesMsg, Gauge, Level, Msg, Scroll, Scrolled};
 use notice::Notices;
 use overlay::{Listing, Overlay};
+use unsent::Unsent;
 
 /// What effects are collected in.
 pub type Out = Vec<Effect>;
@@ -169,6 +171,8 @@ pub struct App {
     files: Option<Listing>,
     /// The message to go to when its conversation is open.
     target: Option<(SessionId, NodeId)>,
+    /// What is kept of the input.
+    unsent: Unsent,
     next_job: u64,
 }
 
@@ -202,10 +206,12 @@ impl App {
             leaving: false,
             files: None,
             target: None,
+            unsent: Unsent::default(),
             next_job: 0,
         };
         app.blocks.follow(&app.conversation, &app.path);
         app.composer.buffer.insert(&setup.input);
+        app.composer.restored = !app.composer.buffer.is_empty();
         for text in setup.notices {
             app.notices.add(Level::Warning, text, 0);
         }
@@ -267,6 +273,7 @@ impl App {
             Msg::Power(power) => self.on_power(power, &mut out),
             Msg::Notice(level, text) => self.notices.add(level, text, self.clock),
         }
+        self.keep_unsent(false, &mut out);
         if self.leaving && self.answer.is_none() && !self.cache.is_saving() {
             out.push(Effect::Quit);
         }
@@ -280,7 +287,7 @@ impl App {
             Some(answer) => Some(answer.wakes_at(self.clock)),
             None => self.cache.wakes_at(),
         };
-        chat.into_iter().chain(self.editor.wakes_at()).min()
+        chat.into_iter().chain(self.editor.wakes_at()).chain(self.unsent.wakes_at()).min()
     }
 
     /// Writes an entry into the conversation and the journal. An entry that the conversation refuses is told and kept
@@ -333,6 +340,7 @@ impl App {
         self.clock = now;
         self.flush(&mut out);
         self.keep_all(&mut out);
+        self.keep_unsent(true, &mut out);
         out
     }
 

@@ -421,6 +421,8 @@ pub enum Effect {
     Run(u64, String),
     /// End it and all that it began.
     Kill(u64),
+    /// Keep what is typed and not sent, in place of what was kept before.
+    KeepUnsent(String),
     /// Remember an input in the folder's history file.
     Remember(String),
     /// Reads and writes of the editor.

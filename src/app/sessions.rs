@@ -36,7 +36,8 @@ impl App {
                 }
             }
             SessionMsg::Offer(summary) => {
-                let untouched = self.conversation.is_empty() && self.composer.buffer.is_empty();
+                let untouched =
+                    self.conversation.is_empty() && (self.composer.buffer.is_empty() || self.composer.restored);
                 if self.pane == Pane::Editor {
                     let title = clean::one_line(&summary.title);
                     self.tell(Level::Info, format!("“{title}” was cut off; `/sessions` goes on with it"));

@@ -116,6 +116,7 @@ impl Desk {
                 }
                 Effect::Run(run, command) => self.run_command(run, &command),
                 Effect::Kill(run) => self.kill_command(run),
+                Effect::KeepUnsent(text) => self.unsent.keep(text),
                 Effect::Remember(text) => {
                     let file = self.history.clone();
                     // an unwritable history is not worth a word

@@ -14,6 +14,7 @@
 //! | `signals` | those that matter to someone who holds a terminal |
 //! | `suggest` | what could stand at the editor's cursor |
 //! | [`wake`] | a phone that stays awake while an answer is made |
+//! | `unsent` | what was typed into the chat and not sent |
 //! | `editing`, `kept` | files for the editor; what was typed and not saved |
 //! | [`last`] | which conversation a folder's last one was |
 //! | `preferences` | what was chosen, for the next start |
@@ -37,6 +38,7 @@ pub mod services;
 mod signals;
 pub mod start;
 mod suggest;
+mod unsent;
 pub mod wake;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -120,6 +122,7 @@ struct Desk {
     last: last::Last,
     kept: kept::Place,
     keeper: kept::Keeper,
+    unsent: unsent::Unsent,
     suggester: suggest::Suggester,
     drawn: Option<Instant>,
     dirty: bool,
@@ -158,6 +161,8 @@ impl Desk {
             system: start.system.clone(),
             fix_rounds: start.fix_rounds,
         };
+        let left = || unsent::take(&start.paths, &start.folder);
+        let input = Some(start.input.clone()).filter(|input| !input.is_empty()).or_else(left).unwrap_or_default();
         let app = App::new(Setup {
             conversation,
             model: start.model.clone(),
@@ -165,7 +170,7 @@ impl Desk {
             settings,
             history: history::load(&history),
             notices,
-            input: start.input.clone(),
+            input,
             size: screen.size(),
         });
         let wake = post.clone();
@@ -203,6 +208,7 @@ impl Desk {
             last: last::Last::new(&start.paths, &start.folder),
             kept,
             keeper,
+            unsent: unsent::Unsent::start(&start.paths, &start.folder),
             suggester,
             drawn: None,
             dirty: true,
@@ -448,7 +454,7 @@ impl Desk {
 
     /// The end: what runs is stopped, what was said is on disk, the terminal is given back.
     async fn close(self) {
-        let Self { mut app, journal, engine, screen, inbox, pull, command, keeper, suggester, .. } = self;
+        let Self { mut app, journal, engine, screen, inbox, pull, command, keeper, unsent, suggester, .. } = self;
         // nobody could end it any more
         if let Some(command) = command {
             command.kill();
@@ -464,6 +470,7 @@ impl Desk {
                 Effect::Editor(EditorEffect::Keep { real, base, rope, changes }) => {
                     keeper.keep(real, base, rope, changes);
                 }
+                Effect::KeepUnsent(text) => unsent.keep(text),
                 _ => {}
             }
         }
@@ -471,6 +478,7 @@ impl Desk {
         drop(inbox);
         drop(screen);
         keeper.finish(PATIENCE);
+        unsent.finish(PATIENCE);
         suggester.close();
         journal.finish(PATIENCE);
         engine.stop().await;

@@ -340,3 +340,59 @@ fn the_list_of_models_filters_as_one_types() {
     type_in(&mut app, "bet");
     assert_eq!(checked(&key(&mut app, KeyCode::Enter)).model.as_deref(), Some("beta"));
 }
+
+fn kept_of(effects: &[Effect]) -> Option<&str> {
+    effects.iter().rev().find_map(|effect| match effect {
+        Effect::KeepUnsent(text) => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_is_typed_is_kept_within_a_second_and_let_go_when_it_is_sent() {
+    let mut app = ready(SIZE);
+    type_in(&mut app, "half a");
+    let due = app.wakes_at().expect("it is kept even if nothing else happens");
+    assert!(due <= app.clock + 1000);
+    assert_eq!(kept_of(&app.update(Msg::Now(due))), Some("half a"));
+    assert_eq!(app.wakes_at(), None);
+    type_in(&mut app, " thought");
+    assert_eq!(kept_of(&app.hang_up(due + 1)), Some("half a thought"), "at the end at once");
+    assert_eq!(kept_of(&key(&mut app, KeyCode::Enter)), Some(""), "it is in the journal now");
+}
+
+#[test]
+fn a_message_that_waits_is_kept_however_long_it_is() {
+    let mut app = fresh(SIZE);
+    app.update(Msg::Now(1_700_000_000_000));
+    let long = "word ".repeat(10_000);
+    say(&mut app, &long);
+    assert!(app.outgoing.is_some());
+    type_in(&mut app, "and more");
+    let effects = app.update(Msg::Now(app.clock + 1000));
+    assert_eq!(kept_of(&effects), Some(format!("{}\nand more", long.trim()).as_str()));
+    let effects = app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    assert!(asked(&effects).is_some());
+    assert_eq!(kept_of(&app.update(Msg::Now(app.clock + 1000))), Some("and more"));
+}
+
+#[test]
+fn what_an_earlier_run_left_does_not_hide_the_offer_to_resume() {
+    let id = SessionId::new(1_700_000_000_000, 1);
+    let conversation = Conversation::new(id, "tiny", 1_700_000_000);
+    let settings = Settings::default();
+    let setup = Setup {
+        conversation,
+        model: Some("tiny".into()),
+        lora: Vec::new(),
+        settings,
+        history: Vec::new(),
+        notices: Vec::new(),
+        input: "half a thought".into(),
+        size: SIZE,
+    };
+    let mut app = App::new(setup);
+    app.update(Msg::Session(SessionMsg::Offer(summary(1, "old", true))));
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(1, "old", true).id)]);
+    assert_eq!(app.composer.buffer.text(), "half a thought");
+}
