@@ -35,9 +35,9 @@ fn a_change_is_reviewed_written_survives_a_kill_and_is_taken_back() {
     screen.end();
 
     let mut screen = scene.open();
-    screen.wait_for("go on?");
+    screen.wait_for("Resume?");
     screen.keys("\x1b");
-    screen.wait("the input", |text| text.contains(READY) && !text.contains("go on?"));
+    screen.wait("the input", |text| text.contains(READY) && !text.contains("Resume?"));
     std::fs::write(scene.file(), BEFORE.replace("a - b", "mine")).unwrap();
     screen.keys("/undo\r");
     screen.wait_for("the way back");

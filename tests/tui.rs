@@ -231,10 +231,10 @@ fn killed_at_any_moment_at_most_the_last_second_is_lost() {
         let mut screen = open(home.path());
         if kill > 0 {
             // The newest conversation is offered; this test wants a new one.
-            screen.wait_for("go on?");
+            screen.wait_for("Resume?");
             screen.keys("\x1b");
         }
-        screen.wait("the input", |text| text.contains(READY) && !text.contains("go on?"));
+        screen.wait("the input", |text| text.contains(READY) && !text.contains("Resume?"));
         screen.keys(&format!("{question}\r"));
         screen.wait_for(BUSY);
         screen.watch(Duration::from_millis(moments.next(1200)));
@@ -249,7 +249,7 @@ fn killed_at_any_moment_at_most_the_last_second_is_lost() {
         assert!(text.starts_with(&seen), "kill {kill}: seen\n{seen}\nkept\n{text}");
     }
     let mut screen = open(home.path());
-    screen.wait_for("go on?");
+    screen.wait_for("Resume?");
     screen.keys("\r");
     screen.wait_for(question);
     screen.keys("\x03\x03\x03");

@@ -80,7 +80,7 @@ impl App {
         if rows.is_empty() {
             self.tell(Level::Info, "nothing was asked yet");
         } else {
-            self.overlay = Some(Overlay::Choose(Choose::new("write a message anew", rows, picks)));
+            self.overlay = Some(Overlay::Choose(Choose::new("edit an earlier message", rows, picks)));
         }
     }
 
@@ -112,7 +112,7 @@ impl App {
         }
         let forks = self.forks();
         let Some((siblings, at)) = forks.first() else {
-            self.tell(Level::Info, "there is one branch; `/regenerate` and `/rewrite` make more");
+            self.tell(Level::Info, "no other branch; `/regenerate` and `/rewrite` make one");
             return;
         };
         let count = siblings.len() as isize;

@@ -105,7 +105,7 @@ impl App {
     /// Whether a message can be sent or kept waiting; says why not.
     pub(crate) fn can_send(&mut self, out: &mut Out) -> bool {
         if self.outgoing.is_some() {
-            self.tell(Level::Warning, "one message waits already; Esc takes it back");
+            self.tell(Level::Warning, "one message is queued already; Esc to edit it");
             return false;
         }
         if self.refuses() {
@@ -113,7 +113,7 @@ impl App {
         }
         match &self.model.state {
             State::Absent => {
-                self.tell(Level::Warning, "there is no model yet; choose one, and the message is sent with Enter");
+                self.tell(Level::Warning, "no model yet; choose one, then send the message with Enter");
                 self.open_models(true, out);
                 false
             }

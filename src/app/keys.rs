@@ -273,7 +273,7 @@ impl App {
             self.stop_answer(out);
         } else if self.composer.editing.take().is_some() {
             self.composer.buffer.take();
-            self.tell(super::msg::Level::Info, "the message stays as it was");
+            self.tell(super::msg::Level::Info, "edit cancelled");
         } else {
             self.notices.clear();
         }
@@ -294,7 +294,7 @@ impl App {
             }
             self.composer.editing = None;
             self.leave_armed = true;
-            self.tell(super::msg::Level::Info, "Ctrl-C again leaves");
+            self.tell(super::msg::Level::Info, "Ctrl-C again quits");
         }
     }
 }

@@ -246,7 +246,7 @@ impl App {
                 }
             }
             ModelsMsg::Added(name) => {
-                self.tell(Level::Info, format!("`{name}` is in the store"));
+                self.tell(Level::Info, format!("`{name}` is installed"));
                 let waited = matches!(self.overlay, Some(Overlay::Models(_)));
                 if waited && self.answer.is_none() {
                     self.overlay = None;
@@ -266,7 +266,7 @@ impl App {
                 }
             }
             ModelsMsg::Cancelled => {
-                self.tell(Level::Info, "the download was stopped; what came is kept and goes on from there");
+                self.tell(Level::Info, "download stopped; it resumes from there next time");
             }
         }
     }

@@ -4,7 +4,7 @@ use super::msg::Level;
 
 /// Most notices kept.
 const MOST: usize = 6;
-/// An information goes with the first key after so many milliseconds.
+/// Info notices disappear on the first key press once shown this long, in milliseconds.
 const STALE: u64 = 4000;
 
 /// One notice.
@@ -46,7 +46,7 @@ impl Notices {
         self.0.clear();
     }
 
-    /// A key was pressed: informations that had their time go. Warnings and errors stay until something is sent.
+    /// A key was pressed: info notices that were shown long enough go. Warnings and errors stay until something is sent.
     pub(crate) fn age(&mut self, now: u64) {
         self.0.retain(|notice| notice.level != Level::Info || now.saturating_sub(notice.at) < STALE);
     }

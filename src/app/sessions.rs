@@ -40,7 +40,7 @@ impl App {
                     self.conversation.is_empty() && (self.composer.buffer.is_empty() || self.composer.restored);
                 if self.pane == Pane::Editor {
                     let title = clean::one_line(&summary.title);
-                    self.tell(Level::Info, format!("“{title}” was cut off; `/sessions` goes on with it"));
+                    self.tell(Level::Info, format!("“{title}” was cut off; `/sessions` resumes it"));
                 } else if untouched && self.overlay.is_none() && self.outgoing.is_none() {
                     self.overlay = Some(Overlay::Resume(Box::new(Resume { summary })));
                 }

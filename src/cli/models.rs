@@ -115,7 +115,7 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
         text.push_str(&output::table(&rows));
     }
     for part in &partials {
-        text.push_str(&format!("  {}  {} of a download that did not end\n", part.name, bytes(part.size)));
+        text.push_str(&format!("  {}  unfinished download, {} so far\n", part.name, bytes(part.size)));
     }
     text.push_str("\nin the catalogue (`zord models pull NAME`):\n");
     let rows = Catalogue::builtin().models.iter().map(|entry| {
@@ -129,7 +129,7 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
     });
     text.push_str(&output::table(&rows.collect::<Vec<_>>()));
     if recommended.is_some() {
-        text.push_str(&format!("\n* fits the {} of memory that are free here best\n", bytes(free)));
+        text.push_str(&format!("\n* best fit for the {} free\n", bytes(free)));
     }
     output::print(&text)?;
     Ok(ExitCode::Done)

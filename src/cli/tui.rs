@@ -12,6 +12,7 @@ use crate::budget::watch::Marker;
 use crate::config::Thinking;
 use crate::engine::Spec;
 use crate::error::{ExitCode, Report};
+use crate::models::names::nearest;
 use crate::run::last;
 use crate::run::start::{Check, Prepare, Prepared, Start};
 
@@ -43,11 +44,23 @@ fn place(path: Option<&Path>) -> Result<(PathBuf, Option<File>), Report> {
     // whoever opens it says best why it cannot be
     let denied = file.metadata().is_err_and(|error| error.kind() != std::io::ErrorKind::NotFound);
     if !file.is_file() && !there && !denied {
-        return Err(Report::failed(format!("`{}` is not there", path.display())).hint(
-            "`zord` takes a folder or a file; `/open NAME` begins a new file, `zord chat` asks something right away",
-        ));
+        return Err(no_such(path));
     }
     Ok((here, Some((file, place))))
+}
+
+/// Neither a folder nor a file: maybe a command that was mistyped.
+fn no_such(path: &Path) -> Report {
+    use clap::CommandFactory;
+    let typed = path.to_string_lossy();
+    let commands = super::Cli::command();
+    let known = commands.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    let is_word = typed.chars().all(|c| c.is_ascii_alphabetic());
+    let hint = match nearest(&typed, known).first().filter(|_| is_word) {
+        Some(name) => format!("did you mean `zord {name}`"),
+        None => "`zord` takes a folder or a file; `/open NAME` begins a new file, `zord chat` asks right away".into(),
+    };
+    Report::failed(format!("no file or folder `{typed}`")).hint(hint)
 }
 
 fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool, go_on: bool) -> Result<ExitCode, Report> {
@@ -56,7 +69,7 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool, go_on
     let model = remote.or_else(|| prepare::chosen(&options, &config, &paths));
     let mut notices = Vec::new();
     if unclean {
-        notices.push("the last run was ended from outside; memory is planned more carefully this time".to_owned());
+        notices.push("Zord was killed last time; using less memory".to_owned());
     }
     let resume = if go_on { last::find(&paths, &folder) } else { None };
     if go_on && resume.is_none() {
@@ -147,5 +160,13 @@ mod tests {
         assert_eq!(place(Some(Path::new(&with_line))).unwrap().1, Some((file, Some(at))));
         assert_eq!(place(Some(folder.path())).unwrap(), (folder.path().to_owned(), None));
         assert!(place(Some(&folder.path().join("b.rs"))).is_err());
+    }
+
+    #[test]
+    fn a_mistyped_command_is_recognised() {
+        let told = |typed: &str| no_such(Path::new(typed)).to_string();
+        assert!(told("chta").contains("no file or folder `chta`") && told("chta").contains("did you mean `zord chat`"));
+        assert!(told("modles").contains("`zord models`"));
+        assert!(!told("some/where/else.rs").contains("did you mean"));
     }
 }

@@ -31,7 +31,7 @@ pub fn offers(paths: &Paths) -> Result<Vec<Offer>, Report> {
             let entry = catalogue.by_file(&model.name).or_else(|| catalogue.find(&model.name));
             Offer {
                 name: model.name.clone(),
-                about: entry.map_or_else(|| "a file of yours".to_owned(), about),
+                about: entry.map_or_else(|| "added by you".to_owned(), about),
                 bytes: model.size,
                 installed: true,
                 // the plan decides, from the file itself, when it is loaded
@@ -65,7 +65,11 @@ fn about(entry: &Entry) -> String {
 }
 
 fn fits(need: u64, free: u64) -> Result<(), String> {
-    if need <= free { Ok(()) } else { Err(format!("it wants {} of free memory, {} are", bytes(need), bytes(free))) }
+    if need <= free {
+        Ok(())
+    } else {
+        Err(format!("it needs {} of free memory, {} are free", bytes(need), bytes(free)))
+    }
 }
 
 /// How often a download tells how far it is, at most.

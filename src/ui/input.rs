@@ -69,9 +69,9 @@ pub(crate) fn input(app: &App, area: Rect, theme: &Theme, screen: &mut Screen) -
 
 fn hint(app: &App) -> &'static str {
     match (&app.model.state, &app.answer) {
-        (State::Absent, _) => "/model gets a model",
+        (State::Absent, _) => "/model downloads a model",
         (State::Failed(_), _) => "/model chooses another model",
-        (_, Some(_)) => "Esc stops · you can write on",
+        (_, Some(_)) => "Esc stops · keep typing to queue a message",
         (State::Loading(_), None) | (State::Ready(_), None) => "ask · / commands · @ files",
     }
 }

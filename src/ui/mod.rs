@@ -125,8 +125,8 @@ impl View {
 /// An empty conversation.
 fn greeting(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
     let model = match &app.model.state {
-        State::Absent => "There is no model yet: /model gets one.".to_owned(),
-        State::Loading(_) => "The model is loading; you can write already.".to_owned(),
+        State::Absent => "No model yet: /model downloads one.".to_owned(),
+        State::Loading(_) => "The model is loading; you can type already.".to_owned(),
         State::Ready(facts) => format!("{} tokens of context, all on this device.", facts.n_ctx),
         State::Failed(trouble) => sanitise::line(&trouble.message).into_owned(),
     };
@@ -200,7 +200,7 @@ fn waiting(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
     if let Some(outgoing) = &app.outgoing {
         let why = match outgoing {
             crate::app::compose::Outgoing::Reading(_) => "reading files",
-            crate::app::compose::Outgoing::Waiting(_) => "waits · Esc takes it back",
+            crate::app::compose::Outgoing::Waiting(_) => "queued · Esc to edit",
         };
         let room = usize::from(area.width).saturating_sub(sanitise::width(why) + 7);
         let text = input::cut(&sanitise::line(&outgoing.draft().text), room);

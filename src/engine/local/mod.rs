@@ -44,7 +44,7 @@ pub(super) enum EngineError {
     Lora { file: String, reason: String },
     #[error("cannot make a context of {n_ctx} tokens: {reason}")]
     Context { n_ctx: u32, reason: String },
-    #[error("the prompt has {tokens} tokens and the context {n_ctx}")]
+    #[error("message too long: {tokens} tokens, room for {n_ctx}")]
     TooLong { tokens: usize, n_ctx: usize },
     #[error("there is nothing to answer")]
     Empty,

@@ -64,7 +64,7 @@ pub(super) fn files(files: &Files, area: Rect, canvas: &mut Canvas<'_>) {
     let title = if files.more { "files · too many to list all" } else { "files" };
     let body = canvas.title(area, title, "Enter · Esc");
     if files.matches.is_empty() {
-        let words = if files.listed { "  nothing here is called so" } else { "  looking…" };
+        let words = if files.listed { "  no file matches" } else { "  looking…" };
         canvas.line(body, 0, Line::styled(words, canvas.theme.dim));
         return;
     }
@@ -83,7 +83,7 @@ pub(super) fn picker(picker: &Picker, area: Rect, canvas: &mut Canvas<'_>) -> Op
     let cursor = field("file ", &picker.query, body, canvas.theme, canvas.screen);
     let list = Rect { y: body.y + u16::from(body.height > 0), height: body.height.saturating_sub(1), ..body };
     if picker.is_empty() {
-        let words = if picker.listed { "  there are no files here; a name makes one" } else { "  looking…" };
+        let words = if picker.listed { "  no files here; type a name for a new one" } else { "  looking…" };
         canvas.line(list, 0, Line::styled(words, canvas.theme.dim));
         return cursor;
     }
@@ -94,7 +94,7 @@ pub(super) fn picker(picker: &Picker, area: Rect, canvas: &mut Canvas<'_>) -> Op
             Some(found) => spans.extend(name_spans(found, room, canvas)),
             None => {
                 let typed = sanitise::line(picker.query.text()).into_owned();
-                spans.push(Span::styled(cut(&format!("`{typed}` as it stands"), room), canvas.theme.dim));
+                spans.push(Span::styled(cut(&format!("`{typed}` as typed"), room), canvas.theme.dim));
             }
         }
         canvas.line(list, n, Line::from(spans));
@@ -184,7 +184,7 @@ pub(super) fn sessions(app: &App, sessions: &Sessions, area: Rect, canvas: &mut 
     if found.is_empty() {
         let words = match &sessions.all {
             None => "  looking…",
-            Some(all) if all.is_empty() => "  none yet: this is the first",
+            Some(all) if all.is_empty() => "  no earlier conversations",
             Some(_) => "  nothing found",
         };
         canvas.line(list, 0, Line::styled(words, canvas.theme.dim));
@@ -235,19 +235,23 @@ fn snippet(text: &str, matched: std::ops::Range<usize>, room: usize, plain: Styl
 
 pub(super) fn resume(app: &App, resume: &Resume, area: Rect, canvas: &mut Canvas<'_>) {
     let summary = &resume.summary;
-    let body = canvas.title(area, "go on?", "");
+    let body = canvas.title(area, "Resume?", "");
     let title = cut(&sanitise::line(&summary.title), usize::from(body.width).saturating_sub(4));
-    let facts = format!("  {} messages · {} ago", summary.messages, ago(app.clock, summary.updated));
-    let why =
-        if summary.interrupted { "  Its last answer was cut off." } else { "  The program did not end in good order." };
+    let when = match ago(app.clock, summary.updated) {
+        now if now == "now" => "just now".to_owned(),
+        past => format!("{past} ago"),
+    };
+    let count = if summary.messages == 1 { "1 message".to_owned() } else { format!("{} messages", summary.messages) };
+    let facts = format!("  {count} · {when}");
+    let why = if summary.interrupted { "  The last answer was cut off." } else { "  Zord was killed last time." };
     canvas.line(body, 0, Line::styled(format!("  “{title}”"), canvas.theme.strong));
     canvas.line(body, 1, Line::styled(facts, canvas.theme.dim));
     canvas.line(body, 2, Line::styled(why, canvas.theme.text));
     let keys = Line::from(vec![
         Span::styled("  Enter", canvas.theme.accent),
-        Span::raw(" goes on · "),
+        Span::raw(" resumes · "),
         Span::styled("Esc", canvas.theme.accent),
-        Span::raw(" or typing begins anew"),
+        Span::raw(" or typing starts a new one"),
     ]);
     canvas.line(body, 4, keys);
 }

@@ -12,8 +12,8 @@ use crate::text::wrap;
 use crate::ui::input::{cut, field};
 use crate::ui::sanitise;
 
-const WELCOME: &str = "Zord Coder talks about code with a model on this device. It needs one: choose it here. It is fetched \
-                       once; after that no network is used.";
+const WELCOME: &str = "Zord Coder talks about code with a model on this device. Choose a model. It is downloaded once; after \
+                       that no network is used.";
 
 pub(super) fn models(models: &Models, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
     let title = if models.first { "welcome" } else { "models" };
@@ -73,12 +73,17 @@ fn entries(models: &Models, area: Rect, canvas: &mut Canvas<'_>) {
             Some(offer) => {
                 let (state, style): (&str, Style) = match (&offer.fits, offer.installed) {
                     (Err(_), _) => ("too large", canvas.theme.error),
-                    (Ok(()), true) => ("here", canvas.theme.ok),
-                    (Ok(()), false) if offer.recommended => ("advised", canvas.theme.warning),
-                    (Ok(()), false) => ("to fetch", canvas.theme.dim),
+                    (Ok(()), true) => ("installed", canvas.theme.ok),
+                    (Ok(()), false) if offer.recommended => ("recommended", canvas.theme.warning),
+                    (Ok(()), false) => ("download", canvas.theme.dim),
                 };
                 let name = format!("{sign}{}", sanitise::line(&offer.name));
-                canvas.pair(area, y, (&name, canvas.theme.strong), (&format!("{} {state}", bytes(offer.bytes)), style));
+                canvas.pair(
+                    area,
+                    y,
+                    (&name, canvas.theme.strong),
+                    (&format!("{} · {state}", bytes(offer.bytes)), style),
+                );
                 let about = match &offer.fits {
                     Ok(()) => &offer.about,
                     Err(why) => why,
