@@ -18,10 +18,12 @@ use crate::error::Advise;
 use crate::models::names::printable;
 
 mod check;
+mod editor;
 mod phone;
 mod size;
 
 use check::{Checker, KEYS, known, last, line_of};
+pub use editor::EditorConfig;
 pub use phone::PhoneConfig;
 pub use size::{SizeError, parse_size};
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub remote: RemoteConfig,
     /// Where models come from.
     pub models: ModelsConfig,
+    /// Typing in files.
+    pub editor: EditorConfig,
     /// Changes of files.
     pub edits: EditsConfig,
     /// What only matters on a phone.

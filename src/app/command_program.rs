@@ -38,7 +38,7 @@ pub(crate) fn model(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {
         app.open_models(false, out);
     } else {
-        app.to_model(args.to_owned(), out);
+        app.choose_model(args.to_owned(), out);
     }
 }
 

@@ -219,6 +219,7 @@ impl App {
             Action::Interrupt => self.interrupt(out),
             Action::DeleteOrLeave if empty => self.leave(out),
             Action::DeleteOrLeave => self.composer.buffer.delete(),
+            Action::Menu if self.complete_path(out) => {}
             Action::Menu => {
                 if empty {
                     self.composer.buffer.insert("/");

@@ -29,6 +29,7 @@ pub mod model;
 pub mod msg;
 pub mod notice;
 pub mod overlay;
+mod path;
 mod pressure;
 mod sessions;
 #[cfg(test)]
@@ -79,6 +80,8 @@ pub struct Settings {
     pub system: Option<String>,
     /// How often `/fix` asks for a change at most.
     pub fix_rounds: u32,
+    /// Whether a bracket typed in a file brings its other end.
+    pub close_brackets: bool,
 }
 
 impl Default for Settings {
@@ -91,6 +94,7 @@ impl Default for Settings {
             thinking: false,
             system: None,
             fix_rounds: 3,
+            close_brackets: false,
         }
     }
 }
@@ -262,6 +266,7 @@ impl App {
             Msg::Scrolled(scrolled) => self.on_scrolled(scrolled),
             Msg::Session(told) => self.on_session(told, &mut out),
             Msg::Files(FilesMsg::Listed { names, more }) => self.on_file_list(names, more),
+            Msg::Files(FilesMsg::Completed { typed, text, choices }) => self.on_completed(&typed, &text, &choices),
             Msg::Files(FilesMsg::Read { attachments, notices, unmatched }) => {
                 self.on_files_read(attachments, notices, unmatched, &mut out);
             }

@@ -128,7 +128,7 @@ impl App {
     }
 
     /// To another model, without the adapters that were made for this one.
-    pub(crate) fn to_model(&mut self, name: String, out: &mut Out) {
+    pub(crate) fn choose_model(&mut self, name: String, out: &mut Out) {
         let same = self.model.name == name || self.model.chosen == Some(Some(name.clone()));
         let lora = if same { self.model.lora.clone() } else { Vec::new() };
         if lora.len() < self.model.lora.len() {
@@ -250,7 +250,7 @@ impl App {
                 let waited = matches!(self.overlay, Some(Overlay::Models(_)));
                 if waited && self.answer.is_none() {
                     self.overlay = None;
-                    self.to_model(name, out);
+                    self.choose_model(name, out);
                 }
             }
             // an answer that began meanwhile is not stopped for it

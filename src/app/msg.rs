@@ -136,6 +136,15 @@ pub enum FilesMsg {
         /// Whether there were too many to list.
         more: bool,
     },
+    /// Answers [`Effect::CompletePath`].
+    Completed {
+        /// What was typed.
+        typed: String,
+        /// As far as all that fits agrees; with a slash at the end for a folder.
+        text: String,
+        /// What fits, where it is more than one: their last parts.
+        choices: Vec<String>,
+    },
     /// What was asked for with [`Effect::ReadFiles`].
     Read {
         /// Texts, trimmed to the budget.
@@ -396,6 +405,8 @@ pub enum Effect {
     },
     /// Answered by [`FilesMsg::Listed`].
     ListFiles,
+    /// Complete a path that is typed, relative to the folder or not; answered by [`FilesMsg::Completed`].
+    CompletePath(String),
     /// Answered by [`FilesMsg::Read`].
     ReadFiles(Reading),
     /// Answered by [`ModelsMsg::Offered`].

@@ -87,6 +87,7 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool, go_on
     let (chat, overflow, ui) = (config.chat.clone(), config.context.overflow, config.ui.clone());
     let endpoint = config.models.endpoint.clone();
     let (fix_rounds, wake_lock) = (config.edits.fix_rounds, config.phone.wake_lock);
+    let close_brackets = config.editor.close_brackets;
     let check: Check = {
         let (paths, options, config) = (paths.clone(), options.clone(), config.clone());
         Arc::new(move |load: &Load| prepare::check(&wanted(&options, load), &config, &paths))
@@ -126,6 +127,7 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool, go_on
         stop: chat.stop,
         endpoint,
         fix_rounds,
+        close_brackets,
         wake_lock,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

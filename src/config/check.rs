@@ -55,6 +55,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("remote.key_env", Kind::Text),
     ("models", Kind::Table),
     ("models.endpoint", Kind::Text),
+    ("editor", Kind::Table),
+    ("editor.close_brackets", Kind::Switch),
     ("edits", Kind::Table),
     ("edits.fix_rounds", Kind::Count),
     ("phone", Kind::Table),

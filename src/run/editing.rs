@@ -96,7 +96,7 @@ fn decode(path: &Path, content: Vec<u8>, stamp: Stamp) -> Loaded {
 }
 
 /// A typed path as one that can be opened.
-fn resolved(folder: &Path, path: &Path) -> PathBuf {
+pub(super) fn resolved(folder: &Path, path: &Path) -> PathBuf {
     match (path.strip_prefix("~"), std::env::home_dir()) {
         (Ok(rest), Some(home)) => tidy(&home.join(rest)),
         _ => tidy(&folder.join(path)),

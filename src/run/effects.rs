@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Desk, Told, clipboard, editing, edits, files, history, last, notice, now_ms, preferences, services};
+use super::{
+    Desk, Told, clipboard, completion, editing, edits, files, history, last, notice, now_ms, preferences, services,
+};
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
 use crate::chat::journal::{Entry, SessionId};
@@ -71,6 +73,10 @@ impl Desk {
                         Some(Msg::Files(FilesMsg::Listed { names: Arc::new(names), more }))
                     });
                 }
+                Effect::CompletePath(typed) => {
+                    let folder = self.start.folder.clone();
+                    self.background(move || Some(Msg::Files(completion::complete(&folder, typed))));
+                }
                 Effect::ReadFiles(reading) => {
                     let folder = self.start.folder.clone();
                     self.background(move || {
@@ -89,7 +95,7 @@ impl Desk {
                     }
                 }
                 Effect::AddModel(file) => {
-                    let (paths, file) = (self.start.paths.clone(), self.start.folder.join(file));
+                    let (paths, file) = (self.start.paths.clone(), editing::resolved(&self.start.folder, &file));
                     self.models(move || services::add(&paths, &file, &Cancel::new()).map(ModelsMsg::Added));
                 }
                 Effect::Propose(wanted) => {

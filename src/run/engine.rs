@@ -121,7 +121,7 @@ impl Desk {
     /// With adapters whose paths begin at the folder that is open.
     pub(super) fn placed(&self, mut load: Load) -> Load {
         for (file, _) in &mut load.lora {
-            *file = self.start.folder.join(&*file);
+            *file = super::editing::resolved(&self.start.folder, file);
         }
         load
     }

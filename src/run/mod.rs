@@ -17,6 +17,7 @@
 //! | `unsent` | what was typed into the chat and not sent |
 //! | `editing`, `kept` | files for the editor; what was typed and not saved |
 //! | [`last`] | which conversation a folder's last one was |
+//! | `completion` | paths as they are typed |
 //! | `preferences` | what was chosen, for the next start |
 //! | `files`, `history`, `clipboard`, `battery` | what their names say |
 
@@ -24,6 +25,7 @@ pub mod battery;
 mod clerk;
 mod clipboard;
 mod command;
+mod completion;
 mod editing;
 mod edits;
 mod effects;
@@ -160,6 +162,7 @@ impl Desk {
             thinking: start.thinking,
             system: start.system.clone(),
             fix_rounds: start.fix_rounds,
+            close_brackets: start.close_brackets,
         };
         let left = || unsent::take(&start.paths, &start.folder);
         let input = Some(start.input.clone()).filter(|input| !input.is_empty()).or_else(left).unwrap_or_default();

@@ -75,6 +75,8 @@ pub struct Start {
     pub endpoint: Option<String>,
     /// How often `/fix` asks for a change at most.
     pub fix_rounds: u32,
+    /// Whether a typed bracket brings its other end.
+    pub close_brackets: bool,
     /// Whether a phone is kept awake while an answer is made.
     pub wake_lock: bool,
 }

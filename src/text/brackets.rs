@@ -30,6 +30,17 @@ pub fn opening(rope: &Rope, at: usize, closing: char) -> Option<usize> {
     scan(rope.chars_at(at).reversed(), *close, *open).map(|steps| at - 1 - steps)
 }
 
+/// Whether the brackets around `at` that are closed by this one, as far as they open in the same line, all have their
+/// other end.
+pub fn are_whole(rope: &Rope, at: usize, closing: char) -> bool {
+    let line = rope.char_to_line(at.min(rope.len_chars()));
+    let Some(mut outer) = opening(rope, at, closing) else { return false };
+    while let Some(next) = opening(rope, outer, closing).filter(|next| rope.char_to_line(*next) == line) {
+        outer = next;
+    }
+    rope.get_char(outer).and_then(|c| other(rope, outer, c)).is_some()
+}
+
 fn other(rope: &Rope, at: usize, c: char) -> Option<usize> {
     if let Some((open, close)) = PAIRS.iter().find(|pair| pair.0 == c) {
         return scan(rope.chars_at(at + 1), *open, *close).map(|steps| at + 1 + steps);

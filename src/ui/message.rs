@@ -184,7 +184,39 @@ fn waiting(phase: Phase, seconds: u64, theme: &Theme) -> Option<Line<'static>> {
     let style: Style = theme.dim;
     match phase {
         Phase::Waiting => Some(Line::styled(format!("… waiting{clock}"), style)),
-        Phase::Reading(done, total) => Some(Line::styled(format!("… reading {done}/{total} tokens{clock}"), style)),
+        Phase::Reading(done, total) => {
+            let left = left(done, total, seconds).map(|left| format!(" · {left} left")).unwrap_or_default();
+            Some(Line::styled(format!("… reading {done}/{total} tokens{clock}{left}"), style))
+        }
         Phase::Writing => None,
+    }
+}
+
+/// How long reading will still take, about, from how long it took so far; nothing before that can be told, and nothing for
+/// what is over in a moment.
+fn left(done: u32, total: u32, seconds: u64) -> Option<String> {
+    if done == 0 || seconds < 2 {
+        return None;
+    }
+    let rest = u64::from(total.saturating_sub(done)) * seconds / u64::from(done);
+    match rest {
+        0..2 => None,
+        2..100 => Some(format!("about {rest} s")),
+        _ => Some(format!("about {} min", rest.div_ceil(60))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_follows_from_the_time_it_took() {
+        assert_eq!(left(0, 4000, 30), None);
+        assert_eq!(left(500, 4000, 1), None, "too early to tell");
+        assert_eq!(left(1000, 4000, 10).as_deref(), Some("about 30 s"));
+        assert_eq!(left(100, 4000, 10).as_deref(), Some("about 7 min"));
+        assert_eq!(left(3990, 4000, 10), None);
+        assert_eq!(left(4000, 4000, 10), None);
     }
 }

@@ -73,9 +73,16 @@ impl App {
             return;
         }
         let ghost = self.editor.ghost.take();
+        // a suggestion that says the bracket brings its other end itself
+        let proposed = ghost.as_ref().is_some_and(|ghost| ghost.text().starts_with(c));
+        let closes = self.settings.close_brackets && !proposed;
         let Some(file) = self.editor.file_mut() else { return };
         file.marking = false;
-        file.document.type_char(c);
+        if closes {
+            file.document.type_closing(c);
+        } else {
+            file.document.type_char(c);
+        }
         let along = ghost.as_ref().is_some_and(|ghost| ghost.at + 1 == file.document.cursor());
         self.went_along(ghost, along.then_some(c.encode_utf8(&mut [0; 4])), out);
     }
@@ -223,6 +230,7 @@ impl App {
         }
         let clipboard = self.editor.clipboard.clone();
         let now = self.clock;
+        let pairs = self.settings.close_brackets;
         let Some(file) = self.editor.file_mut() else { return };
         file.marking = false;
         let document = &mut file.document;
@@ -233,6 +241,7 @@ impl App {
             Act::Tab => document.tab(),
             Act::Indent => document.shift(true),
             Act::Outdent => document.shift(false),
+            Act::Backspace if pairs => document.backspace_closing(),
             Act::Backspace => document.backspace(),
             Act::Delete => document.delete(),
             Act::DeleteWordLeft => document.delete_word_left(),

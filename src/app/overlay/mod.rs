@@ -69,6 +69,14 @@ impl Overlay {
         }
     }
 
+    /// The field that a path is typed into, if there is one that no list completes.
+    pub(crate) fn path(&mut self) -> Option<&mut Buffer> {
+        match self {
+            Self::Models(models) => models.path.as_mut(),
+            _ => None,
+        }
+    }
+
     /// Whether it is a command that runs: nobody could end it if something else stood in its place.
     pub fn is_running(&self) -> bool {
         matches!(self, Self::Running(running) if running.end.is_none())

@@ -43,7 +43,7 @@ pub struct Models {
     pub adding: bool,
     /// The download under way.
     pub progress: Option<Progress>,
-    asked_at: u64,
+    pub(crate) asked_at: u64,
 }
 
 impl Models {
@@ -154,6 +154,11 @@ impl App {
                     models.adding = true;
                 }
             }
+            (Some(Action::Menu), _) => {
+                self.overlay = Some(Overlay::Models(models));
+                self.complete_path(out);
+                return true;
+            }
             (Some(action), _) => {
                 input::edit(path, action);
             }
@@ -170,7 +175,7 @@ impl App {
         match models.shown().get(models.list.selected).map(|offer| Offer::clone(offer)) {
             None => models.path = Some(Buffer::default()),
             Some(offer) if offer.installed => {
-                self.to_model(offer.name, out);
+                self.choose_model(offer.name, out);
                 return true;
             }
             Some(Offer { name, fits: Err(why), .. }) => {

@@ -396,3 +396,28 @@ fn what_an_earlier_run_left_does_not_hide_the_offer_to_resume() {
     assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(1, "old", true).id)]);
     assert_eq!(app.composer.buffer.text(), "half a thought");
 }
+
+#[test]
+fn tab_completes_paths_behind_commands_and_in_fields() {
+    let completed = |typed: &str, text: &str, choices: &[&str]| {
+        let choices = choices.iter().map(|name| (*name).to_owned()).collect();
+        Msg::Files(FilesMsg::Completed { typed: typed.into(), text: text.into(), choices })
+    };
+    let mut app = ready(SIZE);
+    type_in(&mut app, "/lora ad");
+    assert_eq!(key(&mut app, KeyCode::Tab), [Effect::CompletePath("ad".into())]);
+    app.update(completed("ad", "adapters/", &[]));
+    assert_eq!(app.composer.buffer.text(), "/lora adapters/");
+    app.update(completed("ad", "adapters/", &[]));
+    assert_eq!(app.composer.buffer.text(), "/lora adapters/", "a late answer changes nothing");
+    key(&mut app, KeyCode::Tab);
+    app.update(completed("adapters/", "adapters/", &["a.gguf", "b.gguf"]));
+    assert!(told(&app).contains("a.gguf  b.gguf"));
+    app.command("model", "", &mut Vec::new());
+    key(&mut app, KeyCode::End);
+    key(&mut app, KeyCode::Enter);
+    type_in(&mut app, "~/Down");
+    assert_eq!(key(&mut app, KeyCode::Tab), [Effect::CompletePath("~/Down".into())]);
+    app.update(completed("~/Down", "~/Download/", &[]));
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::AddModel("~/Download/".into())]);
+}

@@ -34,6 +34,46 @@ impl Document {
         }
     }
 
+    /// As [`Self::type_char`]; an opening bracket or a double quote brings its other end where nothing but blanks, an end or
+    /// a separator follows, and what would close a pair that is whole already is passed over.
+    pub fn type_closing(&mut self, c: char) {
+        let cursor = self.cursor();
+        let (before, behind) =
+            (cursor.checked_sub(1).and_then(|at| self.rope.get_char(at)), self.rope.get_char(cursor));
+        let quote = c == '"';
+        let whole = behind == Some(c) && (quote || brackets::are_whole(&self.rope, cursor, c));
+        if !self.selection.is_empty() {
+            return self.type_char(c);
+        }
+        if whole && (quote || brackets::closes(c)) {
+            self.undo.seal();
+            return self.select(Selection::at(cursor + 1));
+        }
+        let room =
+            behind.is_none_or(|c| c.is_whitespace() || brackets::closes(c) || matches!(c, ',' | ';' | ':' | '"'));
+        let word = before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '"' | '\\' | '\''));
+        let closer = if quote { Some('"').filter(|_| !word) } else { brackets::closing(c) };
+        match closer.filter(|_| room) {
+            Some(closer) => {
+                let change = Change::new(&self.rope, cursor..cursor, format!("{c}{closer}"));
+                self.edit(vec![change], Kind::Other, Selection::at(cursor + 1));
+            }
+            None => self.type_char(c),
+        }
+    }
+
+    /// As [`Self::backspace`]; of a pair with nothing in it both ends go.
+    pub fn backspace_closing(&mut self) {
+        let cursor = self.cursor();
+        let before = cursor.checked_sub(1).and_then(|at| self.rope.get_char(at));
+        let closer = before.and_then(|c| if c == '"' { Some('"') } else { brackets::closing(c) });
+        if self.selection.is_empty() && closer.is_some() && closer == self.rope.get_char(cursor) {
+            self.replace(cursor - 1..cursor + 1, "", Kind::Deleting);
+        } else {
+            self.backspace();
+        }
+    }
+
     /// Puts foreign text in place of the selection, cleaned, with this file's line ends, as a step of its own.
     pub fn insert(&mut self, text: &str) {
         let text = self.own(text);

@@ -94,6 +94,27 @@ fn a_closing_bracket_goes_to_the_line_of_its_opening_one() {
 }
 
 #[test]
+fn brackets_bring_their_other_end_where_that_is_asked_for() {
+    let typed =
+        |before: &str, keys: &str| after(before, |document| keys.chars().for_each(|c| document.type_closing(c)));
+    assert_eq!(typed("|", "f(a[1], \"x\")"), "f(a[1], \"x\")|", "typing all of it gives what was typed");
+    assert_eq!(typed("|", "f("), "f(|)");
+    assert_eq!(typed("(|)", "\""), "(\"|\")");
+    assert_eq!(typed("|name", "("), "(|name", "not before a word");
+    assert_eq!(typed("f(a|", ")"), "f(a)|", "what closes the pair is written");
+    assert_eq!(typed("f((a|)", ")"), "f((a)|)", "and what closes the next one too");
+    assert_eq!(typed("it|", "\""), "it\"|", "a quote behind a word ends a text");
+    assert_eq!(typed("^abc|", "("), "(|");
+    assert_eq!(after("f(|)", Document::backspace_closing), "f|");
+    assert_eq!(after("f(|a)", Document::backspace_closing), "f|a)");
+    let broken = after("fn a() |", |document| {
+        document.type_closing('{');
+        document.line_break();
+    });
+    assert_eq!(broken, "fn a() {\n    |\n}");
+}
+
+#[test]
 fn selections_are_replaced_cut_and_left() {
     assert_eq!(after("a^bc|d", |document| document.type_char('x')), "ax|d");
     assert_eq!(after("a^bc|d", Document::backspace), "a|d");
