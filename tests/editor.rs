@@ -74,7 +74,7 @@ fn a_kill_loses_nothing_that_was_seen_a_second_before() {
     screen.end();
     assert_eq!(content(folder.path()), CONTENT, "the file itself was not touched");
     let mut screen = Screen::open(home.path(), folder.path(), &[], 80, 24);
-    screen.wait_for("unsaved changes of `real.rs`");
+    screen.wait_for("unsaved changes in `real.rs`");
     screen.keys("\x03\x03\x03");
     screen.signal(Signal::TERM);
     screen.end();
@@ -140,7 +140,7 @@ fn what_cannot_be_edited_says_so() {
     fs::write(folder.path().join("logo.png"), b"\x89PNG\0\0").unwrap();
     fs::File::create(folder.path().join("huge.log")).unwrap().set_len(200 << 20).unwrap();
     let mut screen = open(home.path(), folder.path(), "logo.png");
-    screen.wait_for("reading only");
+    screen.wait_for("read-only");
     screen.keys("x");
     screen.wait_for("read only: it is binary");
     screen.signal(Signal::KILL);

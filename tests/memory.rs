@@ -260,7 +260,7 @@ fn an_answer_gives_way_when_memory_runs_out_and_goes_on_when_there_is_some() {
     screen.wait("an answer", |text| text.contains(screen::BUSY) && text.contains("123456"));
     // More, bit by bit, until it gives way.
     for _ in 0..24 {
-        if screen.text().contains("memory is short") {
+        if screen.text().contains("low memory") {
             break;
         }
         eaten(&mut other, Some(2 * MIB));
@@ -274,13 +274,13 @@ fn an_answer_gives_way_when_memory_runs_out_and_goes_on_when_there_is_some() {
     }
     // What was given back is taken by the other: the cache would not fit any more.
     eaten(&mut other, Some(50 * MIB));
-    screen.wait_for("memory is nearly out");
+    screen.wait_for("almost out of memory");
     screen.keys("And then?\r");
     screen.wait_for("takes a smaller one");
     assert_eq!(group.killed(), 0);
     drop(other.0.stdin.take());
     assert!(other.0.wait().unwrap().success());
-    screen.wait_for("there is memory again");
+    screen.wait_for("memory is available again");
     screen.keys("\r");
     screen.wait_for(screen::BUSY);
     screen.keys("\x1b");

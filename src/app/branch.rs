@@ -147,7 +147,7 @@ impl App {
             }
         }
         if rows.is_empty() {
-            self.tell(Level::Info, "there is one branch; `/regenerate` and `/rewrite` make more");
+            self.tell(Level::Info, "no other branch; `/regenerate` and `/rewrite` make one");
         } else {
             self.overlay = Some(Overlay::Choose(Choose::new("branches", rows, picks)));
         }

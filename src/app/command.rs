@@ -47,8 +47,8 @@ pub const COMMANDS: &[Command] = &[
     command("stop", "", "stop the answer", chat::stop),
     command("regenerate", "", "answer again, as a branch", chat::regenerate),
     command("finish", "", "finish an answer that was cut", chat::finish),
-    command("edit", "TEXT", "have the shown files changed", edits::edit),
-    command("apply", "[N|all] [FILE]", "put its code into files", edits::apply),
+    command("edit", "TEXT", "have the model edit files", edits::edit),
+    command("apply", "[N|all] [FILE]", "write its code into files", edits::apply),
     command("undo", "[drop]", "undo the last change", edits::undo),
     command("run", "CMD", "run a command, show its output", edits::run),
     command("fix", "CMD", "change files until it passes", edits::fix),
@@ -58,19 +58,19 @@ pub const COMMANDS: &[Command] = &[
     command("open", "[PATH[:LINE]]", "edit a file", editor::open),
     command("save", "[NAME]", "save the edited file", editor::save),
     command("editor", "", "switch to the editor and back", editor::editor),
-    command("attach", "[FILE]", "show it a file or a folder", chat::attach),
+    command("attach", "[FILE]", "attach a file or a folder", chat::attach),
     command("model", "[NAME]", "choose or download a model", program::model),
     command("preset", "[NAME]", "how freely it chooses words", program::preset),
     command("sessions", "[WORDS]", "find and open conversations", chat::sessions),
     command("export", "[FILE]", "write a Markdown file", chat::export),
     command("system", "[TEXT|off]", "what the model is told first", chat::system),
     command("title", "[TEXT]", "name the conversation", chat::title),
-    command("lora", "[FILE [SCALE]|off]", "adapters over the model", program::lora),
-    command("context", "[drop|summarise]", "what happens when it is full", program::context),
+    command("lora", "[FILE [SCALE]|off]", "LoRA adapters of the model", program::lora),
+    command("context", "[drop|summarise]", "what is used; when it is full", program::context),
     command("plan", "", "what memory is used for", program::plan),
     command("thinking", "", "unfold thinking, long messages", program::thinking),
     command("theme", "[NAME]", "auto, dark, light, plain", program::theme),
-    command("mouse", "", "wheel scrolls, or tap types", program::mouse),
+    command("mouse", "", "mouse wheel scrolls, or not", program::mouse),
     command("quit", "", "quit; everything is kept", program::quit),
 ];
 
@@ -88,11 +88,11 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// The presets, with what they are for.
 pub const PRESETS: &[(&str, &str)] = &[
-    ("auto", "what the model's makers advise"),
+    ("auto", "what the model's makers recommend"),
     ("greedy", "always the likeliest word; repeatable"),
     ("precise", "little freedom: code to the letter"),
     ("balanced", "some freedom: explaining, reviewing"),
-    ("explore", "much freedom: ideas, names, many demands"),
+    ("explore", "most freedom: ideas, names"),
 ];
 
 /// A command and its arguments, if a text is one: a slash and a word without another slash in it. Two slashes begin a
@@ -137,7 +137,7 @@ impl App {
             Some(command) => (command.run)(self, args, out),
             None => {
                 let near = matching(name).first().map(|command| format!("; `/{}`?", command.name));
-                let text = format!("there is no `/{name}`{}", near.unwrap_or_else(|| "; `/help` lists all".into()));
+                let text = format!("unknown command `/{name}`{}", near.unwrap_or_else(|| "; `/help` lists all".into()));
                 self.tell(Level::Warning, text);
             }
         }

@@ -14,7 +14,7 @@ pub(crate) fn new(app: &mut App, _args: &str, out: &mut Out) {
         return;
     }
     if app.conversation.is_empty() {
-        app.tell(Level::Info, "this conversation is new");
+        app.tell(Level::Info, "this conversation is empty already");
         return;
     }
     app.save_cache(out);
@@ -47,7 +47,7 @@ pub(crate) fn rewrite(app: &mut App, args: &str, out: &mut Out) {
     let asked: Vec<NodeId> = app.path.iter().copied().filter(user).collect();
     match args.parse::<usize>().ok().and_then(|n| asked.get(n.checked_sub(1)?).copied()) {
         Some(id) => app.edit_message(id, out),
-        None => app.tell(Level::Warning, format!("there are {} messages of yours; `/rewrite` lists them", asked.len())),
+        None => app.tell(Level::Warning, format!("you sent {} messages; `/rewrite` lists them", asked.len())),
     }
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn system(app: &mut App, args: &str, out: &mut Out) {
         "" => {
             let now = app.conversation.system().unwrap_or("").to_owned();
             if now.is_empty() {
-                app.tell(Level::Info, "no system prompt; write one behind `/system`");
+                app.tell(Level::Info, "no system prompt; type one after `/system`");
             }
             app.composer.buffer = Buffer::new(&format!("/system {now}"));
             app.composer.dismissed = true;
@@ -151,13 +151,13 @@ pub(crate) fn system(app: &mut App, args: &str, out: &mut Out) {
         "off" | "none" => {
             app.settings.system = None;
             if app.record(Entry::System { text: None }, out) {
-                app.tell(Level::Info, "no system prompt from here on");
+                app.tell(Level::Info, "system prompt removed");
             }
         }
         text => {
             app.settings.system = Some(text.to_owned());
             if app.record(Entry::System { text: Some(text.to_owned()) }, out) {
-                app.tell(Level::Info, "the system prompt holds from the next message on");
+                app.tell(Level::Info, "system prompt set, from the next message on");
             }
         }
     }

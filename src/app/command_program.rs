@@ -215,7 +215,7 @@ pub(crate) fn mouse(app: &mut App, _args: &str, out: &mut Out) {
         Level::Info,
         match app.settings.mouse {
             true => "the wheel scrolls; a tap no longer opens the keyboard (`/mouse` again)",
-            false => "the mouse is the terminal's",
+            false => "the terminal has the mouse",
         },
     );
 }

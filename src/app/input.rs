@@ -50,7 +50,7 @@ impl App {
             }
         };
         if !fits {
-            self.tell(super::msg::Level::Warning, "that is more than the input holds; attach it as a file with `@`");
+            self.tell(super::msg::Level::Warning, "too long for the input; attach it as a file with `@`");
         }
     }
 

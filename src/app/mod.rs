@@ -299,7 +299,7 @@ impl App {
     /// out of both.
     pub(crate) fn record(&mut self, entry: Entry, out: &mut Out) -> bool {
         if let Err(error) = self.conversation.apply(&entry) {
-            self.notices.add(Level::Error, format!("the conversation refused this: {error}"), self.clock);
+            self.notices.add(Level::Error, format!("not recorded: {error}"), self.clock);
             return false;
         }
         if !matches!(entry, Entry::Append { .. } | Entry::End { .. }) {

@@ -19,11 +19,11 @@ impl App {
                 self.refusing = true;
                 // it may have come back since it was given away
                 self.free_chat(out);
-                self.tell(Level::Warning, "memory is nearly out: no question is taken until some is free");
+                self.tell(Level::Warning, "almost out of memory: no questions until some is free");
             }
             Action::AllowWork => {
                 self.refusing = false;
-                self.tell(Level::Info, "there is memory again");
+                self.tell(Level::Info, "memory is available again");
                 self.send_waiting(out);
             }
         }
@@ -35,10 +35,10 @@ impl App {
         }
         if self.answer.as_ref().is_some_and(|answer| !answer.stopping) {
             self.stop_answer(out);
-            let words = "memory is short: the answer was stopped, the conversation's cache goes to disk; `/regenerate` asks again";
+            let words = "low memory: answer stopped, cache moved to disk; `/finish` continues it";
             self.tell(Level::Warning, words);
         } else {
-            self.tell(Level::Warning, "memory is short: the conversation's cache goes to disk");
+            self.tell(Level::Warning, "low memory: cache moved to disk");
         }
     }
 
@@ -46,8 +46,8 @@ impl App {
     pub(crate) fn refuses(&mut self) -> bool {
         if self.refusing {
             self.tell_trouble(&Trouble {
-                message: "memory is nearly out: no question is taken until some is free".into(),
-                hint: Some("close other programs, or `/model` takes a smaller one".into()),
+                message: "almost out of memory: no questions until some is free".into(),
+                hint: Some("close other programs, or choose a smaller model with `/model`".into()),
             });
         }
         self.refusing

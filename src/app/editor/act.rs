@@ -194,7 +194,7 @@ impl App {
         let Some(file) = self.editor.file_mut() else { return };
         file.marking = !file.marking;
         if file.marking && file.document.selection().is_empty() {
-            self.tell(Level::Info, "movements select now; Esc ends it");
+            self.tell(Level::Info, "selecting; Esc ends it");
         }
     }
 
@@ -249,9 +249,9 @@ impl App {
             Act::DeleteToStart => document.delete_to_start(),
             Act::DeleteToEnd => document.delete_to_end(),
             Act::DeleteLines => document.delete_lines(),
-            Act::Comment if !document.comment() => trouble = Some("this language has no comments that are known here"),
-            Act::Undo if !document.undo() => trouble = Some("there is nothing to undo"),
-            Act::Redo if !document.redo() => trouble = Some("there is nothing to do again"),
+            Act::Comment if !document.comment() => trouble = Some("no comment style is known for this language"),
+            Act::Undo if !document.undo() => trouble = Some("nothing to undo"),
+            Act::Redo if !document.redo() => trouble = Some("nothing to redo"),
             Act::Cut => cut = Some(document.cut()),
             Act::Paste => document.insert_verbatim(&clipboard),
             _ => {}

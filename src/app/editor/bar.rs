@@ -287,8 +287,8 @@ impl App {
                 }
                 find.found = found.map(|(_, around)| around);
             }
-            (_, None) => self.tell(Level::Info, "it is not in this file"),
-            (_, Some((_, true))) => self.tell(Level::Info, "around the end of the file"),
+            (_, None) => self.tell(Level::Info, "not found in this file"),
+            (_, Some((_, true))) => self.tell(Level::Info, "search wrapped around the end"),
             (_, Some(_)) => {}
         }
     }
@@ -327,13 +327,13 @@ impl App {
         file.document.replace_all(all);
         let more = if count == MOST { ", and there are more" } else { "" };
         let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
-        self.tell(Level::Info, format!("replaced {times}{more}; undo takes all of it back"));
+        self.tell(Level::Info, format!("replaced {times}{more}; undo reverts all of it"));
     }
 
     fn go_to_typed(&mut self, typed: &str) {
         let (line, column) = typed.trim().split_once(':').unwrap_or((typed.trim(), "1"));
         let (Ok(line), Ok(column)) = (line.parse::<usize>(), column.parse::<usize>()) else {
-            self.tell(Level::Warning, "a line is a number, or `LINE:COLUMN`");
+            self.tell(Level::Warning, "expected a line number, or `LINE:COLUMN`");
             return;
         };
         if let Some(file) = self.editor.file_mut() {

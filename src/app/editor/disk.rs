@@ -12,7 +12,7 @@ use crate::app::{App, Out, Pane};
 use crate::text::clean;
 use crate::text::undo::StepId;
 
-const ON_CONFLICT: &[(char, &str)] = &[('r', "takes the disk's text (undo brings yours back)"), ('o', "overwrites it")];
+const ON_CONFLICT: &[(char, &str)] = &[('r', "loads the file from disk (undo restores yours)"), ('o', "overwrites it")];
 const ON_GONE: &[(char, &str)] = &[('o', "writes it again")];
 const ON_NO_TEXT: &[(char, &str)] = &[('k', "keeps your text here"), ('o', "overwrites it")];
 
@@ -117,7 +117,7 @@ impl App {
         let (text, answers) = match disk {
             Disk::Gone => (format!("`{name}` is no longer on disk."), ON_GONE),
             Disk::Unreadable(why) => {
-                let text = format!("`{name}` on disk is not what it was: {why}. `/save NAME` saves elsewhere.");
+                let text = format!("`{name}` cannot be read from disk any more: {why}. `/save NAME` saves elsewhere.");
                 (text, ON_NO_TEXT)
             }
             Disk::Changed { .. } | Disk::Touched(_) => {
@@ -141,7 +141,7 @@ impl App {
             Disk::Changed { rope, bom, stamp } if !file.document.is_dirty() => {
                 follow(file, &rope, bom, stamp, out);
                 self.editor.dismiss(out);
-                self.tell(Level::Info, format!("`{name}` was changed on disk and is read again; undo brings it back"));
+                self.tell(Level::Info, format!("`{name}` changed on disk and was reloaded; undo restores your version"));
             }
             Disk::Changed { .. } if !file.conflict => {
                 file.conflict = true;
@@ -155,7 +155,7 @@ impl App {
             Disk::Unreadable(why) if !file.conflict => {
                 file.conflict = true;
                 file.document.unsaved();
-                self.tell(Level::Warning, format!("`{name}` on disk is not what it was: {why}"));
+                self.tell(Level::Warning, format!("`{name}` cannot be read from disk any more: {why}"));
             }
             Disk::Changed { .. } | Disk::Gone | Disk::Unreadable(_) => {}
         }
@@ -169,7 +169,7 @@ impl App {
                 file.conflict = false;
                 follow(file, &rope, bom, stamp, out);
                 self.editor.dismiss(out);
-                self.tell(Level::Info, "this is the disk's text; undo brings yours back");
+                self.tell(Level::Info, "loaded from disk; undo restores your text");
             }
             // nothing to take, or nothing that can be: what is here stays, and stays unsaved
             other => self.on_conflict(id, other),

@@ -33,7 +33,7 @@ impl App {
                 let names: Vec<String> = names.iter().map(|name| format!("`{}`", clean::one_line(name))).collect();
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 let names = names.join(", ");
-                let text = format!("there are unsaved changes of {names}{more}; opening it (`/open`) offers them");
+                let text = format!("unsaved changes in {names}{more}; `/open` restores them");
                 self.tell(Level::Warning, text);
             }
             EditorMsg::Focus => self.check_files(out),
@@ -94,7 +94,7 @@ impl App {
         }
         let name = clean::one_line(&opened.name);
         if let Some(why) = &opened.read_only {
-            self.tell(Level::Warning, format!("`{name}` is open for reading only: {why}"));
+            self.tell(Level::Warning, format!("`{name}` is read-only: {why}"));
         } else if opened.stamp.is_none() {
             self.tell(Level::Info, format!("new file `{name}`, created when saved"));
         }

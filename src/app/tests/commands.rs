@@ -320,7 +320,6 @@ fn a_command_is_looked_at_again_when_the_screen_changes() {
 fn a_command_alone_shows_what_there_is_or_says_what_is_missing() {
     for command in command::COMMANDS {
         let mut app = ready(SIZE);
-        app.update(Msg::Paste(String::new()));
         type_in(&mut app, &format!("/{}", command.name));
         let before = (app.settings.overflow, app.model.lora.clone(), app.conversation.title());
         let effects = key(&mut app, KeyCode::Enter);

@@ -109,6 +109,7 @@ fn without_a_model_the_first_screen_lists_fetches_and_loads_one() {
     assert_eq!(key(&mut app, KeyCode::Enter), [Effect::AddModel("/models/a.gguf".into())]);
     app.update(Msg::Models(ModelsMsg::Failed(Trouble::new("it is not there"))));
     key(&mut app, KeyCode::Backspace);
+    key(&mut app, KeyCode::Backspace);
     type_in(&mut app, "f");
     assert_eq!(key(&mut app, KeyCode::Enter), [Effect::AddModel("/models/a.gguf".into())], "a wrong path is corrected");
     let effects = app.update(Msg::Models(ModelsMsg::Added("a".into())));

@@ -50,7 +50,7 @@ fn the_answer_under_way_is_stopped_and_keeps_its_text() {
     piece(&mut app, "because");
     let job = app.answer.as_ref().unwrap().job;
     assert_eq!(pressure(&mut app, FreeChat), [Effect::Cancel(job)]);
-    assert!(told(&app).contains("memory is short") && told(&app).contains("`/regenerate`"));
+    assert!(told(&app).contains("low memory") && told(&app).contains("`/finish`"));
     assert_eq!(pressure(&mut app, FreeChat), [], "once");
     assert!(asked(&say(&mut app, "and?")).is_none());
     let effects = done(&mut app, Stop::Cancelled);

@@ -36,7 +36,7 @@ fn find_bar(find: &Find, area: Rect, theme: &Theme, screen: &mut Buffer) -> Opti
         (Some(why), _) => why.clone(),
         (None, _) if find.query.is_empty() => String::new(),
         (None, None) => "not found".into(),
-        (None, Some(true)) => "around the end".into(),
+        (None, Some(true)) => "wrapped".into(),
         (None, Some(false)) => String::new(),
     };
     let label = if find.regex { "find (expression) " } else { "find " };
