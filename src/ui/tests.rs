@@ -93,31 +93,77 @@ fn a_hot_device() {
     });
 }
 
+/// The first start, with a question typed and Enter pressed.
+fn first_start(size: (u16, u16)) -> App {
+    let mut app = fresh(size);
+    app.model = crate::app::model::Model::default();
+    app.begin();
+    let offer = Offer {
+        name: "qwen2.5-coder-1.5b-instruct".into(),
+        about: "Qwen2.5-Coder 1.5B Instruct · Apache-2.0 · writes and explains code".into(),
+        bytes: 1_117_320_736,
+        installed: false,
+        fits: Ok(()),
+        recommended: true,
+    };
+    let large = Offer {
+        name: "deepseek-coder-6.7b".into(),
+        fits: Err("it needs 5.0 GiB of free memory, 2.1 GiB are free".into()),
+        recommended: false,
+        ..offer.clone()
+    };
+    app.update(Msg::Models(ModelsMsg::Offered(vec![offer, large])));
+    type_in(&mut app, "hello");
+    app.update(Msg::Key(KeyCode::Enter.into()));
+    app
+}
+
+#[test]
+fn a_download_that_is_asked_about() {
+    check("download", first_start);
+}
+
 #[test]
 fn the_first_start() {
     check("first", |size| {
-        let mut app = fresh(size);
-        app.model = crate::app::model::Model::default();
-        app.begin();
-        let offer = Offer {
-            name: "qwen2.5-coder-1.5b-instruct".into(),
-            about: "Qwen2.5-Coder 1.5B Instruct · Apache-2.0 · writes and explains code".into(),
-            bytes: 1_117_320_736,
-            installed: false,
-            fits: Ok(()),
-            recommended: true,
-        };
-        let large = Offer {
-            name: "deepseek-coder-6.7b".into(),
-            fits: Err("it wants 5.0 GiB of free memory, 2.1 GiB are".into()),
-            recommended: false,
-            ..offer.clone()
-        };
-        app.update(Msg::Models(ModelsMsg::Offered(vec![offer, large])));
-        app.update(Msg::Key(KeyCode::Enter.into()));
+        let mut app = first_start(size);
+        app.update(Msg::Now(app.clock + 1000));
+        app.update(Msg::Key(KeyCode::Char('y').into()));
         app.update(Msg::Models(ModelsMsg::Progress { name: "q".into(), done: 300 << 20, total: Some(1_117_320_736) }));
         app
     });
+}
+
+#[test]
+fn a_list_that_is_filtered() {
+    check("filter", |size| {
+        let mut app = with_gauge(size);
+        app.command("help", "", &mut Vec::new());
+        type_in(&mut app, "memory");
+        app
+    });
+}
+
+#[test]
+fn of_a_long_error_the_beginning_is_seen() {
+    let mut app = ready((40, 20));
+    app.update(Msg::Notice(Level::Warning, "an older one".into()));
+    let error = format!("cannot load `model.gguf`: {}", "it goes on and on and on ".repeat(12));
+    app.update(Msg::Notice(Level::Error, error));
+    let (seen, _) = screen(&app, &view());
+    assert!(seen.contains("cannot load `model.gguf`") && seen.contains(" …"), "{seen}");
+}
+
+#[test]
+fn a_folded_message_can_be_unfolded() {
+    let mut app = ready((60, 24));
+    let pasted: String = (0..80).map(|n| format!("line {n}\n")).collect();
+    say(&mut app, &pasted);
+    let seen = |app: &App| screen(app, &view()).0;
+    app.update(Msg::Scrolled(Scrolled::Chat(Scroll::At(app.path[0], 12))));
+    assert!(seen(&app).contains("more rows · Alt-T"), "{}", seen(&app));
+    app.update(Msg::Key(crossterm::event::KeyEvent::new(KeyCode::Char('t'), KeyModifiers::ALT)));
+    assert!(!seen(&app).contains("more rows") && seen(&app).contains("line 14"), "{}", seen(&app));
 }
 
 #[test]
