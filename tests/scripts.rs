@@ -133,6 +133,59 @@ fn a_model_that_was_half_fetched_is_resumed_and_a_damaged_one_thrown_away() {
     );
 }
 
+/// The compiler's options that `scripts/llama.cmake` adds where `c++` sees `header` before everything else.
+#[cfg(target_arch = "x86_64")]
+fn options_with(header: &str, arch: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let write = |name: &str, text: &str| std::fs::write(path(name), text).unwrap();
+    write("planted.h", header);
+    write("compiler", &format!("#!/bin/sh\nexec c++ -include '{}' \"$@\"\n", path("planted.h").display()));
+    std::fs::set_permissions(path("compiler"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    write(
+        "CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.15)\nproject(tiny CXX)\nget_directory_property(added COMPILE_OPTIONS)\n\
+         file(WRITE ${CMAKE_BINARY_DIR}/added \"common ${LLAMA_BUILD_COMMON}: ${added}\")\n",
+    );
+    let mut command = Command::new("cmake");
+    command.arg("-S").arg(folder.path()).arg("-B").arg(path("out")).arg(format!("-DZORD_PROBE_ARCH={arch}"));
+    command.arg(format!("-DCMAKE_CXX_COMPILER={}", path("compiler").display()));
+    command.arg(format!("-DCMAKE_PROJECT_INCLUDE={}", root().join("scripts/llama.cmake").display()));
+    assert_runs(&mut command);
+    std::fs::read_to_string(path("out/added")).unwrap()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn amx_is_left_out_where_the_compiler_drops_the_tile_configuration() {
+    if !is_there("cmake") || !is_there("c++") {
+        return;
+    }
+    // What GCC 12's header says is read, and what the instruction reads.
+    let planted = |read: &str| {
+        format!(
+            "#include <immintrin.h>\n#undef _tile_loadconfig\n\
+             #define _tile_loadconfig(c) __asm__ volatile(\"ldtilecfg %0\" :: \"m\"(*({read})(c)))\n"
+        )
+    };
+    let (wrong, right) = (planted("const void**"), planted("const unsigned char(*)[64]"));
+    let without = "common OFF: -mno-amx-tile;-mno-amx-int8;-mno-amx-bf16";
+    assert_eq!(options_with(&wrong, "sapphirerapids"), without);
+    assert_eq!(options_with(&right, "sapphirerapids"), "common OFF: ");
+    // Nothing to leave out for a processor without it.
+    assert_eq!(options_with(&wrong, "haswell"), "common OFF: ");
+}
+
+#[test]
+fn every_build_reads_what_llama_cpp_is_built_without() {
+    let config = std::fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
+    let config: toml::Table = config.parse().unwrap();
+    let file = &config["env"]["CMAKE_PROJECT_INCLUDE"];
+    assert_eq!(file["relative"].as_bool(), Some(true));
+    assert!(root().join(file["value"].as_str().unwrap()).is_file());
+}
+
 #[test]
 fn the_libclang_that_bindgen_wants_is_told_from_llvm_s_runtime() {
     if !is_there("bash") {
