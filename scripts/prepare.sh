@@ -17,6 +17,11 @@ in_termux() { [ -n "${TERMUX_VERSION:-}" ] || [[ ${PREFIX:-} == */com.termux/* ]
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# duration SECONDS: as a person says it.
+duration() {
+  if [ "$1" -lt 60 ]; then printf '%s s\n' "$1"; else printf '%s min %s s\n' "$(($1 / 60))" "$(($1 % 60))"; fi
+}
+
 # as_root COMMAND…: as root, by sudo if need be.
 as_root() {
   if [ "$(id -u)" = 0 ]; then
@@ -28,24 +33,45 @@ as_root() {
   fi
 }
 
+# quietly COMMAND…: what it prints goes to a file, which is shown only when it fails.
+quietly() {
+  local log code=0
+  log=$(mktemp "${TMPDIR:-/tmp}/zord-install.XXXXXX")
+  "$@" >"$log" 2>&1 || code=$?
+  if [ "$code" = 0 ]; then
+    rm -f "$log"
+  else
+    tail -n 30 "$log" >&2
+    say "(all of it: $log)"
+  fi
+  return "$code"
+}
+
 # add_packages DEBIAN TERMUX: each a list in one word.
 add_packages() {
-  local debian termux
+  local debian termux start=$SECONDS
   read -ra debian <<<"$1"
   read -ra termux <<<"$2"
   if in_termux; then
-    say "installing: ${termux[*]}"
-    pkg install -y "${termux[@]}" >&2
+    say "installing ${termux[*]}"
+    quietly pkg install -y "${termux[@]}" || fail "\`pkg install ${termux[*]}\` failed" "look at what it said, then start this script again"
   elif has apt-get; then
-    say "installing: ${debian[*]}"
+    local by_hand="apt-get install ${debian[*]}"
+    [ "$(id -u)" = 0 ] || has sudo ||
+      fail "these packages are missing, and installing them needs root: ${debian[*]}" "as root: $by_hand"
+    say "installing ${debian[*]} (by apt-get; a minute or two)"
     if [ -z "${APT_UPDATED:-}" ]; then
-      as_root apt-get update -qq >&2
+      quietly as_root apt-get update || fail "\`apt-get update\` failed" "is there a network? Else, as root: $by_hand"
       APT_UPDATED=yes
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${debian[@]}" >&2
+    # another program may hold the lock for a while, as a fresh system's own updates do
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=300 \
+      --no-install-recommends "${debian[@]}" ||
+      fail "these packages could not be installed: ${debian[*]}" "as root: $by_hand"
   else
     fail "this needs what Debian calls \`${debian[*]}\`" "install it with this system's package manager, then start this script again"
   fi
+  say "installed in $(duration $((SECONDS - start)))"
 }
 
 # The names that bindgen looks for: `libclang.so`, with a version before or behind the ending. LLVM's runtime brings a
@@ -80,6 +106,7 @@ need_pip() {
 need_rust() {
   has cargo || PATH="$HOME/.cargo/bin:$PATH"
   local way="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh   (then open a new shell)"
+  has curl || ! has apt-get || way="apt-get install curl ca-certificates, then $way"
   if in_termux; then way="pkg install rust"; fi
   { has cargo && has rustc; } || fail "Rust $RUST_NEEDED or newer is needed, and there is none" "$way"
   local version

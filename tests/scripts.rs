@@ -133,6 +133,132 @@ fn a_model_that_was_half_fetched_is_resumed_and_a_damaged_one_thrown_away() {
     );
 }
 
+/// Runs the question for the first model with a stand-in for the program, which recommends `best` and whose downloads end
+/// with `code`; gives what was downloaded, what was said, and the exit status. With `typed` on a terminal.
+fn first_model(typed: Option<&str>, best: &str, code: i32) -> (String, String, Option<i32>) {
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let calls = path("calls");
+    let program = format!(
+        "#!/bin/sh\ncase \"$*\" in\n  'models list --json') echo '{{\"stored\": [], \"catalogue\": [{{\"recommended\": true}}], \
+         \"recommended\": {best}}}' ;;\n  *) echo \"$*\" >>'{}'; exit {code} ;;\nesac\n",
+        calls.display()
+    );
+    std::fs::write(path("zord"), program).unwrap();
+    std::fs::set_permissions(path("zord"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Packages are not fetched here: that has a test of its own.
+    let run = format!(
+        "set -eu; ROOT=$PWD ZORD='{}' FOLDER='{}'; . scripts/prepare.sh; . scripts/first-model.sh\n\
+         need_pip() {{ :; }}; python3() {{ echo \"packages $3\" >>'{}'; return 1; }}\nget_model\n",
+        path("zord").display(),
+        folder.path().display(),
+        calls.display()
+    );
+    std::fs::write(path("run"), run).unwrap();
+    let mut command = match typed {
+        None => Command::new("bash"),
+        Some(_) => Command::new("script"),
+    };
+    match typed {
+        None => command.arg(path("run")),
+        Some(_) => command.arg("-qec").arg(format!("bash '{}'", path("run").display())).arg("/dev/null"),
+    };
+    command.current_dir(root()).env_remove("ZORD_MODEL").stdin(std::process::Stdio::piped());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(typed.unwrap_or("").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (std::fs::read_to_string(calls).unwrap_or_default(), said, output.status.code())
+}
+
+#[test]
+fn nothing_large_is_downloaded_without_a_yes_on_a_terminal() {
+    if !is_there("bash") || !is_there("script") {
+        return;
+    }
+    let (large, middle, small) =
+        ("\"qwen2.5-coder-1.5b-instruct\"", "\"qwen2.5-coder-0.5b-instruct\"", "\"smollm2-135m-instruct\"");
+    for (typed, best, want) in [
+        (Some("\n"), large, ""),
+        (Some("hello\n"), large, ""),
+        (Some("7\n"), large, ""),
+        (Some("n\n"), large, ""),
+        (Some("1\n"), large, "models pull qwen2.5-coder-1.5b-instruct\n"),
+        (Some("2\n"), large, "models pull qwen2.5-coder-0.5b-instruct\n"),
+        (Some("y\n"), middle, "models pull qwen2.5-coder-0.5b-instruct\n"),
+        // What is too large for the machine is not offered.
+        (Some("1\n"), middle, "models pull qwen2.5-coder-0.5b-instruct\n"),
+        (Some("2\n"), middle, "models pull smollm2-135m-instruct\n"),
+        (Some("1\n"), "null", ""),
+        // Nobody can be asked: the smallest, which is not large.
+        (None, large, "models pull smollm2-135m-instruct\n"),
+        (None, small, "models pull smollm2-135m-instruct\n"),
+        (None, "null", ""),
+    ] {
+        let (calls, said, code) = first_model(typed, best, 0);
+        assert_eq!((calls.as_str(), code), (want, Some(0)), "{typed:?} {best}: {said}");
+        assert!(!want.is_empty() || said.contains("going on without"), "{typed:?} {best}: {said}");
+    }
+}
+
+#[test]
+fn a_hub_that_is_out_of_reach_leads_to_the_packages_and_ctrl_c_ends_it() {
+    if !is_there("bash") || !is_there("script") {
+        return;
+    }
+    let best = "\"qwen2.5-coder-0.5b-instruct\"";
+    let (calls, said, code) = first_model(Some("1\n"), best, 1);
+    assert_eq!(calls, "models pull qwen2.5-coder-0.5b-instruct\npackages qwen0.5b\n", "{said}");
+    assert!(code == Some(0) && said.contains("could not be downloaded"), "{said}");
+    let (calls, said, code) = first_model(Some("1\n"), best, 130);
+    assert_eq!((calls.as_str(), code), ("models pull qwen2.5-coder-0.5b-instruct\n", Some(130)), "{said}");
+}
+
+#[test]
+fn every_model_that_can_be_recommended_is_offered_and_known_to_fetch_py() {
+    let offers = std::fs::read_to_string(root().join("scripts/first-model.sh")).unwrap();
+    let fetch = std::fs::read_to_string(root().join("scripts/fetch.py")).unwrap();
+    let catalogue: toml::Table = std::fs::read_to_string(root().join("assets/models.toml")).unwrap().parse().unwrap();
+    let ranked = catalogue["models"].as_array().unwrap().iter().filter(|model| model.get("rank").is_some());
+    let mut seen = 0;
+    for model in ranked {
+        let name = model["name"].as_str().unwrap();
+        let offer = offers.lines().find(|line| line.trim_start().starts_with(&format!("\"{name}|")));
+        let package = offer.unwrap_or_else(|| panic!("`{name}` is not offered")).split('|').nth(1).unwrap();
+        assert!(fetch.contains(&format!("\"{package}\": {{")), "`{package}` is not known to fetch.py");
+        assert!(fetch.contains(model["gguf"]["sha256"].as_str().unwrap()), "`{name}` has two checksums");
+        seen += 1;
+    }
+    assert!(seen >= 3);
+}
+
+#[test]
+fn a_failed_installation_shows_its_log_and_a_missing_sudo_names_the_packages() {
+    if !is_there("bash") {
+        return;
+    }
+    let run = |more: &str| {
+        let script = format!(
+            ". scripts/prepare.sh; in_termux() {{ false; }}; as_root() {{ for n in $(seq 100); do echo \"line $n\"; done; return ${{CODE:-0}}; }}
+             has() {{ case $1 in apt-get) true;; sudo) [ -n \"${{SUDO:-}}\" ];; *) command -v \"$1\" >/dev/null;; esac; }}
+             {more} add_packages 'cmake g++' 'cmake clang'"
+        );
+        let output = Command::new("bash").args(["-euc", &script]).current_dir(root()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = run("id() { echo 0; };");
+    assert_eq!((code, said.contains("installed in"), said.contains("line")), (Some(0), true, false), "{said}");
+    let (code, said) = run("CODE=7; id() { echo 0; };");
+    assert_eq!((code, said.contains("line 100\n"), said.contains("line 70\n")), (Some(1), true, false), "{said}");
+    let (code, said) = run("CODE=7; id() { echo 1000; };");
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("error: these packages are missing, and installing them needs root: cmake g++"), "{said}");
+    assert!(said.contains("\n\nhint: as root: apt-get install cmake g++"), "{said}");
+}
+
 /// The compiler's options that `scripts/llama.cmake` adds where `c++` sees `header` before everything else.
 #[cfg(target_arch = "x86_64")]
 fn options_with(header: &str, arch: &str) -> String {
