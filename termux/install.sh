@@ -145,6 +145,30 @@ download() {
   archive=$stage/$ARCHIVE
 }
 
+# belongs FILE: whether a release has a file of this name; nothing else gets below $PREFIX.
+belongs() {
+  case $1 in
+    *..* | *//*) return 1 ;;
+    "bin/$NAME" | "libexec/$NAME/$NAME-"* | "share/$NAME/"* | "share/doc/$NAME/"* | "share/man/man1/$NAME"*.1) ;;
+    "share/bash-completion/completions/$NAME" | "share/zsh/site-functions/_$NAME" | \
+      "share/fish/vendor_completions.d/$NAME.fish") ;;
+    *) return 1 ;;
+  esac
+}
+
+# only_what_is_listed: the files are those that the list names, no more and no fewer, and each belongs where it is.
+only_what_is_listed() {
+  (cd "$files" && find . -type f ! -path ./SHA256SUMS) | sed 's|^\./||' | LC_ALL=C sort >"$stage/found"
+  sed 's/^[0-9a-f]\{64\} [ *]//' "$files/SHA256SUMS" | LC_ALL=C sort >"$stage/listed"
+  extra=$(grep -vxF -f "$stage/listed" "$stage/found" | head -n 1)
+  [ -z "$extra" ] || fail "\`$archive\` holds \`$extra\`, which its list does not name" "get it again, from where zord is published"
+  while read -r file; do
+    belongs "$file" ||
+      fail "\`$archive\` would install \`$file\`, which is no part of zord" "get it again, from where zord is published"
+  done <"$stage/listed"
+  find "$files" -type f -exec chmod 644 {} +
+}
+
 # Compares the archive with the checksum beside it, unpacks it, and compares each file with the list inside.
 unpack() {
   case $archive in *.deb) fail "\`$archive\` is a package" "\`apt install ./FILE.deb\` installs it" ;; esac
@@ -173,6 +197,7 @@ unpack() {
   [ -f "$files/SHA256SUMS" ] || fail "\`$archive\` is no release of zord: it has no \`$NAME/SHA256SUMS\`" "get it again"
   (cd "$files" && sha256sum -c SHA256SUMS >/dev/null 2>&1) ||
     fail "\`$archive\` is damaged: its files do not match its list" "get it again"
+  only_what_is_listed
 }
 
 # The program itself, its manual and its completions, as in a release.
@@ -214,7 +239,7 @@ install_files() {
   if has dpkg && dpkg -s "$NAME" >/dev/null 2>&1; then
     fail "zord is installed as a package" "\`pkg upgrade $NAME\`, or \`pkg uninstall $NAME\` first"
   fi
-  (cd "$files" && find . -type f ! -name SHA256SUMS | sed 's|^\./||' | sort) >"$stage/list"
+  (cd "$files" && find . -type f ! -path ./SHA256SUMS | sed 's|^\./||' | sort) >"$stage/list"
   # every folder first: what cannot be written must show before anything moves
   for folder in "share/$NAME" $(sed 's|/[^/]*$||' "$stage/list" | sort -u); do
     { mkdir -p "$PREFIX/$folder" && [ -w "$PREFIX/$folder" ]; } 2>/dev/null ||

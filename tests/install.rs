@@ -91,6 +91,36 @@ fn half_moved_files_are_still_a_program() {
 }
 
 #[test]
+fn only_what_the_list_names_is_installed_and_only_where_it_belongs() {
+    let phone = Phone::new();
+    fs::write(phone.prefix().join("bin/sh"), "the shell").unwrap();
+    let before = phone.state();
+    for place in ["bin/sh", "bin/zord2", "etc/profile", "share/other/x", "lib/libc.so", "share/man/man1/ls.1", "x"] {
+        phone.run(&archive(&phone.release_with("2", &[(place, "text")]))).refused(&["would install", place]);
+        assert_eq!(phone.state(), before, "{place}");
+        // The same without a word in the list.
+        let release = phone.release("2");
+        let tree = phone.root.path().join("release");
+        script(&tree.join("zord").join(place), "text");
+        let packed = Command::new("tar").arg("-C").arg(&tree).arg("-czf").arg(&release).arg("zord").status().unwrap();
+        assert!(packed.success());
+        phone.sign(&release);
+        phone.run(&archive(&release)).refused(&["does not name", place]);
+        assert_eq!(phone.state(), before, "{place}");
+    }
+    // Belonging is not enough: a file that nobody vouches for.
+    let release = phone.release("2");
+    let tree = phone.root.path().join("release");
+    script(&tree.join("zord/share/zord/extra"), "text");
+    let packed = Command::new("tar").arg("-C").arg(&tree).arg("-czf").arg(&release).arg("zord").status().unwrap();
+    assert!(packed.success());
+    phone.sign(&release);
+    phone.run(&archive(&release)).refused(&["does not name", "share/zord/extra"]);
+    assert_eq!(phone.state(), before);
+    phone.run(&archive(&phone.release("2"))).good();
+}
+
+#[test]
 fn the_play_store_s_termux_gets_a_build_from_source() {
     let phone = Phone::new().with("TERMUX_APK_RELEASE", "GOOGLE_PLAY_STORE");
     let repository = phone.root.path().join("repository");
