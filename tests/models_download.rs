@@ -16,6 +16,8 @@ use zord::engine::Cancel;
 use zord::error::Advise;
 use zord::models::store::Kind;
 use zord::models::{Hub, PullError, Pulled, Request, Retry, Source, Store, StoreError, net, pull};
+use zord::weights::gguf::GgmlType;
+use zord::weights::gguf::write::HeaderWriter;
 
 /// A home with a store in it, and a way to pull into it.
 struct Home {
@@ -359,7 +361,45 @@ fn refusals_are_explained_and_not_repeated() {
         assert!(error.hint().unwrap().contains(way_out), "{:?}", error.hint());
         assert_eq!(server.asked().len(), 1);
         assert!(home.is_clean());
+        assert_eq!(fs::read_dir(home.path("")).unwrap().count(), 0, "status {status} left something behind");
     }
+}
+
+#[test]
+fn one_file_of_a_split_model_is_refused_before_the_hub_is_asked() {
+    let bytes = model(20, 40_000);
+    let server = Server::start(move |_, asked| honest(&bytes, asked));
+    let home = Home::new();
+    for name in ["m-00001-of-00002.gguf", "sub/m-00002-of-00002.GGUF"] {
+        let error = run(&home.request(&server, &format!("hf:owner/repo/{name}"))).unwrap_err();
+        assert!(matches!(error, PullError::Part { count: 2, .. }), "{error}");
+        assert!(error.hint().unwrap().contains("llama-gguf-split --merge"), "{:?}", error.hint());
+    }
+    assert!(server.asked().is_empty());
+    // A model of one file may bear the name all the same.
+    assert!(run(&home.request(&server, "hf:owner/repo/m-00001-of-00001.gguf")).is_ok());
+}
+
+#[test]
+fn a_file_that_its_own_header_calls_cut_or_split_does_not_enter_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, header: HeaderWriter| {
+        let path = folder.path().join(name);
+        header.tensor("token_embd.weight", &[64, 64], GgmlType::F32).write_sparse(&path).unwrap();
+        fs::read(path).unwrap()
+    };
+    let whole = file("whole", HeaderWriter::new());
+    let split = file("split", HeaderWriter::new().u32("split.count", 3).u32("split.no", 0));
+    for (bytes, word) in [(whole[..whole.len() - 1].to_vec(), "not whole"), (split, "one of 3 files")] {
+        let sent = bytes.clone();
+        let server = Server::start(move |_, asked| honest(&sent, asked));
+        let home = Home::new();
+        let error = home.pull(&server).unwrap_err();
+        assert!(error.to_string().contains(word) && error.hint().is_some(), "{error}");
+        assert_eq!(fs::read_dir(home.path("")).unwrap().count(), 0, "{word}");
+    }
+    let server = Server::start(move |_, asked| honest(&whole, asked));
+    Home::new().pull(&server).unwrap();
 }
 
 #[test]
@@ -483,7 +523,10 @@ fn a_name_that_is_taken_by_another_model_is_kept() {
     fs::create_dir_all(home.path("")).unwrap();
     for taken in ["m.gguf", "M.GGUF"] {
         fs::write(home.path(taken), "mine").unwrap();
-        assert!(matches!(home.pull(&server), Err(PullError::Store(StoreError::Taken(_)))), "{taken}");
+        let error = home.pull(&server).unwrap_err();
+        assert!(matches!(error, PullError::Store(StoreError::Taken(_))), "{taken}: {error}");
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("zord models remove") && !hint.contains("rename"), "{hint}");
         assert_eq!(fs::read(home.path(taken)).unwrap(), b"mine");
         fs::remove_file(home.path(taken)).unwrap();
     }

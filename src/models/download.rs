@@ -265,6 +265,17 @@ struct Part {
     hasher: Sha256,
     length: u64,
     identity: Option<Identity>,
+    done: bool,
+}
+
+/// What holds no byte is no unfinished download: a refusal leaves nothing behind.
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.length == 0 && !self.done {
+            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.sidecar);
+        }
+    }
 }
 
 impl Part {
@@ -292,7 +303,7 @@ impl Part {
         let length = file.metadata().map_err(fail)?.len();
         let identity =
             Identity::read(&sidecar).filter(|identity| identity.source == job.what && length <= identity.size);
-        let mut part = Self { file, path: path.clone(), sidecar, hasher: Sha256::new(), length, identity };
+        let mut part = Self { file, path: path.clone(), sidecar, hasher: Sha256::new(), length, identity, done: false };
         if part.identity.is_none() || length == 0 {
             part.restart()?;
         } else {
@@ -384,6 +395,7 @@ impl Part {
         let file = self.file.try_clone().map_err(self.failed())?;
         let synced = tokio::task::spawn_blocking(move || file.sync_all()).await;
         synced.map_err(io::Error::other).and_then(|synced| synced).map_err(self.failed())?;
+        self.done = true;
         Ok(Got { sha256, size: self.length, facts })
     }
 }

@@ -8,6 +8,7 @@ use super::net::NetError;
 use super::record::NotGguf;
 use super::store::StoreError;
 use crate::error::Advise;
+use crate::weights::gguf::GgufError;
 
 /// A model did not come. What was received so far is kept for the next attempt unless said otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +151,32 @@ pub enum PullError {
         /// Why.
         source: NotGguf,
     },
+    /// It ends before its own header says; it is gone.
+    #[error("`{what}` is not whole on the hub: its header describes {want} bytes, and it has {got}")]
+    Cut {
+        /// The file.
+        what: String,
+        /// Bytes by the header.
+        want: u64,
+        /// Bytes there are.
+        got: u64,
+    },
+    /// Its header contradicts itself; it is gone.
+    #[error("`{what}` is damaged on the hub")]
+    Damaged {
+        /// The file.
+        what: String,
+        /// Why.
+        source: GgufError,
+    },
+    /// One file of a model that was split; nothing here reads such a model.
+    #[error("`{what}` is one of {count} files of a split model, and zord reads models of one file")]
+    Part {
+        /// The file.
+        what: String,
+        /// Files there are.
+        count: u64,
+    },
     /// A repository without safetensors.
     #[error("`{repo}` holds no safetensors checkpoint")]
     NoCheckpoint {
@@ -167,7 +194,7 @@ pub enum PullError {
         source: io::Error,
     },
     /// Another program pulls the same.
-    #[error("`{0}` is being pulled by another program")]
+    #[error("another program is downloading `{0}`")]
     Locked(String),
     /// Stopped by the person.
     #[error("stopped")]
@@ -182,6 +209,9 @@ impl Advise for PullError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Name(error) => return error.hint(),
+            Self::Store(StoreError::Taken(name)) => {
+                format!("to replace it, `zord models remove {name}` first, then pull again")
+            }
             Self::Store(error) => return error.hint(),
             Self::Net(error) => return error.hint(),
             Self::Endpoint(_) => "set `HF_ENDPOINT` to something like `https://hub.example`, or unset it".into(),
@@ -194,7 +224,7 @@ impl Advise for PullError {
                     .into()
             }
             Self::Connection { .. } | Self::Short { .. } => {
-                "run the same command again: it goes on where it stopped".into()
+                "run the same command again: it resumes where it stopped".into()
             }
             Self::Denied { status: 401, .. } => {
                 "check the spelling of the repository; if it is private or gated, put a token into `HF_TOKEN`".into()
@@ -205,11 +235,11 @@ impl Advise for PullError {
             Self::Missing { .. } => {
                 "check repository, file name and revision on the hub; names are case-sensitive".into()
             }
-            Self::Range { .. } => "remove the unfinished download and pull again".into(),
+            Self::Range { .. } => "`zord models list` names the unfinished download: remove it, then pull again".into(),
             Self::Busy { wait: Some(wait), .. } => {
-                format!("wait {wait} seconds and run the same command again: it goes on where it stopped")
+                format!("wait {wait} seconds and run the same command again: it resumes where it stopped")
             }
-            Self::Busy { .. } => "try again later: it goes on where it stopped".into(),
+            Self::Busy { .. } => "try again later: it resumes where it stopped".into(),
             Self::Status { .. } | Self::Redirect { .. } | Self::Nonsense { .. } => {
                 "is `HF_ENDPOINT` a hub? A login page of a network looks like this too".into()
             }
@@ -221,13 +251,19 @@ impl Advise for PullError {
             }
             Self::Changed { .. } => "pull again, or name the file you want as `hf:owner/repo@revision/file`".into(),
             Self::NotGguf { .. } => "the repository may hold another format under this name; look at its page".into(),
+            Self::Cut { .. } | Self::Damaged { .. } => {
+                "look for another upload of the model; this one was cut off when it was made".into()
+            }
+            Self::Part { .. } => "pull a file that is not split, from the same repository or another; or download all \
+                 files, join them with `llama-gguf-split --merge`, and `zord models add` the result"
+                .into(),
             Self::NoCheckpoint { ggufs, repo } => match ggufs.first() {
                 Some(file) => format!("name one of its files, for example `hf:{repo}/{file}`"),
                 None => "look for a repository with `.safetensors` files".into(),
             },
             Self::Write { source, .. } => return super::store::io_hint(source),
-            Self::Locked(_) => "let it finish".into(),
-            Self::Cancelled => "run the same command again: it goes on where it stopped".into(),
+            Self::Locked(_) => "wait until it has finished".into(),
+            Self::Cancelled => "run the same command again: it resumes where it stopped".into(),
         })
     }
 }

@@ -12,8 +12,8 @@
 //! | [`mod@headers`] | what a checkpoint on a hub looks like, without its weights |
 //! | [`mod@pull`] | a model or a whole checkpoint folder, from the hub into the store |
 //!
-//! What this room refuses to do: load a model, read more of a GGUF than its first bytes, or trust a name or a length
-//! that came from outside.
+//! What this room refuses to do: load a model, read more of a GGUF than its header, or trust a name or a length that came
+//! from outside.
 
 pub mod catalogue;
 pub mod checkpoint;

@@ -16,6 +16,7 @@ use super::names::{NameError, Source};
 use super::record::{self, FileRecord, Record};
 use super::store::{Store, StoreError};
 use crate::engine::Cancel;
+use crate::weights::gguf::{GgufError, Header, part_of};
 
 /// What to get, from where, to where.
 #[derive(Clone, Debug)]
@@ -122,19 +123,42 @@ async fn pull_file(
         return Err(NameError::Source(request.source.to_string()).into());
     }
     let what = request.source.to_string();
+    if let Some((_, count)) = part_of(&name).filter(|(_, count)| *count > 1) {
+        return Err(PullError::Part { what, count });
+    }
     let part = request.store.root().join(format!("{name}.part"));
     let want = Facts { sha256: request.sha256.clone().filter(|sha| is_sha256(sha)), ..Facts::default() };
     let job = Job { url: request.hub.file_url(&request.source, file), what: what.clone(), part: &part, want };
     let mut step = |done, total| progress(Progress { file, done, total });
     let got = download::fetch(client, &request.hub, &job, request.retry, &mut step, cancel).await?;
-    if let Err(source) = record::check_gguf(&part) {
+    if let Err(error) = judge(&part, &what) {
         discard(&part);
-        return Err(PullError::NotGguf { what, source });
+        return Err(error);
     }
     let record = Record { source: what, commit: got.facts.commit.clone(), files: vec![entry(&name, &got)] };
     settle(&request.store, &name, &part, &path, &record)?;
     let verified = got.facts.sha256.is_some() || request.sha256.is_some();
     Ok(Pulled { name, path, size: got.size, sha256: Some(got.sha256), verified, already: false })
+}
+
+/// Whether a file that came is a whole model by its own header. A type of weights that only a newer program knows is no
+/// reason to throw it away.
+fn judge(part: &Path, what: &str) -> Result<(), PullError> {
+    let what = || what.to_owned();
+    record::check_gguf(part).map_err(|source| PullError::NotGguf { what: what(), source })?;
+    match Header::read(part) {
+        Ok(header) => match header.u64("split.count").filter(|&count| count > 1) {
+            Some(count) => Err(PullError::Part { what: what(), count }),
+            None => Ok(()),
+        },
+        Err(GgufError::Truncated { expected, found, .. }) => {
+            Err(PullError::Cut { what: what(), want: expected, got: found })
+        }
+        Err(source @ (GgufError::Corrupt { .. } | GgufError::TooMany { .. } | GgufError::Empty { .. })) => {
+            Err(PullError::Damaged { what: what(), source })
+        }
+        Err(_) => Ok(()),
+    }
 }
 
 async fn pull_checkpoint(
@@ -162,7 +186,9 @@ async fn pull_checkpoint(
             Some(file) => file.clone(),
             None => {
                 let mut step = |bytes: u64, _| progress(Progress { file: &piece.path, done: finished + bytes, total });
-                let (got, commit) = pull_piece(client, request, &folder, piece, &mut step, cancel).await?;
+                let got = pull_piece(client, request, &folder, piece, &mut step, cancel).await;
+                // A folder in which nothing came is no unfinished download.
+                let (got, commit) = got.inspect_err(|_| drop(fs::remove_dir(&folder)))?;
                 record.commit = commit.or(record.commit);
                 record.files.retain(|old| old.path != got.path);
                 record.files.push(got.clone());

@@ -27,7 +27,7 @@ pub use error::GgufError;
 pub(crate) use error::kept_header;
 pub use kind::GgmlType;
 pub use metadata::{Metadata, read_exact};
-pub use parts::{Parts, part};
+pub use parts::{Parts, part, part_of};
 pub use source::ReadAt;
 pub use value::{Array, Value, ValueKind};
 

@@ -65,6 +65,9 @@ pub(super) enum EngineError {
 impl Advise for EngineError {
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Load { reason, .. } if is_about_memory(reason) => {
+                "close other programs, or choose a smaller model or `--ctx`: `zord plan` shows what fits".into()
+            }
             Self::Load { .. } => "`zord models verify` tells whether the file is whole".into(),
             Self::Lora { .. } => "an adapter must be a GGUF made for this very model".into(),
             Self::Context { .. } => "a smaller `--ctx` or `--kv-type q8_0` takes less memory".into(),
@@ -75,6 +78,14 @@ impl Advise for EngineError {
             Self::Empty | Self::Template(_) | Self::GivenUp => return None,
         })
     }
+}
+
+/// Whether a reason that the system or llama.cpp gives is a lack of memory.
+fn is_about_memory(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["out of memory", "cannot allocate", "failed to allocate", "unable to allocate", "enomem"]
+        .iter()
+        .any(|words| reason.contains(words))
 }
 
 /// The engine's thread: loads, then works until nobody can send jobs any more.

@@ -15,6 +15,15 @@ use crate::fim::form::Known;
 /// architecture were seen to agree within this.
 const NEAR_TIE: f32 = 0.1;
 
+#[test]
+fn a_lack_of_memory_is_not_blamed_on_the_file() {
+    let hint = |reason: &str| EngineError::Load { model: "m".into(), reason: reason.into() }.hint().unwrap();
+    for reason in ["mmap failed: Cannot allocate memory", "failed to allocate buffer of size 1117320768", "ENOMEM"] {
+        assert!(hint(reason).contains("zord plan") && !hint(reason).contains("verify"), "{reason}");
+    }
+    assert!(hint("tensor 'x' data is not within the file bounds").contains("zord models verify"));
+}
+
 fn worker(speculate: bool) -> Option<Worker> {
     let folder = std::env::var_os("ZORD_TEST_MODELS").or_else(|| {
         eprintln!("SKIPPED: ZORD_TEST_MODELS names no folder with models");

@@ -63,7 +63,7 @@ impl Asked {
     fn judge<T>(&self, got: Result<T, PullError>) -> Result<T, Report> {
         match got {
             Err(_) if self.cancel.is_cancelled() => {
-                let message = "interrupted; the same command goes on where it stopped".into();
+                let message = "stopped; the same command resumes".into();
                 Err(Report { message, hint: None, code: ExitCode::Interrupted })
             }
             got => Ok(got?),

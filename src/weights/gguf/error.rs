@@ -55,7 +55,7 @@ impl Advise for GgufError {
             Self::Io { .. } => return None,
             Self::NotAFile { .. } => "name the `.gguf` file itself",
             Self::Empty { .. } | Self::Truncated { .. } => {
-                "the download broke off; fetch the file again (`zord models pull` goes on where it stopped)"
+                "the download broke off; fetch the file again (`zord models pull` resumes where it stopped)"
             }
             Self::NotGguf { found, .. } => return Some(not_gguf(found).to_owned()),
             Self::BigEndian { .. } => "get the usual, little-endian file",

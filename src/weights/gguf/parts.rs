@@ -72,6 +72,19 @@ fn suffix(number: u64, count: u64) -> String {
     format!("-{number:05}-of-{count:05}.gguf")
 }
 
+/// What a file's name says of the parts it is one of: its number, counted from 1, and how many there are.
+pub fn part_of(name: &str) -> Option<(u64, u64)> {
+    let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let stem = name.len().checked_sub(5).and_then(|at| name.split_at_checked(at));
+    let (stem, _) = stem.filter(|(_, ending)| ending.eq_ignore_ascii_case(".gguf"))?;
+    let (rest, count) = stem.rsplit_once("-of-")?;
+    let (_, number) = rest.rsplit_once('-')?;
+    if !digits(number) || !digits(count) {
+        return None;
+    }
+    Some((number.parse().ok()?, count.parse().ok()?))
+}
+
 /// The name of part `number`, counted from 1, of `count`; `stem` is what all of them begin with.
 pub fn part(stem: &Path, number: u64, count: u64) -> PathBuf {
     let mut name = stem.as_os_str().to_owned();
@@ -84,6 +97,16 @@ mod tests {
     use super::super::GgmlType;
     use super::super::write::HeaderWriter;
     use super::*;
+
+    #[test]
+    fn a_name_tells_which_part_a_file_is() {
+        let stem = Path::new("a-00001-of-model");
+        assert_eq!(part(stem, 2, 3).to_str().and_then(part_of), Some((2, 3)));
+        assert_eq!(part_of("x-00001-of-00002.GGUF"), Some((1, 2)));
+        for whole in ["x.gguf", "x-1-of-2.gguf", "x-00001-of-00002.bin", "x-0000a-of-00002.gguf", "-of-", "é.gguf"] {
+            assert_eq!(part_of(whole), None, "{whole}");
+        }
+    }
 
     #[test]
     fn a_model_in_parts_is_read_as_one() {

@@ -42,7 +42,7 @@ impl Advise for SafetensorsError {
                 "if git left a pointer there, `git lfs pull` or `zord models pull hf:owner/repo` fetches the weights"
             }
             Self::Truncated { .. } | Self::MissingShard { .. } => {
-                "the download is not complete; `zord models pull hf:owner/repo` goes on where it stopped"
+                "the download is not complete; `zord models pull hf:owner/repo` resumes where it stopped"
             }
             Self::Corrupt { .. } => "the file is damaged; fetch it again",
             Self::Nothing { pickled: true, .. } => "save the model with `save_pretrained(…, safe_serialization=True)`",
