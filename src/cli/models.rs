@@ -21,23 +21,23 @@ pub(super) struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Models in the store, and those of the catalogue
+    /// Models that are installed, and those that can be downloaded by name
     List {
         /// One JSON document
         #[arg(long)]
         json: bool,
     },
-    /// Download a model of the catalogue, hf:owner/repo/file, or a whole checkpoint hf:owner/repo
+    /// Download a model by name, as hf:owner/repo/file, or a whole checkpoint as hf:owner/repo
     Pull {
-        /// Which [default: the best of the catalogue for this device]
+        /// Which [default: the one recommended for this device]
         name: Option<String>,
     },
-    /// Verify a GGUF file and link or copy it into the store
+    /// Install a GGUF file that is on this device already: checked, then linked or copied
     Add {
         /// The file
         file: PathBuf,
     },
-    /// Remove a model, or what is left of its download
+    /// Remove a model, or an unfinished download
     Remove {
         /// Which
         name: String,
@@ -50,7 +50,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Compare a model in the store with the checksum it came with
+    /// Check installed models against the checksums they came with
     Verify {
         /// Which [default: all]
         name: Option<String>,
@@ -59,6 +59,10 @@ enum Action {
 
 pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, Report> {
     let store = Store::new(scene.paths.models());
+    let swept = store.sweep();
+    if swept > 0 {
+        output::note(format_args!("removed {} that an interrupted `models add` or `remove` had left", bytes(swept)));
+    }
     match args.action {
         Action::List { json } => list(&store, json),
         Action::Pull { name } => fetch(scene, store, name),
@@ -81,7 +85,7 @@ pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, Report> {
                 Err(error) => store.remove_partial(&name).map_err(|_| error)?,
                 Ok(bytes) => bytes,
             };
-            output::note(format_args!("{} are free again", bytes(removed)));
+            output::note(format_args!("{} freed", bytes(removed)));
             Ok(ExitCode::Done)
         }
         Action::Show { name, json } => show(scene, &store, &name, json),
@@ -93,7 +97,7 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
     let stored = store.list()?;
     let partials = store.partials()?;
     let free = Probe::new().memory().available;
-    let recommended = Catalogue::builtin().recommend(free).map(|entry| entry.name.as_str());
+    let recommended = Catalogue::builtin().recommend(free, store.free_disk()).map(|entry| entry.name.as_str());
     if as_json {
         let known = |entry: &crate::models::Entry| {
             json!({"name": entry.name, "title": entry.title, "params": entry.params, "licence": entry.licence,
@@ -103,21 +107,21 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
             stored.iter().map(|model| json!({"name": model.name, "path": model.path, "size": model.size})).collect();
         let parts: Vec<Value> = partials.iter().map(|part| json!({"name": part.name, "size": part.size})).collect();
         let catalogue: Vec<Value> = Catalogue::builtin().models.iter().map(known).collect();
-        output::json(&json!({"stored": here, "partial": parts, "catalogue": catalogue}))?;
+        output::json(&json!({"stored": here, "partial": parts, "catalogue": catalogue, "recommended": recommended}))?;
         return Ok(ExitCode::Done);
     }
     let mut text = String::new();
     if stored.is_empty() {
-        text.push_str("no model is in the store yet\n");
+        text.push_str("no model is installed yet\n");
     } else {
-        text.push_str("in the store:\n");
+        text.push_str("installed:\n");
         let rows: Vec<_> = stored.iter().map(|model| vec![format!("  {}", model.name), bytes(model.size)]).collect();
         text.push_str(&output::table(&rows));
     }
     for part in &partials {
-        text.push_str(&format!("  {}  unfinished download, {} so far\n", part.name, bytes(part.size)));
+        text.push_str(&format!("  {}  unfinished download, {}\n", part.name, bytes(part.size)));
     }
-    text.push_str("\nin the catalogue (`zord models pull NAME`):\n");
+    text.push_str("\navailable (`zord models pull NAME` downloads one):\n");
     let rows = Catalogue::builtin().models.iter().map(|entry| {
         let size = entry.gguf.as_ref().map(|gguf| gguf.size).or(entry.q4_k_m);
         vec![
@@ -129,7 +133,7 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
     });
     text.push_str(&output::table(&rows.collect::<Vec<_>>()));
     if recommended.is_some() {
-        text.push_str(&format!("\n* best fit for the {} free\n", bytes(free)));
+        text.push_str(&format!("\n* recommended: best fit for the {} of memory free\n", bytes(free)));
     }
     output::print(&text)?;
     Ok(ExitCode::Done)
@@ -139,11 +143,11 @@ fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, 
     let name = match name {
         Some(name) => name,
         None => Catalogue::builtin()
-            .recommend(Probe::new().memory().available)
+            .recommend(Probe::new().memory().available, store.free_disk())
             .map(|entry| entry.name.clone())
             .ok_or_else(|| {
-                Report::failed("no model of the catalogue fits the free memory")
-                    .hint("close other programs, or name one")
+                Report::failed("no model fits the free memory and disk")
+                    .hint("close other programs or free some disk, or name one from `zord models list`")
             })?,
     };
     let hub = Hub::from_environment(scene.config.models.endpoint.as_deref())?;
@@ -158,13 +162,13 @@ fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, 
     bar.end();
     let pulled = match pulled {
         Err(_) if cancel.is_cancelled() => {
-            let message = "interrupted; the same command goes on where it stopped".into();
+            let message = "stopped; the same command resumes".into();
             return Err(Report { message, hint: None, code: ExitCode::Interrupted });
         }
         pulled => pulled?,
     };
     if pulled.already {
-        output::note("it is in the store already");
+        output::note("already installed");
     } else if !pulled.verified {
         output::note("notice: the hub sent no checksum; only the length was checked");
     }
@@ -251,6 +255,6 @@ fn verify(store: &Store, name: Option<&str>) -> Result<ExitCode, Report> {
     if whole {
         Ok(ExitCode::Done)
     } else {
-        Err(Report::failed("a model differs from its checksum").hint("remove it and pull it again"))
+        Err(Report::failed("a model is damaged").hint("`zord models remove NAME`, then pull or add it again"))
     }
 }

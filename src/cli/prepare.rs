@@ -67,9 +67,10 @@ pub fn chosen(options: &EngineOptions, config: &Config, paths: &Paths) -> Option
 pub fn find(name: Option<&str>, paths: &Paths) -> Result<Found, Report> {
     let Some(name) = name else {
         let free = Probe::new().memory().available;
-        let fits = Catalogue::builtin().recommend(free).map_or("smollm2-135m-instruct", |entry| &entry.name);
+        let disk = Store::new(paths.models()).free_disk();
+        let fits = Catalogue::builtin().recommend(free, disk).map_or("smollm2-135m-instruct", |entry| &entry.name);
         return Err(Report::failed("there is no model yet").hint(format!(
-            "`zord models pull {fits}` gets one that fits this device; `zord models add FILE` takes one you have"
+            "`zord models pull {fits}` downloads one that fits this device; `zord models add FILE` adds one you have"
         )));
     };
     let file = Store::new(paths.models()).resolve(name)?;

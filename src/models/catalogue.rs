@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Deserializer};
 
 use super::names::{Source, nearest};
+use super::store::MARGIN;
 use crate::engine::Sampling;
 
 /// All entries.
@@ -207,11 +208,14 @@ impl Catalogue {
         self.models.iter().find(|entry| entry.default)
     }
 
-    /// The best model for this much free memory (MemAvailable, bytes): freely licensed, with a known file.
-    pub fn recommend(&self, free_bytes: u64) -> Option<&Entry> {
+    /// The best model for this much free memory (MemAvailable) and free disk, in bytes: freely licensed, with a known
+    /// file. A disk of which nothing is known is taken for large enough.
+    pub fn recommend(&self, free_memory: u64, free_disk: Option<u64>) -> Option<&Entry> {
+        let download = |entry: &Entry| entry.gguf.as_ref().map_or(u64::MAX, |gguf| gguf.size.saturating_add(MARGIN));
         self.models
             .iter()
-            .filter(|entry| entry.min_free <= free_bytes)
+            .filter(|entry| entry.min_free <= free_memory)
+            .filter(|entry| free_disk.is_none_or(|free| download(entry) <= free))
             .filter(|entry| entry.rank.is_some())
             .max_by_key(|entry| entry.rank)
     }
@@ -266,7 +270,7 @@ mod tests {
                 assert!(sha.len() == 64 && sha.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
             }
         }
-        assert_eq!(catalogue.default_entry().unwrap().name, "smollm2-135m-instruct");
+        assert_eq!(catalogue.default_entry().unwrap().name, "qwen2.5-coder-0.5b-instruct");
     }
 
     #[test]
@@ -287,16 +291,39 @@ mod tests {
     }
 
     #[test]
-    fn more_memory_never_recommends_a_smaller_model() {
+    fn the_recommended_model_follows_the_free_memory_and_the_free_disk() {
         let catalogue = shipped();
-        assert!(catalogue.recommend(100 << 20).is_none());
-        assert_eq!(catalogue.recommend(500 << 20).unwrap().name, "smollm2-135m-instruct");
-        assert_eq!(catalogue.recommend(6 << 30).unwrap().name, "qwen2.5-coder-1.5b-instruct");
-        let mut last = 0;
-        for mib in (0..20_000).step_by(50) {
-            let rank = catalogue.recommend(mib << 20).and_then(|entry| entry.rank).unwrap_or(0);
-            assert!(rank >= last);
-            last = rank;
+        let (small, middle, large) =
+            ("smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct");
+        for (memory, disk, want) in [
+            (100_000_000, None, None),
+            (500_000_000, None, Some(small)),
+            (1_199_999_999, None, Some(small)),
+            (1_200_000_000, None, Some(middle)),
+            (2_999_999_999, None, Some(middle)),
+            (3_000_000_000, None, Some(large)),
+            (64_000_000_000, Some(2_000_000_000), Some(large)),
+            (64_000_000_000, Some(1_117_320_768), Some(middle)),
+            (64_000_000_000, Some(491_400_064), Some(small)),
+            (64_000_000_000, Some(98_362_432), None),
+        ] {
+            let got = catalogue.recommend(memory, disk).map(|entry| entry.name.as_str());
+            assert_eq!(got, want, "{memory} bytes of memory, {disk:?} of disk");
+        }
+    }
+
+    #[test]
+    fn more_room_never_recommends_a_smaller_model() {
+        let catalogue = shipped();
+        for grows in [|mib: u64| (mib << 20, None), |mib: u64| (u64::MAX, Some(mib << 20))] {
+            let mut last = 0;
+            for mib in (0..20_000).step_by(50) {
+                let (memory, disk) = grows(mib);
+                let rank = catalogue.recommend(memory, disk).and_then(|entry| entry.rank).unwrap_or(0);
+                assert!(rank >= last);
+                last = rank;
+            }
+            assert_eq!(last, 3);
         }
     }
 

@@ -1,5 +1,5 @@
 //! What is known of a stored model, kept beside it as `NAME.toml`: where it came from, and size and SHA-256 of each of its
-//! files. Also the check of a GGUF's first bytes. It never repairs anything.
+//! files. Also the checks of a GGUF's first bytes and of its length. It never repairs anything.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::names::component;
 use crate::engine::Cancel;
+use crate::weights::gguf::{GgufError, Header};
 
 /// The largest record that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -94,15 +95,18 @@ pub enum Verdict {
         /// Found.
         got: String,
     },
+    /// The recorded bytes, which are no whole model by their own header.
+    Damaged(String),
 }
 
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Good => write!(f, "as recorded"),
-            Self::Missing => write!(f, "gone"),
+            Self::Good => write!(f, "OK"),
+            Self::Missing => write!(f, "missing"),
             Self::Size { want, got } => write!(f, "{got} bytes instead of {want}"),
             Self::Hash { want, got } => write!(f, "SHA-256 `{got}` instead of `{want}`"),
+            Self::Damaged(why) => write!(f, "as recorded, but {why}"),
         }
     }
 }
@@ -198,6 +202,17 @@ pub enum NotGguf {
         /// Keys.
         keys: u64,
     },
+}
+
+/// Whether a file has all that its own header describes. A type of weights that only a newer program knows is no damage.
+///
+/// # Errors
+/// It is truncated, contradicts itself, or cannot be read.
+pub fn check_whole(path: &Path) -> Result<(), GgufError> {
+    match Header::read(path) {
+        Err(GgufError::UnknownType { .. } | GgufError::RemovedType { .. } | GgufError::Key { .. }) | Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Looks at the first 24 bytes: magic, version 2 or 3, and counts that a file of this length can hold.

@@ -12,6 +12,7 @@ use super::record::{self, FileRecord, Record, Verdict};
 use crate::engine::Cancel;
 
 mod error;
+mod leftovers;
 
 pub use error::StoreError;
 pub(super) use error::io_hint;
@@ -197,6 +198,7 @@ impl Store {
             _ => failed("read", file)(error),
         })?;
         record::check_gguf(&real).map_err(|source| StoreError::NotGguf { path: file.to_owned(), source })?;
+        record::check_whole(&real)?;
         let own = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = if own.to_ascii_lowercase().ends_with(".gguf") { own } else { format!("{own}.gguf") };
         let target = self.place(&name)?;
@@ -214,7 +216,7 @@ impl Store {
         if target.exists() {
             self.same(&target, &record, &name, cancel)?;
         } else {
-            self.bring(&real, &target, &name, size)?;
+            self.bring(&real, &target, &name, size, cancel)?;
         }
         let sidecar = self.sidecar(&name);
         // An older record knows more (the hub it came from) and says the same of the bytes.
@@ -235,7 +237,7 @@ impl Store {
     }
 
     /// Links or copies, so that the target is whole from the moment it is there.
-    fn bring(&self, real: &Path, target: &Path, name: &str, size: u64) -> Result<(), StoreError> {
+    fn bring(&self, real: &Path, target: &Path, name: &str, size: u64, cancel: &Cancel) -> Result<(), StoreError> {
         // A link fails across disks, on FAT, and everywhere on Android.
         match fs::hard_link(real, target) {
             Ok(()) => return crate::atomic::sync_parent(target).map_err(failed("sync", &self.root)),
@@ -243,15 +245,22 @@ impl Store {
             Err(_) => {}
         }
         self.room(name, size)?;
-        let temporary = crate::atomic::beside(target).map_err(failed("write", target))?;
-        let copied = fs::copy(real, &temporary)
-            .and_then(|_| fs::File::open(&temporary)?.sync_all())
-            .and_then(|()| fs::rename(&temporary, target))
-            .and_then(|()| crate::atomic::sync_parent(target));
-        if copied.is_err() {
-            let _ = fs::remove_file(&temporary);
+        let copy = leftovers::Copy::new(target).map_err(failed("write", target))?;
+        match copy.fill(real, cancel).map_err(failed("copy to", target))? {
+            false => Err(StoreError::Cancelled),
+            true => copy.settle(target).map_err(failed("copy to", target)),
         }
-        copied.map_err(failed("copy to", target))
+    }
+
+    /// Removes what programs that were killed left in the folder: copies that were never finished, models half removed.
+    /// Gives the bytes they took. What another program still writes stays; so does what cannot be removed.
+    pub fn sweep(&self) -> u64 {
+        leftovers::sweep(&self.root)
+    }
+
+    /// Free bytes where the models lie or would lie, when the system says.
+    pub fn free_disk(&self) -> Option<u64> {
+        record::free_space(&self.root)
     }
 
     /// Whether a file of this length fits, with a margin.
@@ -260,7 +269,7 @@ impl Store {
     /// [`StoreError::Space`].
     pub fn room(&self, name: &str, size: u64) -> Result<(), StoreError> {
         let need = size.saturating_add(MARGIN);
-        match record::free_space(&self.root) {
+        match self.free_disk() {
             Some(free) if free < need => Err(StoreError::Space { name: name.into(), need, free }),
             _ => Ok(()),
         }
@@ -312,9 +321,13 @@ impl Store {
                 Kind::Gguf => stored.path.clone(),
                 Kind::Checkpoint => stored.path.join(&file.path),
             };
-            let verdict = record::check(&path, file, step, cancel)
+            let mut verdict = record::check(&path, file, step, cancel)
                 .map_err(failed("read", &path))?
                 .ok_or(StoreError::Cancelled)?;
+            // The record may be of a file that was cut off before it came here.
+            if let (Kind::Gguf, Verdict::Good, Err(error)) = (stored.kind, &verdict, record::check_whole(&path)) {
+                verdict = Verdict::Damaged(error.to_string());
+            }
             verdicts.push((file.path.clone(), verdict));
         }
         Ok(verdicts)

@@ -22,8 +22,9 @@ use crate::paths::Paths;
 pub fn offers(paths: &Paths) -> Result<Vec<Offer>, Report> {
     let catalogue = Catalogue::builtin();
     let free = Probe::new().memory().available;
-    let stored = Store::new(paths.models()).list()?;
-    let advised = catalogue.recommend(free).map(|entry| entry.name.as_str());
+    let store = Store::new(paths.models());
+    let stored = store.list()?;
+    let advised = catalogue.recommend(free, store.free_disk()).map(|entry| entry.name.as_str());
     let mut offers: Vec<Offer> = stored
         .iter()
         .filter(|model| model.kind == models::store::Kind::Gguf)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::error::Advise;
 use crate::models::names::NameError;
 use crate::models::record::NotGguf;
+use crate::weights::gguf::GgufError;
 
 /// The store cannot do it.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +33,7 @@ pub enum StoreError {
         near: Vec<String>,
     },
     /// The name is known and the file is not here.
-    #[error("`{name}` is not in the store")]
+    #[error("`{name}` is not installed")]
     NotHere {
         /// What was asked for.
         name: String,
@@ -50,8 +51,11 @@ pub enum StoreError {
         /// Why.
         source: NotGguf,
     },
+    /// The file is not the whole model that its header describes.
+    #[error(transparent)]
+    Damaged(#[from] GgufError),
     /// Another model has this name.
-    #[error("the store already has another `{0}`")]
+    #[error("another model is installed as `{0}`")]
     Taken(String),
     /// The disk is too full.
     #[error("`{name}` needs {} and {} is free", size(*need), size(*free))]
@@ -64,7 +68,7 @@ pub enum StoreError {
         free: u64,
     },
     /// Nothing to compare with.
-    #[error("nothing was recorded of `{0}`")]
+    #[error("no checksum is recorded for `{0}`")]
     Unrecorded(String),
     /// Stopped by the person.
     #[error("stopped")]
@@ -82,7 +86,7 @@ pub(in crate::models) fn io_hint(error: &io::Error) -> Option<String> {
             "set `ZORD_HOME` to a folder you can write to, or change the permissions of this one".into()
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "make room: `zord models list` shows what is there, `zord models remove NAME` takes it away".into()
+            "free some disk: `zord models list` shows what is installed, `zord models remove NAME` removes one".into()
         }
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
             "a file lies where a folder should be: move it away, or set `ZORD_HOME` to another place".into()
@@ -97,28 +101,30 @@ impl Advise for StoreError {
             Self::Io { source, .. } => io_hint(source),
             Self::Name(error) => error.hint(),
             Self::Unknown { near, .. } if near.is_empty() => {
-                Some("`zord models list` shows what there is; a path or `hf:owner/repo/file` works too".into())
+                Some("`zord models list` shows the names; a path or `hf:owner/repo/file` works too".into())
             }
             Self::Unknown { near, .. } => Some(format!(
                 "did you mean {}",
                 near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
             )),
-            Self::NotHere { pull: Some(pull), .. } => Some(format!("get it with `zord models pull {pull}`")),
+            Self::NotHere { pull: Some(pull), .. } => Some(format!("`zord models pull {pull}` downloads it")),
             Self::NotHere { pull: None, .. } => {
-                Some("no ready file of it is known; find a GGUF of it and pull that as `hf:owner/repo/file`".into())
+                Some("no GGUF file of it is known here; find one on the hub and pull it as `hf:owner/repo/file`".into())
             }
             Self::NoFile(_) => Some("give the path of a GGUF file, or a name from `zord models list`".into()),
             Self::NotGguf { .. } => {
                 Some("download the file again, or convert a checkpoint with `zord-quantize convert`".into())
             }
+            Self::Damaged(error) => error.hint(),
             Self::Taken(name) => {
-                Some(format!("take the old one away with `zord models remove {name}`, or rename the new file"))
+                Some(format!("remove the old one with `zord models remove {name}`, or rename the new file"))
             }
             Self::Space { .. } => Some(
-                "make room: `zord models list` shows what is there, `zord models remove NAME` takes it away".into(),
+                "free some disk: `zord models list` shows what is installed, `zord models remove NAME` removes one"
+                    .into(),
             ),
             Self::Unrecorded(name) => {
-                Some(format!("`zord models remove {name}` and pull or add it again to have a checksum recorded"))
+                Some(format!("remove it with `zord models remove {name}`, then pull or add it again"))
             }
             Self::Cancelled => None,
         }

@@ -126,7 +126,7 @@ fn an_unknown_name_shows_its_neighbours_and_a_known_one_what_to_pull() {
         other => panic!("{other}"),
     }
     let here = place.store.resolve("qwen2.5-coder").unwrap_err();
-    assert_eq!(here.hint().unwrap(), "get it with `zord models pull qwen2.5-coder-1.5b-instruct`");
+    assert_eq!(here.hint().unwrap(), "`zord models pull qwen2.5-coder-1.5b-instruct` downloads it");
     assert!(matches!(place.store.resolve("phi-4"), Err(StoreError::NotHere { pull: None, .. })));
     assert!(matches!(place.store.resolve("./none.gguf"), Err(StoreError::NoFile(_))));
     assert!(matches!(place.store.resolve("hf:a/b/c.gguf"), Err(StoreError::NotHere { .. })));
@@ -138,7 +138,11 @@ fn a_catalogue_name_finds_its_file_and_a_path_is_itself() {
     let place = Place::new();
     let file = place.file("SmolLM2-135M-Instruct.Q4_1.gguf", &gguf(1, 100));
     let stored = place.add(&file).unwrap();
-    for name in ["default", "smollm2", "smollm2-135m-instruct", "SmolLM2-135M-Instruct.Q4_1"] {
+    for name in ["smollm2", "smollm2-135m-instruct", "SmolLM2-135M-Instruct.Q4_1"] {
+        assert_eq!(place.store.resolve(name).unwrap(), stored.path, "{name}");
+    }
+    let stored = place.add(&place.file("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", &gguf(1, 100))).unwrap();
+    for name in ["default", "qwen2.5-coder-0.5b-instruct"] {
         assert_eq!(place.store.resolve(name).unwrap(), stored.path, "{name}");
     }
     assert_eq!(place.store.resolve(file.to_str().unwrap()).unwrap(), file);
