@@ -385,18 +385,12 @@ fn change(file: &Path, key: &str, edit: impl FnOnce(&mut dyn toml_edit::TableLik
 }
 
 fn read(file: &Path) -> Result<Option<String>, ConfigError> {
-    use io::Read;
     let fail = |source| ConfigError::Read { path: file.to_owned(), source };
-    let opened = match fs::File::open(file) {
-        Ok(opened) => opened,
+    let bytes = match crate::small::read(file, LARGEST) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error)),
     };
-    let mut bytes = Vec::new();
-    opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(fail(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB")));
-    }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),
         Err(error) => {

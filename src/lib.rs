@@ -13,6 +13,8 @@
 //! | [`engine`] | who talks to llama.cpp, or to a server: one thread, a job in, events out |
 //! | [`models`] | the catalogue, the store, downloads |
 //! | [`device`] | what this machine is: cores and clusters, instruction sets, Termux |
+//! | [`small`] | reads small files whole, and only those |
+//! | [`walk`] | the files of a folder without what `.gitignore` leaves out |
 //! | [`weights`] | model files: bounded readers shared by all programs |
 //! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
 //! | `merge` | merges checkpoints, moves adapters and tokenizers between them (feature `lab`) |
@@ -43,7 +45,9 @@ mod picture;
 #[cfg(feature = "lab")]
 pub mod quantize;
 pub mod run;
+pub mod small;
 pub mod term;
 pub mod text;
 pub mod ui;
+pub mod walk;
 pub mod weights;

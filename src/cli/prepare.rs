@@ -215,7 +215,7 @@ fn tuned_path(paths: &Paths, found: &Found) -> PathBuf {
 
 /// What was measured for this model here; nothing when it never was.
 pub fn tuned(paths: &Paths, found: &Found) -> Tuned {
-    let text = std::fs::read_to_string(tuned_path(paths, found)).unwrap_or_default();
+    let text = crate::small::text(tuned_path(paths, found), crate::small::TEXT).unwrap_or_default();
     toml::from_str(&text).unwrap_or_default()
 }
 

@@ -14,8 +14,7 @@
 //! [`client_to`]): a proxy has another idea of `127.0.0.1`. Redirects are never followed here: who
 //! asks decides who may get its token (see [`super::hub`]).
 
-use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,8 +130,7 @@ fn tls(extra_roots: Option<&Path>) -> Result<ClientConfig, NetError> {
 }
 
 fn read_pem(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(LARGEST_PEM).read_to_end(&mut bytes)?;
+    let bytes = crate::small::read(path, LARGEST_PEM)?;
     // One unreadable block among many is no reason to refuse the rest: bundles carry comments and oddities.
     Ok(CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect())
 }
@@ -160,7 +158,7 @@ fn causes<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     fn run<T>(future: impl Future<Output = T>) -> T {
@@ -200,7 +198,7 @@ mod tests {
         let (port, pem) = serve(2);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("roots.pem");
-        fs::write(&file, pem).unwrap();
+        std::fs::write(&file, pem).unwrap();
         let url = format!("https://localhost:{port}/");
         run(async {
             let trusting = client_with(None, Some(&file)).unwrap();
@@ -215,7 +213,7 @@ mod tests {
     fn a_certificate_file_without_certificates_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("roots.pem");
-        fs::write(&file, "nothing here").unwrap();
+        std::fs::write(&file, "nothing here").unwrap();
         assert!(matches!(client_with(None, Some(&file)), Err(NetError::Roots { .. })));
         assert!(matches!(client_with(None, Some(&folder.path().join("none"))), Err(NetError::Roots { .. })));
     }

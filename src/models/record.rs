@@ -46,8 +46,7 @@ pub struct FileRecord {
 impl Record {
     /// Reads a sidecar; `None` when it is missing, unreadable, or names files outside its model.
     pub fn read(path: &Path) -> Option<Self> {
-        let mut text = String::new();
-        File::open(path).ok()?.take(LARGEST).read_to_string(&mut text).ok()?;
+        let text = crate::small::text(path, LARGEST).ok()?;
         let record: Self = toml::from_str(&text).ok()?;
         record.files.iter().all(|file| file.path.split('/').all(|part| component(part).is_ok())).then_some(record)
     }

@@ -17,6 +17,7 @@ use super::partial::WriteError;
 use crate::atomic;
 use crate::engine::Cancel;
 use crate::error::{Advise, ExitCode};
+use crate::small;
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgufError, Header, Metadata, kept_header};
 
@@ -28,6 +29,8 @@ const EMPTY: u64 = 8 + PADDING.len() as u64 + 4 + 8;
 const ROOM: u64 = 2048;
 /// Bytes behind a header that tell a file from another one.
 const MARKED: usize = 64 << 10;
+/// The longest beginning of a file that is kept while it is written, in bytes.
+const LONGEST_KEPT: u64 = 1 << 30;
 /// Bytes copied at a time.
 const CHUNK: usize = 4 << 20;
 
@@ -81,7 +84,7 @@ pub enum Done {
 pub fn open(path: &Path) -> Result<(Header, Metadata), EditError> {
     let io = |source| EditError::Io { path: path.to_owned(), source };
     let kept = kept(path);
-    let beginning = || fs::read(&kept).ok().and_then(|bytes| Some(bytes.strip_prefix(KEPT)?.to_vec()));
+    let beginning = || small::read(&kept, LONGEST_KEPT).ok().and_then(|bytes| Some(bytes.strip_prefix(KEPT)?.to_vec()));
     if beginning().is_some() {
         // Whoever holds the file is just writing, and what was kept is theirs. Read again when the file is ours, as they
         // may have come to their end meanwhile.
@@ -207,7 +210,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let kept = kept(path);
     let mark = mark(&file, bytes.len() as u64)?;
-    if fs::read(&kept).is_ok_and(|other| !other.starts_with(KEPT)) {
+    if small::read(&kept, LONGEST_KEPT).is_ok_and(|other| !other.starts_with(KEPT)) {
         return Err(io::Error::other(format!("`{}` is in the way", kept.display())));
     }
     atomic::write(&kept, [KEPT, &old, &mark].concat())?;

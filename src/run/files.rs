@@ -8,7 +8,6 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use globset::GlobBuilder;
-use ignore::WalkBuilder;
 
 use crate::app::msg::Reading;
 use crate::budget::bytes;
@@ -49,10 +48,7 @@ pub(super) fn list(folder: &Path) -> (Vec<String>, bool) {
 
 /// With `hidden`, names that begin with a dot too.
 fn walk(folder: &Path, hidden: bool) -> impl Iterator<Item = ignore::DirEntry> {
-    let mut builder = WalkBuilder::new(folder);
-    builder.hidden(!hidden).filter_entry(|entry| entry.file_name() != ".git");
-    builder.follow_links(false).require_git(false).sort_by_file_name(std::cmp::Ord::cmp);
-    builder.build().filter_map(Result::ok)
+    crate::walk::builder(folder, hidden).build().filter_map(Result::ok)
 }
 
 /// What came of reading.

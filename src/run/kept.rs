@@ -132,8 +132,7 @@ fn head(file: &Path) -> io::Result<Option<Head>> {
 
 /// The text that a file keeps, as far as it is whole.
 fn read(file: &Path) -> io::Result<Option<(Head, Rope)>> {
-    let mut content = Vec::new();
-    File::open(file)?.take(LARGEST).read_to_end(&mut content)?;
+    let content = crate::small::read(file, LARGEST)?;
     let mut lines = content.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
     let head = lines.next().and_then(|line| serde_json::from_slice::<Head>(line).ok());
     let whole = lines.next().and_then(|line| serde_json::from_slice::<Whole>(line).ok());

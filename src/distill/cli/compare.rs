@@ -37,7 +37,7 @@ pub(super) struct CompareArgs {
 
 pub(super) fn run(args: &CompareArgs) -> Result<ExitCode, Report> {
     let text = match &args.file {
-        Some(path) => std::fs::read_to_string(path)
+        Some(path) => crate::small::text(path, crate::small::TOKENIZER)
             .map_err(|error| Report::failed(format!("cannot read `{}`: {error}", path.display())))?,
         None => SAMPLE.to_owned(),
     };

@@ -3,8 +3,6 @@
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use ignore::WalkBuilder;
-
 use super::licence;
 
 /// The largest file read, in bytes.
@@ -47,7 +45,7 @@ pub(super) fn files<E>(
         let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
         if extensions.is_empty() { EXTENSIONS.contains(&end) } else { extensions.iter().any(|wanted| wanted == end) }
     };
-    for entry in WalkBuilder::new(folder).require_git(false).sort_by_file_name(Ord::cmp).build() {
+    for entry in crate::walk::builder(folder, false).build() {
         let facts = entry.and_then(|entry| Ok(Found { facts: entry.metadata()?, path: entry.into_path() }));
         match facts {
             Err(_) => each(Met::Unreadable)?,
@@ -62,6 +60,6 @@ pub(super) fn files<E>(
 
 /// A file's text. What is no text is no source code, whatever it is called.
 pub(super) fn text(path: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
+    let text = crate::small::text(path, LARGEST).ok()?;
     (!text.contains('\0') && !text.trim().is_empty()).then_some(text)
 }

@@ -144,7 +144,8 @@ fn here(folder: &Path) -> Option<String> {
     });
     files.sort_unstable();
     let choice = files.iter().all(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains('-')));
-    let text = |path: &PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+    let text =
+        |path: &PathBuf| String::from_utf8_lossy(&crate::small::read(path, LARGEST).unwrap_or_default()).into_owned();
     let mut names: Vec<String> =
         files.iter().map(|path| recognised(&text(path)).unwrap_or_else(|| "unknown".to_owned())).collect();
     names.sort_unstable();

@@ -16,8 +16,6 @@ const LONGEST: u64 = 1 << 20;
 pub enum RecipeError {
     #[error("cannot read the recipe `{}`: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("the recipe `{}` has {size} bytes, expected at most {LONGEST}", path.display())]
-    Long { path: PathBuf, size: u64 },
     #[error("the recipe `{}`: {what}", path.display())]
     Wrong { path: PathBuf, what: String },
     #[error("`--set {given}`: {what}")]
@@ -45,11 +43,7 @@ pub(crate) fn read(path: &Path, set: &[String]) -> Result<Recipe, RecipeError> {
 /// The same, with what stands against following it.
 pub(crate) fn read_with_problems(path: &Path, set: &[String]) -> Result<(Recipe, Vec<String>), RecipeError> {
     let io = |source| RecipeError::Read { path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(io)?.len();
-    if size > LONGEST {
-        return Err(RecipeError::Long { path: path.to_owned(), size });
-    }
-    let text = std::fs::read_to_string(path).map_err(io)?;
+    let text = crate::small::text(path, LONGEST).map_err(io)?;
     let wrong = |what: String| RecipeError::Wrong { path: path.to_owned(), what };
     // Errors of the file itself come with its lines; those of a changed key cannot.
     let mut table: Table = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;

@@ -101,7 +101,7 @@ fn beside(student: &Student, out: &Path) -> Result<(), RunError> {
     for name in BESIDE {
         if name == "tokenizer.json" {
             replace(&out.join(name), &student.tokenizer.file)?;
-        } else if let Ok(bytes) = std::fs::read(student.folder.join(name)) {
+        } else if let Ok(bytes) = crate::small::read(student.folder.join(name), crate::small::TOKENIZER) {
             replace(&out.join(name), &bytes)?;
         }
     }

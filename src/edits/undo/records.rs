@@ -12,8 +12,7 @@ const TRIES: usize = 1000;
 
 /// A record that can be read.
 pub(super) fn read(path: &Path) -> Option<Record> {
-    let small = fs::metadata(path).is_ok_and(|found| found.len() <= LARGEST);
-    let bytes = small.then(|| fs::read(path).ok()).flatten()?;
+    let bytes = crate::small::read(path, LARGEST).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 

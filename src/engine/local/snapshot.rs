@@ -90,7 +90,7 @@ pub(super) fn write(file: &Path, fits: &Fingerprint, write: impl FnOnce(&Path) -
 
 /// Whether the snapshot is whole and fits; a reason when not.
 pub(super) fn check(file: &Path, fits: &Fingerprint) -> Result<(), String> {
-    let note = fs::read(note_path(file)).map_err(|error| error.to_string())?;
+    let note = crate::small::read(note_path(file), crate::small::TEXT).map_err(|error| error.to_string())?;
     let note: Note = serde_json::from_slice(&note).map_err(|error| error.to_string())?;
     if note.fits != *fits {
         return Err("it was made with another model, version or setting".into());

@@ -1,8 +1,7 @@
 //! The cache on disk: one file of JSON lines, the newest place first, rewritten as a whole. Whatever is wrong with it,
 //! it is as if it were not there.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -90,12 +89,7 @@ impl Cache {
 
 fn read(file: &Path) -> Option<String> {
     // A pipe or a device in its place could block.
-    if !fs::metadata(file).ok()?.is_file() {
-        return None;
-    }
-    let mut text = String::new();
-    File::open(file).ok()?.take(LARGEST as u64 + 1).read_to_string(&mut text).ok()?;
-    (text.len() <= LARGEST).then_some(text)
+    crate::small::text(file, LARGEST as u64).ok()
 }
 
 fn parse(text: &str) -> Option<Cache> {

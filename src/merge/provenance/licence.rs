@@ -3,6 +3,7 @@
 //! This is no lawyer: it knows some names, says what it sees, and leaves the decision to a person.
 
 use crate::merge::model::Model;
+use crate::small;
 
 /// A model's licence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Licence {
     /// A model's: from its card, else from its licence's text.
     pub fn of(model: &Model) -> Self {
         let read = |name: &str| {
-            let text = std::fs::read(model.folder.join(name)).ok()?;
+            let text = small::read(model.folder.join(name), small::TEXT).ok()?;
             Some(String::from_utf8_lossy(text.get(..64 << 10).unwrap_or(&text)).into_owned())
         };
         if let Some(name) = read("README.md").as_deref().and_then(in_card) {

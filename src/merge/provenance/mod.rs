@@ -10,6 +10,7 @@ use super::model::Model;
 use super::plan::Plan;
 use super::recipe::Recipe;
 use super::stream::Stats;
+use crate::small;
 
 mod card;
 mod hash;
@@ -66,7 +67,7 @@ fn carry(facts: &Facts<'_>, folder: &Path) -> Result<(), MergeError> {
     let fault = |source| MergeError::Write { path: place.clone(), source };
     for model in &facts.plan.models {
         for name in ["LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE"] {
-            let Ok(bytes) = std::fs::read(model.folder.join(name)) else { continue };
+            let Ok(bytes) = small::read(model.folder.join(name), small::TEXT) else { continue };
             std::fs::create_dir_all(&place).map_err(fault)?;
             let part = bytes.get(..LONGEST_LICENCE).unwrap_or(&bytes);
             crate::atomic::write(place.join(file_name(model, name)), part).map_err(fault)?;

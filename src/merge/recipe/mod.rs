@@ -169,12 +169,7 @@ impl Recipe {
     /// It cannot be read, is no recipe, or says something unknown; the error names the line.
     pub fn read(path: &Path) -> Result<Self, MergeError> {
         let io = |source| MergeError::Io { path: path.to_owned(), source };
-        let length = std::fs::metadata(path).map_err(io)?.len();
-        if length > LONGEST {
-            let what = format!("it has {length} bytes, and a recipe has at most {LONGEST}");
-            return Err(MergeError::Recipe { path: path.to_owned(), line: 1, what });
-        }
-        let text = std::fs::read_to_string(path).map_err(io)?;
+        let text = crate::small::text(path, LONGEST).map_err(io)?;
         Self::parse(path, &text)
     }
 

@@ -14,8 +14,11 @@ use sha2::{Digest, Sha256};
 use super::{Options, Stats};
 use crate::merge::error::MergeError;
 use crate::merge::plan::{Action, Plan};
+use crate::small;
 
 const NAME: &str = "journal.jsonl";
+/// Bytes of a journal, at most: a line of numbers for each tensor.
+const LONGEST: u64 = 1 << 30;
 
 /// What a run is: another recipe, other inputs or another version begin anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +42,7 @@ impl Journal {
         let fault = |source| MergeError::Write { path: path.clone(), source };
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let start = Start { fingerprint: fingerprint.to_owned(), boot: boot.trim().to_owned() };
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let text = small::text(&path, LONGEST).unwrap_or_default();
         let mut lines = text.lines();
         let same = lines.next().and_then(|line| serde_json::from_str::<Start>(line).ok()) == Some(start.clone());
         // A line that was torn by the kill is not whole JSON.

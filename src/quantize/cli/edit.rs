@@ -106,10 +106,7 @@ fn split<'a>(change: &'a str, option: &str) -> Result<(&'a str, &'a str), Report
 
 fn template(file: &Path) -> Result<String, Report> {
     let fault = |error: std::io::Error| Report::failed(format!("cannot read `{}`: {error}", file.display()));
-    if std::fs::metadata(file).map_err(fault)?.len() > LONGEST_TEMPLATE {
-        return Err(Report::failed(format!("`{}` is too long for a template", file.display())));
-    }
-    let text = std::fs::read_to_string(file).map_err(fault)?;
+    let text = crate::small::text(file, LONGEST_TEMPLATE).map_err(fault)?;
     // A template that cannot be read would only fail when somebody wants to chat.
     let hints = Hints { architecture: "", name: "", has_token: &|_| false, now: 0 };
     if let (_, Some(notice)) = Template::new(Some(&text), &hints) {

@@ -32,9 +32,7 @@ impl Card {
     /// The card of a checkpoint; an empty one where there is none.
     pub(super) fn read(folder: &Path) -> Self {
         let path = folder.join("README.md");
-        let short = std::fs::metadata(&path).is_ok_and(|facts| facts.len() <= LONGEST);
-        let text = if short { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
-        Self::parse(&text)
+        Self::parse(&crate::small::text(path, LONGEST).unwrap_or_default())
     }
 
     fn parse(text: &str) -> Self {

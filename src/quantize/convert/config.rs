@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::error::ConvertError;
-
-/// The longest JSON file read, in bytes (tokenizers of 262,144 tokens take 34 MB).
-const LONGEST: u64 = 256 << 20;
+use crate::small;
 
 /// A JSON object from a file.
 #[derive(Clone, Debug)]
@@ -32,17 +30,14 @@ pub(super) struct Rope {
 /// Reads a JSON file of bounded length.
 pub(super) fn json(path: &Path) -> Result<Value, ConvertError> {
     let io = |source| ConvertError::Io { path: path.to_owned(), source };
-    let len = std::fs::metadata(path).map_err(io)?.len();
     let wrong = |what: String| ConvertError::Json { path: path.to_owned(), what };
-    if len > LONGEST {
-        return Err(wrong(format!("it has {len} bytes")));
-    }
-    serde_json::from_slice(&std::fs::read(path).map_err(io)?).map_err(|error| wrong(error.to_string()))
+    let text = small::read(path, small::TOKENIZER).map_err(io)?;
+    serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
 }
 
 /// The same, or nothing where there is no such file.
 pub(super) fn optional(path: &Path) -> Result<Option<Value>, ConvertError> {
-    if path.is_file() { json(path).map(Some) } else { Ok(None) }
+    if path.exists() { json(path).map(Some) } else { Ok(None) }
 }
 
 impl Config {

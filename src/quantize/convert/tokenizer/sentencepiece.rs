@@ -7,6 +7,7 @@ use super::{Files, Kind, Vocabulary, looks_special, padding};
 use crate::quantize::convert::arch::Arch;
 use crate::quantize::convert::config::optional;
 use crate::quantize::convert::error::ConvertError;
+use crate::small;
 
 /// The longest file read, in bytes.
 const LONGEST: u64 = 64 << 20;
@@ -15,10 +16,7 @@ const NEVER: f32 = -1000.0;
 
 pub(super) fn read(path: &Path, files: &Files, size: u32, arch: Arch) -> Result<Vocabulary, ConvertError> {
     let io = |source| ConvertError::Io { path: path.to_owned(), source };
-    if std::fs::metadata(path).map_err(io)?.len() > LONGEST {
-        return Err(ConvertError::Tokenizer { what: format!("`{}` is longer than {LONGEST} bytes", path.display()) });
-    }
-    let pieces = pieces(&std::fs::read(path).map_err(io)?)
+    let pieces = pieces(&small::read(path, LONGEST).map_err(io)?)
         .ok_or_else(|| ConvertError::Tokenizer { what: format!("`{}` is damaged", path.display()) })?;
     let mut vocabulary = Vocabulary {
         texts: padding(size).collect(),
