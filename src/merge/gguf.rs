@@ -180,6 +180,7 @@ mod enabled {
             layers,
             tokenizer,
             made: files,
+            notices: Vec::new(),
         })
     }
 }

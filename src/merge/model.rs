@@ -9,12 +9,11 @@ use serde_json::{Map as Object, Value};
 use super::error::MergeError;
 use super::names::{Layers, layers};
 use super::recipe::Reference;
+use crate::small;
+use crate::weights::checkpoint;
 use crate::weights::map::Map;
 use crate::weights::numbers;
 use crate::weights::safetensors::{Dtype, Folder};
-
-/// The longest JSON file read, in bytes; tokenizers are the longest there are.
-const LONGEST_JSON: u64 = 128 << 20;
 
 /// A checkpoint that is open.
 #[derive(Debug)]
@@ -37,6 +36,8 @@ pub struct Model {
     pub tokenizer: Option<Value>,
     /// Tokenizer files that were made of a GGUF file, by name.
     pub made: Vec<(String, Vec<u8>)>,
+    /// What the person should know of how its files were read.
+    pub notices: Vec<String>,
 }
 
 /// A tensor of a checkpoint.
@@ -142,7 +143,7 @@ impl Model {
             return super::gguf::open(reference, path);
         }
         let folder = if path.is_file() { path.parent().unwrap_or(path).to_owned() } else { path.to_owned() };
-        let config = object(&folder.join("config.json"))?;
+        let mut config = object(&folder.join("config.json"))?;
         if let Some(quantized) = config.get("quantization_config") {
             let method = quantized.get("quant_method").and_then(Value::as_str).unwrap_or("an unknown method");
             return Err(MergeError::Model {
@@ -151,6 +152,11 @@ impl Model {
             });
         }
         let tensors = Folder::open(path)?;
+        let mut notices: Vec<String> = tensors.notice.iter().cloned().collect();
+        if config.get("tie_word_embeddings") == Some(&Value::Bool(true)) && checkpoint::has_own_head(&tensors)? {
+            config.insert("tie_word_embeddings".to_owned(), Value::Bool(false));
+            notices.push(checkpoint::OWN_HEAD.to_owned());
+        }
         let mut maps: HashMap<PathBuf, Arc<Map>> = HashMap::new();
         let mut weights = BTreeMap::new();
         for tensor in &tensors.tensors {
@@ -178,6 +184,7 @@ impl Model {
             layers,
             tokenizer: None,
             made: Vec::new(),
+            notices,
         })
     }
 
@@ -205,11 +212,7 @@ impl Model {
 /// It cannot be read, is too long, or holds something else.
 pub fn object(path: &Path) -> Result<Object<String, Value>, MergeError> {
     let io = |source| MergeError::Io { path: path.to_owned(), source };
-    let length = std::fs::metadata(path).map_err(io)?.len();
     let wrong = |what: String| MergeError::Json { path: path.to_owned(), what };
-    if length > LONGEST_JSON {
-        return Err(wrong(format!("it has {length} bytes")));
-    }
-    let text = std::fs::read(path).map_err(io)?;
+    let text = small::read(path, small::TOKENIZER).map_err(io)?;
     serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))
 }

@@ -10,6 +10,8 @@ use super::plan::Plan;
 use super::recipe::Recipe;
 use super::template;
 use super::tokens;
+use crate::small;
+use crate::weights::checkpoint;
 
 /// Keys under which configurations count layers.
 const LAYERS: [&str; 3] = ["num_hidden_layers", "num_layers", "n_layer"];
@@ -137,7 +139,8 @@ fn tokenizer(model: &Model) -> Result<Vec<(String, Vec<u8>)>, MergeError> {
     for name in tokens::FILES {
         let path = model.folder.join(name);
         if path.is_file() {
-            files.push((name.to_owned(), std::fs::read(&path).map_err(|source| MergeError::Io { path, source })?));
+            let bytes = small::read(&path, small::TOKENIZER).map_err(|source| MergeError::Io { path, source })?;
+            files.push((name.to_owned(), bytes));
         }
     }
     Ok(files)
@@ -189,12 +192,9 @@ fn chosen(recipe: &Recipe, plan: &Plan, wanted: &str) -> Result<String, MergeErr
 }
 
 fn model_template(model: &Model) -> Option<String> {
-    let file = std::fs::read_to_string(model.folder.join("chat_template.jinja")).ok();
-    let own = || {
-        let config = object(&model.folder.join("tokenizer_config.json")).ok()?;
-        config.get("chat_template")?.as_str().map(str::to_owned)
-    };
-    file.or_else(own).map(|text| text.trim().to_owned())
+    let settings = object(&model.folder.join("tokenizer_config.json")).ok().map(Value::Object);
+    let found = checkpoint::chat_template(&model.folder, settings.as_ref()).ok()?;
+    found.templates.usual().map(|text| text.trim().to_owned())
 }
 
 fn set_template(folder: &Path, template: &str) -> Result<(), MergeError> {

@@ -6,6 +6,8 @@ use std::path::Path;
 use serde_json::{Map, Value as Json, json};
 
 use crate::error::Report;
+use crate::small;
+use crate::weights::checkpoint;
 use crate::weights::gguf::{Array, Header, Parts, ReadAt, Value, ValueKind, read_exact};
 use crate::weights::safetensors::Folder;
 
@@ -86,7 +88,7 @@ impl Contents {
         let all = Folder::open(if alone { &adapter } else { path })?;
         let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
         let read = |name: &str| -> Option<Json> {
-            let text = std::fs::read(folder.join(name)).ok()?;
+            let text = small::read(folder.join(name), small::TOKENIZER).ok()?;
             serde_json::from_slice(&text).ok()
         };
         let mut metadata: Vec<(String, Json)> =
@@ -95,11 +97,7 @@ impl Contents {
         if let Some(Json::Object(config)) = config {
             metadata.extend(config.into_iter().map(|(key, value)| (format!("config.{key}"), value)));
         }
-        let template = std::fs::read_to_string(folder.join("chat_template.jinja")).ok();
-        let template = template.or_else(|| {
-            let config = read("tokenizer_config.json")?;
-            config.get("chat_template").and_then(Json::as_str).map(str::to_owned)
-        });
+        let template = checkpoint::chat_template(folder, read("tokenizer_config.json").as_ref())?.templates.usual();
         let size = |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |facts| facts.len());
         let tensor = |tensor: &crate::weights::safetensors::Tensor| Tensor {
             name: tensor.name.clone(),

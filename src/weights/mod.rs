@@ -4,6 +4,7 @@
 //! byte is allocated for it. What this room refuses to do: know what a model is for; it knows files, not layers.
 
 pub mod adapter;
+pub mod checkpoint;
 pub mod gguf;
 #[cfg(feature = "lab")]
 pub mod map;

@@ -11,6 +11,7 @@ use super::corpus::hex;
 use crate::chat::template::{Hints, Template};
 use crate::distill::model::ModelError;
 use crate::distill::recipe::Recipe;
+use crate::weights::checkpoint;
 
 /// A tokenizer with what the checkpoint says about its use.
 pub(crate) struct Tokenizer {
@@ -86,7 +87,8 @@ impl Tokenizer {
         add: impl FnOnce(&Inner) -> Result<Vec<New<'a>>, String>,
     ) -> Result<Self, ModelError> {
         let path = folder.join("tokenizer.json");
-        let bytes = std::fs::read(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        let bytes = crate::small::read(&path, crate::small::TOKENIZER)
+            .map_err(|source| ModelError::Read { path: path.clone(), source })?;
         let wrong = |what: String| ModelError::Config { path: path.clone(), what };
         let old = Inner::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))?;
         let add = add(&old).map_err(wrong)?;
@@ -95,17 +97,16 @@ impl Tokenizer {
         plain.set_encode_special_tokens(true);
         let settings = folder.join("tokenizer_config.json");
         let settings = if settings.is_file() { crate::distill::model::json(&settings)? } else { Json::Null };
-        let word = |key: &str| {
-            let value = settings.get(key)?;
-            value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
-        };
-        let (bos, eos) = (word("bos_token"), word("eos_token"));
+        let map = folder.join("special_tokens_map.json");
+        let map = if map.is_file() { crate::distill::model::json(&map)? } else { Json::Null };
+        let special = |key: &str| checkpoint::special_token(Some(&settings), Some(&map), key).map(str::to_owned);
+        let (bos, eos) = (special("bos_token"), special("eos_token"));
         let begin = begin(&marked, bos.as_deref(), settings.get("add_bos_token").and_then(Json::as_bool));
         let specials = marked.get_added_tokens_decoder().into_values().filter(|token| token.special);
         let mut specials: Vec<String> = specials.map(|token| token.content).filter(|text| !text.is_empty()).collect();
         specials.sort_unstable();
-        let beside = std::fs::read_to_string(folder.join("chat_template.jinja")).ok();
-        let source = beside.or_else(|| word("chat_template"));
+        let found = checkpoint::chat_template(folder, Some(&settings))?;
+        let source = found.templates.usual();
         let has_token = |text: &str| marked.token_to_id(text).is_some();
         // Templates that name the day would make another corpus of the same data tomorrow.
         let hints = Hints { architecture, name: "", has_token: &has_token, now: 1_735_689_600 };
@@ -124,7 +125,7 @@ impl Tokenizer {
             file: bytes,
             added,
             problems: notice.into_iter().collect(),
-            notices: Vec::new(),
+            notices: found.notice.into_iter().collect(),
             len,
         };
         if tokenizer.end().is_none() {

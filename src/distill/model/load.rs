@@ -13,6 +13,7 @@ use super::weight::{Id, Numbers, Weight};
 use crate::distill::kernel::matmul::Precision;
 use crate::distill::kernel::rope::Rope;
 use crate::error::Advise;
+use crate::weights::checkpoint;
 use crate::weights::safetensors::{Folder, SafetensorsError, Tensor};
 
 /// The longest configuration read, in bytes.
@@ -59,12 +60,7 @@ impl Advise for ModelError {
 /// Reads a JSON file of a checkpoint.
 pub(crate) fn json(path: &Path) -> Result<Json, ModelError> {
     let read = |source| ModelError::Read { path: path.to_owned(), source };
-    let len = std::fs::metadata(path).map_err(read)?.len();
-    if len > LONGEST {
-        let what = format!("it has {len} bytes, expected at most {LONGEST}");
-        return Err(ModelError::Config { path: path.to_owned(), what });
-    }
-    let text = std::fs::read(path).map_err(read)?;
+    let text = crate::small::read(path, LONGEST).map_err(read)?;
     serde_json::from_slice(&text).map_err(|error| ModelError::Config { path: path.to_owned(), what: error.to_string() })
 }
 
@@ -74,15 +70,23 @@ pub(crate) struct Source {
     pub(crate) shape: Shape,
     pub(crate) config: Json,
     pub(crate) tensors: Folder,
+    /// What the person should know of how its files were read.
+    pub(crate) notices: Vec<String>,
 }
 
 impl Source {
     pub(crate) fn open(folder: &Path) -> Result<Self, ModelError> {
         let path = folder.join("config.json");
-        let config = json(&path)?;
-        let shape = Shape::of(&config, &path)?;
+        let mut config = json(&path)?;
+        let mut shape = Shape::of(&config, &path)?;
         let tensors = Folder::open(folder)?;
-        let source = Self { folder: folder.to_owned(), shape, config, tensors };
+        let mut notices: Vec<String> = tensors.notice.iter().cloned().collect();
+        if shape.tied && checkpoint::has_own_head(&tensors)? {
+            shape.tied = false;
+            config["tie_word_embeddings"] = false.into();
+            notices.push(checkpoint::OWN_HEAD.to_owned());
+        }
+        let source = Self { folder: folder.to_owned(), shape, config, tensors, notices };
         source.check()?;
         Ok(source)
     }

@@ -35,6 +35,7 @@ pub(crate) fn open(recipe: &Recipe, found: &mut Findings) -> Opened {
     match Source::open(&recipe.student.path) {
         Err(error) => found.problems.push(chain(&error)),
         Ok(source) => {
+            found.notes.extend(source.notices.clone());
             let architecture = source.config.get("model_type").and_then(|kind| kind.as_str()).unwrap_or_default();
             match Tokenizer::of(recipe, &source.folder, architecture) {
                 Err(error) => found.problems.push(chain(&error)),

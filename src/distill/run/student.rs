@@ -68,7 +68,8 @@ pub(crate) fn shape(recipe: &Recipe, whole: &Shape) -> Result<Shape, RecipeError
 pub(crate) fn build(recipe: &Recipe) -> Result<Student, RunError> {
     let source = Source::open(&recipe.student.path)?;
     let architecture = source.config.get("model_type").and_then(Json::as_str).unwrap_or_default();
-    let tokenizer = Tokenizer::of(recipe, &source.folder, architecture)?;
+    let mut tokenizer = Tokenizer::of(recipe, &source.folder, architecture)?;
+    tokenizer.notices.extend(source.notices.clone());
     let kept = kept_layers(recipe, source.shape.layers)?;
     let context = recipe.data.context;
     let mut model = source.load(context, recipe.adapter.as_ref().map_or(Base::Stored, |adapter| adapter.base))?;

@@ -164,6 +164,9 @@ impl Plan {
                 model.reference
             ));
         }
+        for model in &plan.models {
+            plan.notices.extend(model.notices.iter().map(|notice| format!("`{}`: {notice}", model.reference)));
+        }
         check::models(&mut plan);
         plan.vocabulary = fit::vocabulary(recipe, &mut plan);
         slices::outputs(recipe, &mut plan);

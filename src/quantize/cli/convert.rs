@@ -77,6 +77,9 @@ pub(super) fn run(args: ConvertArgs) -> Result<ExitCode, Report> {
     let done = convert::run(&request, &cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
     let done = done?;
+    for notice in &done.notices {
+        output::note(format!("notice: {notice}"));
+    }
     if done.fallen_back > 0 {
         output::note(format!("notice: {} tensors are F16, as their rows are no multiple of 32", done.fallen_back));
     }

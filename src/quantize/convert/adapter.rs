@@ -54,7 +54,7 @@ pub(super) fn parts<'a>(request: &Request, folder: &'a Folder) -> Result<Parts<'
     }
     metadata.str("adapter.type", "lora");
     metadata.number("adapter.lora.alpha", &Value::F32(alpha(&config)?));
-    Ok(Parts { architecture: arch.name(), metadata, outputs, kind })
+    Ok(Parts { architecture: arch.name(), metadata, outputs, kind, notices: Vec::new() })
 }
 
 fn named_base(config: &Config) -> Option<&str> {

@@ -13,6 +13,7 @@ use regex::Regex;
 
 use super::Partial;
 use crate::engine::Cancel;
+use crate::weights::checkpoint;
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgmlType, Metadata, read_exact};
 use crate::weights::safetensors::{Dtype, Folder};
@@ -107,6 +108,8 @@ pub struct Converted {
     pub fallen_back: usize,
     /// Weights that are no finite numbers, when they were allowed.
     pub not_finite: u64,
+    /// What the person should know.
+    pub notices: Vec<String>,
 }
 
 /// Converts; `show` is told how many bytes of the file are done, of how many.
@@ -129,7 +132,11 @@ pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Re
     let outputs = outputs(arch, &config, &sizes, &folder, kind, request.skip.as_ref())?;
     let mut tokens = Metadata::new();
     let pre = request.pre.as_deref();
-    tokenizer::describe(&request.folder, arch, &config, sizes.vocabulary, pre, &mut tokens)?;
+    let mut notices: Vec<String> = folder.notice.iter().cloned().collect();
+    if config.map.get("tie_word_embeddings") == Some(&true.into()) && checkpoint::has_own_head(&folder)? {
+        notices.push(checkpoint::OWN_HEAD.to_owned());
+    }
+    notices.extend(tokenizer::describe(&request.folder, arch, &config, sizes.vocabulary, pre, &mut tokens)?);
     let parameters = elements(&outputs);
 
     let mut metadata = Metadata::new();
@@ -139,7 +146,7 @@ pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Re
     metadata.u32("general.quantization_version", QUANTIZATION_VERSION);
     metadata.extend(tokens);
 
-    let parts = Parts { architecture: arch.name(), metadata, outputs, kind };
+    let parts = Parts { architecture: arch.name(), metadata, outputs, kind, notices };
     parts.write(request, cancel, show)
 }
 
@@ -162,6 +169,7 @@ struct Parts<'a> {
     metadata: Metadata,
     outputs: Vec<Output<'a>>,
     kind: GgmlType,
+    notices: Vec<String>,
 }
 
 impl Parts<'_> {
@@ -208,6 +216,7 @@ impl Parts<'_> {
             kind: self.kind,
             fallen_back: self.outputs.iter().filter(quantized).count(),
             not_finite,
+            notices: self.notices,
         })
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::arch::Arch;
 use super::config::{Config, optional};
 use super::error::ConvertError;
+use crate::weights::checkpoint;
 use crate::weights::gguf::Metadata;
 
 mod bpe;
@@ -47,6 +48,10 @@ pub(super) struct Vocabulary {
 struct Files {
     json: Option<Value>,
     config: Option<Value>,
+    /// `special_tokens_map.json`.
+    map: Option<Value>,
+    /// `generation_config.json`.
+    generation: Option<Value>,
     folder: std::path::PathBuf,
 }
 
@@ -54,7 +59,14 @@ impl Files {
     fn read(folder: &Path) -> Result<Self, ConvertError> {
         let json = optional(&folder.join("tokenizer.json"))?;
         let config = optional(&folder.join("tokenizer_config.json"))?;
-        Ok(Self { json, config, folder: folder.to_owned() })
+        let map = optional(&folder.join("special_tokens_map.json"))?;
+        let generation = optional(&folder.join("generation_config.json"))?;
+        Ok(Self { json, config, map, generation, folder: folder.to_owned() })
+    }
+
+    /// The text of the token with a job.
+    fn named(&self, job: &str) -> Option<&str> {
+        checkpoint::special_token(self.config.as_ref(), self.map.as_ref(), &format!("{job}_token"))
     }
 
     fn setting(&self, key: &str) -> Option<&Value> {
@@ -100,7 +112,8 @@ pub(crate) fn token_key(name: &str) -> Option<String> {
     known.or_else(|| TOKEN_NAMES.contains(&name).then(|| format!("{name}_token_id")))
 }
 
-/// Adds the tokenizer of the checkpoint in `folder`; `pre` overrides what the pre-tokenizer was recognised as.
+/// Adds the tokenizer of the checkpoint in `folder`; `pre` overrides what the pre-tokenizer was recognised as. Returns what
+/// the person should know.
 pub(super) fn describe(
     folder: &Path,
     arch: Arch,
@@ -108,7 +121,7 @@ pub(super) fn describe(
     size: u32,
     pre: Option<&str>,
     out: &mut Metadata,
-) -> Result<(), ConvertError> {
+) -> Result<Vec<String>, ConvertError> {
     let files = Files::read(folder)?;
     let pieces = folder.join("tokenizer.model");
     let bytelevel = files.setting("tokenizer_class").and_then(Value::as_str) == Some("GPT2Tokenizer");

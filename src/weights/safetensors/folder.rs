@@ -6,10 +6,11 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Header, SafetensorsError, Tensor, open, printable};
+use crate::small;
 
-/// The longest index read, in bytes.
-const LONGEST_INDEX: u64 = 64 << 20;
 const INDEX: &str = "model.safetensors.index.json";
+/// What transformers looks for first.
+const WHOLE: &str = "model.safetensors";
 
 /// All tensors of a checkpoint.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Folder {
     pub files: Vec<PathBuf>,
     /// What the first file's header says besides.
     pub notes: BTreeMap<String, String>,
+    /// What the person should know of how the files were chosen.
+    pub notice: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -37,7 +40,16 @@ impl Folder {
             return Self::of(&[path.to_owned()]);
         }
         let folder = if path.is_file() { path.parent().unwrap_or(path) } else { path };
-        let index = folder.join(INDEX);
+        let (index, whole) = (folder.join(INDEX), folder.join(WHOLE));
+        if whole.is_file() && !is_in_index(&index) {
+            let mut all = Self::of(&[whole])?;
+            all.notice = index.is_file().then(|| {
+                format!(
+                    "`{INDEX}` names other files than `{WHOLE}`, which lies beside it and counts, as in transformers"
+                )
+            });
+            return Ok(all);
+        }
         if index.is_file() {
             return Self::indexed(folder, &index);
         }
@@ -55,7 +67,7 @@ impl Folder {
     }
 
     fn of(paths: &[PathBuf]) -> Result<Self, SafetensorsError> {
-        let mut folder = Self { tensors: Vec::new(), files: paths.to_vec(), notes: BTreeMap::new() };
+        let mut folder = Self { tensors: Vec::new(), files: paths.to_vec(), notes: BTreeMap::new(), notice: None };
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         for path in paths {
             let (source, Header { tensors, notes, data_offset }) = open(path)?;
@@ -84,10 +96,7 @@ impl Folder {
     fn indexed(folder: &Path, path: &Path) -> Result<Self, SafetensorsError> {
         let wrong = |what: String| SafetensorsError::Index { path: path.to_owned(), what };
         let io = |source| SafetensorsError::Io { path: path.to_owned(), source };
-        if std::fs::metadata(path).map_err(io)?.len() > LONGEST_INDEX {
-            return Err(wrong(format!("it is longer than {LONGEST_INDEX} bytes")));
-        }
-        let text = std::fs::read(path).map_err(io)?;
+        let text = small::read(path, small::TOKENIZER).map_err(io)?;
         let Index { weight_map } = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         let mut shards: BTreeMap<&str, usize> = BTreeMap::new();
         for shard in weight_map.values() {
@@ -129,6 +138,13 @@ impl Folder {
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
+}
+
+/// Whether the index has the whole file among its parts: then it says more than the file alone.
+fn is_in_index(index: &Path) -> bool {
+    let text = small::read(index, small::TOKENIZER).ok();
+    let index = text.and_then(|text| serde_json::from_slice::<Index>(&text).ok());
+    index.is_some_and(|index| index.weight_map.values().any(|file| file == WHOLE))
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, SafetensorsError> {

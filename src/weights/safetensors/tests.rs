@@ -114,3 +114,24 @@ fn folders_and_their_index_must_agree() {
     std::fs::write(folder.path().join("model-00001-of-00002.safetensors"), file(&one("z"), 4)).unwrap();
     assert!(error().contains("places `a`"), "{}", error());
 }
+
+#[test]
+fn a_whole_file_counts_before_an_older_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = |name: &str| format!(r#"{{"{name}":{{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}}}"#);
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let names = |all: &Folder| all.tensors.iter().map(|tensor| tensor.name.clone()).collect::<Vec<_>>();
+    write("model-00001-of-00001.safetensors", &file(&one("old"), 4));
+    write("model.safetensors.index.json", br#"{"weight_map":{"old":"model-00001-of-00001.safetensors"}}"#);
+    let all = Folder::open(folder.path()).unwrap();
+    assert_eq!((names(&all), all.notice), (vec!["old".to_owned()], None));
+    write("model.safetensors", &file(&one("new"), 4));
+    let all = Folder::open(folder.path()).unwrap();
+    assert_eq!(names(&all), ["new"]);
+    assert!(all.notice.unwrap().contains("`model.safetensors.index.json` names other files"));
+    // An index that has the file among its parts says more than the file alone.
+    let both = br#"{"weight_map":{"old":"model-00001-of-00001.safetensors","new":"model.safetensors"}}"#;
+    write("model.safetensors.index.json", both);
+    let all = Folder::open(folder.path()).unwrap();
+    assert_eq!((names(&all).len(), all.notice), (2, None));
+}

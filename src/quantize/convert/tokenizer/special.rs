@@ -7,6 +7,7 @@ use crate::fim::form::spellings;
 use crate::quantize::convert::arch::Arch;
 use crate::quantize::convert::config::Config;
 use crate::quantize::convert::error::ConvertError;
+use crate::weights::checkpoint::{self, Templates};
 use crate::weights::gguf::Metadata;
 
 /// What tokens are for, and the keys that say so.
@@ -44,6 +45,10 @@ impl Jobs {
         }
     }
 
+    fn of(&self, job: &str) -> Option<u32> {
+        self.ids.iter().find(|known| known.0 == job).map(|known| known.1)
+    }
+
     fn add(&mut self, job: &'static str, add: bool) {
         match self.add.iter_mut().find(|known| known.0 == job) {
             Some(known) => known.1 = add,
@@ -58,30 +63,31 @@ pub(super) fn describe(
     config: &Config,
     vocabulary: &Vocabulary,
     out: &mut Metadata,
-) -> Result<(), ConvertError> {
+) -> Result<Vec<String>, ConvertError> {
+    let mut notices = Vec::new();
     let mut jobs = Jobs::default();
     let mut last = None;
-    if files.config.is_some() {
+    if files.config.is_some() || files.map.is_some() {
         last = template(files, &mut jobs);
     }
     for (job, _) in JOBS.into_iter().take(7) {
         if let Some(add) = files.setting(&format!("add_{job}_token")).and_then(Value::as_bool) {
             jobs.add(job, add);
         }
-        let named = text(files.setting(&format!("{job}_token")));
+        let named = files.named(job);
         // What closes a text by itself is the end of text; what was called so ends a turn.
         let (named, turn) = match last.filter(|last| job == "eos" && named != Some(last)) {
             Some(last) => (Some(last), named),
             None => (named, None),
         };
-        jobs.id(job, named.and_then(|text| added(files, text)));
-        jobs.id("eot", turn.and_then(|text| added(files, text)));
+        let id = |text: &str| added(files, text).or_else(|| vocabulary.id(text).filter(|_| job == "eos"));
+        jobs.id(job, named.and_then(id));
+        jobs.id("eot", turn.and_then(id));
     }
     for (job, _) in JOBS.into_iter().take(7) {
-        let id =
-            config.map.get(&format!("{job}_token_id")).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
-        jobs.id(job, id.filter(|&id| (id as usize) < vocabulary.texts.len()));
+        jobs.id(job, numbers(&config.map, job, vocabulary).first().copied());
     }
+    ends(files, config, vocabulary, &mut jobs, &mut notices);
     if matches!(arch, Arch::ChatGlm | Arch::Glm4) && vocabulary.model == "gpt2" {
         let end = vocabulary.id("<|endoftext|>");
         jobs.id("eos", end);
@@ -91,6 +97,13 @@ pub(super) fn describe(
             jobs.id("bos", end);
         }
     }
+    if jobs.of("eos").is_none() && jobs.of("eot").is_none() {
+        notices.push(
+            "no file names the token that ends a text, so the model may not stop; `zord-quantize edit` sets \
+             `tokenizer.ggml.eos_token_id`"
+                .to_owned(),
+        );
+    }
     for (job, id) in &jobs.ids {
         let key = JOBS.iter().find(|known| known.0 == *job).map_or(*job, |known| known.1);
         out.u32(&format!("tokenizer.ggml.{key}"), *id);
@@ -99,7 +112,7 @@ pub(super) fn describe(
         out.bool(&format!("tokenizer.ggml.add_{job}_token"), *add);
     }
     fim(vocabulary, out);
-    chat(files, out);
+    chat(files, out, &mut notices)?;
     // Vocabularies whose BOS token, if they have one, belongs into no prompt.
     let small = arch == Arch::Llama && vocabulary.texts.len() == 49_152;
     if small || matches!(arch, Arch::ChatGlm | Arch::Phi2) {
@@ -108,13 +121,48 @@ pub(super) fn describe(
     if arch == Arch::Gemma3 && vocabulary.model == "llama" {
         out.bool("tokenizer.ggml.add_space_prefix", false);
     }
-    Ok(())
+    Ok(notices)
 }
 
-/// A token's text, plain or in an object.
-fn text(value: Option<&Value>) -> Option<&str> {
-    let value = value?;
-    value.as_str().or_else(|| value.get("content")?.as_str())
+/// The tokens of a job by number: one, or a list as Llama 3 and Gemma have it.
+fn numbers(map: &serde_json::Map<String, Value>, job: &str, vocabulary: &Vocabulary) -> Vec<u32> {
+    let said = match map.get(&format!("{job}_token_id")) {
+        Some(Value::Array(list)) => list.iter().collect(),
+        Some(one) => vec![one],
+        None => Vec::new(),
+    };
+    let ids = said.into_iter().filter_map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok()));
+    ids.filter(|&id| (id as usize) < vocabulary.texts.len()).collect()
+}
+
+/// All that an answer may end with: what the tokenizer calls so is the end of a text, and the others that
+/// `generation_config.json` or `config.json` list, in this order, end a turn or a message (GGUF has room for two).
+fn ends(files: &Files, config: &Config, vocabulary: &Vocabulary, jobs: &mut Jobs, notices: &mut Vec<String>) {
+    let generation = files.generation.as_ref().and_then(Value::as_object);
+    let mut all = generation.map_or_else(Vec::new, |map| numbers(map, "eos", vocabulary));
+    for id in numbers(&config.map, "eos", vocabulary) {
+        if !all.contains(&id) {
+            all.push(id);
+        }
+    }
+    jobs.id("eos", all.first().copied());
+    let is_message = |id: &u32| vocabulary.texts.get(*id as usize).is_some_and(|text| text.contains("eom"));
+    let (messages, turns): (Vec<u32>, Vec<u32>) = all.into_iter().partition(is_message);
+    let mut left = Vec::new();
+    for (id, order) in
+        turns.into_iter().map(|id| (id, ["eot", "eom"])).chain(messages.into_iter().map(|id| (id, ["eom", "eot"])))
+    {
+        let known = ["eos", "eot", "eom"].iter().any(|job| jobs.of(job) == Some(id));
+        match order.into_iter().find(|job| jobs.of(job).is_none()) {
+            _ if known => {}
+            Some(job) => jobs.id(job, Some(id)),
+            None => left.push(vocabulary.texts.get(id as usize).map_or("", String::as_str)),
+        }
+    }
+    if !left.is_empty() {
+        let left = left.join("`, `");
+        notices.push(format!("GGUF has no room for more ends of an answer: `{left}` may not stop the model"));
+    }
 }
 
 fn added(files: &Files, text: &str) -> Option<u32> {
@@ -137,7 +185,7 @@ fn template<'a>(files: &'a Files, jobs: &mut Jobs) -> Option<&'a str> {
         };
         let token = |part: &'a Value| part.get("SpecialToken")?.get("id")?.as_str();
         if let Some(first) = token(first) {
-            let known = [text(files.setting("bos_token")), text(files.setting("cls_token"))];
+            let known = [files.named("bos"), files.named("cls")];
             jobs.add("bos", known == [None, None] || known.contains(&Some(first)));
         }
         if let Some(last) = token(last) {
@@ -159,37 +207,28 @@ fn fim(vocabulary: &Vocabulary, out: &mut Metadata) {
     }
 }
 
-/// The template in the configuration, or in a file of its own; several have names.
-fn chat(files: &Files, out: &mut Metadata) {
+/// The template, as `checkpoint::chat_template` finds it; several have names.
+fn chat(files: &Files, out: &mut Metadata, notices: &mut Vec<String>) -> Result<(), ConvertError> {
     const KEY: &str = "tokenizer.chat_template";
-    let inside = files.setting("chat_template").cloned();
-    let jinja = || std::fs::read_to_string(files.folder.join("chat_template.jinja")).ok().map(Value::from);
-    let older = || {
-        let text = std::fs::read(files.folder.join("chat_template.json")).ok()?;
-        serde_json::from_slice::<Value>(&text).ok()?.get("chat_template").cloned()
-    };
-    match inside.or_else(jinja).or_else(older) {
-        Some(Value::String(text)) => out.str(KEY, &text),
-        Some(Value::Array(list)) => {
+    let found = checkpoint::chat_template(&files.folder, files.config.as_ref())?;
+    notices.extend(found.notice);
+    match found.templates {
+        Templates::None => {}
+        Templates::One(text) => out.str(KEY, &text),
+        Templates::Named(list) => {
             let mut names = Vec::new();
-            let mut default = None;
-            for entry in &list {
-                let (Some(name), Some(text)) = (text(entry.get("name")), text(entry.get("template"))) else { continue };
+            for (name, text) in list.iter().filter(|(name, _)| name != "default") {
                 let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-                if name == "default" {
-                    default = Some(text);
-                } else {
-                    out.str(&format!("{KEY}.{name}"), text);
-                    names.push(name);
-                }
+                out.str(&format!("{KEY}.{name}"), text);
+                names.push(name);
             }
             if !names.is_empty() {
                 out.strs("tokenizer.chat_templates", names.iter());
             }
-            if let Some(default) = default {
+            if let Some((_, default)) = list.iter().find(|(name, _)| name == "default") {
                 out.str(KEY, default);
             }
         }
-        _ => {}
     }
+    Ok(())
 }
