@@ -43,7 +43,7 @@ MODELS = {
     "chatglm": lambda: tf.GlmForCausalLM(tf.GlmConfig(**common(head_dim=32))),
     "gemma3": lambda: tf.Gemma3ForCausalLM(tf.Gemma3TextConfig(**common(head_dim=64, sliding_window=64, query_pre_attn_scalar=64))),
     "gemma3-half": lambda: tf.Gemma3ForCausalLM(tf.Gemma3TextConfig(**common(head_dim=64, sliding_window=64, query_pre_attn_scalar=64))),
-    "spm": lambda: tf.Gemma3ForCausalLM(tf.Gemma3TextConfig(**common(vocab_size=512, head_dim=64, sliding_window=64))),
+    "spm": lambda: tf.Gemma3ForCausalLM(tf.Gemma3TextConfig(**common(vocab_size=512, head_dim=64, sliding_window=64, query_pre_attn_scalar=64))),
     "spm-llama": lambda: tf.LlamaForCausalLM(tf.LlamaConfig(**common(vocab_size=520))),
 }
 

@@ -208,3 +208,77 @@ fn an_interrupt_in_the_midst_of_writing_leaves_no_file() {
     Ran::of(&child.wait_with_output().unwrap()).refused(130, &["interrupted"]);
     assert_eq!(tool.names(), ["c"]);
 }
+
+#[test]
+fn ends_are_found_in_every_file_that_may_name_them() {
+    let ends = |settings: serde_json::Value, more: &[(&str, serde_json::Value)], config: serde_json::Value| {
+        let (tool, mut small) = (Tool::new(), Small::new());
+        small.config["eos_token_id"] = config;
+        small.write(&tool.path("c"));
+        tool.write("c/tokenizer_config.json", settings.to_string());
+        for (name, json) in more {
+            tool.write(&format!("c/{name}"), json.to_string());
+        }
+        let ran = tool.run(["convert", "c", "-o", "out.gguf"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let told = ran.err;
+        let header = Header::read(&tool.path("out.gguf")).unwrap();
+        let id = |job: &str| header.u64(&format!("tokenizer.ggml.{job}_token_id"));
+        ([id("eos"), id("eot"), id("eom")], told)
+    };
+    let last = VOCABULARY as u64 - 4;
+    let (map, list) = ("special_tokens_map.json", "generation_config.json");
+    let nothing = json!(null);
+    let named = json!({"eos_token": {"content": "<|endoftext|>"}});
+    assert_eq!(ends(json!({}), &[(map, named.clone())], nothing.clone()).0, [Some(last), None, None]);
+    assert_eq!(ends(json!({}), &[(list, json!({"eos_token_id": last}))], nothing.clone()).0, [Some(last), None, None]);
+    assert_eq!(ends(json!({}), &[], json!([5, 6, 7])).0, [Some(5), Some(6), Some(7)]);
+    // What the tokenizer calls the end comes first, whatever the order of the list.
+    let all = [(list, json!({"eos_token_id": [5, last, 99_999]}))];
+    assert_eq!(ends(named.clone(), &all, json!(5)).0, [Some(last), Some(5), None]);
+    // A token of the vocabulary that nobody added.
+    assert_eq!(ends(json!({"eos_token": "t7"}), &[], nothing.clone()).0, [Some(7), None, None]);
+    let (ids, told) = ends(json!({}), &[], nothing.clone());
+    assert!(ids == [None; 3] && told.contains("no file names the token that ends a text"), "{told}");
+    let (_, told) = ends(json!({}), &[], json!([5, 6, 7, 8]));
+    assert!(told.contains("no room for more ends") && told.contains("`t8`"), "{told}");
+}
+
+#[test]
+fn files_that_disagree_are_read_as_transformers_reads_them() {
+    let (tool, mut small) = (Tool::new(), Small::new());
+    let head = (0..VOCABULARY * 64).flat_map(|n| (n as f32 / 1e5).to_le_bytes()).collect();
+    small.tensors.push(("lm_head.weight".to_owned(), "F32", vec![VOCABULARY, 64], head));
+    small.write(&tool.path("c"));
+    tool.write("c/chat_template.jinja", "{% for m in messages %}[{{ m.content }}]{% endfor %}");
+    tool.write("c/model.safetensors.index.json", r#"{"weight_map": {"old": "model-00001-of-00001.safetensors"}}"#);
+    let ran = tool.run(["convert", "c", "-o", "out.gguf"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let told = ran.err;
+    for words in ["hold different chat templates", "have an `lm_head` with other numbers", "names other files than"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let header = Header::read(&tool.path("out.gguf")).unwrap();
+    assert!(header.str("tokenizer.chat_template").unwrap().contains("[{{"));
+    assert!(header.tensors.iter().any(|tensor| tensor.name == "output.weight"));
+}
+
+#[test]
+fn what_gguf_cannot_say_is_refused() {
+    let refused = |change: fn(&mut Small), words: &str| {
+        let (tool, mut small) = (Tool::new(), Small::new());
+        change(&mut small);
+        convert(&tool, &small, &[]).refused(1, &[words]);
+        assert_eq!(tool.names(), ["c"]);
+    };
+    refused(|small| small.config["hidden_act"] = json!("gelu"), "`hidden_act` gelu");
+    let bias = |small: &mut Small| {
+        small.tensors.push(("model.layers.0.input_layernorm.bias".to_owned(), "F32", vec![64], vec![0; 256]));
+    };
+    refused(bias, "no place is known for the tensor `model.layers.0.input_layernorm.bias`");
+    let (tool, mut small) = (Tool::new(), Small::new());
+    small.config["rope_scaling"] = json!({"type": "yarn", "factor": 4.0, "attention_factor": 1.0});
+    convert(&tool, &small, &[]).done();
+    let factor = Header::read(&tool.path("out.gguf")).unwrap().f32("llama.rope.scaling.attn_factor").unwrap();
+    assert!((factor * (0.1 * 4f32.ln() + 1.0) - 1.0).abs() < 1e-6, "{factor}");
+}

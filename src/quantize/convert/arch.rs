@@ -2,6 +2,7 @@
 
 use super::config::{Config, Rope};
 use super::error::ConvertError;
+use super::limits;
 use crate::weights::gguf::Metadata;
 
 /// A family of models as llama.cpp names them.
@@ -208,6 +209,10 @@ impl Arch {
                 }
                 if config.u32(&["sliding_window_pattern"])? != Some(1) {
                     out.u32(&key("attention.sliding_window"), config.u32(&["sliding_window"])?.unwrap_or(4096));
+                    if let Some(kinds) = limits::gemma_pattern(config, sizes)? {
+                        let kinds: Vec<i32> = kinds.into_iter().map(i32::from).collect();
+                        out.i32s(&key("attention.sliding_window_pattern"), &kinds);
+                    }
                 }
             }
             // Zero tells Phi-4 from the others.
@@ -272,6 +277,10 @@ impl Arch {
                 let original = rope.f64("original_max_position_embeddings");
                 let original = original.unwrap_or(f64::from(sizes.context));
                 out.u32(&key("rope.scaling.original_context_length"), original as u32);
+                // The one of the two keys that llama.cpp reads for these architectures.
+                if let Some(times) = limits::attention_factor(rope, factor) {
+                    out.f32(&key("rope.scaling.attn_factor"), times);
+                }
                 for (name, to) in [
                     ("extrapolation_factor", "yarn_ext_factor"),
                     ("attention_factor", "yarn_attn_factor"),

@@ -29,6 +29,8 @@ pub enum ConvertError {
     Architecture { found: String },
     #[error("the checkpoint's RoPE scaling `{found}` cannot be expressed for `{arch}`")]
     Rope { found: String, arch: &'static str },
+    #[error("`config.json` has `{key}` {found}, which llama.cpp's `{arch}` does not compute")]
+    Unsaid { key: String, found: String, arch: &'static str },
     #[error("the checkpoint is quantized already, by `{method}`")]
     Quantized { method: String },
     #[error("no place is known for the tensor `{tensor}` in the architecture `{arch}`")]
@@ -82,6 +84,10 @@ impl Advise for ConvertError {
             Self::Missing { .. } | Self::Config { .. } => "correct `config.json`, or fetch it again",
             Self::Architecture { .. } => "llama.cpp's own converter knows more architectures",
             Self::Rope { .. } => "remove `rope_scaling` from `config.json` to convert without it",
+            Self::Unsaid { .. } => {
+                "a converted file would answer otherwise than the checkpoint; take the key out of `config.json` to \
+                 convert without it"
+            }
             Self::Quantized { .. } => "convert the checkpoint in 16 bits that it was made from",
             Self::Unknown { .. } => "`--skip PATTERN` leaves tensors out that the model can do without",
             Self::Lacks { .. } => "the checkpoint is not complete, or `config.json` belongs to another one",

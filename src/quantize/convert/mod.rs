@@ -24,6 +24,7 @@ mod card;
 mod config;
 mod error;
 mod general;
+mod limits;
 mod names;
 mod numbers;
 mod stream;
@@ -125,6 +126,7 @@ pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Re
     let config = Config::read(&request.folder)?;
     let arch = Arch::of(&config)?;
     let sizes = arch.sizes(&config)?;
+    limits::check(arch, &config, &sizes)?;
     let folder = Folder::open(&request.folder)?;
     let kind = request.kind.resolve(&folder);
 
@@ -285,7 +287,7 @@ fn outputs<'a>(
         };
         let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: arch.name() };
         let name = known.map_err(|()| unknown())?;
-        if layer(&name).is_some_and(|layer| layer >= sizes.layers) || !seen.insert(name.clone()) {
+        if layer(&name).is_some_and(|layer| layer >= sizes.layers) || !arch.reads(&name) || !seen.insert(name.clone()) {
             return Err(unknown());
         }
         let shape = tensor.shape.clone();

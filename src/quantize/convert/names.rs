@@ -160,6 +160,24 @@ impl Arch {
         Some(if end == "bias" { vec![rows] } else { vec![rows, columns] })
     }
 
+    /// Whether llama.cpp reads the tensor `name` of GGUF: a file with one more is refused there.
+    pub(super) fn reads(self, name: &str) -> bool {
+        let part = name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')).map_or(name, |(_, part)| part);
+        match part {
+            "attn_q.bias" | "attn_k.bias" | "attn_v.bias" | "attn_qkv.bias" => true,
+            "attn_output.bias" => matches!(self, Self::Llama | Self::Phi2),
+            "ffn_gate.bias" => self == Self::Llama,
+            "ffn_up.bias" | "ffn_down.bias" => matches!(self, Self::Llama | Self::Phi2),
+            "output.bias" => matches!(self, Self::Qwen2 | Self::Phi2),
+            "attn_norm.bias" | "output_norm.bias" => self == Self::Phi2,
+            "attn_q_norm.weight" | "attn_k_norm.weight" => matches!(self, Self::Qwen3 | Self::Gemma3),
+            "post_attention_norm.weight" | "post_ffw_norm.weight" => matches!(self, Self::Glm4 | Self::Gemma3),
+            "ffn_norm.weight" => self != Self::Phi2,
+            "ffn_gate.weight" => matches!(self, Self::Llama | Self::Qwen2 | Self::Qwen3 | Self::Gemma3),
+            part => !part.ends_with(".bias"),
+        }
+    }
+
     /// The first tensor that is not among `seen` and without which llama.cpp refuses the file.
     pub(super) fn lacking(self, sizes: &Sizes, seen: &HashSet<String>) -> Option<String> {
         let layer: &[&str] = match self {
