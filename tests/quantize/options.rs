@@ -132,3 +132,54 @@ fn nothing_is_written_over_what_is_read() {
     assert_eq!(std::fs::read_to_string(tool.path("t.txt")).unwrap(), "text");
     assert_eq!(tool.names(), ["c", "m.gguf", "t.txt"]);
 }
+
+#[test]
+fn a_matrix_with_zeros_costs_no_weights() {
+    use zord::quantize::imatrix::{Entry, Imatrix};
+    let _turn = turn();
+    let tool = Tool::new();
+    model(&tool, &tool.path("m.gguf"));
+    let header = Header::read(&tool.path("m.gguf")).unwrap();
+    let mut matrix = Imatrix { chunks: 1, chunk_size: 16, ..Imatrix::default() };
+    for tensor in header.tensors.iter().filter(|tensor| tensor.dims.len() == 2 && tensor.name.starts_with("blk.")) {
+        let mut sums: Vec<f32> = (0..tensor.dims[0]).map(|column| 1.0 + (column % 7) as f32).collect();
+        match tensor.name.as_str() {
+            "blk.0.ffn_up.weight" => sums.fill(0.0),
+            "blk.1.ffn_up.weight" => sums[32..64].fill(0.0),
+            "blk.2.ffn_up.weight" => continue,
+            _ => {}
+        }
+        matrix.entries.insert(tensor.name.clone(), Entry { sums, counts: vec![16] });
+    }
+    matrix.write(&tool.path("i.gguf")).unwrap();
+    for kind in ["Q4_0", "Q4_K_M", "IQ4_XS", "IQ2_XXS"] {
+        let guided = ["quantize", "m.gguf", "q.gguf", "--type", kind, "--imatrix", "i.gguf"];
+        let ran = tool.run(guided);
+        if kind == "IQ2_XXS" {
+            // Nothing is said about one matrix, and this type cannot do without.
+            ran.refused(1, &["blk.2.ffn_up.weight"]);
+            continue;
+        }
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert!(
+            ran.err.contains("says nothing about 2 of 21 matrices, the first of them `blk.0.ffn_up"),
+            "{}",
+            ran.err
+        );
+        tool.run(["quantize", "m.gguf", "plain.gguf", "--type", kind]).done();
+        let of = |file: &str, name: &str| {
+            tensors(&tool.path(file)).into_iter().find(|tensor| tensor.0 == name).map(|tensor| tensor.2).unwrap()
+        };
+        for name in ["blk.0.ffn_up.weight", "blk.2.ffn_up.weight"] {
+            assert!(of("q.gguf", name) == of("plain.gguf", name), "{kind} {name}");
+        }
+        tool.run(["export", "q.gguf", "-o", "back", "--type", "f32"]).done();
+        let back = zord::weights::safetensors::Folder::open(&tool.path("back")).unwrap();
+        let up = back.get("model.layers.1.mlp.up_proj.weight").unwrap();
+        let mut row = vec![0; 256 * 4];
+        up.read(&mut row, 0).unwrap();
+        let kept = row[32 * 4..64 * 4].as_chunks::<4>().0.iter().filter(|word| f32::from_le_bytes(**word) != 0.0);
+        assert!(kept.count() > 16, "{kind}: the columns became zero");
+        std::fs::remove_dir_all(tool.path("back")).unwrap();
+    }
+}

@@ -103,6 +103,9 @@ fn requests_that_make_no_sense_are_refused_and_leave_nothing() {
     run(&["--type", "Q8_0", "--allow-requantize", "--tensor-type", "nothing=q8_0"]).refused(1, &["matches `nothing`"]);
     run(&["--type", "Q8_0", "--allow-requantize", "--tensor-type", "ffn("]).refused(2, &["ffn("]);
     run(&["--type", "Q8_0", "--allow-requantize", "--prune-layers", "30"]).refused(1, &["no layer 30", "has 30"]);
+    let all: String = (0..30).map(|layer| format!("{layer},")).collect();
+    run(&["--type", "Q8_0", "--allow-requantize", "--prune-layers", all.trim_end_matches(',')])
+        .refused(1, &["all 30 layers are to be left out"]);
     run(&["--type", "Q8_0", "--type", "Q6_K"]).refused(2, &["{type}"]);
     run(&["--type", "Q8_0", "--tensor-type", "ffn=q8_1"]).refused(2, &["cannot be stored as `q8_1`"]);
     run(&["--type", "Q8_0", "--allow-requantize", "--tensor-type", "(?i)FFN=q6_K"]).refused(1, &["`(?i`", "llama.cpp"]);

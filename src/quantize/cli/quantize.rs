@@ -184,8 +184,11 @@ fn document(request: &Request, planned: &Planned) -> Json {
     })
 }
 
-/// Which tensors could not have their type, a line for each kind of fall.
+/// What the person should know: also which tensors could not have their type, a line for each kind of fall.
 fn fallbacks(planned: &Planned) {
+    for notice in &planned.notices {
+        output::note(format!("notice: {notice}"));
+    }
     let mut kinds: Vec<(u64, &str, &str, Vec<&str>)> = Vec::new();
     for (name, row, wanted, got) in &planned.fallen_back {
         match kinds.iter_mut().find(|kind| (kind.0, kind.1, kind.2) == (*row, wanted, got)) {

@@ -19,6 +19,10 @@ const LARGEST: u64 = 4 << 30;
 /// Our own value beside llama.cpp's.
 const SOURCE: &str = "zord.imatrix.source";
 const SUMS: &str = ".in_sum2";
+/// A column counts at least so much of what the mean one does.
+const LEAST: f64 = 1e-10;
+/// Means below this are raised; those of real models are above 1e-9.
+const SMALL: f64 = 1e-12;
 const COUNTS: &str = ".counts";
 
 /// What was summed for one matrix, or for each of a stack of them.
@@ -261,6 +265,53 @@ impl Imatrix {
             .collect()
     }
 
+    /// Means as weights for quantizing, or nothing for a matrix of which nothing is known: all its inputs were zero.
+    ///
+    /// An input that was always zero says nothing of its column, and llama.cpp would make a block of such columns zero: it
+    /// counts like the mean of the others. Columns that count next to nothing count enough for a scale to be found, and
+    /// small sums are raised together, as their products with squares of weights would vanish in `f32`.
+    pub fn weights(&self, entry: &Entry) -> Option<Vec<f32>> {
+        let mut all = self.mean(entry);
+        let columns = (all.len() / entry.counts.len().max(1)).max(1);
+        if all.iter().all(|&mean| mean <= 0.0) {
+            return None;
+        }
+        for row in all.chunks_mut(columns) {
+            let (sum, count) = row
+                .iter()
+                .filter(|&&mean| mean > 0.0)
+                .fold((0.0, 0), |(sum, count), &mean| (sum + f64::from(mean), count + 1));
+            let typical = if count > 0 { sum / f64::from(count) } else { 1.0 };
+            let raised = if typical < SMALL { 1.0 / typical } else { 1.0 };
+            for mean in row {
+                let own = if *mean > 0.0 { f64::from(*mean).max(typical * LEAST) } else { typical };
+                *mean = (own * raised) as f32;
+            }
+        }
+        Some(all)
+    }
+
+    /// What of a model it says nothing about, in words; nothing where it covers every matrix.
+    pub fn gaps(&self, model: &Parts) -> Option<String> {
+        let counts = |name: &str| {
+            let own = name.ends_with(".weight") && !name.ends_with("norm.weight");
+            own && !["token_embd.weight", "output.weight"].contains(&name)
+        };
+        let matrices: Vec<&str> = model
+            .tensors()
+            .filter(|tensor| tensor.dims.len() >= 2 && counts(&tensor.name))
+            .map(|tensor| tensor.name.as_str())
+            .collect();
+        let known = |name: &&str| self.entries.get(*name).is_some_and(|entry| self.weights(entry).is_some());
+        let missing: Vec<&str> = matrices.iter().copied().filter(|name| !known(name)).collect();
+        let first = missing.first()?;
+        let (missing, all) = (missing.len(), matrices.len());
+        Some(format!(
+            "the importance matrix says nothing about {missing} of {all} matrices, the first of them `{first}`; they are \
+             quantized as without one"
+        ))
+    }
+
     /// Holds it against a model.
     ///
     /// # Errors
@@ -337,6 +388,41 @@ mod tests {
         let mut other = small();
         other.entries.get_mut("blk.0.attn_q.weight").unwrap().sums.push(1.0);
         assert!(small().merge(other).unwrap_err().to_string().contains("of 3 inputs in one file and of 4"));
+    }
+
+    #[test]
+    fn zeros_are_no_information() {
+        let all = Imatrix::default();
+        let weights =
+            |sums: &[f32], counts: &[u64]| all.weights(&Entry { sums: sums.to_vec(), counts: counts.to_vec() });
+        assert_eq!(weights(&[0.0; 4], &[9]), None);
+        assert_eq!(weights(&[2.0, 4.0, 0.0, 6.0], &[2]), Some(vec![1.0, 2.0, 2.0, 3.0]));
+        // A matrix of a stack that only zeros reached counts evenly, beside one that is known.
+        assert_eq!(weights(&[0.0, 0.0, 2.0, 4.0], &[5, 1]), Some(vec![1.0, 1.0, 2.0, 4.0]));
+        let tiny = weights(&[1e-38, 3e-38], &[1]).unwrap();
+        assert!((tiny[0] - 0.5).abs() < 1e-3 && (tiny[1] - 1.5).abs() < 1e-3, "{tiny:?}");
+        let uneven = weights(&[1e-30, 1.0], &[1]).unwrap();
+        assert!(uneven[0] > 1e-11 && uneven[1] == 1.0, "{uneven:?}");
+        // What is ordinary stays as it is, to the bit.
+        let ordinary = [0.3_f32, 1e-6, 7.0];
+        assert_eq!(weights(&ordinary, &[1]), Some(ordinary.to_vec()));
+    }
+
+    #[test]
+    fn what_a_matrix_does_not_cover_is_told() {
+        let writer = HeaderWriter::new()
+            .tensor("blk.0.attn_q.weight", &[3, 2], GgmlType::F16)
+            .tensor("blk.0.attn_k.weight", &[3, 2], GgmlType::F16)
+            .tensor("token_embd.weight", &[3, 2], GgmlType::F16);
+        let (mut bytes, data) = writer.bytes().unwrap();
+        bytes.resize(bytes.len() + data as usize, 0);
+        let model = Parts::from(Header::parse(Path::new("m.gguf"), &bytes.as_slice(), bytes.len() as u64).unwrap());
+        let mut all = small();
+        assert!(all.gaps(&model).unwrap().contains("1 of 2 matrices, the first of them `blk.0.attn_k.weight`"));
+        all.entries.insert("blk.0.attn_k.weight".into(), Entry { sums: vec![0.0; 3], counts: vec![1] });
+        assert!(all.gaps(&model).unwrap().contains("1 of 2 matrices"));
+        all.entries.insert("blk.0.attn_k.weight".into(), Entry { sums: vec![1.0; 3], counts: vec![1] });
+        assert_eq!(all.gaps(&model), None);
     }
 
     #[test]

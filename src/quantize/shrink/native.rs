@@ -30,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) keep_split: bool,
     pub(crate) dry: bool,
     pub(crate) imatrix: Option<PathBuf>,
+    /// Some type cannot do without one.
+    pub(crate) guided: bool,
     /// Patterns and `enum ggml_type`; the first that matches counts.
     pub(crate) kinds: Vec<(String, u32)>,
     pub(crate) prune: Vec<i32>,
@@ -85,7 +87,7 @@ pub(crate) fn quantize(job: &Job) -> Result<bool, String> {
         params.tt_overrides = kinds.as_ptr();
     }
 
-    let matrix = job.imatrix.as_deref().map(Matrix::read).transpose()?;
+    let matrix = job.imatrix.as_deref().map(|path| Matrix::read(path, job.guided)).transpose()?;
     if let Some(matrix) = &matrix {
         params.imatrix = matrix.list.as_ptr();
         params.kv_overrides = matrix.notes.as_ptr();
@@ -104,10 +106,17 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn read(path: &Path) -> Result<Self, String> {
+    /// A matrix of which nothing is known is left out, or counts evenly where its type needs to be `guided`.
+    fn read(path: &Path, guided: bool) -> Result<Self, String> {
         let all = Imatrix::read(path).map_err(|error| error.to_string())?;
-        let names: Vec<CString> = all.entries.keys().map(|name| c_text(name)).collect::<Result<_, _>>()?;
-        let means: Vec<Vec<f32>> = all.entries.values().map(|entry| all.mean(entry)).collect();
+        let (mut names, mut means) = (Vec::new(), Vec::new());
+        for (name, entry) in &all.entries {
+            let even = || guided.then(|| vec![1.0; entry.sums.len()]);
+            if let Some(weights) = all.weights(entry).or_else(even) {
+                names.push(c_text(name)?);
+                means.push(weights);
+            }
+        }
         let mut list: Vec<_> = names
             .iter()
             .zip(&means)

@@ -65,6 +65,8 @@ pub enum ShrinkError {
     Unused { pattern: String },
     #[error("there is no layer {layer}: the model has {layers}")]
     Layer { layer: u32, layers: u32 },
+    #[error("all {layers} layers are to be left out: nothing of the model would remain")]
+    Bare { layers: u32 },
     #[error("`{kind}` needs an importance matrix")]
     Guide { kind: &'static str },
     #[error("`{kind}` stores every matrix alike, so that types of single tensors would change nothing")]
@@ -88,6 +90,7 @@ impl Advise for ShrinkError {
             Self::Pattern { .. } => "patterns are regular expressions, like `ffn_down` or `blk\\.[0-3]\\.attn_v`",
             Self::Unused { .. } => "`zord-quantize inspect --tensors` lists their names",
             Self::Layer { .. } => "layers count from 0",
+            Self::Bare { .. } => "leave at least one layer",
             Self::Guide { .. } => "`zord-quantize imatrix` makes one, and `--imatrix FILE` uses it",
             Self::Plain { .. } => "leave them out, or take a type like Q8_0",
             Self::Fit { .. } => "a model with fewer weights would fit; an importance matrix allows smaller types",
@@ -112,6 +115,8 @@ pub struct Planned {
     pub bytes: u64,
     /// It would be useless without an importance matrix.
     pub wants_imatrix: bool,
+    /// What the person should know.
+    pub notices: Vec<String>,
 }
 
 /// What a dry run foresees.
@@ -120,8 +125,9 @@ pub struct Planned {
 /// As [`ShrinkError`].
 pub fn dry(request: &Request, cancel: &Cancel) -> Result<Planned, ShrinkError> {
     let model = Parts::read(&request.input)?;
-    check(request, &model, true)?;
-    work(request, &model, Path::new("/dev/null"), true, cancel, |_, _| ())
+    let notices = check(request, &model, true)?;
+    let done = work(request, &model, Path::new("/dev/null"), true, cancel, |_, _| ())?;
+    Ok(Planned { notices, ..done })
 }
 
 /// The files that a run makes: one, or with [`Request::keep_split`] as many as the input has.
@@ -156,7 +162,7 @@ pub fn run(
     for name in &names {
         spare(name, model.headers().map(|header| header.path()).chain(request.imatrix.as_deref()))?;
     }
-    check(request, &model, false)?;
+    let notices = check(request, &model, false)?;
     let mut partial = Partial::create(names.first().map_or(output, PathBuf::as_path))?;
     let file = partial.file().and_then(|file| file.try_clone()).map_err(|error| partial.fault(error))?;
     let mut eighths = 0;
@@ -169,6 +175,7 @@ pub fn run(
             eighths = now;
         }
     });
+    let done = done.map(|done| Planned { notices, ..done });
     if names.len() > 1 {
         return settle(&partial, &names, done);
     }
@@ -209,7 +216,9 @@ fn settle(partial: &Partial, names: &[PathBuf], done: Result<Planned, ShrinkErro
     settled.map_err(|error| full(partial, error))
 }
 
-fn check(request: &Request, model: &Parts, dry: bool) -> Result<(), ShrinkError> {
+/// Refuses what makes no sense; gives what the person should know.
+fn check(request: &Request, model: &Parts, dry: bool) -> Result<Vec<String>, ShrinkError> {
+    let mut notices = Vec::new();
     let quantized = |kind: GgmlType| kind.block() > 1;
     if !request.requantize && request.kind != Mixture::COPY {
         let tensor = model.tensors().find(|tensor| quantized(tensor.kind));
@@ -221,7 +230,9 @@ fn check(request: &Request, model: &Parts, dry: bool) -> Result<(), ShrinkError>
         return Err(ShrinkError::Guide { kind: request.kind.name });
     }
     if let Some(path) = &request.imatrix {
-        Imatrix::read(path)?.fits(model)?;
+        let matrix = Imatrix::read(path)?;
+        matrix.fits(model)?;
+        notices.extend(matrix.gaps(model));
     }
     let chosen = !request.kinds.is_empty() || request.output_kind.is_some() || request.embedding_kind.is_some();
     if chosen && request.kind.is_plain() {
@@ -244,10 +255,14 @@ fn check(request: &Request, model: &Parts, dry: bool) -> Result<(), ShrinkError>
     }
     let architecture = model.first().str("general.architecture").unwrap_or_default();
     let layers = model.first().u32(&format!("{architecture}.block_count")).unwrap_or(u32::MAX);
-    match request.prune.iter().find(|&&layer| layer >= layers) {
-        Some(&layer) => Err(ShrinkError::Layer { layer, layers }),
-        None => Ok(()),
+    if let Some(&layer) = request.prune.iter().find(|&&layer| layer >= layers) {
+        return Err(ShrinkError::Layer { layer, layers });
     }
+    let pruned: std::collections::BTreeSet<u32> = request.prune.iter().copied().collect();
+    if pruned.len() as u64 == u64::from(layers) {
+        return Err(ShrinkError::Bare { layers });
+    }
+    Ok(notices)
 }
 
 fn work(
@@ -273,6 +288,7 @@ fn work(
         keep_split: request.keep_split && model.count() > 1,
         dry,
         imatrix: request.imatrix.clone(),
+        guided: request.kind.wants_imatrix || request.kinds.iter().any(|(_, kind)| kind.name().starts_with("iq")),
         kinds: request.kinds.iter().map(|(pattern, kind)| (pattern.clone(), kind.id())).collect(),
         prune,
         buffer: usize::try_from(request.buffer).unwrap_or(usize::MAX),
