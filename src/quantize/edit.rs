@@ -51,6 +51,10 @@ pub enum EditError {
     #[error("interrupted; `{}` is as it was", path.display())]
     #[allow(missing_docs)]
     Interrupted { path: PathBuf },
+    /// One part of a model alone is nothing that can be loaded.
+    #[error("`{}` is one of {count} parts of a model, and a copy of it alone cannot be loaded", path.display())]
+    #[allow(missing_docs)]
+    Part { path: PathBuf, count: u64 },
 }
 
 impl Advise for EditError {
@@ -60,6 +64,11 @@ impl Advise for EditError {
             Self::Write(error) => error.hint(),
             Self::Io { .. } => Some("`-o FILE` writes the result elsewhere".to_owned()),
             Self::Interrupted { .. } => None,
+            Self::Part { .. } => Some(
+                "without `-o` the part itself is changed; `zord-quantize quantize PART OUT --type COPY` makes one file \
+                 of all parts"
+                    .to_owned(),
+            ),
         }
     }
 
@@ -99,6 +108,11 @@ pub fn open(path: &Path) -> Result<(Header, Metadata), EditError> {
         }
     }
     let header = Header::read(path)?;
+    let (count, number) = (parts(&header), header.u64("split.no").unwrap_or(0));
+    if count > 1 && number > 0 {
+        // What it holds besides its tensors is read by nobody.
+        return Err(GgufError::Part { path: path.to_owned(), number: number + 1, count }.into());
+    }
     let file = File::open(path).map_err(io)?;
     let mut metadata = Metadata::of(&header, &file).map_err(io)?;
     metadata.remove(PADDING);
@@ -118,6 +132,9 @@ pub fn write(
 ) -> Result<Done, EditError> {
     let path = header.path();
     let io = |source| EditError::Io { path: path.to_owned(), source };
+    if to.is_some() && parts(header) > 1 {
+        return Err(EditError::Part { path: path.to_owned(), count: parts(header) });
+    }
     let old = header.data_offset;
     if to.is_none()
         && let Some(bytes) = fitted(header, metadata, old).map_err(io)?
@@ -160,6 +177,11 @@ pub fn write(
         Ok(false) => Err(EditError::Interrupted { path: path.to_owned() }),
         Err(error) => Err(EditError::Write(partial.fault(error))),
     }
+}
+
+/// How many files the model is in.
+fn parts(header: &Header) -> u64 {
+    header.u64("split.count").unwrap_or(1)
 }
 
 /// The header's bytes, exactly `size` of them; `None` when they do not fit.
@@ -251,6 +273,32 @@ mod tests {
         bytes.extend((0..data).map(|n| n as u8));
         fs::write(&path, bytes).unwrap();
         path
+    }
+
+    #[test]
+    fn a_part_is_not_copied_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |number: u64| {
+            let (mut bytes, data) = HeaderWriter::new()
+                .u32("split.no", number as u32)
+                .u32("split.count", 2)
+                .str("general.architecture", "llama")
+                .tensor("a.weight", &[32], GgmlType::F32)
+                .bytes()
+                .unwrap();
+            bytes.resize(bytes.len() + data as usize, 0);
+            let path = folder.path().join(format!("m-{:05}-of-00002.gguf", number + 1));
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        let first = of(0);
+        let (header, metadata) = open(&first).unwrap();
+        let copy = folder.path().join("x.gguf");
+        let error = write(&header, &metadata, Some(&copy), &Cancel::new(), |_, _| ()).unwrap_err();
+        assert!(error.to_string().contains("one of 2 parts") && !copy.exists(), "{error}");
+        change(&first, "changed in its place", None);
+        assert_eq!(Header::read(&first).unwrap().str("general.name"), Some("changed in its place"));
+        assert!(open(&of(1)).unwrap_err().to_string().contains("part 2 of 2"));
     }
 
     fn data(path: &Path) -> Vec<u8> {
