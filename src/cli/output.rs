@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::error::Report;
+use crate::text::clean::{one_line, visible};
 
 /// Prints data. A reader that went away is no error: the rest is not wanted.
 ///
@@ -27,9 +28,21 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Report> {
     print(&(text + "\n"))
 }
 
+/// Prints text for people: names out of files stand in it, which must not steer the terminal.
+///
+/// # Errors
+/// As [`fn@print`].
+pub(crate) fn page(text: &str) -> Result<(), Report> {
+    print(&harmless(text))
+}
+
+fn harmless(text: &str) -> String {
+    visible(text).into_owned()
+}
+
 /// A notice on stderr.
 pub(crate) fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", harmless(&text.to_string()));
 }
 
 /// Whether progress may be drawn over itself.
@@ -54,12 +67,14 @@ pub(crate) fn start_log() {
 /// Rows as an aligned table; the last column is not padded. Widths are display widths.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     use unicode_width::UnicodeWidthStr;
+    // Cells hold names out of files, which must neither steer the terminal nor begin a line.
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (cell, &width) in row.iter().zip(&widths) {
             line.push_str(cell);
@@ -79,5 +94,17 @@ mod tests {
     fn tables_align_by_display_width() {
         let rows = [["模型", "x"], ["name", "yy"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(table(&rows), "模型  x\nname  yy\n");
+    }
+
+    #[test]
+    fn names_out_of_files_do_not_steer_the_terminal() {
+        let name = "blk.0\u{1b}]52;c;aGk=\u{7}\nerror: x\u{202e}".to_owned();
+        let table = table(&[vec![name.clone(), "q8_0".to_owned()]]);
+        assert!(table.lines().count() == 1 && table.contains("blk.0") && table.contains("q8_0"), "{table:?}");
+        let page = harmless(&format!("first\n{name}\nlast\n"));
+        for text in [table, page.clone()] {
+            assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
+        }
+        assert!(page.starts_with("first\n") && page.ends_with("last\n"));
     }
 }

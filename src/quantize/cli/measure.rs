@@ -82,7 +82,7 @@ pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, Report> {
         let base = models.remove(0);
         output::json(&json!({"base": base, "quants": models}))?;
     } else {
-        output::print(&page(&models))?;
+        output::page(&page(&models))?;
     }
     Ok(ExitCode::Done)
 }

@@ -18,6 +18,9 @@ pub(super) struct ModelfileArgs {
     /// The file to write [default: stdout]
     #[arg(short, long, value_name = "Modelfile")]
     output: Option<PathBuf>,
+    /// Of an adapter: the GGUF file that it belongs to, or what Ollama calls it [default: what the adapter names]
+    #[arg(long, value_name = "NAME")]
+    base: Option<String>,
     /// Tokens of context to run it with
     #[arg(long, value_name = "TOKENS")]
     ctx: Option<u32>,
@@ -29,9 +32,10 @@ pub(super) fn run(args: &ModelfileArgs) -> Result<ExitCode, Report> {
         spare(output, [args.file.as_path()])?;
     }
     let name = named(&args.file, args.output.as_deref())?;
-    let (text, known) = modelfile::text(&header, &name, args.ctx);
-    if !known {
-        output::note("notice: the chat template is of no family that is known here; Ollama may recognise it");
+    let made = modelfile::text(&header, &name, args.base.as_deref(), args.ctx)?;
+    let text = made.text;
+    for notice in &made.notices {
+        output::note(format!("notice: {notice}"));
     }
     match &args.output {
         None => output::print(&text)?,

@@ -162,7 +162,7 @@ fn foresee(request: &Request, quiet: bool, cancel: &Cancel) -> Result<Json, Repo
             vec![name.clone(), old.to_string(), if old == new { String::new() } else { new.to_string() }]
         });
         let table = output::table(&rows.collect::<Vec<_>>());
-        output::print(&format!("{table}\n{}: {} of weights\n", request.kind.name, bytes(planned.bytes)))?;
+        output::page(&format!("{table}\n{}: {} of weights\n", request.kind.name, bytes(planned.bytes)))?;
     }
     fallbacks(&planned);
     if planned.wants_imatrix && request.imatrix.is_none() {
