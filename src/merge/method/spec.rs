@@ -107,7 +107,10 @@ impl Method {
                 vec![WEIGHT, truth("normalize_weights", true), shared("eps", SHARE, Number(1e-8))]
             }
             Self::Karcher => vec![shared("max_iter", Kind::Whole, Number(10.0)), shared("tol", SHARE, Number(1e-5))],
-            Self::Sce => vec![truth("int8_mask", false), shared("select_topk", SHARE, Number(1.0))],
+            // mergekit weighs evenly where the squares are small, which those of ordinary models are; the paper never does.
+            Self::Sce => {
+                vec![truth("int8_mask", false), shared("select_topk", SHARE, Number(1.0)), truth("paper", false)]
+            }
             Self::ModelStock => vec![truth("filter_wise", false)],
             Self::Nearswap => vec![shared("t", Kind::Number(0.0, f64::INFINITY), Required)],
             Self::ArceeFusion => Vec::new(),

@@ -8,6 +8,8 @@ pub(super) struct Sce {
     base: usize,
     others: Vec<usize>,
     topk: f64,
+    /// Weights as the paper has them.
+    paper: bool,
     total: u64,
     ranks: Ranks,
     count: u64,
@@ -21,7 +23,8 @@ impl Sce {
         let weights = vec![0.0; others.len()];
         let (topk, total) = (told.number("select_topk"), told.elements());
         let base = told.base.unwrap_or(0);
-        Self { base, others, topk, total, ranks: Ranks::default(), count: 0, window: None, weights }
+        let paper = told.truth("paper");
+        Self { base, others, topk, paper, total, ranks: Ranks::default(), count: 0, window: None, weights }
     }
 
     fn selects(&self) -> bool {
@@ -100,7 +103,9 @@ impl Kernel for Sce {
             let means: Vec<f64> = found.sums.iter().map(|sum| sum / self.total.max(1) as f64).collect();
             let sum: f64 = means.iter().sum();
             let even = 1.0 / self.others.len().max(1) as f64;
-            let weight = |mean: &f64| if sum.abs() < 1e-6 { even } else { mean / sum } as f32;
+            // mergekit's threshold: squares of differences of 3e-4 lie far below it.
+            let least = if self.paper { f64::MIN_POSITIVE } else { 1e-6 };
+            let weight = |mean: &f64| if sum < least { even } else { mean / sum } as f32;
             self.weights = means.iter().map(weight).collect();
         } else if round == 0 {
             let nonzero = found.sums.first().copied().unwrap_or(0.0);
@@ -130,5 +135,38 @@ impl Kernel for Sce {
             }
             *to = base + sum / f32::max(weights, 1e-6);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The weights of two models whose differences have these root mean squares.
+    fn weights(paper: bool, differences: [f64; 2]) -> Vec<f32> {
+        let total = 1000;
+        let mut sce = Sce {
+            base: 0,
+            others: vec![1, 2],
+            topk: 1.0,
+            paper,
+            total,
+            ranks: Ranks::default(),
+            count: 0,
+            window: None,
+            weights: Vec::new(),
+        };
+        let sums = differences.map(|difference| difference * difference * total as f64).to_vec();
+        sce.conclude(0, Found { sums, ..Found::default() }).unwrap();
+        sce.weights
+    }
+
+    #[test]
+    fn small_differences_weigh_evenly_unless_the_paper_is_asked_for() {
+        assert_eq!(weights(false, [3e-4, 6e-4]), [0.5, 0.5]);
+        // Squares of 1 to 4.
+        assert_eq!(weights(true, [3e-4, 6e-4]), [0.2, 0.8]);
+        assert_eq!(weights(false, [0.03, 0.06]), weights(true, [0.03, 0.06]));
+        assert_eq!(weights(true, [0.0, 0.0]), [0.5, 0.5]);
     }
 }
