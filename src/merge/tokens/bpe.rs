@@ -103,6 +103,15 @@ pub(super) fn unite(json: &mut Value, ids: &mut Ids, other: &Vocabulary) -> Resu
         let what = "one tokenizer spells bytes, the other one characters, and no merge fits both";
         return Err(format!("{what}; `source: union` takes any"));
     }
+    // Merges meet only what the first parent's pre-tokenizer leaves together: tokens of the second could never be made.
+    for part in ["normalizer", "pre_tokenizer"] {
+        if meaning(json.get(part)) != meaning(other.json.get(part)) {
+            let what = format!(
+                "the tokenizers cut texts into words differently (`{part}`), so that tokens of one would never be made"
+            );
+            return Err(format!("{what}; `source: union` takes any"));
+        }
+    }
     let known: BTreeSet<&(String, String)> = first.iter().collect();
     let mut more: Vec<(String, String)> = second.iter().filter(|pair| !known.contains(pair)).cloned().collect();
     let all = more.len();
@@ -133,6 +142,21 @@ pub(super) fn unite(json: &mut Value, ids: &mut Ids, other: &Vocabulary) -> Resu
     }
     let tokens = bring(json, ids, other, &first, &more);
     Ok(United { tokens, merges: more.len(), dropped: all - more.len(), words: words.len() })
+}
+
+/// A part of a tokenizer without what changes no token.
+fn meaning(part: Option<&Value>) -> Value {
+    match part {
+        None => Value::Null,
+        Some(Value::Object(map)) => {
+            let kept = map.iter().filter(|(key, _)| *key != "trim_offsets");
+            let mut kept: Vec<(String, Value)> = kept.map(|(key, value)| (key.clone(), meaning(Some(value)))).collect();
+            kept.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(kept.into_iter().collect())
+        }
+        Some(Value::Array(list)) => Value::Array(list.iter().map(|item| meaning(Some(item))).collect()),
+        Some(other) => other.clone(),
+    }
 }
 
 /// Writes the second parent's tokens and the merges that stay.
@@ -208,4 +232,31 @@ pub(super) fn bytes() -> [char; 256] {
         next += u32::from(!plain);
     }
     letters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vocabulary(digits: &str, trims: bool) -> Vocabulary {
+        let json = json!({
+            "model": {"type": "BPE", "vocab": {"1": 0, "2": 1, "12": 2}, "merges": [["1", "2"]]},
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+                {"type": "Split", "pattern": {"Regex": digits}, "behavior": "Isolated", "invert": false},
+                {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": trims}]},
+        });
+        let ids = [("1", 0), ("2", 1), ("12", 2)].map(|(text, id)| (text.to_owned(), id)).into();
+        Vocabulary { file: "tokenizer.json".into(), json, ids }
+    }
+
+    #[test]
+    fn tokenizers_that_cut_words_otherwise_are_not_united() {
+        let united = |other: &Vocabulary| {
+            let first = vocabulary(r"\p{N}", true);
+            unite(&mut first.json.clone(), &mut Ids::of(first.ids.clone()), other)
+        };
+        assert_eq!(united(&vocabulary(r"\p{N}", false)).map(|united| united.tokens), Ok(0));
+        let error = united(&vocabulary(r"\p{N}{1,3}", true)).unwrap_err();
+        assert!(error.contains("`pre_tokenizer`") && error.contains("`source: union`"), "{error}");
+    }
 }
