@@ -1,5 +1,6 @@
 //! Why checkpoints cannot be merged: which tensor of which file, what was expected, what was found, and the way out.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -48,8 +49,10 @@ pub enum MergeError {
 /// Problems that fail alike are one; the first eight kinds are shown.
 fn problems(problems: &[Problem]) -> String {
     let mut kinds: Vec<(&Problem, usize)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for problem in problems {
-        match kinds.iter_mut().find(|(first, _)| first.reason == problem.reason) {
+        let place = *places.entry(&problem.reason).or_insert(kinds.len());
+        match kinds.get_mut(place) {
             Some((_, count)) => *count += 1,
             None => kinds.push((problem, 1)),
         }

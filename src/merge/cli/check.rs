@@ -11,6 +11,9 @@ use crate::error::{ExitCode, Report};
 use crate::merge::plan::{Plan, Summary, peak, route, seconds};
 use crate::merge::recipe::{Layers, Recipe, Scalar, resolve};
 
+/// Kinds of problems that are shown; a hostile file has as many as tensors.
+const SHOWN: usize = 100;
+
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
     /// The recipe: YAML as mergekit reads it, or TOML
@@ -46,7 +49,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
         }))?;
         return Ok(code);
     }
-    output::print(&text(&recipe, &plan, (peak, seconds), args.tensors))?;
+    output::page(&text(&recipe, &plan, (peak, seconds), args.tensors))?;
     Ok(code)
 }
 
@@ -79,10 +82,15 @@ fn text(recipe: &Recipe, plan: &Plan, (peak, seconds): (u64, f64), tensors: bool
         return text;
     }
     text.push_str(&format!("\n{} problems:\n", plan.problems.len()));
-    for (name, count, reason) in Summary::of(&plan.problems).lines {
+    let lines = Summary::of(&plan.problems).lines;
+    let more = lines.len().saturating_sub(SHOWN);
+    for (name, count, reason) in lines.into_iter().take(SHOWN) {
         let times = if count > 1 { format!(" ({count} tensors)") } else { String::new() };
         let name = if name.is_empty() { String::new() } else { format!("`{name}`{times}: ") };
         text.push_str(&format!("  {name}{reason}\n"));
+    }
+    if more > 0 {
+        text.push_str(&format!("  and {more} more; `--json` lists them all\n"));
     }
     if let Some(route) = route(plan, &weights(recipe)) {
         text.push_str(&format!("\n{route}"));

@@ -3,6 +3,7 @@
 //!
 //! What this refuses to do: cut, pad or skip a tensor that does not fit, or stop at the first problem.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::method::{Kernel, Method, Told};
@@ -28,7 +29,7 @@ pub(crate) use fit::weight;
 const GGUF_HEADER: u64 = 16 << 20;
 
 /// A reason why a recipe cannot be carried out.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Problem {
     /// The tensor of the result; empty where it is the models or the recipe.
     pub tensor: String,
@@ -132,6 +133,8 @@ pub struct Plan {
     pub outputs: Vec<Output>,
     /// What is wrong.
     pub problems: Vec<Problem>,
+    /// The same, to know what was said already.
+    said: HashSet<Problem>,
     /// What a person should know.
     pub notices: Vec<String>,
     /// Layers of the result.
@@ -153,6 +156,7 @@ impl Plan {
             base,
             outputs: Vec::new(),
             problems: Vec::new(),
+            said: HashSet::new(),
             notices: recipe.ignored.clone(),
             layers: 0,
             vocabulary: None,
@@ -199,7 +203,7 @@ impl Plan {
 
     fn problem(&mut self, tensor: &str, reason: impl Into<String>) {
         let problem = Problem { tensor: tensor.to_owned(), reason: reason.into() };
-        if !self.problems.contains(&problem) {
+        if self.said.insert(problem.clone()) {
             self.problems.push(problem);
         }
     }

@@ -10,6 +10,9 @@ use crate::merge::recipe::{self, Recipe, Settings};
 use crate::weights::numbers;
 use crate::weights::safetensors::Dtype;
 
+/// Layers of a result, at most.
+const MOST_LAYERS: u64 = 10_000;
+
 /// Some layers of the result, with models by number.
 struct Slice<'a> {
     sources: Vec<Source<'a>>,
@@ -30,7 +33,12 @@ pub(super) fn outputs(recipe: &Recipe, plan: &mut Plan) {
     if slices.is_empty() {
         return;
     }
-    plan.layers = slices.iter().filter_map(|slice| slice.sources.first()).map(|source| source.to - source.from).sum();
+    let layers: u64 =
+        slices.iter().filter_map(|slice| slice.sources.first()).map(|one| u64::from(one.to - one.from)).sum();
+    if layers > MOST_LAYERS {
+        return plan.problem("", format!("the result would have {layers} layers, and at most {MOST_LAYERS} are made"));
+    }
+    plan.layers = layers as u32;
     let donor = plan.models.get(plan.donor).map(|model| model.layers.clone()).unwrap_or_default();
     let (Some(first), Some(last)) = (slices.first(), slices.last()) else { return };
     for name in outside(plan, first, true) {

@@ -21,6 +21,9 @@ use super::method::Method;
 /// The longest recipe read, in bytes.
 const LONGEST: u64 = 4 << 20;
 
+/// Models that a recipe may name.
+const MOST_MODELS: usize = 512;
+
 /// A whole recipe.
 #[derive(Clone, Debug)]
 pub struct Recipe {
@@ -180,11 +183,15 @@ impl Recipe {
     pub fn parse(path: &Path, text: &str) -> Result<Self, MergeError> {
         let toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
         let tree = if toml { node::toml(text) } else { node::yaml(text) };
-        tree.and_then(|tree| read::recipe(path, text, &tree)).map_err(|node::Fault { line, what }| MergeError::Recipe {
-            path: path.to_owned(),
-            line,
-            what,
-        })
+        let wrong = |node::Fault { line, what }| MergeError::Recipe { path: path.to_owned(), line, what };
+        let recipe = tree.and_then(|tree| read::recipe(path, text, &tree)).map_err(wrong)?;
+        // What is planned grows with models times tensors.
+        let models = recipe.references().len();
+        if models > MOST_MODELS {
+            let what = format!("it names {models} models, and at most {MOST_MODELS} are merged at once");
+            return Err(wrong(node::Fault { line: 1, what }));
+        }
+        Ok(recipe)
     }
 
     /// Every model that is named, each once: the base first, then in the recipe's order.

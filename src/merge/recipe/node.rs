@@ -20,6 +20,8 @@ pub(super) struct Node {
     /// Counted from 1.
     pub(super) line: usize,
     pub(super) kind: Kind,
+    /// It, or something in it, has a name by which other places take it in.
+    pub(super) anchored: bool,
 }
 
 /// What a part is.
@@ -61,7 +63,7 @@ pub(super) fn yaml(text: &str) -> Result<Node, Fault> {
         let (event, span) = tree.next()?;
         match event {
             Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
-            Event::StreamEnd | Event::DocumentEnd => return Ok(Node { line: 1, kind: Kind::Null }),
+            Event::StreamEnd | Event::DocumentEnd => return Ok(Node { line: 1, kind: Kind::Null, anchored: false }),
             event => {
                 let node = tree.node(event, span, 0)?;
                 return tree.end().map(|()| node);
@@ -133,7 +135,12 @@ impl<'a> Tree<'a> {
             Event::MappingStart(anchor, _) => (Kind::Map(self.map(depth)?), anchor),
             _ => return Err(Fault { line, what: "a value was expected".to_owned() }),
         };
-        let node = Node { line, kind };
+        let inside = match &kind {
+            Kind::List(items) => items.iter().any(|item| item.anchored),
+            Kind::Map(fields) => fields.iter().any(|(_, field)| field.anchored),
+            _ => false,
+        };
+        let node = Node { line, kind, anchored: anchor != 0 || inside };
         if anchor != 0 {
             self.anchors.insert(anchor, (node.clone(), self.nodes - before + 1));
         }
@@ -153,12 +160,18 @@ impl<'a> Tree<'a> {
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
+            let anchored = value.anchored;
             match (key.as_str(), value.kind) {
-                // `<<: *anchor`: keys of another map, unless they are given here.
+                // `<<: *anchor`: keys of another map, unless they are given here; of several the first counts.
                 ("<<", Kind::Map(more)) => merged.extend(more),
+                ("<<", Kind::List(all)) if all.iter().all(|one| matches!(one.kind, Kind::Map(_))) => {
+                    merged.extend(
+                        all.into_iter().flat_map(|one| if let Kind::Map(more) = one.kind { more } else { Vec::new() }),
+                    );
+                }
                 (_, kind) if fields.iter().all(|(name, _)| *name != key) => {
                     // The line of the key: a value may begin on a later one.
-                    fields.push((key, Node { line, kind }));
+                    fields.push((key, Node { line, kind, anchored }));
                 }
                 _ => return Err(Fault { line, what: format!("`{key}` is there twice") }),
             }
@@ -200,7 +213,7 @@ pub(super) fn toml(text: &str) -> Result<Node, Fault> {
         what: error.message().to_owned(),
     })?;
     let fields = table.into_inner().into_iter().map(|(key, value)| field(key, value, &line));
-    Ok(Node { line: 1, kind: Kind::Map(fields.collect()) })
+    Ok(Node { line: 1, kind: Kind::Map(fields.collect()), anchored: false })
 }
 
 fn field(
@@ -226,5 +239,5 @@ fn value_of(value: Spanned<DeValue<'_>>, line: &dyn Fn(usize) -> usize) -> Node 
         DeValue::Array(items) => Kind::List(items.into_iter().map(|item| value_of(item, line)).collect()),
         DeValue::Table(table) => Kind::Map(table.into_iter().map(|(key, value)| field(key, value, line)).collect()),
     };
-    Node { line: at, kind }
+    Node { line: at, kind, anchored: false }
 }

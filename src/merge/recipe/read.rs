@@ -10,6 +10,19 @@ use crate::weights::safetensors::{Dtype, printable};
 
 type Read<T> = Result<T, Fault>;
 
+/// Keys of a recipe that tell people something.
+const ABOUT: [&str; 8] = ["name", "description", "author", "license", "tags", "notes", "metadata", "version"];
+/// Keys that stand under `parameters` in recipes that mergekit takes, where they mean nothing to it; with what they could
+/// have meant.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("embed_slerp", "mergekit's older versions merged embeddings by it; they are merged like other tensors"),
+    ("dtype", "it counts beside `parameters`, not in them"),
+    ("out_dtype", "it counts beside `parameters`, not in them"),
+    ("tokenizer_source", "it counts beside `parameters`, not in them"),
+    ("merge_method", "it counts beside `parameters`, not in them"),
+    ("random_seed", "`seed` beside `parameters` is what counts"),
+];
+
 fn fault<T>(node: &Node, what: impl Into<String>) -> Read<T> {
     Err(Fault { line: node.line, what: what.into() })
 }
@@ -44,6 +57,15 @@ impl<'a> Fields<'a> {
     fn need(&mut self, key: &'static str) -> Read<&'a Node> {
         let (line, place) = (self.line, self.place);
         self.take(key).ok_or_else(|| Fault { line, what: format!("{place} has no `{key}`") })
+    }
+
+    /// Keys that are about the recipe, and those that only hold what other places take in by its anchor.
+    fn take_asides(&mut self) -> Vec<String> {
+        let is_aside = |key: &str, node: &Node| ABOUT.contains(&key) || key.starts_with("x-") || node.anchored;
+        let (asides, left) = std::mem::take(&mut self.left).into_iter().partition(|(key, node)| is_aside(key, node));
+        self.left = left;
+        let asides: Vec<(&str, &Node)> = asides;
+        asides.into_iter().map(|(key, _)| format!("`{}` says nothing about the merge", printable(key))).collect()
     }
 
     fn end(mut self) -> Read<()> {
@@ -91,6 +113,7 @@ pub(super) fn recipe(path: &Path, text: &str, tree: &Node) -> Read<Recipe> {
     };
     let chat_template = fields.take("chat_template").map(|node| string(node, "`chat_template`")).transpose()?;
     let seed = fields.take("seed").map(|node| whole_number(node, "`seed`")).transpose()?;
+    ignored.extend(fields.take_asides());
     fields.end()?;
     ignored.sort();
     ignored.dedup();
@@ -238,6 +261,10 @@ fn parameters(node: Option<&Node>, method: Method, ignored: &mut Vec<String>) ->
     let known = method.parameters();
     for (name, value) in fields {
         let Some(parameter) = known.iter().find(|known| known.name == name) else {
+            if let Some((_, why)) = ELSEWHERE.iter().find(|(known, _)| known == name) {
+                ignored.push(format!("`{name}` under `parameters` means nothing: {why}"));
+                continue;
+            }
             if Method::any_has(name) {
                 ignored.push(format!("`{name}` means nothing to the method `{}`", method.name()));
                 continue;

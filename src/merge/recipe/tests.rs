@@ -85,3 +85,34 @@ fn the_recipes_that_come_along_can_be_read() {
     }
     assert!(count >= 3);
 }
+
+#[test]
+fn recipes_as_people_write_them_are_merged_and_told() {
+    let recipe = yaml(
+        "name: my merge\ndefaults: &d\n  density: 0.5\nweights:\n  - &w {weight: 0.25}\nx-notes: anything\nmerge_method: ties\n\
+         base_model: b\nmodels:\n  - model: a\n    parameters:\n      <<: [*w, *d]\n  - model: c\n    parameters: {weight: 1, density: 1}\n\
+         parameters:\n  dtype: float16\n  embed_slerp: true\n  normalize: true\n",
+    )
+    .unwrap();
+    let Layers::Whole(models) = &recipe.slices else { panic!("whole models were meant") };
+    let own = [&models[0].parameters];
+    assert_eq!(resolve("weight", &own, "x", 0.0), Some(Scalar::Number(0.25)));
+    assert_eq!(resolve("density", &own, "x", 0.0), Some(Scalar::Number(0.5)));
+    assert_eq!(recipe.dtype, None);
+    let told = recipe.ignored.join("\n");
+    for word in ["`name`", "`defaults`", "`weights`", "`x-notes`", "`dtype` under `parameters`", "`embed_slerp`"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    assert_eq!(recipe.ignored.len(), 6, "{told}");
+    // A key that nothing is taken in from is a key that somebody believes in.
+    assert!(yaml("merge_method: linear\nmodels: [{model: a}]\ndensty: 0.5\n").is_err());
+}
+
+#[test]
+fn a_recipe_of_thousands_of_models_is_refused_before_they_are_opened() {
+    let models = |count: usize| -> String { (0..count).map(|n| format!("  - model: m{n}\n")).collect() };
+    let recipe = |count| yaml(&format!("merge_method: karcher\nmodels:\n{}", models(count)));
+    assert_eq!(recipe(512).unwrap().references().len(), 512);
+    let error = recipe(5000).unwrap_err().to_string();
+    assert!(error.contains("5000 models, and at most 512"), "{error}");
+}
