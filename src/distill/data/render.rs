@@ -155,14 +155,15 @@ impl Writer<'_> {
     fn together(&mut self, turns: &[Message]) -> Result<Option<Vec<Stretch>>, String> {
         let mut parts = Vec::new();
         let mut done = String::new();
-        for (at, turn) in answers(turns) {
+        for at in answers(turns) {
             let before = self.render(&turns[..at], true)?;
             let after = self.render(&turns[..=at], false)?;
             let (Some(asked), Some(answered)) = (before.strip_prefix(&done), after.strip_prefix(&before)) else {
                 return Ok(None);
             };
             push(&mut parts, asked, false);
-            self.answer(&mut parts, answered, &turn.content);
+            let closing = self.closing(&turns[..=at], &after)?;
+            self.answer(&mut parts, answered, closing);
             done = after;
         }
         Ok(Some(parts))
@@ -171,42 +172,74 @@ impl Writer<'_> {
     /// Each answer as the last one of its own conversation, for templates that take thoughts out of earlier answers.
     fn one_by_one(&mut self, turns: &[Message]) -> Result<Vec<Vec<Stretch>>, String> {
         let mut documents = Vec::new();
-        for (at, turn) in answers(turns) {
+        for at in answers(turns) {
             let (asked, before) = (self.render(&turns[..at], false)?, self.render(&turns[..at], true)?);
             let after = self.render(&turns[..=at], false)?;
-            let same = before.char_indices().zip(after.chars()).find(|((_, a), b)| a != b);
-            let same = same.map_or(before.len().min(after.len()), |((at, _), _)| at);
+            let same = common(&before, &after);
             // A prompt may open a thought that the answer does not have.
             if same < asked.len() {
                 return Err(
                     "the chat template changes earlier turns, so that answers cannot be told from it".to_owned()
                 );
             }
+            if after == asked {
+                return Err("the chat template leaves this answer out".to_owned());
+            }
+            let closing = self.closing(&turns[..=at], &after)?;
+            // Letters that an answer happens to share with the thought that its prompt opens are the answer's.
+            let opening = if same < before.len() { self.opening(&turns[..=at], &after)? } else { None };
+            let same = opening.map_or(same, |opening| same.min(opening));
             let mut parts = Vec::new();
             push(&mut parts, &after[..same], false);
-            self.answer(&mut parts, &after[same..], &turn.content);
+            self.answer(&mut parts, &after[same..], closing);
             documents.push(parts);
         }
         Ok(documents)
     }
 
-    /// Adds what the template wrote for an answer: up to the first special token behind its words, or up to the words'
-    /// end and an end of our own.
-    fn answer(&self, parts: &mut Vec<Stretch>, answered: &str, words: &str) {
-        let words = words.trim();
-        let from = if words.is_empty() { None } else { answered.rfind(words).map(|at| at + words.len()) };
-        let rest = &answered[from.unwrap_or(0)..];
+    /// How many bytes the template writes behind the words of the last turn: what it writes behind a letter that is put
+    /// behind them and that occurs nowhere else. The text itself is not searched: an answer may spell its own end.
+    fn closing(&mut self, turns: &[Message], after: &str) -> Result<usize, String> {
+        let unknown = || "the chat template does not show where this answer ends".to_owned();
+        let mark = unused(after).ok_or_else(unknown)?;
+        let marked = self.with_last(turns, |words| format!("{words}{mark}"))?;
+        let (_, closing) = marked.rsplit_once(mark).ok_or_else(unknown)?;
+        if after.ends_with(closing) { Ok(closing.len()) } else { Err(unknown()) }
+    }
+
+    /// Where the words of the last turn begin, as far as a letter before them shows it.
+    fn opening(&mut self, turns: &[Message], after: &str) -> Result<Option<usize>, String> {
+        let Some(mark) = unused(after) else { return Ok(None) };
+        let mut marked = self.with_last(turns, |words| format!("{mark}{words}"))?;
+        if !marked.contains(mark) {
+            // A thought before the words is left out, and the letter with it.
+            marked = self.with_last(turns, |_| mark.to_string())?;
+        }
+        let opening = marked.split_once(mark).map(|(opening, _)| opening);
+        Ok(opening.filter(|opening| after.starts_with(opening)).map(str::len))
+    }
+
+    /// The turns with other words in the last one.
+    fn with_last(&mut self, turns: &[Message], words: impl Fn(&str) -> String) -> Result<String, String> {
+        let mut turns = turns.to_vec();
+        if let Some(last) = turns.last_mut() {
+            last.content = words(&last.content);
+        }
+        self.render(&turns, false)
+    }
+
+    /// Adds what the template wrote for an answer, of which the last `closing` bytes stand behind its words: learnt up to
+    /// the first special token there, or up to the words' end and an end of our own.
+    fn answer(&self, parts: &mut Vec<Stretch>, answered: &str, closing: usize) {
+        let words = answered.len().saturating_sub(closing);
+        let closing = &answered[words..];
         let tokens = self.tokenizer.specials().iter().chain(&self.tokenizer.eos).filter(|token| !token.is_empty());
-        let ends = tokens.filter_map(|token| {
-            let at = if from.is_some() { rest.find(token.as_str()) } else { rest.rfind(token.as_str()) };
-            at.map(|at| (at, at + token.len()))
-        });
-        let end_of_turn = if from.is_some() { ends.min() } else { ends.max() };
-        let until = match (end_of_turn, from) {
-            (Some((_, until)), from) => from.unwrap_or(0) + until,
-            (None, Some(from)) => from,
-            (None, None) => answered.trim_end().len(),
-        };
+        // Of those that begin at the same place the longest, as the tokenizer takes it.
+        let end_of_turn = tokens
+            .filter_map(|token| closing.find(token.as_str()).map(|at| (at, std::cmp::Reverse(at + token.len()))))
+            .min()
+            .map(|(_, std::cmp::Reverse(until))| until);
+        let until = words + end_of_turn.unwrap_or(0);
         push(parts, &answered[..until], true);
         if end_of_turn.is_none() {
             parts.extend(end(self.tokenizer));
@@ -215,8 +248,20 @@ impl Writer<'_> {
     }
 }
 
-fn answers(turns: &[Message]) -> impl Iterator<Item = (usize, &Message)> {
-    turns.iter().enumerate().filter(|(_, turn)| turn.role == Role::Assistant)
+/// Bytes with which both texts begin.
+fn common(one: &str, other: &str) -> usize {
+    let differ = one.char_indices().zip(other.chars()).find(|((_, a), b)| a != b);
+    differ.map_or(one.len().min(other.len()), |((at, _), _)| at)
+}
+
+/// A letter that a text does not have, of those that mean nothing (Unicode's private use area).
+fn unused(text: &str) -> Option<char> {
+    ('\u{e000}'..='\u{f8ff}').find(|&letter| !text.contains(letter))
+}
+
+fn answers(turns: &[Message]) -> impl Iterator<Item = usize> {
+    let answers = turns.iter().enumerate().filter(|(_, turn)| turn.role == Role::Assistant);
+    answers.map(|(at, _)| at)
 }
 
 fn push(parts: &mut Vec<Stretch>, text: &str, answer: bool) {
@@ -224,3 +269,6 @@ fn push(parts: &mut Vec<Stretch>, text: &str, answer: bool) {
         parts.push(Stretch { text: text.to_owned(), answer, marks: true });
     }
 }
+
+#[cfg(test)]
+mod tests;
