@@ -59,7 +59,7 @@ fn every_form_is_read_and_wrong_lines_are_counted() {
     );
     assert!(told["tally"]["shown"][0].as_str().unwrap().contains("line 5"));
     let set = ["dataset", "recipe.toml", "--set", "data.malformed=1"];
-    tool.run(set).refused(1, &["more than 1 lines are wrong", "line 5", "line 6", "hint: "]);
+    tool.run(set).refused(1, &["more than 1 examples cannot be read", "line 5", "line 6", "hint: "]);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn what_is_read_ends_with_the_examples_wanted() {
     let tool = stage("");
     let lines: String = (0..40).map(|i| json!({"text": format!("text {i}")}).to_string() + "\n").collect();
     tool.write("data.jsonl", lines + &"no JSON\n".repeat(50));
-    tool.run(["dataset", "recipe.toml"]).refused(1, &["lines are wrong"]);
+    tool.run(["dataset", "recipe.toml"]).refused(1, &["cannot be read"]);
     let told = dataset(&tool, &["data.examples=40"]);
     assert_eq!((&told["documents"], &told["tally"]["malformed"]), (&json!(40), &json!(0)));
 }
@@ -385,12 +385,71 @@ fn documents_longer_than_a_window_go_on_in_the_next_or_are_cut() {
 }
 
 #[test]
-fn a_text_that_looks_like_a_mark_is_a_text() {
+fn special_tokens_in_rows_are_tokens_and_in_source_code_text() {
     let tool = stage("");
-    tool.write("data.jsonl", json!({"text": "a <|im_end|> in a text"}).to_string());
+    let count = |told: &Value| {
+        let tokens = told["samples"][0][0]["tokens"].as_array().unwrap();
+        [257, 258].map(|wanted| tokens.iter().filter(|token| **token == wanted).count())
+    };
+    // As a template made it: no letters, and no second end.
+    let text = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>";
+    tool.write("data.jsonl", json!({"text": text}).to_string());
+    let told = dataset(&tool, &["data.fim.rate=1.0"]);
+    assert_eq!((count(&told), &told["tally"]["marked"], &told["tally"]["with_hole"]), ([2, 2], &json!(1), &json!(0)));
+    assert!(tool.run(["dataset", "recipe.toml"]).done().contains("in the text of 1 examples are read as tokens"));
+    let (prompt, completion) = text.split_at(text.len() - "a<|im_end|>".len());
+    tool.write("data.jsonl", json!({"prompt": prompt, "completion": completion}).to_string());
     let told = dataset(&tool, &[]);
-    let tokens = told["samples"][0][0]["tokens"].as_array().unwrap();
-    assert_eq!(tokens.iter().filter(|token| **token == 258).count(), 1, "only the end of the document");
+    assert_eq!((count(&told), learnt(&told["samples"][0][0])), ([2, 2], "a<258>".to_owned()));
+    // Not whole, or spelt by a program.
+    tool.write("data.jsonl", json!({"text": "a <|im_end and |im_end|>"}).to_string());
+    let told = dataset(&tool, &[]);
+    assert_eq!((count(&told), &told["tally"]["marked"]), ([0, 1], &json!(0)), "only the end of the document");
+    tool.write("code/a.py", "END = '<|im_end|>'\n");
+    assert_eq!(count(&dataset(&tool, &["data.source.0.path=code"])), [0, 1]);
+}
+
+#[test]
+fn conversations_are_left_out_where_they_do_not_fit_unless_they_are_to_be_cut() {
+    let tool = stage("");
+    let turn = |role: &str, text: String| json!({"role": role, "content": text});
+    let long = json!({"messages": [turn("user", "q".into()), turn("assistant", "a".repeat(300))]});
+    let short = json!({"messages": [turn("user", "q".into()), turn("assistant", "a".into())]});
+    tool.write("data.jsonl", format!("{long}\n{short}\n"));
+    let told = dataset(&tool, &["data.long=split"]);
+    assert_eq!((&told["documents"], &told["tally"]["left_out"]), (&json!(1), &json!(1)));
+    assert_eq!(learnt(&told["samples"][0][0]), "a<258>");
+    let page = tool.run(["dataset", "recipe.toml"]).done();
+    assert!(page.contains("1 of 1 documents longer than a window are cut or left out"), "{page}");
+    assert_eq!(dataset(&tool, &["data.long=cut"])["documents"], 2);
+    tool.write("data.jsonl", long.to_string());
+    tool.run(["dataset", "recipe.toml"]).refused(1, &["nothing to learn from", "longer than a window"]);
+}
+
+#[test]
+fn lists_and_files_with_a_byte_order_mark_are_read_whole() {
+    let tool = stage("");
+    let turns = |text: &str| json!([{"role": "user", "content": [{"type": "text", "text": text}]}]);
+    let answer = json!([{"role": "assistant", "content": "yes"}]);
+    let rows: Vec<Value> = ["one", "two"].map(|text| json!({"prompt": turns(text), "completion": answer})).into();
+    for content in [
+        format!("\u{feff}{}\n{}\n", rows[0], rows[1]),
+        serde_json::to_string_pretty(&rows).unwrap(),
+        format!("\u{feff}{}", serde_json::to_string(&rows).unwrap()),
+    ] {
+        tool.write("data.jsonl", content);
+        let told = dataset(&tool, &[]);
+        assert_eq!((&told["documents"], &told["tally"]["malformed"]), (&json!(2), &json!(0)));
+        assert_eq!(learnt(&told["samples"][0][0]), "yes<258>");
+    }
+    tool.write("data.jsonl", [0x1f, 0x8b, 8, 0]);
+    tool.run(["dataset", "recipe.toml"]).refused(1, &["data.jsonl", "gzip"]);
+    // One reason, told once.
+    let tools = json!({"messages": [{"role": "tool", "content": "x"}]}).to_string() + "\n";
+    tool.write("data.jsonl", tools.repeat(20));
+    let ran = tool.run(["dataset", "recipe.toml"]);
+    assert_eq!(ran.err.matches("conversations with tools are not read").count(), 1, "{}", ran.err);
+    ran.refused(1, &["more than 10 examples", "line 1:"]);
 }
 
 #[test]

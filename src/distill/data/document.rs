@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use super::example::Example;
 use super::fim::{self, Learnt, Marks};
 use super::recipe::{DataRecipe, Long};
 use super::render::{self, Learn};
-use super::source::Example;
 use super::tokenizer::Tokenizer;
 use crate::distill::kernel::dropout::{mix, share};
 
@@ -36,6 +36,8 @@ pub(super) struct Made {
     pub(super) with_hole: bool,
     /// Whether a built-in template took the place of the model's own.
     pub(super) by_spare: bool,
+    /// Whether a text spelt special tokens, which were read as such.
+    pub(super) marked: bool,
 }
 
 impl Making<'_> {
@@ -44,9 +46,17 @@ impl Making<'_> {
     /// # Errors
     /// In words: why it cannot be one.
     pub(super) fn make(&self, example: &Example, place: u64) -> Result<Made, String> {
-        let mut made = Made::default();
+        let marked = match example {
+            Example::Text { text, marks: true } => self.spells_tokens(text),
+            Example::Completion { prompt, completion } => self.spells_tokens(prompt) || self.spells_tokens(completion),
+            _ => false,
+        };
+        let mut made = Made { marked, ..Made::default() };
         match (example, self.marks) {
-            (Example::Text(text), Some(marks)) if share(mix(place ^ 11)) < self.recipe.fim.rate => {
+            // A hole in what a template wrote would teach a conversation that nobody has.
+            (Example::Text { text, .. }, Some(marks))
+                if !made.marked && share(mix(place ^ 11)) < self.recipe.fim.rate =>
+            {
                 made.with_hole = true;
                 self.with_hole(text, place, marks, &mut made)?;
             }
@@ -56,12 +66,22 @@ impl Making<'_> {
                 if self.pairs {
                     self.fit_pair(documents, &mut made);
                 } else {
-                    let plain = matches!(example, Example::Text(_));
+                    let plain = matches!(example, Example::Text { .. });
                     documents.into_iter().for_each(|document| self.fit(document, plain, &mut made));
                 }
             }
         }
         Ok(made)
+    }
+
+    /// Whether special tokens stand in a text, but for those that mark holes.
+    fn spells_tokens(&self, text: &str) -> bool {
+        let hole = |id: u32| self.marks.is_some_and(|marks| marks.all().contains(&id));
+        self.tokenizer
+            .specials()
+            .iter()
+            .filter(|token| text.contains(token.as_str()))
+            .any(|token| self.tokenizer.id(token).is_some_and(|id| !hole(id)))
     }
 
     fn rendered(&self, example: &Example, made: &mut Made) -> Result<Vec<Document>, String> {
@@ -154,7 +174,9 @@ impl Making<'_> {
             Long::Split if plain => {
                 made.documents.extend(tokens.chunks(context).filter(|part| has_goal(part)).map(<[_]>::to_vec));
             }
-            Long::Split | Long::Cut => {
+            // A conversation without its end would teach never to come to one.
+            Long::Split => made.left_out += 1,
+            Long::Cut => {
                 made.left_out += 1;
                 tokens.truncate(context);
                 keep(tokens, made);

@@ -65,6 +65,12 @@ pub(super) struct Marks {
     middle: u32,
 }
 
+impl Marks {
+    pub(super) fn all(self) -> [u32; 3] {
+        [self.prefix, self.suffix, self.middle]
+    }
+}
+
 impl FimRecipe {
     /// The marks' tokens; none where there are no holes.
     ///

@@ -10,12 +10,13 @@ use sha2::{Digest, Sha256};
 use super::code::{self, Met};
 use super::corpus::Head;
 use super::document::{Made, Making};
+use super::example::Example;
 use super::licence::{self, Folders, Wanted};
 use super::near::Near;
 use super::pack::Part;
 use super::prepare::{DataError, Tally};
 use super::recipe::{DataRecipe, SourceRecipe};
-use super::source::{self, Example};
+use super::source::{self, Place};
 use super::tokenizer::Tokenizer;
 use crate::distill::kernel::dropout::{mix, share};
 use crate::quantize::WriteError;
@@ -41,7 +42,7 @@ impl Counts {
 /// An example that waits to be made into tokens.
 struct Waiting {
     /// Of its file.
-    line: usize,
+    place: Option<Place>,
     /// With what chance follows from; or what is wrong with it.
     example: Result<(Example, u64), String>,
 }
@@ -151,7 +152,8 @@ impl<'a> Maker<'a> {
             let licence = licence::named(&text).or_else(|| folders.of(&found.path));
             *self.tally.licences.entry(licence.clone().unwrap_or_default()).or_default() += 1;
             if wanted(source).takes(licence.as_deref()) {
-                self.example(&source.path, 0, Ok(Example::Text(text)), done as f64 / all.max(1) as f64)
+                let example = Ok(Example::Text { text, marks: false });
+                self.example(&source.path, None, example, done as f64 / all.max(1) as f64)
             } else {
                 self.tally.unwanted += 1;
                 Ok(())
@@ -168,12 +170,18 @@ impl<'a> Maker<'a> {
                 self.tally.unwanted += 1;
                 return Ok(());
             }
-            self.example(&source.path, found.number, found.example, found.read)
+            self.example(&source.path, Some(found.place), found.example, found.read)
         })
     }
 
     /// Puts an example with those that wait, unless it was there before.
-    fn example(&mut self, path: &Path, line: usize, example: Result<Example, String>, read: f64) -> Result<(), Stop> {
+    fn example(
+        &mut self,
+        path: &Path,
+        place: Option<Place>,
+        example: Result<Example, String>,
+        read: f64,
+    ) -> Result<(), Stop> {
         if (self.interrupted)() {
             return Err(DataError::Interrupted.into());
         }
@@ -197,7 +205,7 @@ impl<'a> Maker<'a> {
             },
             Err(what) => Err(what),
         };
-        self.waiting.push(Waiting { line, example });
+        self.waiting.push(Waiting { place, example });
         if self.waiting.len() == AT_ONCE || self.size >= BYTES_AT_ONCE {
             self.make(path)?;
         }
@@ -239,19 +247,21 @@ impl<'a> Maker<'a> {
         for (one, made) in waiting.iter().zip(made) {
             match made {
                 Ok((made, place)) => self.pack(made, place)?,
-                Err(what) => self.malformed(path, one.line, &what)?,
+                Err(what) => self.malformed(path, one.place, &what)?,
             }
         }
         Ok(())
     }
 
-    fn malformed(&mut self, path: &Path, line: usize, what: &str) -> Result<(), DataError> {
+    /// Counts an example that cannot be read, and keeps the first one for each reason.
+    fn malformed(&mut self, path: &Path, place: Option<Place>, what: &str) -> Result<(), DataError> {
         let limit = self.making.recipe.malformed;
         let Tally { malformed, shown, .. } = &mut self.tally;
         *malformed += 1;
-        if shown.len() < 5 {
-            let line = if line > 0 { format!(", line {line}") } else { String::new() };
-            shown.push(format!("`{}`{line}: {what}", path.display()));
+        let reason = format!(": {what}");
+        if shown.len() < 5 && !shown.iter().any(|shown| shown.ends_with(&reason)) {
+            let place = place.map_or_else(String::new, |place| format!(", {place}"));
+            shown.push(format!("`{}`{place}{reason}", path.display()));
         }
         if *malformed > limit { Err(DataError::Malformed { limit, shown: shown.clone() }) } else { Ok(()) }
     }
@@ -264,6 +274,7 @@ impl<'a> Maker<'a> {
         tally.nothing_to_learn += made.nothing_to_learn;
         tally.with_hole += u64::from(made.with_hole);
         tally.by_spare += u64::from(made.by_spare);
+        tally.marked += u64::from(made.marked);
         let at = usize::from(share(mix(place ^ 7)) < making.recipe.validation);
         let (part, counts) = (&mut parts[at], &mut counts[at]);
         if making.pairs && !made.documents.is_empty() {

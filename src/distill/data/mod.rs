@@ -2,7 +2,9 @@
 //!
 //! | file | what changes there |
 //! |---|---|
-//! | `source`, `parquet` | forms of examples, in JSON lines and in tables |
+//! | `source`, `parquet` | files of examples: JSON lines, a JSON list, tables |
+//! | `pieces` | the values of a JSON list, one by one |
+//! | `example` | forms of examples |
 //! | `code` | which files of a folder count |
 //! | `licence` | under which licence a text stands, and whether it is wanted |
 //! | `render` | turns and answers as the model reads them; what is learnt of them |
@@ -22,6 +24,7 @@
 mod code;
 pub(crate) mod corpus;
 mod document;
+mod example;
 pub(crate) mod fim;
 mod licence;
 mod make;
@@ -29,6 +32,7 @@ mod near;
 pub(crate) mod order;
 mod pack;
 mod parquet;
+mod pieces;
 pub(crate) mod prepare;
 pub(crate) mod recipe;
 mod render;

@@ -57,7 +57,8 @@ mod tests {
 
     use super::*;
     use crate::chat::Role;
-    use crate::distill::data::source::{Example, examples};
+    use crate::distill::data::example::Example;
+    use crate::distill::data::source::examples;
 
     const SCHEMA: &str =
         "message rows { REQUIRED group messages (LIST) { REPEATED group list { REQUIRED group element {
@@ -85,7 +86,7 @@ mod tests {
         let mut all = Vec::new();
         examples::<std::io::Error>(path, |found| {
             all.push(found.example.map_err(std::io::Error::other)?);
-            assert_eq!(found.number, all.len());
+            assert_eq!(found.place.number, all.len());
             Ok(())
         })?;
         Ok(all)
@@ -99,7 +100,7 @@ mod tests {
             write(&path, compression);
             let all = read(&path).unwrap();
             assert_eq!(all.len(), 4);
-            let Example::Chat(turns) = &all[1] else { panic!("{all:?}") };
+            let Example::Chat { turns, .. } = &all[1] else { panic!("{all:?}") };
             assert_eq!((turns[0].role, turns[0].content.as_str()), (Role::User, "größer?"));
             assert_eq!((turns[1].role, turns[1].content.as_str()), (Role::Assistant, "nein"));
         }
@@ -128,7 +129,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        assert_eq!(all[0], (0.5, Ok(Example::Text("größer".to_owned()))));
+        assert_eq!(all[0], (0.5, Ok(Example::Text { text: "größer".to_owned(), marks: true })));
         assert!(all[1].1.as_ref().unwrap_err().contains("`text` is no text"), "{all:?}");
     }
 

@@ -15,9 +15,9 @@ use super::tokenizer::Tokenizer;
 use crate::error::{Advise, ExitCode};
 use crate::quantize::WriteError;
 
-/// Lines that are wrong, behind a sentence.
-fn lines(shown: &[String]) -> String {
-    if shown.is_empty() { String::new() } else { format!("; lines are wrong:\n  {}", shown.join("\n  ")) }
+/// Why nothing was left, behind a sentence.
+fn reasons(shown: &[String]) -> String {
+    if shown.is_empty() { String::new() } else { format!(":\n  {}", shown.join("\n  ")) }
 }
 
 /// Why there is nothing to learn from.
@@ -26,9 +26,9 @@ fn lines(shown: &[String]) -> String {
 pub enum DataError {
     #[error("cannot read the source `{}`: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("more than {limit} lines are wrong:\n  {}", shown.join("\n  "))]
+    #[error("more than {limit} examples cannot be read:\n  {}", shown.join("\n  "))]
     Malformed { limit: u64, shown: Vec<String> },
-    #[error("there is nothing to learn from in {sources}{}", lines(shown))]
+    #[error("there is nothing to learn from in {sources}{}", reasons(shown))]
     Empty { sources: String, shown: Vec<String> },
     #[error("all of it was held out: {documents} documents, of which the share {share} judges")]
     AllHeldOut { documents: u64, share: f64 },
@@ -62,7 +62,7 @@ impl Advise for DataError {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Tally {
     pub(crate) examples: u64,
-    /// Lines that are wrong, and the first of them.
+    /// Examples that cannot be read, and the first one for each reason.
     pub(crate) malformed: u64,
     pub(crate) shown: Vec<String>,
     pub(crate) duplicates: u64,
@@ -81,6 +81,8 @@ pub(crate) struct Tally {
     pub(crate) unreadable: u64,
     /// Conversations for which a built-in template took the place of the model's own.
     pub(crate) by_spare: u64,
+    /// Texts in which special tokens stand, read as tokens.
+    pub(crate) marked: u64,
     /// How many documents have so many tokens, before they are cut.
     #[serde(skip)]
     pub(crate) lengths: BTreeMap<usize, u64>,
@@ -105,12 +107,22 @@ impl Tally {
     pub(crate) fn notices(&self) -> Vec<String> {
         let mut all = Vec::new();
         if self.malformed > 0 {
-            all.push(format!("{} lines are wrong:\n  {}", self.malformed, self.shown.join("\n  ")));
+            all.push(format!("{} examples cannot be read:\n  {}", self.malformed, self.shown.join("\n  ")));
         }
         if self.by_spare > 0 {
             all.push(format!(
                 "the model's chat template failed on {} conversations; a built-in took its place",
                 self.by_spare
+            ));
+        }
+        if self.marked > 0 {
+            all.push(format!("special tokens that stand in the text of {} examples are read as tokens", self.marked));
+        }
+        if self.left_out > 0 {
+            all.push(format!(
+                "{} of {} documents longer than a window are cut or left out (`data.context`, `data.long`)",
+                self.left_out.min(self.long),
+                self.long
             ));
         }
         if self.unreadable > 0 {
@@ -223,7 +235,7 @@ fn finished(maker: Maker<'_>, recipe: &DataRecipe, folder: &Path, settings: &str
     }
     if learnt.learnt == 0 {
         let names: Vec<String> = recipe.sources.iter().map(|source| format!("`{}`", source.path.display())).collect();
-        return Err(DataError::Empty { sources: names.join(", "), shown: tally.shown });
+        return Err(DataError::Empty { sources: names.join(", "), shown: tally.notices() });
     }
     let [train, validation] = places(folder);
     let open = |path: &Path| Corpus::open(path).map_err(DataError::Told);

@@ -55,7 +55,7 @@ impl Default for DataRecipe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Long {
-    /// Plain documents go on in the next window, and those with a hole become several; of others, what fits is kept.
+    /// Plain documents go on in the next window, and those with a hole become several; conversations are left out.
     Split,
     /// What fits is kept.
     Cut,

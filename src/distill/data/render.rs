@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::source::Example;
+use super::example::Example;
 use super::tokenizer::Tokenizer;
 use crate::chat::{Message, Role};
 
@@ -53,25 +53,30 @@ pub(super) fn stretches(example: &Example, form: Form, tokenizer: &Tokenizer) ->
     let turn = |role: Role, text: &str| Message::new(role, text);
     let one = |parts: Vec<Stretch>| Ok(Rendered { documents: vec![parts], by_spare: false });
     match example {
-        Example::Text(text) => one([text_of(text, true)].into_iter().chain(end(tokenizer)).collect()),
+        Example::Text { text, marks } => {
+            let text = Stretch { text: text.clone(), answer: true, marks: *marks };
+            one(ended(vec![text], tokenizer))
+        }
         Example::Completion { prompt, completion } => {
-            one([text_of(prompt, false), text_of(completion, true)].into_iter().chain(end(tokenizer)).collect())
+            let [prompt, completion] = [(prompt, false), (completion, true)].map(|(text, answer)| Stretch {
+                text: text.clone(),
+                answer,
+                marks: true,
+            });
+            one(ended(vec![prompt, completion], tokenizer))
         }
         Example::Instruction { instruction, input, output } => {
             let question = if input.is_empty() { instruction.clone() } else { format!("{instruction}\n\n{input}") };
-            chat(&[turn(Role::User, &question), turn(Role::Assistant, output)], form, tokenizer)
+            chat(&[turn(Role::User, &question), turn(Role::Assistant, output)], 0, form, tokenizer)
         }
-        Example::Chat(turns) => chat(turns, form, tokenizer),
+        Example::Chat { turns, from } => chat(turns, *from, form, tokenizer),
         Example::Pair { prompt, chosen, rejected } => {
             let mut both = Rendered::default();
-            for answer in [chosen, rejected] {
-                let turns: Vec<Message> = prompt.iter().cloned().chain([turn(Role::Assistant, answer)]).collect();
-                let mut rendered = chat(&turns, form, tokenizer)?;
-                let mut parts = rendered.documents.pop().unwrap_or_default();
-                // Only the last answer is compared.
-                let before = parts.iter().rposition(|part| !part.answer).unwrap_or(0);
-                parts.iter_mut().take(before).for_each(|part| part.answer = false);
-                both.documents.push(parts);
+            for answered in [chosen, rejected] {
+                let turns = [&prompt[..], answered].concat();
+                let mut rendered = chat(&turns, prompt.len(), form, tokenizer)?;
+                // Where the template rewrites earlier turns, the last answer stands for all.
+                both.documents.push(rendered.documents.pop().unwrap_or_default());
                 both.by_spare |= rendered.by_spare;
             }
             Ok(both)
@@ -84,17 +89,33 @@ fn text_of(text: &str, answer: bool) -> Stretch {
     Stretch { text: text.to_owned(), answer, marks: false }
 }
 
+/// A document with its end, unless it was written with one.
+fn ended(mut parts: Vec<Stretch>, tokenizer: &Tokenizer) -> Vec<Stretch> {
+    let last = parts.last().filter(|last| last.marks).map(|last| last.text.trim_end());
+    let Some(end) = end(tokenizer) else { return parts };
+    if !last.is_some_and(|last| last.ends_with(&end.text)) {
+        parts.push(end);
+    }
+    parts
+}
+
 /// The end of a document or an answer.
 fn end(tokenizer: &Tokenizer) -> Option<Stretch> {
     let eos = tokenizer.eos.clone().filter(|_| tokenizer.end().is_some())?;
     Some(Stretch { text: eos, answer: true, marks: true })
 }
 
-fn chat(turns: &[Message], form: Form, tokenizer: &Tokenizer) -> Result<Rendered, String> {
+/// A conversation; answers before the turn `from` are not learnt.
+fn chat(turns: &[Message], from: usize, form: Form, tokenizer: &Tokenizer) -> Result<Rendered, String> {
     let mut rendered = match form {
-        Form::Model => by_template(turns, tokenizer)?,
+        Form::Model => by_template(turns, from, tokenizer)?,
         Form::Alpaca | Form::Plain => {
-            let parts = turns.iter().flat_map(|turn| headed(turn, form, tokenizer)).collect();
+            let headed = |(at, turn)| {
+                let mut parts = headed(turn, form, tokenizer);
+                parts.iter_mut().for_each(|part| part.answer &= at >= from);
+                parts
+            };
+            let parts = turns.iter().enumerate().flat_map(headed).collect();
             Rendered { documents: vec![parts], by_spare: false }
         }
     };
@@ -127,13 +148,15 @@ fn headed(turn: &Message, form: Form, tokenizer: &Tokenizer) -> Vec<Stretch> {
 /// What a template writes for some turns.
 struct Writer<'a> {
     tokenizer: &'a Tokenizer,
+    /// The turn before which answers are not learnt.
+    from: usize,
     by_spare: bool,
 }
 
 /// Answers are what a template writes beyond its prompt for them. What it writes behind an answer up to the end of the
 /// turn is learnt too: it is how the model ends one.
-fn by_template(turns: &[Message], tokenizer: &Tokenizer) -> Result<Rendered, String> {
-    let mut writer = Writer { tokenizer, by_spare: false };
+fn by_template(turns: &[Message], from: usize, tokenizer: &Tokenizer) -> Result<Rendered, String> {
+    let mut writer = Writer { tokenizer, from, by_spare: false };
     let documents = match writer.together(turns)? {
         Some(parts) => vec![parts],
         None => writer.one_by_one(turns)?,
@@ -163,7 +186,7 @@ impl Writer<'_> {
             };
             push(&mut parts, asked, false);
             let closing = self.closing(&turns[..=at], &after)?;
-            self.answer(&mut parts, answered, closing);
+            self.answer(&mut parts, answered, closing, at >= self.from);
             done = after;
         }
         Ok(Some(parts))
@@ -172,7 +195,7 @@ impl Writer<'_> {
     /// Each answer as the last one of its own conversation, for templates that take thoughts out of earlier answers.
     fn one_by_one(&mut self, turns: &[Message]) -> Result<Vec<Vec<Stretch>>, String> {
         let mut documents = Vec::new();
-        for at in answers(turns) {
+        for at in answers(turns).filter(|&at| at >= self.from).collect::<Vec<_>>() {
             let (asked, before) = (self.render(&turns[..at], false)?, self.render(&turns[..at], true)?);
             let after = self.render(&turns[..=at], false)?;
             let same = common(&before, &after);
@@ -191,7 +214,7 @@ impl Writer<'_> {
             let same = opening.map_or(same, |opening| same.min(opening));
             let mut parts = Vec::new();
             push(&mut parts, &after[..same], false);
-            self.answer(&mut parts, &after[same..], closing);
+            self.answer(&mut parts, &after[same..], closing, true);
             documents.push(parts);
         }
         Ok(documents)
@@ -230,7 +253,7 @@ impl Writer<'_> {
 
     /// Adds what the template wrote for an answer, of which the last `closing` bytes stand behind its words: learnt up to
     /// the first special token there, or up to the words' end and an end of our own.
-    fn answer(&self, parts: &mut Vec<Stretch>, answered: &str, closing: usize) {
+    fn answer(&self, parts: &mut Vec<Stretch>, answered: &str, closing: usize, learn: bool) {
         let words = answered.len().saturating_sub(closing);
         let closing = &answered[words..];
         let tokens = self.tokenizer.specials().iter().chain(&self.tokenizer.eos).filter(|token| !token.is_empty());
@@ -240,9 +263,9 @@ impl Writer<'_> {
             .min()
             .map(|(_, std::cmp::Reverse(until))| until);
         let until = words + end_of_turn.unwrap_or(0);
-        push(parts, &answered[..until], true);
+        push(parts, &answered[..until], learn);
         if end_of_turn.is_none() {
-            parts.extend(end(self.tokenizer));
+            parts.extend(end(self.tokenizer).map(|end| Stretch { answer: learn, ..end }));
         }
         push(parts, &answered[until..], false);
     }

@@ -125,7 +125,7 @@ fn an_answer_ends_where_the_template_ends_it_whatever_it_spells() {
     for Family { name, tokenizer, written, around, drops_empty } in families() {
         for answer in ANSWERS {
             let turns = [Message::new(Role::User, "a question?"), Message::new(Role::Assistant, answer)];
-            let rendered = chat(&turns, Form::Model, &tokenizer);
+            let rendered = chat(&turns, 0, Form::Model, &tokenizer);
             if drops_empty && answer.is_empty() {
                 assert!(rendered.unwrap_err().contains("leaves this answer out"), "{name}");
                 continue;
@@ -148,7 +148,7 @@ fn each_answer_of_a_conversation_ends_on_its_own() {
             let turn = Message::new;
             let turns =
                 [turn(Role::User, "d"), turn(Role::Assistant, one), turn(Role::User, one), turn(Role::Assistant, two)];
-            let rendered = chat(&turns, Form::Model, &tokenizer).unwrap();
+            let rendered = chat(&turns, 0, Form::Model, &tokenizer).unwrap();
             let all: Vec<String> = rendered.documents.iter().map(|parts| learnt(parts)).collect();
             let expected = [one, two].map(|answer| format!("{opening}{}{end}", written(answer)));
             // Those that take thoughts out of earlier answers, or whose prompts open one, give a document for each.
@@ -163,7 +163,7 @@ fn a_thought_that_the_template_drops_does_not_move_an_answer() {
     let r1 = families().into_iter().find(|family| family.name == "r1").unwrap();
     for (answer, expected) in [("<think>\nso</think><b>", "<b>"), ("<think>so</think>e", "e"), ("<t", "<t")] {
         let turns = [Message::new(Role::User, "q"), Message::new(Role::Assistant, answer)];
-        let rendered = chat(&turns, Form::Model, &r1.tokenizer).unwrap();
+        let rendered = chat(&turns, 0, Form::Model, &r1.tokenizer).unwrap();
         assert_eq!(learnt(&rendered.documents[0]), format!("{expected}<｜end▁of▁sentence｜>"));
     }
 }
@@ -175,7 +175,7 @@ fn an_answer_whose_end_a_template_hides_is_refused() {
         {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
     let tokenizer = tokenizer(&["<|im_end|>", "<|im_start|>"], Some(template), "llama");
     let turns = |answer| [Message::new(Role::User, "q"), Message::new(Role::Assistant, answer)];
-    let error = chat(&turns("odd"), Form::Model, &tokenizer).unwrap_err();
+    let error = chat(&turns("odd"), 0, Form::Model, &tokenizer).unwrap_err();
     assert!(error.contains("does not show where this answer ends"), "{error}");
-    assert_eq!(learnt(&chat(&turns("even"), Form::Model, &tokenizer).unwrap().documents[0]), "even<|im_end|>");
+    assert_eq!(learnt(&chat(&turns("even"), 0, Form::Model, &tokenizer).unwrap().documents[0]), "even<|im_end|>");
 }
