@@ -452,6 +452,48 @@ fn lists_and_files_with_a_byte_order_mark_are_read_whole() {
     ran.refused(1, &["more than 10 examples", "line 1:"]);
 }
 
+/// A table of one column: `count` times the text, and a second row.
+fn table(tool: &crate::ran::Tool, text: &str, count: usize) {
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    let schema =
+        "message rows { REQUIRED group prompt (LIST) { REPEATED group list { REQUIRED BYTE_ARRAY element (UTF8); } }
+        REQUIRED BYTE_ARRAY text (UTF8); }";
+    let schema = std::sync::Arc::new(parquet::schema::parser::parse_message_type(schema).unwrap());
+    let properties = parquet::file::properties::WriterProperties::builder()
+        .set_compression(parquet::basic::Compression::ZSTD(Default::default()))
+        .set_dictionary_page_size_limit(1 << 30)
+        .set_data_page_size_limit(1 << 30)
+        .set_statistics_enabled(parquet::file::properties::EnabledStatistics::None)
+        .build();
+    let file = std::fs::File::create(tool.path("data.parquet")).unwrap();
+    let mut writer =
+        parquet::file::writer::SerializedFileWriter::new(file, schema, std::sync::Arc::new(properties)).unwrap();
+    let mut columns = writer.next_row_group().unwrap();
+    let mut column = columns.next_column().unwrap().unwrap();
+    let value = ByteArray::from(text);
+    let mut repeated: Vec<i16> = vec![1; count];
+    (repeated[0], repeated[count - 1]) = (0, 0);
+    column.typed::<ByteArrayType>().write_batch(&vec![value; count], Some(&vec![1; count]), Some(&repeated)).unwrap();
+    column.close().unwrap();
+    let mut column = columns.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&["one".into(), "two".into()], None, None).unwrap();
+    column.close().unwrap();
+    columns.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn a_small_table_that_stands_for_gigabytes_is_refused() {
+    let tool = stage("");
+    let set = ["data.source.0.path=data.parquet"];
+    table(&tool, "x", 3);
+    assert_eq!(dataset(&tool, &set)["documents"], 2);
+    table(&tool, &"x".repeat(1 << 20), 4000);
+    let size = std::fs::metadata(tool.path("data.parquet")).unwrap().len();
+    assert!(size < 10_000, "{size}");
+    tool.run(["dataset", "recipe.toml", "--set", set[0]]).refused(1, &["data.parquet", "MiB of memory"]);
+}
+
 #[test]
 fn texts_that_are_nearly_the_same_are_read_once() {
     let tool = stage("");

@@ -43,6 +43,9 @@ enum Command {
     /// Write what the training implementation computes for some tokens
     #[command(hide = true)]
     Logits(logits::LogitsArgs),
+    /// What this program starts itself as, to read a table in bounded memory
+    #[command(hide = true)]
+    TableChild { path: PathBuf },
     /// Shell completions, on stdout
     #[command(hide = true)]
     Completions(extras::CompletionsArgs),
@@ -115,6 +118,7 @@ fn run(command: &Command) -> Result<ExitCode, Report> {
         Command::Logits(args) => logits::run(args),
         #[cfg(feature = "engine")]
         Command::LlamaChild { parent } => Ok(crate::distill::teacher::serve(*parent)),
+        Command::TableChild { path } => Ok(crate::distill::data::table::serve(path)),
         Command::Completions(args) => extras::completions::<Cli>(args),
         Command::Man(args) => extras::man::<Cli>(args),
     }

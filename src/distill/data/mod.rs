@@ -2,7 +2,7 @@
 //!
 //! | file | what changes there |
 //! |---|---|
-//! | `source`, `parquet` | files of examples: JSON lines, a JSON list, tables |
+//! | `source`, `table`, `parquet` | files of examples: JSON lines, a JSON list, tables |
 //! | `pieces` | the values of a JSON list, one by one |
 //! | `example` | forms of examples |
 //! | `code` | which files of a folder count |
@@ -10,6 +10,7 @@
 //! | `render` | turns and answers as the model reads them; what is learnt of them |
 //! | `fim` | documents with a hole |
 //! | `tokenizer` | texts to tokens and back |
+//! | `guard` | calls into libraries that panic over damaged files |
 //! | `near` | documents that are nearly the same |
 //! | `document` | one example's tokens, cut to windows |
 //! | `recipe` | what a recipe says about data |
@@ -26,6 +27,7 @@ pub(crate) mod corpus;
 mod document;
 mod example;
 pub(crate) mod fim;
+mod guard;
 mod licence;
 mod make;
 mod near;
@@ -37,6 +39,7 @@ pub(crate) mod prepare;
 pub(crate) mod recipe;
 mod render;
 mod source;
+pub(crate) mod table;
 pub(crate) mod tokenizer;
 
 pub(crate) use code::EXTENSIONS;

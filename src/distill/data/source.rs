@@ -10,8 +10,12 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use super::example::{Example, understand};
+#[cfg(test)]
 use super::parquet::rows as table;
 use super::pieces;
+// In a process of its own, which is this program again; a test is another program.
+#[cfg(not(test))]
+use super::table::rows as table;
 
 /// The longest example read, in bytes.
 pub(super) const LONGEST: usize = 16 << 20;
@@ -130,7 +134,7 @@ fn licence(json: &Json) -> Option<String> {
 }
 
 /// Lines that are not empty, as text or as what is wrong with them, with their number and the bytes read with them.
-fn lines<E: From<io::Error>>(
+pub(super) fn lines<E: From<io::Error>>(
     reader: &mut impl BufRead,
     mut each: impl FnMut(usize, usize, Result<&str, String>) -> Result<(), E>,
 ) -> Result<(), E> {

@@ -8,10 +8,13 @@ use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer as Inner;
 
 use super::corpus::hex;
+use super::guard::guarded;
 use crate::chat::template::{Hints, Template};
 use crate::distill::model::ModelError;
 use crate::distill::recipe::Recipe;
 use crate::weights::checkpoint;
+
+mod file;
 
 /// A tokenizer with what the checkpoint says about its use.
 pub(crate) struct Tokenizer {
@@ -90,7 +93,7 @@ impl Tokenizer {
         let bytes = crate::small::read(&path, crate::small::TOKENIZER)
             .map_err(|source| ModelError::Read { path: path.clone(), source })?;
         let wrong = |what: String| ModelError::Config { path: path.clone(), what };
-        let old = Inner::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let old = file::tokenizer(&bytes).map_err(wrong)?;
         let add = add(&old).map_err(wrong)?;
         let (marked, bytes, added) = extended(old, bytes, &add).map_err(wrong)?;
         let mut plain = marked.clone();
@@ -181,12 +184,13 @@ impl Tokenizer {
     /// In words: the tokenizer fails on the text.
     pub(crate) fn tokens(&self, text: &str, marks: bool) -> Result<Vec<u32>, String> {
         let inner = if marks { &self.marked } else { &self.plain };
-        inner.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec()).map_err(|error| error.to_string())
+        let encoded = guarded(|| inner.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec()));
+        encoded.ok_or_else(fails)?.map_err(|error| error.to_string())
     }
 
     /// The text of some tokens, special ones included.
     pub(crate) fn text(&self, tokens: &[u32]) -> String {
-        self.marked.decode(tokens, false).unwrap_or_default()
+        guarded(|| self.marked.decode(tokens, false)).and_then(Result::ok).unwrap_or_default()
     }
 
     /// A token as the vocabulary spells it.
@@ -225,7 +229,8 @@ impl Tokenizer {
     /// # Errors
     /// In words: the tokenizer fails on the text.
     pub(super) fn cuts(&self, text: &str, most: usize) -> Result<Vec<usize>, String> {
-        let encoding = self.plain.encode(text, false).map_err(|error| error.to_string())?;
+        let encoded = guarded(|| self.plain.encode(text, false));
+        let encoding = encoded.ok_or_else(fails)?.map_err(|error| error.to_string())?;
         let offsets = encoding.get_offsets();
         let count = offsets.len().div_ceil(most.max(1)).max(1);
         let inner = (1..count).map(|part| {
@@ -236,6 +241,10 @@ impl Tokenizer {
         cuts.dedup();
         Ok(cuts)
     }
+}
+
+fn fails() -> String {
+    "the tokenizer fails on this text".to_owned()
 }
 
 /// The token that every text begins with: `add_bos_token` decides; without it, what the tokenizer's own post-processor
@@ -258,15 +267,15 @@ type Added = Vec<(u32, Vec<u32>)>;
 
 /// The tokenizer with tokens behind its last one, its file, and what each was split into. Their ids are the library's:
 /// it counts for itself and does not look at the file's.
-fn extended(old: Inner, file: Vec<u8>, add: &[New<'_>]) -> Result<(Inner, Vec<u8>, Added), String> {
+fn extended(old: Inner, bytes: Vec<u8>, add: &[New<'_>]) -> Result<(Inner, Vec<u8>, Added), String> {
     let mut missing: Vec<New<'_>> = add.iter().copied().filter(|new| old.token_to_id(new.text).is_none()).collect();
     let mut seen = HashSet::new();
     missing.retain(|new| seen.insert(new.text));
     if missing.is_empty() {
-        return Ok((old, file, Vec::new()));
+        return Ok((old, bytes, Vec::new()));
     }
     let written = |ids: &[u32]| {
-        let mut json: Json = serde_json::from_slice(&file).map_err(|error| error.to_string())?;
+        let mut json: Json = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
         let list = json.get_mut("added_tokens").and_then(Json::as_array_mut).ok_or("it has no list `added_tokens`")?;
         // A domain's tokens are not special: they are meant where they stand in a text.
         list.extend(missing.iter().zip(ids).map(|(new, id)| {
@@ -277,7 +286,7 @@ fn extended(old: Inner, file: Vec<u8>, add: &[New<'_>]) -> Result<(Inner, Vec<u8
         }));
         serde_json::to_vec_pretty(&json).map_err(|error| error.to_string())
     };
-    let read = |file: &[u8]| Inner::from_bytes(file).map_err(|error| error.to_string());
+    let read = file::tokenizer;
     let first = old.get_vocab(true).values().max().map_or(0, |last| last + 1);
     let ids: Vec<u32> = (first..).take(missing.len()).collect();
     let draft = read(&written(&ids)?)?;
@@ -288,8 +297,8 @@ fn extended(old: Inner, file: Vec<u8>, add: &[New<'_>]) -> Result<(Inner, Vec<u8
         missing.iter().map(id).collect()
     };
     let ids = given(&draft)?;
-    let file = written(&ids)?;
-    let new = read(&file)?;
+    let bytes = written(&ids)?;
+    let new = read(&bytes)?;
     let kept = old.get_vocab(true).iter().all(|(token, &id)| new.token_to_id(token) == Some(id));
     if given(&new)? != ids || ids.iter().any(|&id| old.id_to_token(id).is_some()) || !kept {
         return Err("new tokens do not get places of their own in it".to_owned());
@@ -297,7 +306,7 @@ fn extended(old: Inner, file: Vec<u8>, add: &[New<'_>]) -> Result<(Inner, Vec<u8
     let parts = |new: &New<'_>| old.encode_fast(new.text, false).map(|parts| parts.get_ids().to_vec());
     let parts: Result<Vec<_>, _> = missing.iter().map(parts).collect();
     let added = ids.into_iter().zip(parts.map_err(|error| error.to_string())?).collect();
-    Ok((new, file, added))
+    Ok((new, bytes, added))
 }
 
 #[cfg(test)]
