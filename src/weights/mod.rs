@@ -10,4 +10,6 @@ pub mod gguf;
 pub mod map;
 #[cfg(feature = "lab")]
 pub mod numbers;
+#[cfg(feature = "lab")]
+pub mod peft;
 pub mod safetensors;

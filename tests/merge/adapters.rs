@@ -62,14 +62,43 @@ fn adapters_are_added_with_their_scales_and_weights() {
 }
 
 #[test]
+fn patterns_are_regular_expressions_and_linear_layers_are_never_transposed() {
+    let tool = Tool::new();
+    Toy::new(1).write(&tool.path("base"));
+    for (config, scale) in [
+        (json!({"alpha_pattern": {r".*layers\.(1|5)\.mlp\..*": 12}}), 6.0),
+        (json!({"alpha_pattern": {"down_proj|up_proj": 12, "up_proj": 2}}), 6.0),
+        (json!({"alpha_pattern": {"layers.0.mlp.up_proj": 12}}), 3.0),
+        (json!({"alpha_pattern": {"p_proj": 12}}), 3.0),
+        (json!({"rank_pattern": {"[a-z]+_proj": 2}, "r": 16, "lora_alpha": 4}), 2.0),
+        // PEFT turns it off where the module is a linear layer.
+        (json!({"fan_in_fan_out": true}), 3.0),
+    ] {
+        let (a, b) = adapter(&tool.path("one"), 50, config.clone());
+        tool.run(["lora", "base", "-a", "one", "-o", "out"]).done();
+        let base = read(&tool.path("base"))[UP].numbers();
+        let want: Vec<f32> = base.into_iter().zip(product(&a, &b)).map(|(w, one)| w + scale * one).collect();
+        let found = read(&tool.path("out"))[UP].numbers();
+        let worst = found.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-5, "{config}: {worst}");
+        std::fs::remove_dir_all(tool.path("out")).unwrap();
+    }
+}
+
+#[test]
 fn adapters_that_do_not_fit_are_refused() {
     let tool = Tool::new();
     let mut toy = Toy::new(1);
     toy.write(&tool.path("base"));
     adapter(&tool.path("one"), 50, json!({"peft_type": "IA3"}));
     tool.run(["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["`IA3`", "only LoRA"]);
-    adapter(&tool.path("one"), 50, json!({"fan_in_fan_out": true}));
-    tool.run(["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["up_proj", "16 × 24", "24 × 16"]);
+    adapter(&tool.path("one"), 50, json!({"rank_pattern": {"up_proj": 3}}));
+    tool.run(["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["up_proj", "rank 3", "has 2"]);
+    adapter(&tool.path("one"), 50, json!({"alora_invocation_tokens": [1, 2]}));
+    tool.run(["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["`alora_invocation_tokens`"]);
+    adapter(&tool.path("one"), 50, json!({}));
+    weights(&tool.path("one/adapter_model.safetensors"), &[]);
+    tool.run(["lora", "base", "-a", "one", "-o", "out"]).refused(1, &["`one`", "no tensor in it"]);
     adapter(&tool.path("one"), 50, json!({}));
     toy.tensors.retain(|tensor| tensor.0 != UP);
     toy.write(&tool.path("base"));

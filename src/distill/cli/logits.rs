@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::distill::model::adapter::{self, AdapterRecipe};
+use crate::distill::model::adapter;
 use crate::distill::model::head::Wanted;
 use crate::distill::model::save::{self, Entry, Values};
-use crate::distill::model::{Base, Batch, Numbers, Source, json};
+use crate::distill::model::{Base, Batch, Numbers, Source};
 use crate::error::{ExitCode, Report};
 use crate::weights::safetensors::Dtype;
 
@@ -35,11 +35,9 @@ pub(super) fn run(args: &LogitsArgs) -> Result<ExitCode, Report> {
     }
     let mut model = source.load(args.tokens.len(), Base::Stored)?;
     if let Some(folder) = &args.adapter {
-        let path = folder.join("adapter_config.json");
-        let recipe = AdapterRecipe::of_peft(&json(&path)?)
-            .map_err(|what| Report::failed(format!("`{}`: {what}", path.display())))?;
-        adapter::lay(&mut model, &recipe, 0);
-        adapter::read(&mut model, &recipe, folder).map_err(Report::failed)?;
+        let (recipe, settings) = adapter::found(folder).map_err(Report::failed)?;
+        adapter::lay(&mut model, &recipe, Some(&settings), 0);
+        adapter::read(&mut model, &recipe, &settings, folder).map_err(Report::failed)?;
         model.changed();
     }
     let mut batch = Batch::default();

@@ -118,7 +118,7 @@ fn check(cards: &mut Cards, model: &Decoder, dropout: Option<u64>, what: &str) {
 fn adapted(recipe: &AdapterRecipe) -> Decoder {
     let mut model = model("qwen3", true);
     model.weights.iter_mut().for_each(|weight| weight.trained = false);
-    adapter::lay(&mut model, recipe, 1);
+    adapter::lay(&mut model, recipe, None, 1);
     for weight in model.weights.iter_mut().filter(|weight| weight.name.ends_with("lora_B.weight")) {
         let numbers = weight.change().unwrap();
         numbers.iter_mut().enumerate().for_each(|(i, x)| *x = (share(i as u64) as f32 - 0.5) * 0.5);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::blocks::Base;
 use super::decoder::Decoder;
@@ -12,7 +12,11 @@ use super::save::{self, Entry, Values};
 use super::weight::{Id, Numbers, Weight};
 use crate::distill::kernel::dropout;
 use crate::quantize::WriteError;
-use crate::weights::safetensors::Dtype;
+use crate::weights::peft::{self, CONFIG, PREFIX, Part, Settings, WEIGHTS};
+use crate::weights::safetensors::{Dtype, Folder, Tensor};
+
+/// The output's module.
+const HEAD: &str = "lm_head";
 
 /// What is laid over the projections.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -59,36 +63,15 @@ impl AdapterRecipe {
         (self.alpha / if self.rslora { rank.sqrt() } else { rank }) as f32
     }
 
-    /// Understands PEFT's `adapter_config.json`.
-    ///
-    /// # Errors
-    /// In words: it is of a kind that is not known here.
-    pub(crate) fn of_peft(config: &Json) -> Result<Self, String> {
-        let number = |key: &str| config.get(key).and_then(Json::as_f64).ok_or_else(|| format!("it has no `{key}`"));
-        let flag = |key: &str| config.get(key).and_then(Json::as_bool).unwrap_or(false);
-        let text = |key: &str| config.get(key).and_then(Json::as_str).unwrap_or_default();
-        if text("peft_type") != "LORA" || text("bias") != "none" || flag("fan_in_fan_out") {
-            return Err("it is no plain LoRA".to_owned());
-        }
-        let names = config.get("target_modules").and_then(Json::as_array).ok_or("it names no `target_modules`")?;
-        let modules = names.iter().filter_map(Json::as_str).map(str::to_owned).collect();
-        let (rank, alpha) = (number("r")? as usize, number("lora_alpha")?);
-        let (rslora, dora) = (flag("use_rslora"), flag("use_dora"));
-        Ok(Self { rank, alpha, rslora, dora, modules, ..Self::default() })
-    }
-
     /// Whether a projection gets one.
     pub(crate) fn takes(&self, name: &str) -> bool {
         self.modules.iter().any(|module| name == module || name.ends_with(&format!(".{module}")))
     }
 }
 
-/// What stands before every name in PEFT's files.
-const PREFIX: &str = "base_model.model.";
-
-/// Lays an adapter over a frozen model: `A` as PEFT begins it (Kaiming's uniform), `B` zero. Gives the number of
-/// projections that got one.
-pub(crate) fn lay(model: &mut Decoder, recipe: &AdapterRecipe, seed: u64) -> usize {
+/// Lays an adapter over a frozen model: `A` as PEFT begins it (Kaiming's uniform), `B` zero. Ranks and scales are those of
+/// an earlier adapter that is to be read into it, else the recipe's. Gives the number of projections that got one.
+pub(crate) fn lay(model: &mut Decoder, recipe: &AdapterRecipe, earlier: Option<&Settings>, seed: u64) -> usize {
     let mut count = 0;
     let Decoder { blocks, weights, .. } = model;
     for (layer, block) in blocks.iter_mut().enumerate() {
@@ -102,15 +85,16 @@ pub(crate) fn lay(model: &mut Decoder, recipe: &AdapterRecipe, seed: u64) -> usi
                 weights.push(Weight::f32(format!("{PREFIX}{name}.{half}"), dims, numbers));
                 Id(weights.len() - 1)
             };
-            let (rank, inputs, outputs) = (recipe.rank, linear.inputs, linear.outputs);
+            let (inputs, outputs) = (linear.inputs, linear.outputs);
+            let (rank, scale) =
+                earlier.map_or((recipe.rank, recipe.scale()), |earlier| (earlier.rank(&name), earlier.scale(&name)));
             // a = √5 in Kaiming's formula gives bounds of 1/√inputs
             let bound = 1.0 / (inputs as f64).sqrt();
             let start = dropout::mix(seed ^ (count as u64) << 32);
             let random = |i: usize| ((dropout::share(start ^ i as u64) * 2.0 - 1.0) * bound) as f32;
             let a = push("lora_A.weight", &[rank, inputs], (0..rank * inputs).map(random).collect());
             let b = push("lora_B.weight", &[outputs, rank], vec![0.0; outputs * rank]);
-            linear.adapter =
-                Some(Adapter { a, b, rank, scale: recipe.scale(), dropout: recipe.dropout, magnitude: None });
+            linear.adapter = Some(Adapter { a, b, rank, scale, dropout: recipe.dropout, magnitude: None });
             if recipe.dora {
                 dora(linear, &name, weights);
             }
@@ -139,14 +123,39 @@ fn name(weight: &Weight) -> String {
     if weight.name.starts_with(PREFIX) { weight.name.clone() } else { format!("{PREFIX}{}", weight.name) }
 }
 
+/// Ranks and scales that are not the recipe's, as PEFT's `rank_pattern` and `alpha_pattern`.
+fn patterns(model: &Decoder, recipe: &AdapterRecipe) -> [Map<String, Json>; 2] {
+    let mut all = [Map::new(), Map::new()];
+    for (layer, block) in model.blocks.iter().enumerate() {
+        for (name, linear) in block.clone().projections() {
+            let Some(Adapter { rank, scale, .. }) = linear.adapter else { continue };
+            let name = format!("model.layers.{layer}.{name}");
+            let divisor = if recipe.rslora { (rank as f64).sqrt() } else { rank as f64 };
+            // A scale is kept in 32 bits, and so is what it follows from.
+            let alpha = f64::from((f64::from(scale) * divisor) as f32);
+            if rank != recipe.rank {
+                all[0].insert(name.clone(), json!(rank));
+            }
+            if (alpha - recipe.alpha).abs() > 1e-6 * recipe.alpha.abs() {
+                all[1].insert(name, json!(alpha));
+            }
+        }
+    }
+    all
+}
+
 /// PEFT's `adapter_config.json`; `whole` are modules that are trained and kept as a whole.
-fn config(recipe: &AdapterRecipe, base: &str, whole: &[&str], tied: bool) -> Json {
+fn config(model: &Decoder, recipe: &AdapterRecipe, base: &str, whole: &[&str]) -> Json {
+    let [ranks, alphas] = patterns(model, recipe);
+    let tied = model.output.is_none();
     json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
         "r": recipe.rank,
         "lora_alpha": recipe.alpha,
+        "rank_pattern": ranks,
+        "alpha_pattern": alphas,
         "lora_dropout": recipe.dropout,
         "use_rslora": recipe.rslora,
         "use_dora": recipe.dora,
@@ -161,59 +170,93 @@ fn config(recipe: &AdapterRecipe, base: &str, whole: &[&str], tied: bool) -> Jso
     })
 }
 
+fn entry(name: String, weight: &Weight) -> Entry<'_> {
+    Entry { name, dims: weight.dims.clone(), dtype: Dtype::F32, numbers: Values::Weight(&weight.numbers) }
+}
+
 /// Writes the adapter as PEFT reads it.
 ///
 /// # Errors
 /// The folder cannot be written to.
 pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder: &Path) -> Result<(), WriteError> {
-    let entries: Vec<Entry<'_>> = model
-        .weights
-        .iter()
-        .filter(|weight| weight.trained && weight.is_of_model())
-        .map(|weight| Entry {
-            name: name(weight),
-            dims: weight.dims.clone(),
-            dtype: Dtype::F32,
-            numbers: Values::Weight(&weight.numbers),
-        })
-        .collect();
+    let trained = model.weights.iter().filter(|weight| weight.trained && weight.is_of_model());
+    let mut entries: Vec<Entry<'_>> = trained.map(|weight| entry(name(weight), weight)).collect();
+    let embeddings = &model.weights[model.embeddings.0];
+    if model.output.is_none() && embeddings.trained {
+        // PEFT knows two modules where the model has one tensor, and wants to find both in the file.
+        entries.push(entry(format!("{PREFIX}{HEAD}.weight"), embeddings));
+    }
     let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    save::write(&folder.join("adapter_model.safetensors"), &entries, &notes)?;
+    save::write(&folder.join(WEIGHTS), &entries, &notes)?;
     let whole: Vec<&str> = model
         .weights
         .iter()
         .filter(|weight| weight.trained && weight.is_of_model() && !weight.name.starts_with(PREFIX))
         .filter_map(|weight| weight.name.strip_suffix(".weight")?.rsplit('.').next())
         .collect();
-    let text = serde_json::to_string_pretty(&config(recipe, base, &whole, model.output.is_none())).unwrap_or_default();
-    let path = folder.join("adapter_config.json");
+    let text = serde_json::to_string_pretty(&config(model, recipe, base, &whole)).unwrap_or_default();
+    let path = folder.join(CONFIG);
     crate::distill::run::output::replace(&path, text.as_bytes())
 }
 
-/// Reads numbers of an adapter that was written before into the one that was laid over the model.
+/// What an adapter's folder says of its products.
+///
+/// # Errors
+/// In words: it is no LoRA that can be read.
+pub(crate) fn settings(folder: &Path) -> Result<Settings, String> {
+    let path = folder.join(CONFIG);
+    let config = super::json(&path).map_err(|error| crate::error::chain(&error))?;
+    let config = config.as_object().ok_or_else(|| format!("`{}` holds no object", path.display()))?;
+    Settings::of(config).map_err(|what| format!("`{}`: {what}", path.display()))
+}
+
+/// An adapter as it is in its folder, with every module that it has.
+///
+/// # Errors
+/// In words: it cannot be read, or there is no tensor in it.
+pub(crate) fn found(folder: &Path) -> Result<(AdapterRecipe, Settings), String> {
+    let settings = settings(folder)?;
+    let path = folder.join(WEIGHTS);
+    let file = Folder::open(&path).map_err(|error| crate::error::chain(&error))?;
+    let parts = file.tensors.iter().filter_map(|tensor| peft::part(&tensor.name));
+    let modules: Vec<String> = parts.filter(|(_, part)| *part == Part::A).map(|(module, _)| module).collect();
+    if modules.is_empty() {
+        return Err(format!("`{}` changes nothing: there is no product in it", path.display()));
+    }
+    let Settings { rank, alpha, rank_stabilized, dora, .. } = settings;
+    let recipe = AdapterRecipe { rank, alpha, rslora: rank_stabilized, dora, modules, ..AdapterRecipe::default() };
+    Ok((recipe, settings))
+}
+
+/// Reads numbers of an adapter that was written before into the one that was laid over the model by its settings.
 ///
 /// # Errors
 /// In words: what does not fit.
-pub(crate) fn read(model: &mut Decoder, recipe: &AdapterRecipe, folder: &Path) -> Result<(), String> {
-    let path = folder.join("adapter_config.json");
-    let old = super::json(&path).map_err(|error| crate::error::chain(&error))?;
-    let old = AdapterRecipe::of_peft(&old).map_err(|what| format!("`{}`: {what}", path.display()))?;
-    if old.rank != recipe.rank
-        || (old.scale() - recipe.scale()).abs() > 1e-6 * recipe.scale()
-        || old.dora != recipe.dora
-    {
-        let told = |one: &AdapterRecipe| {
-            format!("rank {}, alpha {}, rslora {}, dora {}", one.rank, one.alpha, one.rslora, one.dora)
-        };
-        let (found, wanted) = (told(&old), told(recipe));
+pub(crate) fn read(
+    model: &mut Decoder,
+    recipe: &AdapterRecipe,
+    settings: &Settings,
+    folder: &Path,
+) -> Result<(), String> {
+    let told = |rank: usize, alpha: f64, rslora: bool, dora: bool| {
+        format!("rank {rank}, alpha {alpha}, rslora {rslora}, dora {dora}")
+    };
+    let found = told(settings.rank, settings.alpha, settings.rank_stabilized, settings.dora);
+    let wanted = told(recipe.rank, recipe.alpha, recipe.rslora, recipe.dora);
+    if found != wanted {
         return Err(format!("the adapter to go on from has {found}, and the recipe {wanted}"));
     }
-    let path = folder.join("adapter_model.safetensors");
-    let file = crate::weights::safetensors::Folder::open(&path).map_err(|error| crate::error::chain(&error))?;
-    let mut left = file.tensors.len();
+    let path = folder.join(WEIGHTS);
+    let file = Folder::open(&path).map_err(|error| crate::error::chain(&error))?;
+    let mut left: BTreeMap<(String, Part), &Tensor> = BTreeMap::new();
+    for tensor in &file.tensors {
+        let part = peft::part(&tensor.name);
+        let part = part.ok_or_else(|| format!("`{}` has `{}`, which is not read", path.display(), tensor.name))?;
+        left.insert(part, tensor);
+    }
     for weight in model.weights.iter_mut().filter(|weight| weight.trained) {
         let name = &name(weight);
-        let tensor = file.tensors.iter().find(|tensor| tensor.name == *name);
+        let tensor = peft::part(name).and_then(|part| left.remove(&part));
         let tensor = tensor.ok_or_else(|| format!("`{}` has no tensor `{name}`", path.display()))?;
         if !tensor.shape.iter().map(|&dim| dim as usize).eq(weight.dims.iter().copied()) {
             let (found, expected) = (&tensor.shape, &weight.dims);
@@ -226,10 +269,122 @@ pub(crate) fn read(model: &mut Decoder, recipe: &AdapterRecipe, folder: &Path) -
             numbers.ok_or_else(|| format!("tensor `{name}` of `{}` is no matrix of floats", path.display()))?;
         weight.numbers = numbers;
         weight.train(true);
-        left -= 1;
     }
-    if left > 0 {
-        return Err(format!("`{}` has {left} tensors more than the recipe's adapter", path.display()));
+    if model.output.is_none() && model.weights[model.embeddings.0].trained {
+        // The copy for PEFT.
+        left.remove(&(HEAD.to_owned(), Part::Whole));
+    }
+    if let Some(tensor) = left.values().next() {
+        let (path, count) = (path.display(), left.len());
+        return Err(format!(
+            "`{path}` has {count} tensors more than the recipe's adapter, one of them `{}`",
+            tensor.name
+        ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::model;
+    use super::*;
+
+    fn frozen(kind: &str, tied: bool) -> Decoder {
+        let mut model = model(kind, tied);
+        model.weights.iter_mut().for_each(|weight| weight.trained = false);
+        model
+    }
+
+    fn json_of(folder: &Path) -> Json {
+        serde_json::from_slice(&std::fs::read(folder.join(CONFIG)).unwrap()).unwrap()
+    }
+
+    fn scales(model: &Decoder) -> Vec<(String, usize, f32)> {
+        let blocks = model.blocks.iter().enumerate();
+        let all = blocks.flat_map(|(layer, block)| {
+            let mut block = block.clone();
+            let adapters = block.projections().map(|(name, linear)| (name, linear.adapter.clone()));
+            adapters.into_iter().filter_map(move |(name, adapter)| {
+                adapter.map(|adapter| (format!("{layer}.{name}"), adapter.rank, adapter.scale))
+            })
+        });
+        all.collect()
+    }
+
+    #[test]
+    fn ranks_and_scales_of_an_earlier_adapter_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = AdapterRecipe {
+            rank: 4,
+            alpha: 8.0,
+            modules: vec!["q_proj".to_owned(), "up_proj".to_owned()],
+            ..AdapterRecipe::default()
+        };
+        let earlier = json!({"r": 4, "lora_alpha": 8, "rank_pattern": {"up_proj": 2},
+            "alpha_pattern": {r".*layers\.0\..*q_proj": 3}});
+        let earlier = Settings::of(earlier.as_object().unwrap()).unwrap();
+        let mut one = frozen("llama", false);
+        assert!(lay(&mut one, &recipe, Some(&earlier), 1) >= 4);
+        let found = scales(&one);
+        for (name, rank, scale) in &found {
+            let expected = match name.as_str() {
+                "0.self_attn.q_proj" => (4, 0.75),
+                name if name.ends_with("up_proj") => (2, 4.0),
+                _ => (4, 2.0),
+            };
+            assert_eq!((*rank, *scale), expected, "{name}");
+        }
+        write(&one, &recipe, "base", folder.path()).unwrap();
+        let config = json_of(folder.path());
+        assert_eq!(config["rank_pattern"]["model.layers.0.mlp.up_proj"], 2);
+        assert_eq!(config["alpha_pattern"], json!({"model.layers.0.self_attn.q_proj": 3.0}));
+        // What was written says the same, and is read.
+        let again = settings(folder.path()).unwrap();
+        let mut other = frozen("llama", false);
+        lay(&mut other, &recipe, Some(&again), 2);
+        assert_eq!(scales(&other), found);
+        read(&mut other, &recipe, &again, folder.path()).unwrap();
+        let parts = |model: &Decoder| -> Vec<Vec<f32>> {
+            model.weights.iter().filter(|weight| is_part(weight)).map(|weight| weight.all().into_owned()).collect()
+        };
+        assert_eq!(parts(&other), parts(&one));
+        let wrong = AdapterRecipe { alpha: 9.0, ..recipe };
+        assert!(read(&mut other, &wrong, &again, folder.path()).unwrap_err().contains("alpha 8"));
+    }
+
+    #[test]
+    fn an_output_that_is_the_embeddings_is_written_for_both_modules() {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = AdapterRecipe { rank: 2, ..AdapterRecipe::default() };
+        let mut model = frozen("llama", true);
+        let embeddings = model.embeddings.0;
+        model.weights[embeddings].train(true);
+        lay(&mut model, &recipe, None, 1);
+        write(&model, &recipe, "base", folder.path()).unwrap();
+        let config = json_of(folder.path());
+        assert_eq!(
+            (&config["modules_to_save"], &config["ensure_weight_tying"]),
+            (&json!(["embed_tokens"]), &json!(true))
+        );
+        let file = Folder::open(&folder.path().join(WEIGHTS)).unwrap();
+        let bytes = |name: &str| {
+            let tensor = file.tensors.iter().find(|tensor| tensor.name == name).unwrap();
+            let mut bytes = vec![0; tensor.bytes as usize];
+            tensor.read(&mut bytes, 0).unwrap();
+            bytes
+        };
+        // PEFT 0.21 looks for every key of both wrapped modules (`adapter_state_dict_load_map`).
+        let table = bytes("base_model.model.model.embed_tokens.weight");
+        assert!(!table.is_empty() && table == bytes("base_model.model.lm_head.weight"));
+        let settings = settings(folder.path()).unwrap();
+        read(&mut model, &recipe, &settings, folder.path()).unwrap();
+    }
+
+    #[test]
+    fn an_adapter_without_a_product_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(CONFIG), json!({"peft_type": "LORA", "r": 4}).to_string()).unwrap();
+        save::write(&folder.path().join(WEIGHTS), &[], &BTreeMap::new()).unwrap();
+        assert!(found(folder.path()).unwrap_err().contains("no product"));
+    }
 }

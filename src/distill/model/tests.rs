@@ -112,7 +112,7 @@ fn adapters_have_the_slopes_of_the_loss_and_only_they_are_trained() {
         let mut model = model("qwen3", true);
         model.weights.iter_mut().for_each(|weight| weight.trained = false);
         let recipe = AdapterRecipe { rank: 3, alpha: 5.0, dora, dropout, ..AdapterRecipe::default() };
-        assert_eq!(adapter::lay(&mut model, &recipe, 1), 14);
+        assert_eq!(adapter::lay(&mut model, &recipe, None, 1), 14);
         for weight in model.weights.iter_mut().filter(|weight| weight.name.ends_with("lora_B.weight")) {
             for (i, x) in weight.change().unwrap().iter_mut().enumerate() {
                 *x = (share(i as u64) as f32 - 0.5) * 0.5;

@@ -89,13 +89,14 @@ pub(crate) fn build(recipe: &Recipe) -> Result<Student, RunError> {
         initial::add_tokens(&mut model, &tokenizer.added);
     }
     if let Some(settings) = &recipe.adapter {
-        if adapter::lay(&mut model, settings, recipe.seed) == 0 {
+        let earlier = settings.from.as_deref().map(adapter::settings).transpose().map_err(RunError::Told)?;
+        if adapter::lay(&mut model, settings, earlier.as_ref(), recipe.seed) == 0 {
             let names = settings.modules.join("`, `");
             let what = format!("`adapter.modules` names no projection of this model: `{names}`");
             return Err(RecipeError::Problems(vec![what]).into());
         }
-        if let Some(from) = &settings.from {
-            adapter::read(&mut model, settings, from).map_err(RunError::Told)?;
+        if let (Some(from), Some(earlier)) = (&settings.from, &earlier) {
+            adapter::read(&mut model, settings, earlier, from).map_err(RunError::Told)?;
         }
     }
     if let (Some(hidden), Some(teacher)) = (&recipe.objective.hidden, recipe.teachers.first()) {

@@ -16,6 +16,7 @@ use crate::merge::method::dot;
 use crate::merge::model::{Model, Weight};
 use crate::merge::names;
 use crate::weights::numbers;
+use crate::weights::peft::{CONFIG, WEIGHTS};
 use crate::weights::safetensors::Dtype;
 
 /// Directions beside the wanted ones, which make these exact sooner.
@@ -229,8 +230,8 @@ fn write(base: &Model, rank: usize, folder: &Path, parts: &Parts) -> Result<(), 
     file.reserve_exact(head.len() + end);
     file.extend(head);
     parts.tensors.iter().for_each(|tensor| file.extend(&tensor.bytes));
-    crate::atomic::write(folder.join(super::WEIGHTS), file).map_err(fault)?;
-    crate::atomic::write(folder.join("adapter_config.json"), format!("{config:#}\n")).map_err(fault)
+    crate::atomic::write(folder.join(WEIGHTS), file).map_err(fault)?;
+    crate::atomic::write(folder.join(CONFIG), format!("{config:#}\n")).map_err(fault)
 }
 
 #[cfg(test)]

@@ -7,32 +7,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::error::MergeError;
 use super::model::{Model, Weight, object};
 use super::names;
 use crate::weights::numbers;
+use crate::weights::peft::{self, CONFIG, Part, Settings, WEIGHTS};
 use crate::weights::safetensors::{Folder, Tensor, printable};
 
 mod bake;
 pub mod extract;
 
 use bake::{Baked, Change};
-
-/// An adapter's file of weights.
-const WEIGHTS: &str = "adapter_model.safetensors";
-
-/// What an adapter's configuration says.
-#[derive(Clone, Debug)]
-struct Settings {
-    rank: f64,
-    alpha: f64,
-    ranks: Map<String, Value>,
-    alphas: Map<String, Value>,
-    rank_stabilized: bool,
-    transposed: bool,
-}
 
 /// One tensor pair of an adapter, or one whole tensor.
 #[derive(Clone, Debug, Default)]
@@ -83,62 +70,27 @@ impl Adapter {
     /// # Errors
     /// It is no LoRA, or is damaged.
     pub fn open(path: &Path) -> Result<Self, MergeError> {
-        let config = object(&path.join("adapter_config.json"))?;
+        let config = object(&path.join(CONFIG))?;
         let name = path.display();
-        let kind = config.get("peft_type").and_then(Value::as_str).unwrap_or("LORA");
-        if kind != "LORA" {
-            return Err(fault(format!("the adapter `{name}` is a `{kind}`; only LoRA can be baked")));
-        }
-        let flag = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(false);
-        for key in ["lora_bias", "use_qalora"] {
-            if flag(key) {
-                return Err(fault(format!("the adapter `{name}` uses `{key}`, which cannot be baked")));
-            }
-        }
-        let number = |key: &str| config.get(key).and_then(Value::as_f64);
-        let table = |key: &str| config.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-        let settings = Settings {
-            rank: number("r")
-                .filter(|rank| *rank > 0.0)
-                .ok_or_else(|| fault(format!("the adapter `{name}` has no `r`")))?,
-            alpha: number("lora_alpha").ok_or_else(|| fault(format!("the adapter `{name}` has no `lora_alpha`")))?,
-            ranks: table("rank_pattern"),
-            alphas: table("alpha_pattern"),
-            rank_stabilized: flag("use_rslora"),
-            transposed: flag("fan_in_fan_out"),
-        };
+        let settings = Settings::of(&config).map_err(|what| fault(format!("the adapter `{name}`: {what}")))?;
         let mut parts: BTreeMap<String, Parts> = BTreeMap::new();
         for tensor in &Folder::open(&path.join(WEIGHTS))?.tensors {
             sort(&mut parts, tensor)?;
         }
+        if parts.is_empty() {
+            return Err(fault(format!("the adapter `{name}` changes nothing: there is no tensor in it")));
+        }
         Ok(Self { path: path.to_owned(), settings, parts })
-    }
-
-    /// What a module's product is multiplied by.
-    fn scale(&self, module: &str, rank: usize) -> f32 {
-        let named = |table: &Map<String, Value>| {
-            let fits = |key: &str| {
-                let key = key.trim_start_matches('^').trim_end_matches('$');
-                module == key || module.ends_with(&format!(".{key}"))
-            };
-            table.iter().find(|(key, _)| fits(key)).and_then(|(_, value)| value.as_f64())
-        };
-        let alpha = named(&self.settings.alphas).unwrap_or(self.settings.alpha);
-        let rank = named(&self.settings.ranks).unwrap_or(if self.settings.ranks.is_empty() {
-            self.settings.rank
-        } else {
-            rank as f64
-        });
-        (alpha / if self.settings.rank_stabilized { rank.sqrt() } else { rank }) as f32
     }
 }
 
 /// `base_model.model.MODULE.lora_A.weight` and the like into its module's parts.
 fn sort(parts: &mut BTreeMap<String, Parts>, tensor: &Tensor) -> Result<(), MergeError> {
-    let name = tensor.name.strip_prefix("base_model.model.").unwrap_or(&tensor.name);
     if !numbers::is_float(tensor.dtype) || tensor.shape.len() > 2 || tensor.bytes > 16 << 30 {
         return Err(fault(format!("`{}` of the adapter is no matrix of numbers", printable(&tensor.name))));
     }
+    let (module, part) = peft::part(&tensor.name)
+        .ok_or_else(|| fault(format!("the adapter's `{}` has no known place", printable(&tensor.name))))?;
     let mut raw = vec![0; tensor.bytes as usize];
     tensor.read(&mut raw, 0)?;
     let mut read = vec![0.0; tensor.elements() as usize];
@@ -148,35 +100,15 @@ fn sort(parts: &mut BTreeMap<String, Parts>, tensor: &Tensor) -> Result<(), Merg
     }
     let columns = tensor.shape.get(1).copied().unwrap_or(1) as usize;
     let matrix = Matrix { rows: tensor.shape.first().copied().unwrap_or(1) as usize, columns, numbers: read };
-    for (part, embedding) in
-        [(".lora_A", false), (".lora_B", false), (".lora_embedding_A", true), (".lora_embedding_B", true)]
-    {
-        let Some((module, rest)) = name.rsplit_once(part).filter(|(_, rest)| rest.is_empty() || rest.starts_with('.'))
-        else {
-            continue;
-        };
-        if !matches!(rest, "" | ".weight" | ".default" | ".default.weight") {
-            continue;
-        }
-        let parts = parts.entry(module.to_owned()).or_default();
-        parts.embedding |= embedding;
-        *if part.ends_with('A') { &mut parts.a } else { &mut parts.b } = Some(matrix);
-        return Ok(());
+    let parts = parts.entry(module).or_default();
+    parts.embedding |= matches!(part, Part::EmbeddingA | Part::EmbeddingB);
+    match part {
+        Part::A | Part::EmbeddingA => parts.a = Some(matrix),
+        Part::B | Part::EmbeddingB => parts.b = Some(matrix),
+        Part::Magnitude => parts.magnitude = Some(matrix.numbers),
+        Part::Whole => parts.whole = Some(matrix),
     }
-    if let Some((module, _)) = name.split_once(".lora_magnitude_vector") {
-        parts.entry(module.to_owned()).or_default().magnitude = Some(matrix.numbers);
-        return Ok(());
-    }
-    // A module that was trained whole, or PEFT's own copy of an embedding that has an adapter.
-    let module =
-        name.replace(".modules_to_save.default", "").replace(".modules_to_save", "").replace(".base_layer", "");
-    match module.strip_suffix(".weight") {
-        Some(module) => {
-            parts.entry(module.to_owned()).or_default().whole = Some(matrix);
-            Ok(())
-        }
-        None => Err(fault(format!("the adapter's `{}` has no known place", printable(&tensor.name)))),
-    }
+    Ok(())
 }
 
 /// Bakes adapters, each with a weight, into a model: its tensors are replaced by ones that are computed as they are read.
@@ -196,7 +128,7 @@ pub fn bake(model: &mut Model, adapters: &[(Adapter, f32)]) -> Result<(), MergeE
             })?;
             let target = super::plan::weight(model, &name);
             let Some(target) = target else { continue };
-            let found = changes_of(adapter, module, parts, *weight, &target)?;
+            let found = changes_of(adapter, module, parts, *weight, &target, inputs_first(model, module))?;
             changes.entry(name).or_default().extend(found);
         }
     }
@@ -243,6 +175,15 @@ fn place(model: &Model, module: &str) -> Option<String> {
     found.next().is_none().then(|| only.clone())
 }
 
+/// Whether a module is one of GPT-2's `Conv1D`, which store a row for each input. PEFT looks at the module too, and not at
+/// what `fan_in_fan_out` says.
+fn inputs_first(model: &Model, module: &str) -> bool {
+    let kind = model.config.get("model_type").and_then(Value::as_str).unwrap_or_default();
+    let name = module.rsplit('.').next().unwrap_or(module);
+    matches!(kind, "gpt2" | "openai-gpt" | "imagegpt" | "decision_transformer")
+        && matches!(name, "c_attn" | "c_proj" | "c_fc" | "q_attn")
+}
+
 /// What an adapter does to one tensor: a whole one replaces it, and a product comes on top.
 fn changes_of(
     adapter: &Adapter,
@@ -250,6 +191,7 @@ fn changes_of(
     parts: &Parts,
     weight: f32,
     target: &Weight,
+    inputs_first: bool,
 ) -> Result<Vec<Change>, MergeError> {
     let (rows, columns) = (target.shape.first().copied().unwrap_or(1) as usize, target.columns() as usize);
     let unfit = |what: &str, found: (usize, usize)| {
@@ -279,18 +221,24 @@ fn changes_of(
     if a.rows != b.columns {
         return Err(fault(format!("the ranks of `{}` differ: {} and {}", printable(module), a.rows, b.columns)));
     }
-    let scale = adapter.scale(module, a.rows);
+    let rank = adapter.settings.rank(module);
+    if a.rows != rank {
+        let path = adapter.path.display();
+        return Err(fault(format!(
+            "the adapter `{path}` says rank {rank} for `{}`, and its tensor has {}",
+            printable(module),
+            a.rows
+        )));
+    }
+    let scale = adapter.settings.scale(module);
     // As the tensor lies: B·A, or its transpose for embeddings and for layers that store inputs first.
-    let (left, right) = if parts.embedding || adapter.settings.transposed {
-        (a.transposed(), b.transposed())
-    } else {
-        (b.clone(), a.clone())
-    };
+    let (left, right) =
+        if parts.embedding || inputs_first { (a.transposed(), b.transposed()) } else { (b.clone(), a.clone()) };
     if (left.rows, right.columns) != (rows, columns) {
         return Err(unfit("the product", (left.rows, right.columns)));
     }
     if let Some(magnitude) = &parts.magnitude
-        && (adapter.settings.transposed || parts.embedding || magnitude.len() != rows)
+        && (inputs_first || parts.embedding || magnitude.len() != rows)
     {
         return Err(unfit("DoRA's magnitude", (magnitude.len(), 1)));
     }

@@ -15,10 +15,8 @@ use super::numbers::decode;
 use super::stream::{From, Output};
 use super::{Parts, Request, Type, card, general};
 use crate::weights::gguf::{GgmlType, Metadata, Value};
+use crate::weights::peft::{self, CONFIG, Part, Settings, WEIGHTS};
 use crate::weights::safetensors::{Dtype, Folder, Tensor};
-
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
 
 /// Whether a folder holds an adapter and no checkpoint.
 pub(super) fn is_one(folder: &Path) -> bool {
@@ -33,7 +31,7 @@ pub(super) fn open(folder: &Path) -> Result<Folder, ConvertError> {
 /// What the file is made of.
 pub(super) fn parts<'a>(request: &Request, folder: &'a Folder) -> Result<Parts<'a>, ConvertError> {
     let config = Config::named(&request.folder, CONFIG)?;
-    refuse(&config)?;
+    let settings = settings(&config)?;
     let base = base(request, &config)?;
     let base_config = Config::read(&base)?;
     let arch = Arch::of(&base_config)?;
@@ -53,7 +51,7 @@ pub(super) fn parts<'a>(request: &Request, folder: &'a Folder) -> Result<Parts<'
         card::origins("base_model", &[name.to_owned()], 0, &mut metadata);
     }
     metadata.str("adapter.type", "lora");
-    metadata.number("adapter.lora.alpha", &Value::F32(alpha(&config)?));
+    metadata.number("adapter.lora.alpha", &Value::F32(alpha(&settings, folder)?));
     Ok(Parts { architecture: arch.name(), metadata, outputs, kind, notices: Vec::new() })
 }
 
@@ -73,48 +71,42 @@ fn base(request: &Request, config: &Config) -> Result<PathBuf, ConvertError> {
     here.ok_or_else(|| ConvertError::Base { named: named.chars().take(80).collect() })
 }
 
-/// What has no place in such a file.
-fn refuse(config: &Config) -> Result<(), ConvertError> {
-    let kind = config.str("peft_type").unwrap_or("LORA");
-    let says = |key: &str| config.map.get(key).and_then(serde_json::Value::as_bool) == Some(true);
-    let filled = |key: &str| config.map.get(key).and_then(|map| map.as_object()).is_some_and(|map| !map.is_empty());
-    let what = if kind != "LORA" {
-        format!("it is of the kind `{}`, not `LORA`", kind.chars().take(40).collect::<String>())
-    } else if says("use_dora") {
-        "it has magnitudes (`use_dora`)".to_owned()
-    } else if says("fan_in_fan_out") {
-        "its matrices are transposed (`fan_in_fan_out`)".to_owned()
-    } else if filled("alpha_pattern") {
-        "it has a scale for each matrix (`alpha_pattern`)".to_owned()
-    } else if says("use_rslora") && filled("rank_pattern") {
-        "it has ranks for each matrix (`rank_pattern`) with `use_rslora`".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(ConvertError::Adapter { what })
+/// What the adapter says, but for what has no place in such a file.
+fn settings(config: &Config) -> Result<Settings, ConvertError> {
+    let settings = Settings::of(&config.map).map_err(|what| ConvertError::Adapter { what })?;
+    if settings.dora {
+        return Err(ConvertError::Adapter { what: "it has magnitudes (`use_dora`)".to_owned() });
+    }
+    Ok(settings)
 }
 
-/// llama.cpp multiplies by alpha over the rank; rank-stabilised adapters mean its square root.
-fn alpha(config: &Config) -> Result<f32, ConvertError> {
-    let rank = f64::from(config.need(&["r"])?);
-    let alpha = config.f64(&["lora_alpha"])?.unwrap_or(8.0);
-    let stable = config.map.get("use_rslora").and_then(serde_json::Value::as_bool) == Some(true);
-    Ok(if stable { alpha * rank.sqrt() } else { alpha } as f32)
+/// llama.cpp multiplies each product by one alpha over its rank (`get_scale` in `src/llama-adapter.h`).
+fn alpha(settings: &Settings, folder: &Folder) -> Result<f32, ConvertError> {
+    let mut found = None;
+    for (module, part) in folder.tensors.iter().filter_map(|tensor| peft::part(&tensor.name)) {
+        if !matches!(part, Part::A | Part::EmbeddingA) {
+            continue;
+        }
+        let alpha = settings.scale(&module) * settings.rank(&module) as f32;
+        if found.is_some_and(|found: f32| (found - alpha).abs() > 1e-6 * found.abs()) {
+            let what = "its products have different scales (`alpha_pattern`, or `rank_pattern` with `use_rslora`)";
+            return Err(ConvertError::Adapter { what: what.to_owned() });
+        }
+        found = found.or(Some(alpha));
+    }
+    Ok(found.unwrap_or(settings.alpha as f32))
 }
 
 /// Which half of a pair a tensor is, and of what.
 fn half(name: &str) -> Option<(String, bool, bool)> {
-    let name = name.strip_prefix("base_model.model.").unwrap_or(name);
-    // The adapter's own name may stand in it.
-    let name = name.strip_suffix(".weight").unwrap_or(name);
-    let name = name.strip_suffix(".default").unwrap_or(name);
-    let ends = [
-        (".lora_A", false, false),
-        (".lora_B", true, false),
-        (".lora_embedding_A", false, true),
-        (".lora_embedding_B", true, true),
-    ];
-    ends.into_iter().find_map(|(end, second, table)| Some((name.strip_suffix(end)?.to_owned(), second, table)))
+    let (module, part) = peft::part(name)?;
+    match part {
+        Part::A => Some((module, false, false)),
+        Part::B => Some((module, true, false)),
+        Part::EmbeddingA => Some((module, false, true)),
+        Part::EmbeddingB => Some((module, true, true)),
+        Part::Magnitude | Part::Whole => None,
+    }
 }
 
 fn outputs<'a>(arch: Arch, sizes: &Sizes, folder: &'a Folder, kind: GgmlType) -> Result<Vec<Output<'a>>, ConvertError> {
