@@ -97,6 +97,7 @@ impl Shown {
                     output::note(format!("`{}` has said what it would", progress.teacher.display()));
                 }
             }
+            Event::Told(what) => self.note((*what).to_owned()),
             Event::Wrote { step } => self.note(format!("the student wrote, and was judged, before step {}", step + 1)),
             Event::Resumed { step, steps } => self.note(format!("goes on after step {step} of {steps}")),
             Event::Step { line, steps } => {

@@ -78,7 +78,19 @@ pub(crate) fn open(recipe: &Recipe, found: &mut Findings) -> Opened {
                 (true, ..) => found.problems.push(format!("{name}, of which none can be drawn: leave `draws` out")),
                 (_, true, _) => found.problems.push(format!("{name}, so that states are not of the same places")),
                 (.., true) => found.problems.push(format!("{name}, whose own cannot be compared as text")),
-                _ => found.notes.push(format!("{name}: they are compared as text")),
+                _ => {
+                    found.notes.push(format!("{name}: they are compared as text"));
+                    if recipe.objective.temperature != 1.0 {
+                        found.notes.push(format!("`objective.temperature` does not apply to `{}`", path.display()));
+                    }
+                    if recipe.data.fim.rate > 0.0 {
+                        let left = 1.0 - recipe.objective.alpha;
+                        found.notes.push(format!(
+                            "`{}` says nothing about documents with a hole: they count with 1 − `objective.alpha` = {left:.2} only",
+                            path.display()
+                        ));
+                    }
+                }
             }
         }
         if hidden

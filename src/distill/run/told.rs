@@ -24,13 +24,31 @@ pub(crate) struct Options {
 /// What is told on the way.
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
-    Data { head: &'a Head, tally: Option<&'a Tally>, notices: Vec<&'a str> },
+    Data {
+        head: &'a Head,
+        tally: Option<&'a Tally>,
+        notices: Vec<&'a str>,
+    },
     Teacher(teacher::Progress<'a>),
-    Resumed { step: u64, steps: u64 },
-    Wrote { step: u64 },
-    Step { line: &'a Line, steps: u64 },
-    Returned { step: u64 },
-    Saved { step: u64 },
+    /// Something the person should know.
+    Told(&'a str),
+    Resumed {
+        step: u64,
+        steps: u64,
+    },
+    Wrote {
+        step: u64,
+    },
+    Step {
+        line: &'a Line,
+        steps: u64,
+    },
+    Returned {
+        step: u64,
+    },
+    Saved {
+        step: u64,
+    },
 }
 
 /// How a run ended.

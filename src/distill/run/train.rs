@@ -90,6 +90,8 @@ pub(crate) fn train(
     let mut asked = |progress: teacher::Progress<'_>| tell(&Event::Teacher(progress));
     let (all, cancel) = (|_: &_| true, &options.cancel);
     let teachers = teacher::stores(recipe, &train, &student.tokenizer, &folder, &all, cancel, &mut asked)?;
+    let silent = teacher::silent::notices(recipe, &train, &teachers).map_err(RunError::Told)?;
+    silent.iter().for_each(|notice| tell(&Event::Told(notice)));
     let mut reference = |corpus, name: &str| {
         let known = format!("{fingerprint} {}", student.fingerprint);
         reference::of(&student.model, &mut place, &known, corpus, &folder.join(name), &interrupted)

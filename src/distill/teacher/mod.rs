@@ -10,6 +10,7 @@
 //! | `layers` | what llama.cpp's layers hand on |
 //! | `gather` | asking a teacher, in a child process |
 //! | `reader` | what it says about one window |
+//! | `silent` | what one with other tokens says nothing about |
 //! | `server` | asking one that runs elsewhere |
 //!
 //! A teacher is asked once for every window; training reads its odds from disk. What this room refuses to do: take odds
@@ -42,6 +43,7 @@ mod look;
 mod reader;
 mod same;
 mod server;
+pub(crate) mod silent;
 mod store;
 
 #[cfg(feature = "engine")]
