@@ -27,7 +27,7 @@ pub enum MergeError {
     #[error("tensor `{tensor}` of `{}` has {what} (element {element})", file.display())]
     NotFinite { tensor: String, file: PathBuf, element: u64, what: &'static str },
     #[error("tensor `{tensor}` became {what} at element {element}, though all inputs are finite numbers")]
-    Overflow { tensor: String, element: u64, what: &'static str },
+    Overflow { tensor: String, element: u64, what: String },
     #[error("tensor `{tensor}` cannot be merged: {what}")]
     Tensor { tensor: String, what: String },
     #[error("there is no room in `{}`: {need} are needed and {free} are free", folder.display())]

@@ -104,7 +104,7 @@ fn numbers_that_are_none_are_named_with_file_and_place() {
     toys[1].set("model.norm.weight", 3, 1e6);
     let recipe = format!("{LINEAR}out_dtype: float16\n");
     merge(&tool, &toys, &recipe, &[])
-        .refused(1, &["`model.norm.weight`", "an infinite number", "element 3", "bfloat16"]);
+        .refused(1, &["`model.norm.weight`", "too large for F16", "element 3", "bfloat16"]);
     clean(&tool);
 }
 

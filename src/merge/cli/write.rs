@@ -106,7 +106,15 @@ fn convert(output: &Path, done: &Done, threads: usize, allow_nan: bool, cancel: 
     let mut bar = progress::Bar::new("converting");
     let converted = convert::run(&request, cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    converted?;
+    converted.map_err(|error| {
+        let mut report = Report::from(error);
+        // The ways out of `zord-quantize convert` are options of that program.
+        if report.hint.as_ref().is_some_and(|hint| hint.contains("`--")) {
+            report.hint =
+                Some("name a folder with `-o`; `zord-quantize convert` makes the file of it, in any type".to_owned());
+        }
+        report
+    })?;
     let manifest = done.folder.join(provenance::MANIFEST);
     let beside = output.with_extension("merge-manifest.json");
     let fault = |source| MergeError::Write { path: beside.clone(), source };

@@ -128,10 +128,15 @@ pub fn route(plan: &Plan, weights: &[(String, f64)]) -> Option<String> {
     text.push_str(&crate::cli::output::table(&table));
     text.push_str(
         "\nThe way that works (FuseChat, arXiv 2408.07990): take students of one architecture, let each learn from one of \
-         these models, and merge the students with these weights.\n\n",
+         these models, and merge the students with these weights. RECIPE is one of yours in this folder, such as \
+         `assets/recipes/mini-fusion.toml`.\n\n",
     );
     for (at, (name, _)) in weights.iter().enumerate() {
-        text.push_str(&format!("  zord-distill run RECIPE -o student-{} --set teacher.path={name}\n", at + 1));
+        let at = at + 1;
+        text.push_str(&format!("  zord-quantize convert {name} -o teacher-{at}.gguf\n"));
+        text.push_str(&format!(
+            "  zord-distill run RECIPE -o student-{at} --set objective.kind=kd --set \"teacher=[{{model='teacher-{at}.gguf'}}]\"\n"
+        ));
     }
     text.push_str("  zord-merge run students.toml -o merged\n\nwith students.toml:\n\n");
     text.push_str("  merge_method = \"linear\"\n  dtype = \"float32\"\n  out_dtype = \"bfloat16\"\n");

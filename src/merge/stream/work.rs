@@ -234,6 +234,7 @@ impl<F: FnMut(u64, u64) + Send> Job<'_, '_, F> {
             return Ok(());
         }
         let (at, what) = odd(&hands.out);
+        let what = if what == "NaN" { what.to_owned() } else { format!("too large for {}", self.output.dtype.name()) };
         Err(MergeError::Overflow { tensor: printable(&self.output.name), element: start + at, what })
     }
 
