@@ -420,7 +420,7 @@ fn conversations_are_left_out_where_they_do_not_fit_unless_they_are_to_be_cut() 
     assert_eq!((&told["documents"], &told["tally"]["left_out"]), (&json!(1), &json!(1)));
     assert_eq!(learnt(&told["samples"][0][0]), "a<258>");
     let page = tool.run(["dataset", "recipe.toml"]).done();
-    assert!(page.contains("1 of 1 documents longer than a window are cut or left out"), "{page}");
+    assert!(page.contains("1 of 1 documents longer than a window are truncated or left out"), "{page}");
     assert_eq!(dataset(&tool, &["data.long=cut"])["documents"], 2);
     tool.write("data.jsonl", long.to_string());
     tool.run(["dataset", "recipe.toml"]).refused(1, &["nothing to learn from", "longer than a window"]);

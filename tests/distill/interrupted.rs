@@ -48,7 +48,7 @@ fn ctrl_c_saves_and_the_same_command_goes_on() {
     assert!(rest.iter().any(|line| line.contains("error: interrupted; step")), "{rest:?}");
     assert!(!tool.path("out/model.safetensors").exists());
     let ran = tool.run(args.into_iter().chain(["--max-steps", "3"]));
-    assert!(ran.err.contains("goes on after step"), "{}", ran.err);
+    assert!(ran.err.contains("resuming after step"), "{}", ran.err);
     ran.done();
 }
 
@@ -67,7 +67,7 @@ fn a_run_killed_at_any_moment_goes_on() {
             let Some(line) = lines.next() else { break };
             let line = line.unwrap();
             assert!(!line.contains("error"), "{line}");
-            resumed += usize::from(line.contains("goes on after"));
+            resumed += usize::from(line.contains("resuming after"));
         }
         std::thread::sleep(Duration::from_micros((place >> 40) % 20_000));
         child.kill().unwrap();
@@ -163,7 +163,7 @@ fn a_full_disk_is_an_error_and_the_last_checkpoint_survives() {
     assert_eq!(first.code, Some(0), "{}", told(&first));
     assert!(second.code == Some(1) && second.err.contains("cannot write"), "{}", told(&second));
     removed.unwrap();
-    assert!(third.code == Some(0) && third.err.contains("goes on after step"), "{}", told(&third));
+    assert!(third.code == Some(0) && third.err.contains("resuming after step"), "{}", told(&third));
     assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".tmp")), "{left:?}");
 }
 

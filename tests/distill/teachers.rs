@@ -98,7 +98,7 @@ fn a_store_is_for_its_own_teacher_data_and_temperature() {
         tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "1", "--set", set]).refused(1, words);
     };
     refused("objective.temperature=3.0", &["teacher-0.odds", "another temperature", "hint: "]);
-    refused("teacher.0.top=4", &["another number of odds"]);
+    refused("teacher.0.top=4", &["another number of logprobs"]);
     tool.write("data.jsonl", lines(90));
     refused("seed=0", &["other data"]);
     tool.write("data.jsonl", lines(120));

@@ -82,7 +82,7 @@ impl Said {
         let free = Probe::new().memory().available;
         if let Some(memory) = self.sizes.as_ref().map(|sizes| &sizes.memory).filter(|memory| memory.total > free) {
             found.problems.push(format!(
-                "it takes {} of memory, and {} are free: `optimiser.recompute = \"block\"`, a smaller \
+                "it needs {} of memory and {} are free: `optimiser.recompute = \"block\"`, a smaller \
                  `optimiser.micro_batch` with more `optimiser.accumulate`, or an `[adapter]` need less",
                 bytes(memory.total),
                 bytes(free)
@@ -160,8 +160,10 @@ impl Said {
         if let Some(data) = &self.data {
             let head = &data.heads[0];
             let about = if data.exact { "" } else { "about " };
-            let text =
-                format!("{about}{} tokens, {} of them learnt, in {} windows", head.tokens, head.learnt, head.windows);
+            let text = format!(
+                "{about}{} tokens, {} of them trained on, in {} windows",
+                head.tokens, head.learnt, head.windows
+            );
             rows.push(row("data", text));
             if !data.exact {
                 let read = format!("from the first {} of each source; `dataset` counts all", bytes(MOST));
@@ -175,7 +177,7 @@ impl Said {
                 let (hours, minutes, rest) = (all / 3600, all / 60 % 60, all % 60);
                 rows.push(row(
                     "time",
-                    format!("{seconds:.1} s a step, {hours}:{minutes:02}:{rest:02}, without asking teachers"),
+                    format!("{seconds:.1} s a step, {hours}:{minutes:02}:{rest:02}, not counting the teachers"),
                 ));
             }
         }

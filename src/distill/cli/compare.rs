@@ -27,7 +27,7 @@ pub(super) struct CompareArgs {
     /// Tokens of it at most
     #[arg(long, value_name = "N", default_value_t = 128)]
     tokens: usize,
-    /// From what difference on a layer counts as parted, as a share of its length
+    /// Relative difference from which a layer counts as different
     #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
     tolerance: f64,
     /// One JSON document
@@ -52,8 +52,8 @@ pub(super) fn run(args: &CompareArgs) -> Result<ExitCode, Report> {
         row("tokens", report.tokens.to_string()),
         row("largest difference of logits", format!("{:.5}", report.logit_max)),
         row("mean difference", format!("{:.6}", report.logit_mean)),
-        row("same likeliest token", format!("{:.1} %", report.top1 * 100.0)),
-        row("parts at", report.parts_at.map_or_else(|| "no layer".to_owned(), |layer| format!("layer {layer}"))),
+        row("same top token", format!("{:.1} %", report.top1 * 100.0)),
+        row("differs from", report.parts_at.map_or_else(|| "no layer".to_owned(), |layer| format!("layer {layer}"))),
     ];
     rows.extend(
         report.layers.iter().enumerate().map(|(at, apart)| row(&format!("layer {at}"), format!("{apart:.2e}"))),

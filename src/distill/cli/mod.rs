@@ -29,15 +29,15 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Follow a recipe, from where an earlier run of it stopped
+    /// Train by a recipe, resuming an earlier run of it
     Run(run::RunArgs),
-    /// Say what a recipe comes to, without training: every key, memory, steps, time
+    /// Check a recipe without training: every key, memory, steps, time
     Check(check::CheckArgs),
-    /// Ask the teachers, and keep what they say
+    /// Run the teachers and store their logprobs
     Cache(cache::CacheArgs),
     /// Show what the student would read: counts, lengths, samples
     Dataset(dataset::DatasetArgs),
-    /// Hold a checkpoint as it is trained against a GGUF file as llama.cpp runs it
+    /// Compare a checkpoint as trained here with a GGUF file as llama.cpp runs it
     #[cfg(feature = "engine")]
     Compare(compare::CompareArgs),
     /// Write what the training implementation computes for some tokens
@@ -64,7 +64,7 @@ struct RecipeArgs {
     /// The recipe, a TOML file; paths in it count from its folder
     #[arg(value_name = "RECIPE")]
     recipe: PathBuf,
-    /// Change a key, again for more: `--set student.path=DIR`
+    /// Change a key, repeat for more: `--set student.path=DIR`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }

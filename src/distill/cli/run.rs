@@ -23,10 +23,10 @@ pub(super) struct RunArgs {
     /// Stop after so many steps
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
-    /// Where to train: `list` says what there is, `auto` takes a graphics card if there is one, `gpu:0,gpu:1` takes two
+    /// Where to train: `list` shows what there is, `auto` takes a graphics card if there is one, `gpu:0,gpu:1` takes two
     #[arg(long, value_name = "list|auto|cpu|gpu:N", default_value = "auto")]
     device: Device,
-    /// Begin anew, whatever an earlier run left there
+    /// Start over and discard an earlier run
     #[arg(long)]
     fresh: bool,
     /// JSON lines: one a step, the last for the whole run
@@ -41,7 +41,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
     let recipe = args.recipe.read()?;
     let cards = args.device.settle(unfit(&recipe, true).is_none())?;
     for card in &cards {
-        output::note(format!("trains on `gpu:{}`, {}", card.number, card.name));
+        output::note(format!("training on `gpu:{}`, {}", card.number, card.name));
     }
     let cancel = progress::cancel_on_signals()?;
     let options = Options { max_steps: args.max_steps, fresh: args.fresh, cards, cancel };
@@ -54,9 +54,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
         if options.cancel.is_cancelled() { Report { code: ExitCode::Interrupted, ..report } } else { report }
     })?;
     if outcome.interrupted {
-        let message = format!("interrupted; step {} is saved", outcome.steps);
+        let message = format!("interrupted; checkpoint saved at step {}", outcome.steps);
         let report = Report { message, hint: None, code: ExitCode::Interrupted };
-        return Err(report.hint("the same command goes on from there"));
+        return Err(report.hint("run the same command to resume"));
     }
     if args.json {
         let text = serde_json::to_string(&outcome).unwrap_or_default();
@@ -94,12 +94,12 @@ impl Shown {
                 self.teachers.show(progress.done, Some(progress.all));
                 if progress.done == progress.all {
                     self.teachers.end();
-                    output::note(format!("`{}` has said what it would", progress.teacher.display()));
+                    output::note(format!("teacher `{}`: done", progress.teacher.display()));
                 }
             }
             Event::Told(what) => self.note((*what).to_owned()),
-            Event::Wrote { step } => self.note(format!("the student wrote, and was judged, before step {}", step + 1)),
-            Event::Resumed { step, steps } => self.note(format!("goes on after step {step} of {steps}")),
+            Event::Wrote { step } => self.note(format!("student samples written and scored before step {}", step + 1)),
+            Event::Resumed { step, steps } => self.note(format!("resuming after step {step} of {steps}")),
             Event::Step { line, steps } => {
                 if self.json {
                     // A reader that went away does not stop a training.
@@ -111,8 +111,10 @@ impl Shown {
                     None => output::note(told(&line, *steps)),
                 }
             }
-            Event::Returned { step } => self.note(format!("too many bad steps: back to step {step}")),
-            Event::Saved { step } => self.note(format!("step {step} is saved")),
+            Event::Returned { step } => {
+                self.note(format!("too many bad steps: restored the checkpoint of step {step}"))
+            }
+            Event::Saved { step } => self.note(format!("checkpoint saved at step {step}")),
         }
     }
 
@@ -134,10 +136,10 @@ fn told(line: &Line, steps: u64) -> String {
         text.push_str(&format!("  held-out {loss:.4}"));
     }
     if let Some(fault) = line.fault {
-        text.push_str(&format!("  left out: {fault:?}"));
+        text.push_str(&format!("  skipped: {fault:?}"));
     }
     if let Some(sample) = &line.sample {
-        text.push_str(&format!("\n  it writes: {}", sample.replace('\n', "\n  ")));
+        text.push_str(&format!("\n  sample: {}", sample.replace('\n', "\n  ")));
     }
     text
 }

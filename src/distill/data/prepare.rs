@@ -30,7 +30,7 @@ pub enum DataError {
     Malformed { limit: u64, shown: Vec<String> },
     #[error("there is nothing to learn from in {sources}{}", reasons(shown))]
     Empty { sources: String, shown: Vec<String> },
-    #[error("all of it was held out: {documents} documents, of which the share {share} judges")]
+    #[error("all {documents} documents were held out for validation (share {share})")]
     AllHeldOut { documents: u64, share: f64 },
     #[error("{0}")]
     Told(String),
@@ -111,7 +111,7 @@ impl Tally {
         }
         if self.by_spare > 0 {
             all.push(format!(
-                "the model's chat template failed on {} conversations; a built-in took its place",
+                "the model's chat template failed on {} conversations; a built-in one was used",
                 self.by_spare
             ));
         }
@@ -120,7 +120,7 @@ impl Tally {
         }
         if self.left_out > 0 {
             all.push(format!(
-                "{} of {} documents longer than a window are cut or left out (`data.context`, `data.long`)",
+                "{} of {} documents longer than a window are truncated or left out (`data.context`, `data.long`)",
                 self.left_out.min(self.long),
                 self.long
             ));

@@ -75,9 +75,9 @@ pub(crate) fn open(recipe: &Recipe, found: &mut Findings) -> Opened {
         if let Some(what) = &look.differs {
             let name = format!("the teacher `{}` has other tokens than the student ({what})", path.display());
             match (one.draws > 0, hidden, tokenizer.bytes().is_none()) {
-                (true, ..) => found.problems.push(format!("{name}, of which none can be drawn: leave `draws` out")),
-                (_, true, _) => found.problems.push(format!("{name}, so that states are not of the same places")),
-                (.., true) => found.problems.push(format!("{name}, whose own cannot be compared as text")),
+                (true, ..) => found.problems.push(format!("{name}, so none can be sampled: leave `draws` out")),
+                (_, true, _) => found.problems.push(format!("{name}, so hidden states cannot be compared")),
+                (.., true) => found.problems.push(format!("{name}, and the student's are not byte-level")),
                 _ => {
                     found.notes.push(format!("{name}: they are compared as text"));
                     if recipe.objective.temperature != 1.0 {

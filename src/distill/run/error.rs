@@ -27,19 +27,19 @@ pub enum RunError {
     Log { path: PathBuf, source: std::io::Error },
     #[error("the checkpoint `{}`: {what}", path.display())]
     Checkpoint { path: PathBuf, what: String },
-    #[error("`{}` holds the run of another recipe", out.display())]
+    #[error("`{}` contains a run of another recipe", out.display())]
     Other { out: PathBuf },
-    #[error("the data in `{}` is no longer what its run began with", out.display())]
+    #[error("the data has changed since the run in `{}` started", out.display())]
     Changed { out: PathBuf },
-    #[error("the student of the run in `{}` is no longer what it began with", out.display())]
+    #[error("the student has changed since the run in `{}` started", out.display())]
     OtherStudent { out: PathBuf },
-    #[error("`{}` holds something that is no run of this program", out.display())]
+    #[error("`{}` is not empty and is no run of this program", out.display())]
     NotOurs { out: PathBuf },
-    #[error("`{}` is what is read, and would be lost", out.display())]
+    #[error("`{}` is an input and would be overwritten", out.display())]
     Input { out: PathBuf },
     #[error("another run is writing to `{}`", out.display())]
     Taken { out: PathBuf },
-    #[error("the loss was {what} {times} times in a row at step {step}, after {returns} returns to a checkpoint")]
+    #[error("the loss was {what} {times} times in a row at step {step}, after {returns} restored checkpoints")]
     Diverged { what: &'static str, times: u64, step: u64, returns: u64 },
     #[error("`optimiser.precision = \"bf16\"` is not for {0}")]
     Unfit(&'static str),
@@ -60,11 +60,11 @@ impl Advise for RunError {
             Self::Write(error) => error.hint(),
             Self::Teacher(error) => error.hint(),
             Self::Other { .. } | Self::Changed { .. } | Self::OtherStudent { .. } => {
-                Some("name another folder, or begin anew with `--fresh`".to_owned())
+                Some("name another folder, or start over with `--fresh`".to_owned())
             }
             Self::NotOurs { .. } => Some("name a folder that is empty or not there yet".to_owned()),
             Self::Input { .. } => Some("name another folder".to_owned()),
-            Self::Checkpoint { .. } => Some("`--fresh` begins anew".to_owned()),
+            Self::Checkpoint { .. } => Some("`--fresh` starts over".to_owned()),
             Self::Diverged { .. } => Some("lower `optimiser.rate`, or raise `schedule.warmup`".to_owned()),
             Self::Unfit(_) => Some(
                 "leave `optimiser.precision` out, or train by `--device cpu` on a processor that has it".to_owned(),

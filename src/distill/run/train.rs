@@ -301,7 +301,7 @@ impl Run<'_> {
     fn go_back(&mut self, fault: Fault, cursor: u64) -> Result<(), RunError> {
         let (times, returns, from) = (self.state.guard.bad, self.state.returns, self.state.step);
         if returns >= self.recipe.safety.returns {
-            let what = if fault == Fault::Spike { "far above what it was" } else { "no number" };
+            let what = if fault == Fault::Spike { "far above what it was" } else { "NaN or infinite" };
             return Err(RunError::Diverged { what, times, step: from, returns });
         }
         let (recipe, data) = (self.state.recipe.clone(), self.state.data.clone());
@@ -367,7 +367,7 @@ impl Run<'_> {
         let whole = |weight: &Weight| weight.all().par_iter().all(|x| x.is_finite());
         if !self.student.model.weights.iter().filter(|weight| weight.trained).all(whole) {
             let (step, returns) = (self.state.step, self.state.returns);
-            return Err(RunError::Diverged { what: "no number in the weights", times: 1, step, returns });
+            return Err(RunError::Diverged { what: "NaN or infinite in the weights", times: 1, step, returns });
         }
         checkpoint::write(&self.places.last, &self.state, &self.student.model, Some(&self.optimiser))?;
         if let Some(rounds) = &self.rounds {

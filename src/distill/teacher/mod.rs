@@ -59,13 +59,13 @@ pub(crate) use store::{Said, Store};
 pub enum TeacherError {
     #[error("cannot read the teacher `{}`: {what}", path.display())]
     Read { path: PathBuf, what: String },
-    #[error("the teacher `{}` has other tokens than the student ({what}), whose own cannot be compared as text", path.display())]
+    #[error("the teacher `{}` has other tokens than the student ({what}), and the student's are not byte-level", path.display())]
     Vocabulary { path: PathBuf, what: String },
-    #[error("the teacher `{}` has other tokens than the student ({what}), of which none can be drawn", path.display())]
+    #[error("the teacher `{}` has other tokens than the student ({what}), so none can be sampled", path.display())]
     Draws { path: PathBuf, what: String },
-    #[error("the teacher `{}` has other tokens than the student ({what}), so that states are not of the same places", path.display())]
+    #[error("the teacher `{}` has other tokens than the student ({what}), so hidden states cannot be compared", path.display())]
     Hidden { path: PathBuf, what: String },
-    #[error("the store `{}` is of {what}", path.display())]
+    #[error("the store `{}` was made with {what}", path.display())]
     Other { path: PathBuf, what: String },
     #[error("`{}` has not been asked yet, and this program was built without `engine`", path.display())]
     NoEngine { path: PathBuf },
@@ -73,7 +73,7 @@ pub enum TeacherError {
     Told { path: PathBuf, what: String },
     #[error(transparent)]
     Write(#[from] WriteError),
-    #[error("interrupted; what the teacher said is kept, and the same command goes on")]
+    #[error("interrupted; the teacher's answers so far are kept: run the same command to resume")]
     Interrupted,
 }
 

@@ -88,7 +88,7 @@ impl Head {
             ("other data", self.data == wanted.data),
             ("another tokenizer", self.tokenizer == wanted.tokenizer),
             ("another vocabulary", self.vocabulary == wanted.vocabulary),
-            ("another number of odds", self.top == wanted.top),
+            ("another number of logprobs", self.top == wanted.top),
             ("another number of draws", self.draws == wanted.draws),
             ("another seed", self.seed == wanted.seed),
             ("other layers", self.states == wanted.states && self.wide == wanted.wide),
