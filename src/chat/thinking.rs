@@ -1,7 +1,8 @@
 //! Takes the model's thinking apart from what it says. Pure; changes no text, only points into it.
 //!
-//! A block opens with `<think>` or `<thinking>` at the start of a line outside code, and closes with its counterpart. A
-//! closing tag without an opening one means that the template opened the block in the prompt.
+//! Thinking stands at the beginning of an answer and nowhere else: the template opened it in the prompt, or the model
+//! opens it with `<think>` or `<thinking>` before its first word. Everything after that is text, whatever tags it shows,
+//! since an answer may be about these very tags; so is a closing tag that nothing opened.
 
 /// A stretch of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,36 +20,32 @@ pub enum Part<'a> {
 
 const TAGS: [(&str, &str); 2] = [("<think>", "</think>"), ("<thinking>", "</thinking>")];
 
+/// What follows a tag in a sentence about it.
+const SENTENCE: [char; 11] = [' ', '\t', ',', ':', ';', '`', '"', '\'', ')', '?', '*'];
+
 /// The stretches of an answer in order; blank ones are left out. `starts_inside`: the template opened the block, so the
 /// answer begins within it.
 pub fn parts(text: &str, starts_inside: bool) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
-    let mut rest = text;
-    let head = rest.trim_start();
-    // Some models repeat the tag that the template already wrote.
-    if TAGS.iter().any(|(open, _)| head.starts_with(open)) {
-        rest = head;
-    } else if let Some((thought, after)) = orphan(rest) {
-        push_thinking(&mut parts, thought, true);
-        rest = after;
-    } else if starts_inside {
-        push_thinking(&mut parts, rest, false);
-        return parts;
-    }
-    while let Some((before, close, inside)) = opening(rest) {
-        push_text(&mut parts, text, before);
-        match inside.split_once(close) {
-            Some((thought, after)) => {
-                push_thinking(&mut parts, thought, true);
-                rest = after;
-            }
-            None => {
-                push_thinking(&mut parts, inside, false);
-                return parts;
-            }
+    let inside = starts_inside.then(|| {
+        // Some models repeat the tag that the template already wrote.
+        let head = text.trim_start();
+        TAGS.iter().find_map(|(open, close)| Some((head.strip_prefix(open)?, *close))).unwrap_or((text, TAGS[0].1))
+    });
+    let block = match inside {
+        Some((inside, close)) => {
+            Some(closing(inside, close).map_or((inside, None), |(thought, rest)| (thought, Some(rest))))
         }
+        None => opening(text.trim_start()),
+    };
+    match block {
+        Some((thought, Some(rest))) => {
+            push_thinking(&mut parts, thought, true);
+            push_text(&mut parts, text, rest);
+        }
+        Some((thought, None)) => push_thinking(&mut parts, thought, false),
+        None => push_text(&mut parts, text, text),
     }
-    push_text(&mut parts, text, rest);
     parts
 }
 
@@ -92,61 +89,26 @@ fn without_begun_tag(text: &str) -> &str {
     }
 }
 
-/// The first opening tag that counts: what stands before it, the tag that closes it, and what follows.
-fn opening(text: &str) -> Option<(&str, &'static str, &str)> {
-    outside_code(text, |line, at| {
-        let body = line.trim_start_matches([' ', '\t']);
-        TAGS.iter().find_map(|(open, close)| {
-            let inside = body.strip_prefix(open)?;
-            // The block goes on past this line.
-            let from = at + (line.len() - inside.len());
-            Some((text.get(..at)?, *close, text.get(from..)?))
-        })
-    })
+/// The thinking that `head` opens with, and what follows it once it is closed; `None` where the tag is only spoken of.
+fn opening(head: &str) -> Option<(&str, Option<&str>)> {
+    let (inside, close) = TAGS.iter().find_map(|(open, close)| Some((head.strip_prefix(open)?, *close)))?;
+    let spoken_of = inside.starts_with(SENTENCE);
+    let Some((thought, rest)) = closing(inside, close) else {
+        return (!spoken_of).then_some((inside, None));
+    };
+    let line_after = rest.lines().next().unwrap_or_default();
+    let goes_on = rest.starts_with(SENTENCE) && !line_after.trim().is_empty();
+    let is_sentence = if thought.contains('\n') { spoken_of && goes_on } else { goes_on };
+    (!is_sentence).then_some((thought, Some(rest)))
 }
 
-/// A closing tag without an opening one before it: what stands before and after it.
-fn orphan(text: &str) -> Option<(&str, &str)> {
-    let open = opening(text).map_or(text.len(), |(before, ..)| before.len());
-    let text_before = text.get(..open)?;
-    outside_code(text_before, |line, at| {
-        TAGS.iter().find_map(|(_, close)| {
-            let place = line.find(close)?;
-            // Quoted: the answer talks about the tag.
-            if line.get(..place)?.ends_with(['`', '"', '\'']) {
-                return None;
-            }
-            Some((text.get(..at + place)?, text.get(at + place + close.len()..)?))
-        })
+/// What stands before and after the first closing tag that is not quoted.
+fn closing<'a>(inside: &'a str, close: &str) -> Option<(&'a str, &'a str)> {
+    inside.match_indices(close).find_map(|(at, _)| {
+        let (thought, rest) = (inside.get(..at)?, inside.get(at + close.len()..)?);
+        let quoted = ['`', '"', '\''].iter().any(|&mark| thought.ends_with(mark) && rest.starts_with(mark));
+        (!quoted).then_some((thought, rest))
     })
-}
-
-/// Calls `look` with each line outside fenced code and its offset, until it finds something.
-fn outside_code<'a, T>(text: &'a str, mut look: impl FnMut(&'a str, usize) -> Option<T>) -> Option<T> {
-    let mut fence: Option<&str> = None;
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let body = line.trim();
-        let mark = if body.starts_with("```") {
-            Some("```")
-        } else if body.starts_with("~~~") {
-            Some("~~~")
-        } else {
-            None
-        };
-        match (fence, mark) {
-            (None, None) => {
-                if let Some(found) = look(line, at) {
-                    return Some(found);
-                }
-            }
-            (None, Some(mark)) => fence = Some(mark),
-            (Some(open), Some(mark)) if open == mark => fence = None,
-            (Some(_), _) => {}
-        }
-        at += line.len();
-    }
-    None
 }
 
 #[cfg(test)]
@@ -159,7 +121,7 @@ mod tests {
 
     #[test]
     fn thinking_is_told_from_speaking() {
-        let table: [(&str, bool, Vec<Part<'_>>); 12] = [
+        let table: [(&str, bool, Vec<Part<'_>>); 14] = [
             ("plain", false, vec![Part::Text("plain")]),
             ("", false, vec![]),
             ("<think>\nhm\n</think>\n\nyes", false, vec![thought("hm"), Part::Text("yes")]),
@@ -169,9 +131,11 @@ mod tests {
             ("<thinking>hm</think></thinking>yes", false, vec![thought("hm</think>"), Part::Text("yes")]),
             ("hm", true, vec![Part::Thinking { text: "hm", closed: false }]),
             ("hm\n</think>\nyes", true, vec![thought("hm"), Part::Text("yes")]),
-            ("hm\n</think>\nyes", false, vec![thought("hm"), Part::Text("yes")]),
             ("<think>hm</think>yes", true, vec![thought("hm"), Part::Text("yes")]),
-            ("one\n<think>two</think>\nthree", false, vec![Part::Text("one\n"), thought("two"), Part::Text("three")]),
+            ("say `</think>`\n</think>\nyes", true, vec![thought("say `</think>`"), Part::Text("yes")]),
+            ("<think>\nnot `</think>` yet", false, vec![Part::Thinking { text: "not `</think>` yet", closed: false }]),
+            ("<think> Let me see.\n</think>\nyes", false, vec![thought("Let me see."), Part::Text("yes")]),
+            ("<think>hm</think>a <think>b</think>", false, vec![thought("hm"), Part::Text("a <think>b</think>")]),
         ];
         for (text, inside, expected) in table {
             assert_eq!(parts(text, inside), expected, "{text:?}");
@@ -185,8 +149,20 @@ mod tests {
             "Use <think> in a line",
             "```html\n<think>\nx\n</think>\n```\nas shown",
             "The tag \"</think>\" ends it",
+            "First a model prints </think> and then it answers",
+            "hm\n</think>\nyes",
+            "The form is\n<think>\nreasons\n</think>\nand then the answer",
+            "one\n<think>two</think>\nthree",
+            "````md\n```\n<think>\nx\n</think>\n```\n<think>y</think>\n````\n",
+            "~~~\n```\n~~~\n<think>\nx",
+            "<think> is what it writes first",
+            "<think> and </think> are tags",
+            "<think>…</think> stands before the answer",
+            "<think>, then\nthe reasons, then </think>, then the answer",
+            "`<think>` opens it",
         ] {
             assert_eq!(parts(text, false), vec![Part::Text(text)], "{text:?}");
+            assert_eq!(strip(text), text);
         }
     }
 
@@ -201,8 +177,7 @@ mod tests {
     fn what_is_sent_back_holds_no_thinking() {
         assert_eq!(strip("<think>\nhm\n</think>\n\n    indented\n"), "    indented\n");
         assert_eq!(strip("<think>never closed"), "");
-        assert_eq!(strip("one\n<think>two</think>\nthree"), "one\n\nthree");
-        assert_eq!(strip("hm</think>\nyes"), "yes");
+        assert_eq!(strip("<thinking>\nhm\n</thinking>\nyes"), "yes");
     }
 
     proptest::proptest! {

@@ -142,9 +142,16 @@ impl Worker {
         Some(if thinks { constraint.thinking() } else { constraint })
     }
 
-    fn stops(&self, request: &ChatRequest) -> Vec<String> {
+    /// The template's marks that must be recognised by their spelling, as the vocabulary has no token for them. One that
+    /// has a token ends an answer by that token alone: spelt out, it is what an answer about it says.
+    pub(super) fn stops(&self, request: &ChatRequest) -> Vec<String> {
         let built_in = if request.raw { &[] } else { self.template.stops() };
-        built_in.iter().map(|&stop| stop.to_owned()).collect()
+        built_in.iter().filter(|stop| self.words.id(stop).is_none()).map(|&stop| stop.to_owned()).collect()
+    }
+
+    /// Whether an answer to the request ends with this token.
+    pub(super) fn ends(&self, token: i32, request: &ChatRequest) -> bool {
+        self.words.ends(token) || (!request.raw && self.marks.contains(&token))
     }
 
     /// Brings `tokens` into the cache, reusing what is there; gives the row of the last token's logits, or `None` when
@@ -224,8 +231,9 @@ impl Worker {
             None => run.chooser.choose(logits),
             Some(constraint) => run.chooser.choose_among(logits, &mut |token| {
                 let bytes = self.words.bytes(token);
-                if bytes.is_empty() || self.words.ends(token) {
-                    return self.words.ends(token) && constraint.may_end();
+                let ends = self.ends(token, run.request);
+                if bytes.is_empty() || ends {
+                    return ends && constraint.may_end();
                 }
                 constraint.allows(&bytes)
             }),
@@ -338,7 +346,7 @@ impl Worker {
 
     /// A token becomes part of the answer; says when it was the last.
     fn take(&mut self, token: i32, run: &mut Run<'_>, sink: &mut Sink) -> Option<Stop> {
-        if !run.request.ignore_end && self.words.ends(token) {
+        if !run.request.ignore_end && self.ends(token, run.request) {
             return Some(Stop::End);
         }
         run.generated.push(token);

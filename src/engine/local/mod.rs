@@ -147,6 +147,8 @@ struct Worker {
     model: Arc<Model>,
     words: Words,
     template: Template,
+    /// Tokens that end a turn of this template.
+    marks: Vec<i32>,
     adapters: Vec<Adapter>,
     fits: Fingerprint,
     /// `None` after a release; made again for the next job.
@@ -205,6 +207,7 @@ impl Worker {
             costs: Costs::new(MAX_OUTPUTS.min(spec.plan.n_ubatch as usize)),
             spec,
             threads,
+            marks: template.stops().iter().filter_map(|stop| words.id(stop)).collect(),
             words,
             template,
             adapters,
