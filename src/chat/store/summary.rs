@@ -65,34 +65,38 @@ pub(super) fn of(path: &Path, id: SessionId) -> Option<Summary> {
 impl Gathered {
     /// `None`: a later version.
     fn take(&mut self, line: &[u8]) -> Option<()> {
-        let parse = || serde_json::from_slice::<Entry>(line).ok();
-        if line.starts_with(br#"{"t":"append""#) || line.is_empty() {
+        // As this program writes them, most lines need no parsing; however they are written, they mean the same.
+        if line.starts_with(br#"{"t":"append","#) || line.is_empty() {
             return Some(());
         }
-        if line.starts_with(br#"{"t":"node""#) {
+        if line.starts_with(br#"{"t":"node","#) && self.first.is_some() {
             // A torn or damaged line is no message.
-            if !line.ends_with(b"}") {
-                return Some(());
+            if line.trim_ascii_end().ends_with(b"}") {
+                self.message(line);
             }
-            self.messages += 1;
-            if self.first.is_none()
-                && let Some(Entry::Node { role: Role::User, text, .. }) = parse()
-            {
-                self.first = Some(text);
-            }
-            self.newest.clear();
-            self.newest.extend_from_slice(line);
-            self.ended.clear();
             return Some(());
         }
-        match parse() {
+        match serde_json::from_slice::<Entry>(line).ok() {
             Some(Entry::Session { v, .. }) if v > VERSION => return None,
             Some(Entry::Session { at, model, .. }) => (self.begun, self.model) = (at, model),
             Some(Entry::Model { name }) => self.model = name,
             Some(Entry::Title { text }) => self.title = Some(one_line(&text, LIMIT)).filter(|text| !text.is_empty()),
             Some(Entry::End { id, .. }) => self.ended.push(id),
-            _ => {}
+            Some(Entry::Node { role, text, .. }) => {
+                self.message(line);
+                if self.first.is_none() && role == Role::User {
+                    self.first = Some(text);
+                }
+            }
+            Some(Entry::System { .. } | Entry::Append { .. } | Entry::Head { .. } | Entry::Cut { .. }) | None => {}
         }
         Some(())
+    }
+
+    fn message(&mut self, line: &[u8]) {
+        self.messages += 1;
+        self.newest.clear();
+        self.newest.extend_from_slice(line);
+        self.ended.clear();
     }
 }

@@ -209,6 +209,12 @@ fn a_list_says_of_each_session_what_reading_it_says() {
     };
     list.iter().for_each(agrees);
     assert!(list[1].interrupted && !list[0].interrupted);
+    for summary in &list {
+        let path = store.journal_path(&summary.id);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.lines().map(with_blanks).collect::<String>()).unwrap();
+    }
+    assert_eq!(store.list().unwrap(), list, "the same lines as another program writes them");
     let future = r#"{"t":"session","v":7,"id":"later","at":0,"model":""}"#;
     let later = SessionId::parse("later").unwrap();
     std::fs::write(store.journal_path(&later), format!("{future}\n{{\"t\":\"node\"}}\n")).unwrap();
@@ -218,6 +224,15 @@ fn a_list_says_of_each_session_what_reading_it_says() {
         crate::error::chain(&refused)
             .ends_with("the session is of version `7`, and this program reads up to version `1`")
     );
+}
+
+/// A line with blanks between its parts, its keys in another order, and a carriage return at its end.
+fn with_blanks(line: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(line).unwrap();
+    let mut members: Vec<String> =
+        value.as_object().unwrap().iter().map(|(key, value)| format!("\"{key}\" : {value} ")).collect();
+    members.sort_by_key(|member| member.starts_with("\"t\""));
+    format!(" {{ {} }} \r\n", members.join(", "))
 }
 
 #[test]
