@@ -4,7 +4,7 @@
 //! checksum) makes it worthless, and the chat is prefilled again.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::budget::Plan;
 pub(super) struct Fingerprint {
     /// This program's version; llama.cpp's state format may change with it.
     version: String,
-    /// Of the model file: size and the checksum of its first megabyte (header and vocabulary).
+    /// Of the model file: its size, when it was written, and a checksum of parts of all of it.
     model: String,
     n_ctx: u32,
     kv_type: String,
@@ -42,13 +42,33 @@ impl Fingerprint {
     }
 }
 
-/// Size and checksum of the first megabyte.
+/// Bytes at the beginning of a file that count: header and vocabulary.
+const HEAD: u64 = 1 << 20;
+/// Blocks of the rest that count, spread over all of it, the last one at its very end.
+const BLOCKS: u64 = 256;
+const BLOCK: u64 = 4 << 10;
+
+/// Size, time and a checksum of the first megabyte and of blocks all over the rest: a model that was trained further has
+/// the same header and size as the one before. Reads two megabytes, whatever the file's size.
 fn identity(file: &Path) -> io::Result<String> {
-    let file = File::open(file)?;
-    let len = file.metadata()?.len();
-    let mut head = Vec::new();
-    file.take(1 << 20).read_to_end(&mut head)?;
-    Ok(format!("{len}-{}", hex(&Sha256::digest(&head))))
+    let mut file = File::open(file)?;
+    let data = file.metadata()?;
+    let since = data.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let (len, mut hash) = (data.len(), Sha256::new());
+    let mut part = Vec::new();
+    Read::by_ref(&mut file).take(HEAD).read_to_end(&mut part)?;
+    hash.update(&part);
+    let rest = len.saturating_sub(HEAD);
+    for block in 0..BLOCKS.min(rest.div_ceil(BLOCK)) {
+        let last = rest.saturating_sub(BLOCK);
+        let from = HEAD + if rest <= BLOCKS * BLOCK { block * BLOCK } else { last / (BLOCKS - 1) * block };
+        let from = if block == BLOCKS - 1 { HEAD + last } else { from };
+        part.clear();
+        file.seek(SeekFrom::Start(from))?;
+        Read::by_ref(&mut file).take(BLOCK).read_to_end(&mut part)?;
+        hash.update(&part);
+    }
+    Ok(format!("{len}-{}-{}", since.as_nanos(), hex(&hash.finalize())))
 }
 
 /// The note beside a snapshot.
@@ -168,6 +188,41 @@ mod tests {
         assert!(check(&file, &fits).unwrap_err().contains("4 bytes instead of 5"));
         fs::remove_file(note_path(&file)).unwrap();
         assert!(check(&file, &fits).is_err());
+    }
+
+    #[test]
+    fn a_model_trained_further_is_another_model() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("model");
+        let before = (HEAD + 3 * BLOCKS * BLOCK + 77) as usize;
+        let written = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+        let identify = |bytes: &[u8]| {
+            fs::write(&file, bytes).unwrap();
+            // As a copy that keeps its time: the content alone must tell.
+            File::options().write(true).open(&file).unwrap().set_modified(written).unwrap();
+            identity(&file).unwrap()
+        };
+        let mut weights = vec![7; before];
+        let first = identify(&weights);
+        assert_eq!(identify(&weights), first);
+        // Training changes all weights, a little each.
+        weights[HEAD as usize..].iter_mut().step_by(BLOCK as usize).for_each(|byte| *byte += 1);
+        let trained = identify(&weights);
+        assert_ne!(trained, first);
+        weights[before - 1] += 1;
+        assert_ne!(identify(&weights), trained, "the last bytes count");
+        for len in [0, 5, HEAD as usize, HEAD as usize + 1, (HEAD + BLOCKS * BLOCK) as usize] {
+            let mut small = vec![7; len];
+            let first = identify(&small);
+            if let Some(last) = small.last_mut() {
+                *last = 8;
+                assert_ne!(identify(&small), first, "{len}");
+            }
+        }
+        fs::write(&file, b"x").unwrap();
+        let now = identity(&file).unwrap();
+        File::options().write(true).open(&file).unwrap().set_modified(written).unwrap();
+        assert_ne!(identity(&file).unwrap(), now, "another time is another file");
     }
 
     #[test]
