@@ -49,6 +49,11 @@ const KNOWN: &str = " afmoe apertus arcee arctic arwkv7 baichuan bailingmoe bail
 const OTHER: &str = " bert clip eurobert gemma-embedding jina-bert-v2 jina-bert-v3 modern-bert neo-bert nomic-bert \
     nomic-bert-moe pockettts qwen3tts t5 t5encoder wavtokenizer-dec ";
 
+/// Whether the graph of an architecture is one of those that were held against measurements.
+pub fn is_measured(architecture: &str) -> bool {
+    MEASURED.contains(&architecture)
+}
+
 /// A header from which no plan can be made.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -159,7 +164,7 @@ impl Shape {
         }
         let architecture = printable(header.need_str("general.architecture")?);
         let listed = |list: &str| list.split_whitespace().any(|known| known == architecture);
-        let measured = MEASURED.contains(&architecture.as_str());
+        let measured = is_measured(&architecture);
         if listed(OTHER) {
             return Err(ShapeError::NotText { path: path(), architecture });
         }

@@ -10,7 +10,7 @@ use crate::budget::shape::Shape;
 use crate::budget::{MemoryFacts, Plan, Policy, Refusal};
 use crate::config::Config;
 use crate::device::Device;
-use crate::engine::{InfillRequest, LocalSpec, RemoteSpec, Spec};
+use crate::engine::{InfillRequest, LocalSpec, RemoteSpec, Spec, admission};
 use crate::error::Report;
 use crate::fim::form::{Family, Known};
 use crate::models::catalogue::Fim;
@@ -76,6 +76,7 @@ pub fn find(name: Option<&str>, paths: &Paths) -> Result<Found, Report> {
     let file = Store::new(paths.models()).resolve(name)?;
     let header = Header::read(&file)?;
     let shape = Shape::from_header(&header)?;
+    admission::check(&header)?;
     let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let entry = Catalogue::builtin().find(name).or_else(|| Catalogue::builtin().by_file(&file_name));
     let name = entry.map_or_else(|| file_name.trim_end_matches(".gguf").to_owned(), |entry| entry.name.clone());

@@ -389,6 +389,7 @@ pub struct RemoteSpec {
     pub key: Option<String>,
 }
 
+pub mod admission;
 #[cfg(feature = "engine")]
 pub mod local;
 pub(crate) mod pieces;

@@ -90,9 +90,11 @@ impl Chooser {
             Self::Chain { chain, keep } => {
                 let tokens = match *keep {
                     Some(n) if n < logits.len() => largest_n(logits, n),
-                    _ => logits.iter().enumerate().filter(|(_, l)| !l.is_nan()).map(|(i, &l)| (l, i as i32)).collect(),
+                    _ => {
+                        logits.iter().enumerate().filter(|(_, l)| l.is_finite()).map(|(i, &l)| (l, i as i32)).collect()
+                    }
                 };
-                pick(chain, tokens)
+                if tokens.is_empty() { None } else { pick(chain, tokens) }
             }
         }
     }
@@ -161,7 +163,7 @@ fn largest(logits: &[f32]) -> Option<i32> {
     logits.iter().position(|&logit| logit == most).map(|i| i as i32)
 }
 
-/// The `n` largest with their places, in no order; NaN is left out.
+/// The `n` largest with their places, in no order; what is no number is left out: llama.cpp's chain asserts numbers.
 fn largest_n(logits: &[f32], n: usize) -> Vec<(f32, i32)> {
     let mut kept: Vec<(f32, i32)> = Vec::with_capacity(n * 4);
     let mut least = f32::NEG_INFINITY;
@@ -172,7 +174,7 @@ fn largest_n(logits: &[f32], n: usize) -> Vec<(f32, i32)> {
     };
     for (i, &logit) in logits.iter().enumerate() {
         // The first of equals wins, so what equals the least kept one cannot come in any more.
-        if logit > least {
+        if logit > least && logit < f32::INFINITY {
             kept.push((logit, i as i32));
             if kept.len() == n * 4 {
                 least = cut(&mut kept);
@@ -212,6 +214,12 @@ mod tests {
         assert_eq!(found(1, &|token| token == 4999), [4999]);
         assert!(found(1, &|_| false).is_empty());
         assert!(largest_allowed(&[], 1, &mut |_| true).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_kept() {
+        assert!(largest_n(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY], 2).is_empty());
+        assert_eq!(largest_n(&[f32::NAN, 1.0, f32::INFINITY], 2), [(1.0, 1)]);
     }
 
     proptest::proptest! {

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Instant, SystemTime};
 
+use super::admission;
 use super::speculate::Costs;
 use super::start::{Sink, Threads};
 use super::{Event, Facts, Job, JobId, LocalSpec, Outcome, Work};
 use crate::chat::template::{Hints, Template};
 use crate::error::{Advise, chain};
 use crate::fim::form::{FimIds, Form};
-use crate::weights::adapter;
 use crate::weights::gguf::Header;
 
 mod choose;
@@ -173,6 +173,7 @@ impl Worker {
         let started = Instant::now();
         let failed = |reason: String| EngineError::Load { model: spec.model.display().to_string(), reason };
         let header = Header::read(&spec.model).map_err(|error| failed(chain(&error)))?;
+        admission::check(&header).map_err(|error| failed(error.to_string()))?;
         let mut given_up = false;
         let mut progress = |done: f32| {
             given_up = !queue.drain();
@@ -188,7 +189,7 @@ impl Worker {
         let mut adapters = Vec::new();
         for (file, scale) in &spec.lora {
             let failed = |reason| EngineError::Lora { file: file.display().to_string(), reason };
-            adapter::check_file(file, &header).map_err(failed)?;
+            admission::check_adapter(file, &header).map_err(failed)?;
             adapters.push(Adapter::load(&model, file, *scale).map_err(failed)?);
         }
         let fits = Fingerprint::new(&spec.model, &spec.plan, &spec.lora).map_err(|error| failed(error.to_string()))?;

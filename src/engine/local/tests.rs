@@ -165,3 +165,35 @@ fn fewer_threads_work_from_the_next_evaluation_on_and_compute_the_same() {
     assert_eq!(planned, again);
     assert_eq!(planned.map(|(_, token)| token), limited.map(|(_, token)| token));
 }
+
+/// A model file's path in a folder, loaded.
+fn load(folder: &Path, bytes: &[u8]) -> Result<Worker, EngineError> {
+    let model = folder.join("m.gguf");
+    std::fs::write(&model, bytes).unwrap();
+    let shape = Shape::from_header(&Header::read(&model).unwrap()).unwrap();
+    let policy = Policy { n_ctx: Some(256), ..Policy::default() };
+    let processor = Processor { threads: 1, ..Processor::default() };
+    let plan = crate::budget::plan::plan(&shape, &Probe::new().memory(), &policy, &processor).unwrap();
+    let spec = LocalSpec { model, plan, lora: Vec::new(), speculate: false, cpus: Vec::new(), known: Known::Nothing };
+    let mut sink = Box::new(|_| ()) as Sink;
+    Worker::load(spec, Threads::default(), &mut queue(), &mut sink).map(|(worker, _)| worker)
+}
+
+#[test]
+fn the_model_that_hostile_ones_are_made_from_is_loaded_and_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut worker = load(folder.path(), &admission::tests::Minimal::new().bytes()).unwrap();
+    let text = worker.words.tokens("ab\u{e4}", true);
+    assert_eq!(text.len(), 8, "a mark, the three bytes of a blank, two words, two bytes: {text:?}");
+    let [best, _] = two_best(&mut worker, &text);
+    assert_eq!(best.0, 0.0, "weights of zero");
+}
+
+#[test]
+fn a_hostile_model_is_refused_before_llama_cpp_sees_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = admission::tests::Minimal::new();
+    model.keys.f32("llama.attention.layer_norm_rms_epsilon", -1.0);
+    let Err(refusal) = load(folder.path(), &model.bytes()) else { panic!("it was loaded") };
+    assert!(refusal.to_string().contains("rms_epsilon` is -1"), "{refusal}");
+}

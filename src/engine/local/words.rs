@@ -23,8 +23,9 @@ impl Words {
     pub(super) fn new(model: &Arc<Model>) -> Self {
         let vocab = model.view().vocab();
         let text = |token: LlamaToken| {
-            let text = vocab.text(token).map(|text| text.to_string_lossy().into_owned());
-            text.filter(|_| token.0 >= 0).unwrap_or_default()
+            // llama.cpp has no way out for a token that is not there
+            let text = (token.0 >= 0).then(|| vocab.text(token)).flatten();
+            text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
         };
         let control = (0..vocab.n_tokens()).map(LlamaToken).filter(|&token| vocab.is_control(token));
         Self {
