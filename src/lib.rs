@@ -15,6 +15,7 @@
 //! | [`device`] | what this machine is: cores and clusters, instruction sets, Termux |
 //! | [`small`] | reads small files whole, and only those |
 //! | [`walk`] | the files of a folder without what `.gitignore` leaves out |
+//! | [`crash`] | what is done when native code crashes |
 //! | [`weights`] | model files: bounded readers shared by all programs |
 //! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
 //! | `merge` | merges checkpoints, moves adapters and tokenizers between them (feature `lab`) |
@@ -29,6 +30,7 @@ pub mod budget;
 pub mod chat;
 pub mod cli;
 pub mod config;
+pub mod crash;
 pub mod device;
 #[cfg(feature = "train")]
 pub mod distill;

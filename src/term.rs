@@ -1,5 +1,5 @@
 //! The terminal: taken over at the start, given back whatever happens. Giving back is done once, from wherever it is
-//! needed first: the end of the program, a suspension, or a panic.
+//! needed first: the end of the program, a suspension, or a panic. (A crash of native code: `crash`.)
 //!
 //! What it refuses to do: draw, read keys, or start where there is no terminal.
 
@@ -22,6 +22,7 @@ use crossterm::{execute, queue};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 
+use crate::crash;
 use crate::error::Report;
 
 /// Whether the terminal is ours now.
@@ -66,6 +67,9 @@ impl Screen {
     /// # Errors
     /// The terminal is gone.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if crash::is_under_way() {
+            return Ok(());
+        }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(render)?;
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
@@ -126,6 +130,7 @@ impl Drop for Screen {
 
 fn enter(mouse: bool) -> io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
+    crash::terminal_taken();
     enable_raw_mode()?;
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange)?;
     if mouse { execute!(io::stdout(), EnableMouseCapture) } else { Ok(()) }
@@ -144,6 +149,7 @@ pub fn give_back() {
             Show
         );
         let _ = disable_raw_mode();
+        crash::terminal_given_back();
     }
 }
 

@@ -102,6 +102,56 @@ fn a_terminal_that_vanishes_is_an_orderly_end() {
     assert_eq!(last_session(home.path())["turns"][0]["text"], LONG);
 }
 
+/// The context that the status line tells, as `8.1k`.
+fn context(text: &str) -> String {
+    let last = text.trim_end().lines().last().unwrap_or_default();
+    last.split_whitespace().find(|word| word.contains('/')).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_crash_is_named_at_the_next_start_and_the_question_stands_in_the_input() {
+    let Some(home) = home() else { return };
+    let mut screen = open(home.path());
+    screen.wait_for(READY);
+    screen.keys(&format!("{LONG}\r"));
+    screen.wait("an answer", |text| text.contains(BUSY) && bare(&seen_answer(text, LONG)).len() > 20);
+    screen.signal(Signal::SEGV);
+    assert!(!screen.end().success());
+    let raw = String::from_utf8_lossy(&screen.raw).into_owned();
+    let at = |words: &str| raw.rfind(words).unwrap_or_else(|| panic!("no {words:?} in {raw:?}"));
+    assert!(at("\x1b[?1049l") > at("\x1b[?1049h"), "the alternate screen is left");
+    assert!(at("zord crashed while writing the answer (segmentation fault)") > at("\x1b[?1049l"));
+    let mut again = open(home.path());
+    again.wait_for("Zord crashed last time while writing the answer");
+    again.keys("\x1b");
+    again.wait("the question in the input", |text| {
+        text.lines().any(|line| line.trim_start().starts_with(['›', '>', '❯']) && line.contains(LONG))
+    });
+    assert!(!again.text().contains("was killed"), "{}", again.text());
+    again.keys("\x03\x03\x03");
+    again.end();
+}
+
+#[test]
+fn after_a_kill_the_context_is_as_large_as_before_where_it_fits() {
+    let Some(home) = home() else { return };
+    let mut screen = open(home.path());
+    screen.wait("the model's context", |text| text.contains(READY) && context(text).ends_with('k'));
+    let before = context(&screen.text());
+    screen.signal(Signal::KILL);
+    screen.end();
+    let mut again = open(home.path());
+    again.wait_for("Zord was killed last time");
+    again.wait("the same context", |text| text.contains(READY) && context(text) == before);
+    again.keys("\x03\x03\x03");
+    again.end();
+    let mut third = open(home.path());
+    third.wait("the model's context", |text| text.contains(READY) && context(text) == before);
+    assert!(!third.text().contains("was killed"), "it is told once: {}", third.text());
+    third.keys("\x03\x03\x03");
+    third.end();
+}
+
 #[test]
 fn escape_stops_an_answer_and_what_came_stays() {
     let Some(home) = home() else { return };

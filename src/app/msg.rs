@@ -122,6 +122,8 @@ pub enum SessionMsg {
     },
     /// A conversation that was cut off, to be offered at the start.
     Offer(Summary),
+    /// The program crashed at this question of it: offered, and the question goes back into the input.
+    Crashed(Summary, String),
     /// It was exported to this file.
     Exported(PathBuf),
 }

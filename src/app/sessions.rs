@@ -45,6 +45,13 @@ impl App {
                     self.overlay = Some(Overlay::Resume(Box::new(Resume { summary })));
                 }
             }
+            SessionMsg::Crashed(summary, question) => {
+                let untouched = self.composer.buffer.is_empty();
+                self.on_session(SessionMsg::Offer(summary), out);
+                if untouched {
+                    self.composer.buffer.insert(&question);
+                }
+            }
             SessionMsg::Exported(file) => {
                 self.tell(Level::Info, format!("exported to `{}`", file.display()));
             }

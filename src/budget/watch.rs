@@ -8,7 +8,7 @@ use super::probe::Reading;
 
 mod marker;
 
-pub use marker::Marker;
+pub use marker::{Marker, Unclean};
 
 const MIB: u64 = 1 << 20;
 

@@ -101,6 +101,7 @@ pub(crate) struct Scene {
 
 /// Parses the arguments of the process and does what they say. Errors are printed here, once.
 pub fn main() -> ExitCode {
+    crate::crash::arm();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
@@ -133,6 +134,7 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
 /// Parses the arguments of a lab program and does what they say. Errors are printed here, once.
 #[cfg(feature = "lab")]
 pub(crate) fn carry_out<C: Parser>(run: impl FnOnce(C) -> Result<ExitCode, Report>) -> ExitCode {
+    crate::crash::no_debugger();
     let cli = match C::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),

@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{EngineOptions, Scene, prepare};
 use crate::app::editor::files::path_and_place;
 use crate::app::editor::msg::Place;
 use crate::app::look::Choice;
 use crate::app::msg::Load;
-use crate::budget::watch::Marker;
+use crate::budget::watch::{Marker, Unclean};
+use crate::budget::{Plan, bytes};
 use crate::config::Thinking;
+use crate::crash;
 use crate::engine::Spec;
 use crate::error::{ExitCode, Report};
 use crate::models::names::nearest;
@@ -20,8 +23,10 @@ pub(super) fn run(scene: Scene, path: Option<PathBuf>, go_on: bool) -> Result<Ex
     let (folder, open) = place(path.as_deref())?;
     // without a place for markers an unclean end goes unnoticed, and that is all
     let (marker, unclean) = Marker::set(&scene.paths.cache.join("running"))
-        .map_or((None, false), |(marker, unclean)| (Some(marker), unclean));
-    let outcome = start(scene, folder, open, unclean, go_on);
+        .map_or((None, None), |(marker, unclean)| (Some(Arc::new(marker)), unclean));
+    crash::mark_in(marker.as_ref().map(|marker| marker.file()));
+    let outcome = start(scene, folder, open, marker.clone(), unclean, go_on);
+    crash::mark_in(None);
     if let Some(marker) = marker {
         marker.clear();
     }
@@ -63,18 +68,41 @@ fn no_such(path: &Path) -> Report {
     Report::failed(format!("no file or folder `{typed}`")).hint(hint)
 }
 
-fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool, go_on: bool) -> Result<ExitCode, Report> {
+/// Said after a kill, with what the plan leaves out of it, if anything; `usual` is the plan without the kill.
+fn killed(before: Option<u32>, plan: &Plan, usual: Option<&Plan>) -> String {
+    let less = match (before, usual) {
+        (Some(before), _) if plan.n_ctx < before => format!("context {} instead of {before}", plan.n_ctx),
+        (_, Some(usual)) if plan.total < usual.total => {
+            format!("{} instead of {}", bytes(plan.total), bytes(usual.total))
+        }
+        _ => return "Zord was killed last time".to_owned(),
+    };
+    format!("Zord was killed last time; using less memory: {less}")
+}
+
+fn start(
+    scene: Scene,
+    folder: PathBuf,
+    open: Option<File>,
+    marker: Option<Arc<Marker>>,
+    unclean: Option<Unclean>,
+    go_on: bool,
+) -> Result<ExitCode, Report> {
     let Scene { paths, config, engine: options } = scene;
     let remote = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()));
     let model = remote.or_else(|| prepare::chosen(&options, &config, &paths));
     let mut notices = Vec::new();
-    if unclean {
-        notices.push("Zord was killed last time; using less memory".to_owned());
-    }
     let resume = if go_on { last::find(&paths, &folder) } else { None };
     if go_on && resume.is_none() {
         notices.push("no earlier conversation in this folder; `/sessions` lists those of all folders".to_owned());
     }
+    let crashed = unclean.and_then(|unclean| unclean.crashed);
+    if let Some(step) = crashed {
+        notices.push(format!("Zord crashed last time{}", step.told()));
+    }
+    // memory is to blame for a kill, not for a crash; told with the first plan
+    let after_kill = unclean.filter(|unclean| unclean.crashed.is_none());
+    let untold = AtomicBool::new(after_kill.is_some());
     let lora: Vec<_> = if options.lora.is_empty() {
         config.lora.iter().map(|lora| (lora.path.clone(), lora.scale)).collect()
     } else {
@@ -97,12 +125,22 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool, go_on
         Arc::new(move |load: &Load| {
             let options = wanted(&options, load);
             let config = crate::config::Config { lora: Vec::new(), ..config.clone() };
-            let ready = prepare::ready_for_both(&options, &config, &paths, unclean)?;
-            let plan = match &ready.spec {
-                Spec::Local(spec) => Some(spec.plan.clone()),
-                Spec::Remote(_) => None,
-            };
-            Ok(Prepared { name: ready.name, spec: ready.spec, plan })
+            let ready = |careful| prepare::ready_for_both(&options, &config, &paths, careful);
+            // what fits only without care is better than nothing
+            let chosen = ready(after_kill.is_some()).or_else(|refused| ready(false).map_err(|_| refused))?;
+            let plan = planned(&chosen.spec).cloned();
+            if let (Some(marker), Some(plan)) = (&marker, &plan) {
+                marker.note_context(plan.n_ctx);
+            }
+            let first = untold.swap(false, Ordering::Relaxed);
+            let notice = after_kill.filter(|_| first).map(|unclean| match &plan {
+                Some(plan) => {
+                    let usual = ready(false).ok();
+                    killed(unclean.n_ctx, plan, usual.as_ref().and_then(|usual| planned(&usual.spec)))
+                }
+                None => "Zord was killed last time".to_owned(),
+            });
+            Ok(Prepared { name: chosen.name, spec: chosen.spec, plan, notice })
         })
     };
     let start = Start {
@@ -112,7 +150,8 @@ fn start(scene: Scene, folder: PathBuf, open: Option<File>, unclean: bool, go_on
         check,
         model,
         resume,
-        unclean,
+        unclean: unclean.is_some(),
+        crashed: crashed.is_some(),
         notices,
         input: String::new(),
         open,
@@ -148,9 +187,34 @@ fn wanted(options: &EngineOptions, load: &Load) -> EngineOptions {
     options
 }
 
+fn planned(spec: &Spec) -> Option<&Plan> {
+    match spec {
+        Spec::Local(spec) => Some(&spec.plan),
+        Spec::Remote(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn after_a_kill_only_what_is_true_is_said() {
+        const GIB: u64 = 1 << 30;
+        let plan = |n_ctx, total| Plan { n_ctx, total, ..Plan::default() };
+        let usual = plan(8192, 2 * GIB);
+        let said = |before, now: &Plan| killed(before, now, Some(&usual));
+        assert_eq!(
+            said(Some(8192), &plan(2048, GIB)),
+            "Zord was killed last time; using less memory: context 2048 instead of 8192"
+        );
+        assert_eq!(
+            said(Some(8192), &plan(8192, GIB)),
+            "Zord was killed last time; using less memory: 1.0 GiB instead of 2.0 GiB"
+        );
+        assert_eq!(said(None, &plan(8192, 2 * GIB)), "Zord was killed last time");
+        assert_eq!(killed(None, &plan(2048, GIB), None), "Zord was killed last time");
+    }
 
     #[test]
     fn a_file_is_opened_at_its_line_and_a_missing_one_is_an_error() {

@@ -49,19 +49,22 @@ impl Engine {
         let threads = Threads::default();
         #[cfg(feature = "engine")]
         let limit = threads.clone();
-        let thread = std::thread::Builder::new().name("engine".into()).spawn(move || match spec {
-            #[cfg(feature = "engine")]
-            Spec::Local(spec) => super::local::run(spec, limit, inbox, sink),
-            #[cfg(not(feature = "engine"))]
-            Spec::Local(_) => {
-                let mut sink = sink;
-                sink(Event::LoadFailed {
-                    message: "this build has no engine inside".into(),
-                    hint: Some("build with `--features engine`, or use `--remote URL`".into()),
-                });
-                drop(inbox);
+        let thread = std::thread::Builder::new().name("engine".into()).spawn(move || {
+            crate::crash::roomy_stack();
+            match spec {
+                #[cfg(feature = "engine")]
+                Spec::Local(spec) => super::local::run(spec, limit, inbox, sink),
+                #[cfg(not(feature = "engine"))]
+                Spec::Local(_) => {
+                    let mut sink = sink;
+                    sink(Event::LoadFailed {
+                        message: "this build has no engine inside".into(),
+                        hint: Some("build with `--features engine`, or use `--remote URL`".into()),
+                    });
+                    drop(inbox);
+                }
+                Spec::Remote(spec) => super::remote::run(spec, inbox, sink),
             }
-            Spec::Remote(spec) => super::remote::run(spec, inbox, sink),
         })?;
         Ok(Self { jobs: Some(jobs), threads, thread: Some(thread) })
     }

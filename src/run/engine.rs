@@ -143,6 +143,9 @@ impl Desk {
             Ok(engine) => {
                 self.engine.engine = Some(engine);
                 self.tell(Msg::Loading { name: prepared.name, plan: prepared.plan.map(Box::new) });
+                if let Some(text) = prepared.notice {
+                    self.tell(Msg::Notice(Level::Info, text));
+                }
             }
             Err(error) => self.tell(failed(Report::failed(format!("cannot start the engine: {error}")))),
         }

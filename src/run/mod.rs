@@ -53,6 +53,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Effect, Level, Msg, SessionMsg};
 use crate::app::{App, Settings, Setup};
+use crate::chat::Role;
 use crate::chat::journal::SessionId;
 use crate::chat::store::{Store, Writer};
 use crate::chat::tree::Conversation;
@@ -422,9 +423,12 @@ impl Desk {
             self.carry_out(vec![Effect::OpenSession(id)]);
             return;
         }
-        let (store, unclean) = (self.store.clone(), self.start.unclean);
+        let (store, unclean, crashed) = (self.store.clone(), self.start.unclean, self.start.crashed);
         self.background(move || {
             let newest = store.list().ok()?.into_iter().next()?;
+            if crashed && let Some(question) = unanswered(&store, &newest.id) {
+                return Some(Msg::Session(SessionMsg::Crashed(newest, question)));
+            }
             (unclean || newest.interrupted).then_some(Msg::Session(SessionMsg::Offer(newest)))
         });
     }
@@ -486,6 +490,15 @@ impl Desk {
         journal.finish(PATIENCE);
         engine.stop().await;
     }
+}
+
+/// The newest question of a conversation, if its answer has no end.
+fn unanswered(store: &Store, id: &SessionId) -> Option<String> {
+    let conversation = store.read(id).ok()?.conversation;
+    let path = conversation.path();
+    let last = conversation.node(*path.last()?)?;
+    let question = if last.is_open() { conversation.node(last.parent?)? } else { last };
+    (question.role == Role::User).then(|| question.text.clone())
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

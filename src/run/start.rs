@@ -21,6 +21,8 @@ pub struct Prepared {
     pub spec: Spec,
     /// What will be used; `None` for a server.
     pub plan: Option<Plan>,
+    /// Told when it is loaded.
+    pub notice: Option<String>,
 }
 
 /// Resolves a model, reads its header and plans. It may block; it is called off the terminal's thread, after the first
@@ -49,6 +51,8 @@ pub struct Start {
     pub open: Option<(PathBuf, Option<Place>)>,
     /// The last run ended uncleanly: the newest conversation is offered.
     pub unclean: bool,
+    /// It crashed: the question it was at goes back into the input.
+    pub crashed: bool,
     /// Told on the first screen, a line each.
     pub notices: Vec<String>,
     /// What stands in the input.

@@ -7,6 +7,7 @@ use super::context::CHAT;
 use super::prompt::Prompt;
 use super::{DecodeError, EngineError, Queue, Worker};
 use crate::chat::compact;
+use crate::crash::{Doing, Step};
 use crate::edits::grammar::Constraint;
 use crate::engine::pieces::Pieces;
 use crate::engine::speculate::{Draft, Speculator};
@@ -157,6 +158,7 @@ impl Worker {
     /// Brings `tokens` into the cache, reusing what is there; gives the row of the last token's logits, or `None` when
     /// it was cancelled.
     fn prefill(&mut self, tokens: &[i32], run: &mut Run<'_>, sink: &mut Sink) -> Result<Option<usize>, EngineError> {
+        let _step = Doing::now(Step::Reading);
         let started = Instant::now();
         let mut at = self.reuse(tokens)?;
         let todo = tokens.len() - at;
@@ -242,6 +244,7 @@ impl Worker {
     }
 
     fn decode(&mut self, row: usize, run: &mut Run<'_>, sink: &mut Sink) -> Result<Stop, EngineError> {
+        let _step = Doing::now(Step::Writing);
         let mut next = self.choose(row, run)?;
         run.first = Some(Instant::now());
         loop {

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use super::context::Row;
 use super::{DecodeError, EngineError, Worker};
+use crate::crash::{Doing, Step};
 use crate::engine::pieces::Pieces;
 use crate::engine::{Event, InfillRequest, Infilled, Job, Outcome, Sink, Stats};
 use crate::fim::cache::Suggestion;
@@ -118,6 +119,7 @@ impl Worker {
         request: &InfillRequest,
         sink: &mut Sink,
     ) -> Result<Outcome, EngineError> {
+        let _step = Doing::now(Step::Completing);
         let started = Instant::now();
         let mut fill = self.prepare(job, request)?;
         let done = self.prompt_cells(&mut fill).and_then(|first| self.candidates(first, &mut fill, started, sink));

@@ -12,11 +12,22 @@ use llama_cpp_sys_2 as sys;
 pub(super) fn backend() -> Result<&'static LlamaBackend, String> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     let backend = BACKEND.get_or_init(|| {
-        // SAFETY: the callback is a plain function without data.
-        unsafe { sys::llama_log_set(Some(listen), std::ptr::null_mut()) };
+        // SAFETY: the callbacks are plain functions without data.
+        unsafe {
+            sys::llama_log_set(Some(listen), std::ptr::null_mut());
+            sys::ggml_set_abort_callback(Some(die));
+        }
         LlamaBackend::init().map_err(|error| error.to_string())
     });
     backend.as_ref().map_err(Clone::clone)
+}
+
+/// What llama.cpp says before it ends the process: kept for the handler of that end, instead of shredding the screen.
+unsafe extern "C" fn die(words: *const c_char) {
+    if !words.is_null() {
+        // SAFETY: llama.cpp passes a NUL-terminated text.
+        crate::crash::last_words(unsafe { CStr::from_ptr(words) }.to_bytes());
+    }
 }
 
 /// The last error line llama.cpp logged.

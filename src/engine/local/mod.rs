@@ -15,6 +15,7 @@ use super::speculate::Costs;
 use super::start::{Sink, Threads};
 use super::{Event, Facts, Job, JobId, LocalSpec, Outcome, Work};
 use crate::chat::template::{Hints, Template};
+use crate::crash::{Doing, Step};
 use crate::error::{Advise, chain};
 use crate::fim::form::{FimIds, Form};
 use crate::weights::gguf::Header;
@@ -91,7 +92,10 @@ fn is_about_memory(reason: &str) -> bool {
 /// The engine's thread: loads, then works until nobody can send jobs any more.
 pub(super) fn run(spec: LocalSpec, threads: Threads, inbox: Receiver<Job>, mut sink: Sink) {
     let mut queue = Queue { inbox, waiting: VecDeque::new() };
-    match Worker::load(spec, threads, &mut queue, &mut sink) {
+    let loading = Doing::now(Step::Loading);
+    let loaded = Worker::load(spec, threads, &mut queue, &mut sink);
+    drop(loading);
+    match loaded {
         Ok((mut worker, facts)) => {
             sink(Event::Loaded(Box::new(facts)));
             while let Some(job) = queue.next() {
