@@ -115,14 +115,28 @@ pub struct Plan {
 
 /// It does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("the model needs {} and the budget is {}", bytes(*need), bytes(*have))]
+#[error("the model needs {} and the budget is {}{}", bytes(*need), bytes(*have), limited(*said, *room))]
 pub struct Refusal {
     /// Bytes the smallest useful plan takes.
     pub need: u64,
     /// Bytes there are.
     pub have: u64,
+    /// A larger budget that was asked for.
+    pub said: Option<u64>,
+    /// What the control group leaves, where that is why it does not count.
+    pub room: Option<u64>,
     /// The way out: a context or quantization that would fit.
     pub hint: String,
+}
+
+/// Why the budget is not the one that was asked for.
+fn limited(said: Option<u64>, room: Option<u64>) -> String {
+    match (said, room) {
+        (Some(said), Some(room)) => {
+            format!(": {} were asked for, and the control group leaves {}", bytes(said), bytes(room))
+        }
+        _ => String::new(),
+    }
 }
 
 impl crate::error::Advise for Refusal {

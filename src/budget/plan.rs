@@ -18,7 +18,7 @@ const GIB: u64 = 1 << 30;
 const MOST: u64 = 7 * GIB / 2;
 /// Where nothing is known of the machine.
 const UNKNOWN: u64 = 2 * GIB;
-/// Context when nobody asked for one: the larger if the whole then takes at most half the budget.
+/// Context when nobody asked for one: the larger if a full cache of it fits.
 const CONTEXTS: [u32; 2] = [8192, 4096];
 /// Below the mission's 4096, tried in this order before refusing.
 const SMALLER: [u32; 3] = [2048, 1024, 512];
@@ -36,14 +36,15 @@ pub struct Processor {
     pub features: Features,
 }
 
-/// The budget in bytes: what the policy says, else the smallest of 3.5 GiB, 60 % of what is available and 85 % of the
-/// room the cgroup leaves (page tables and sockets count there too). After an unclean end, 60 % of that.
+/// The budget in bytes: what the policy says, else the smaller of 3.5 GiB and 60 % of what is available; never more than
+/// 85 % of the room the cgroup leaves (page tables and sockets count there too), beyond which the kernel ends the
+/// program. After an unclean end, 60 % of what nobody set.
 pub fn budget(memory: &MemoryFacts, policy: &Policy) -> u64 {
+    let cgroup = memory.cgroup.map_or(u64::MAX, |room| room / 20 * 17);
     if let Some(budget) = policy.budget {
-        return budget;
+        return budget.min(cgroup);
     }
     let available = if memory.available > 0 { memory.available / 5 * 3 } else { UNKNOWN };
-    let cgroup = memory.cgroup.map_or(u64::MAX, |room| room / 20 * 17);
     let budget = MOST.min(available).min(cgroup);
     if policy.careful { budget / 5 * 3 } else { budget }
 }
@@ -60,7 +61,7 @@ pub fn plan(shape: &Shape, memory: &MemoryFacts, policy: &Policy, processor: &Pr
     let ladder = Ladder { shape, policy, processor, budget };
     match ladder.climb() {
         Some(plan) => Ok(Plan { budget, reason: ladder.reason(&plan, memory), ..plan }),
-        None => Err(Box::new(refuse::refusal(&ladder))),
+        None => Err(Box::new(refuse::refusal(&ladder, memory))),
     }
 }
 
@@ -81,15 +82,16 @@ const RUNGS: [(bool, u32, KvType); 6] = [
     (false, 64, KvType::Q4_0),
 ];
 
+/// The first rungs, which save speed only.
+const ROOMY: usize = 3;
+
 impl Ladder<'_> {
     fn climb(&self) -> Option<Plan> {
         if let Some(n_ctx) = self.policy.n_ctx {
             return self.fitting(self.padded(n_ctx), self.budget);
         }
         let [large, usual] = CONTEXTS;
-        let comfortable = (!self.policy.careful).then(|| self.comfortable(self.padded(large))).flatten();
-        let usual = if self.policy.careful { usual / 2 } else { usual };
-        comfortable
+        self.roomy(self.padded(large))
             .or_else(|| self.fitting(self.padded(usual), self.budget))
             .or_else(|| SMALLER.iter().find_map(|&n_ctx| self.fitting(self.padded(n_ctx), self.budget)))
     }
@@ -100,10 +102,9 @@ impl Ladder<'_> {
         round(n_ctx).min(round(self.shape.context))
     }
 
-    /// Everything as one would like it, within half the budget.
-    fn comfortable(&self, n_ctx: u32) -> Option<Plan> {
-        let plan = self.candidates(n_ctx).next()?;
-        (plan.total <= self.budget / 2).then_some(plan)
+    /// Nothing saved at the cost of what is written: a full cache, and batches that are quickly read.
+    fn roomy(&self, n_ctx: u32) -> Option<Plan> {
+        self.candidates(n_ctx).take(ROOMY).find(|plan| plan.total <= self.budget)
     }
 
     fn fitting(&self, n_ctx: u32, budget: u64) -> Option<Plan> {
@@ -142,13 +143,13 @@ impl Ladder<'_> {
     fn reason(&self, plan: &Plan, memory: &MemoryFacts) -> String {
         let mut parts = Vec::new();
         if self.policy.careful {
-            parts.push("the last run ended uncleanly, so less is used".to_owned());
+            parts.push("zord was killed last time, so less is used".to_owned());
         }
         match self.policy.n_ctx {
             Some(asked) if plan.n_ctx < asked => {
                 parts.push(format!("the model was trained for {} tokens", self.shape.context));
             }
-            None if plan.n_ctx < CONTEXTS[1] && plan.n_ctx < self.shape.context && !self.policy.careful => {
+            None if plan.n_ctx < CONTEXTS[1] && plan.n_ctx < self.shape.context => {
                 parts.push(format!("a context of {} is what fits", plan.n_ctx));
             }
             _ => {}

@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_refusal_keeps_what_is_typed_together() {
         let hint = "`--kv-type q4_0` would fit; so would a context of 39424 tokens: `--ctx 39424`".to_owned();
-        let page = refused("a", &Refusal { need: 4298 * MIB, have: 3584 * MIB, hint });
+        let page = refused("a", &Refusal { need: 4298 * MIB, have: 3584 * MIB, said: None, room: None, hint });
         assert!(page.lines().all(|line| line.width() <= WIDTH), "{page}");
         assert!(page.contains("the model needs 4.2 GiB and the budget is 3.5\nGiB."), "{page}");
         assert!(page.contains("`--kv-type q4_0`") && page.contains("`--ctx 39424`"), "{page}");

@@ -1,7 +1,7 @@
 //! The way out when nothing fits: a shorter context, a smaller quantization, or a smaller model.
 
 use super::{CONTEXT_STEP, Ladder};
-use crate::budget::{KvType, Policy, Refusal, bytes};
+use crate::budget::{KvType, MemoryFacts, Policy, Refusal, bytes};
 
 /// Quantizations people publish, with the bits they take for a parameter in models of the mission's size
 /// (llama.cpp's `tools/quantize/README.md`, and the Qwen2.5-Coder-1.5B files).
@@ -11,7 +11,7 @@ const USUAL: (&str, f64) = QUANTIZATIONS[3];
 /// The shortest context worth having.
 const SHORTEST: u32 = 512;
 
-pub(super) fn refusal(ladder: &Ladder<'_>) -> Refusal {
+pub(super) fn refusal(ladder: &Ladder<'_>, memory: &MemoryFacts) -> Refusal {
     let asked = ladder.policy.n_ctx.map_or(SHORTEST, |n_ctx| ladder.padded(n_ctx));
     let smallest = |n_ctx| ladder.smallest(n_ctx).map_or(u64::MAX, |plan| plan.total);
     let need = smallest(asked);
@@ -30,7 +30,8 @@ pub(super) fn refusal(ladder: &Ladder<'_>) -> Refusal {
         .unwrap_or_else(|| {
             format!("more memory must be free: `--budget` sets the limit, now {}", bytes(ladder.budget))
         });
-    Refusal { need, have: ladder.budget, hint }
+    let said = ladder.policy.budget.filter(|&said| said > ladder.budget);
+    Refusal { need, have: ladder.budget, said, room: memory.cgroup.filter(|_| said.is_some()), hint }
 }
 
 /// The longest context that would fit with everything else as asked.

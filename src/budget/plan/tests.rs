@@ -25,6 +25,8 @@ fn the_budget_is_the_smallest_of_three() {
     assert_eq!(budget(&machine(4000), &policy), 2400);
     assert_eq!(budget(&MemoryFacts { cgroup: Some(1000), ..machine(GIB) }, &policy), 850);
     assert_eq!(budget(&machine(4000), &within(1 << 40)), 1 << 40);
+    assert_eq!(budget(&MemoryFacts { cgroup: Some(1000), ..machine(GIB) }, &within(1 << 40)), 850);
+    assert_eq!(budget(&MemoryFacts { cgroup: Some(1000), ..machine(GIB) }, &within(500)), 500);
     assert!(budget(&machine(GIB), &Policy { careful: true, ..policy }) < budget(&machine(GIB), &Policy::default()));
     assert_eq!(budget(&MemoryFacts::default(), &Policy::default()), 2 * GIB);
 }
@@ -174,8 +176,9 @@ fn memory_is_saved_step_by_step() {
         }
     }
     assert_eq!(last[0], (8192, true, "f16", 512), "{last:?}");
-    assert!(last.contains(&(4096, true, "f16", 512)) && last.contains(&(4096, false, "f16", 512)), "{last:?}");
-    assert!(last.contains(&(4096, false, "f16", 128)), "{last:?}");
+    assert!(last.contains(&(8192, false, "f16", 512)) && last.contains(&(8192, false, "f16", 128)), "{last:?}");
+    assert!(last.contains(&(4096, false, "f16", 128)) && last.contains(&(4096, false, "q8_0", 128)), "{last:?}");
+    assert!(last.windows(2).all(|pair| pair[0].0 >= pair[1].0), "less memory never gives more context: {last:?}");
     assert!(last.last().unwrap().0 < 4096, "{last:?}");
 }
 
@@ -222,8 +225,36 @@ fn after_an_unclean_end_less_is_used() {
     let usual = plan(&shape, &machine(8 * GIB), &Policy::default(), &processor()).unwrap();
     let careful = Policy { careful: true, ..Policy::default() };
     let careful = plan(&shape, &machine(8 * GIB), &careful, &processor()).unwrap();
-    assert!(careful.total < usual.total && !careful.repack && careful.n_ctx <= 2048);
-    assert!(careful.reason.contains("uncleanly"));
+    assert!(careful.total < usual.total && !careful.repack);
+    assert_eq!((careful.n_ctx, usual.n_ctx), (8192, 8192), "as much context as fits");
+    assert!(careful.reason.contains("killed"));
+    // where less is there, the context is what fits, and not a fixed part
+    let careful = Policy { careful: true, ..Policy::default() };
+    let small = plan(&shape, &machine(7 * GIB / 2), &careful, &processor()).unwrap();
+    assert!(small.n_ctx >= 4096 && small.total <= small.budget, "{small:?}");
+}
+
+#[test]
+fn a_context_that_fits_is_offered() {
+    // 1.5 billion parameters at 8192 tokens take 2.0 of 3.5 GiB, with or without completions beside the chat.
+    for n_infill in [0, 1536] {
+        let policy = Policy { n_infill, n_seq: 9, ..Policy::default() };
+        let plan = plan(&QWEN_CODER_1_5B.shape(), &machine(8 * GIB), &policy, &processor()).unwrap();
+        assert_eq!((plan.n_ctx, plan.kv_type), (8192, KvType::F16), "{plan:?}");
+    }
+}
+
+#[test]
+fn a_budget_above_the_control_groups_room_is_refused_with_both() {
+    let memory = MemoryFacts { cgroup: Some(768 * MIB), ..machine(16 * GIB) };
+    let refusal = plan(&QWEN_CODER_1_5B.shape(), &memory, &within(3 * GIB), &processor()).unwrap_err();
+    let told = refusal.to_string();
+    let limits = "and the budget is 652.8 MiB: 3.0 GiB were asked for, and the control group leaves 768.0 MiB";
+    assert!(told.starts_with("the model needs") && told.ends_with(limits), "{told}");
+    let refusal = plan(&QWEN_CODER_1_5B.shape(), &memory, &Policy::default(), &processor()).unwrap_err();
+    assert!(refusal.to_string().ends_with("and the budget is 652.8 MiB"), "{refusal}");
+    let small = plan(&SMOLLM2_135M.shape(), &memory, &within(3 * GIB), &processor()).unwrap();
+    assert!(small.total <= 768 * MIB / 20 * 17, "{small:?}");
 }
 
 #[test]
