@@ -217,7 +217,9 @@ fn tuned_path(paths: &Paths, found: &Found) -> PathBuf {
 /// What was measured for this model here; nothing when it never was.
 pub fn tuned(paths: &Paths, found: &Found) -> Tuned {
     let text = crate::small::text(tuned_path(paths, found), crate::small::TEXT).unwrap_or_default();
-    toml::from_str(&text).unwrap_or_default()
+    let tuned: Tuned = toml::from_str(&text).unwrap_or_default();
+    // a file that somebody changed; more than this end llama.cpp
+    Tuned { threads: tuned.threads.filter(|threads| (1..=512).contains(threads)), ..tuned }
 }
 
 /// Keeps what was measured.

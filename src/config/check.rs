@@ -8,6 +8,9 @@ use super::ConfigError;
 use super::size::parse_size;
 use crate::models::names::{nearest, printable};
 
+/// `GGML_MAX_N_THREADS`: more end llama.cpp.
+const MOST_THREADS: u32 = 512;
+
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -15,6 +18,7 @@ pub(super) enum Kind {
     Size,
     Word(&'static [&'static str]),
     Count,
+    Threads,
     Number,
     Switch,
     Texts,
@@ -32,7 +36,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("budget", Kind::Table),
     ("budget.limit", Kind::Size),
     ("threads", Kind::Table),
-    ("threads.count", Kind::Count),
+    ("threads.count", Kind::Threads),
     ("threads.pin", Kind::Switch),
     ("threads.ubatch", Kind::Count),
     ("threads.flash", Kind::Switch),
@@ -70,6 +74,7 @@ impl Kind {
             Self::Size => "a size in quotes such as \"2.5GiB\"".into(),
             Self::Word(words) => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or "),
             Self::Count => "a whole number from 1 up".into(),
+            Self::Threads => format!("a whole number from 1 to {MOST_THREADS}"),
             Self::Number => "a number".into(),
             Self::Switch => "true or false".into(),
             Self::Texts => "a list of texts".into(),
@@ -149,6 +154,8 @@ impl Checker<'_> {
             (Kind::Count, DeValue::Integer(number)) => {
                 u32::from_str_radix(number.as_str(), number.radix()).is_ok_and(|number| number > 0)
             }
+            (Kind::Threads, DeValue::Integer(number)) => u32::from_str_radix(number.as_str(), number.radix())
+                .is_ok_and(|number| (1..=MOST_THREADS).contains(&number)),
             (Kind::Texts, DeValue::Array(items)) => {
                 items.iter().all(|item| matches!(item.get_ref(), DeValue::String(_)))
             }

@@ -203,6 +203,7 @@ impl Recipe {
             share(data.near_duplicates),
             format!("`data.near_duplicates` is {}, expected a share", data.near_duplicates),
         );
+        must(self.threads <= 1024, format!("`threads` is {}, expected at most 1024", self.threads));
         let fim = &data.fim;
         must([fim.rate, fim.spm, fim.lines].into_iter().all(share), "`data.fim` wants shares from 0 to 1".to_owned());
         must(

@@ -198,6 +198,8 @@ mod tests {
             (LEAST, Some("seed"), "no `=`"),
             (LEAST, Some("objective.kind=kd"), "teacher"),
             (LEAST, Some("data.context=1"), "data.context"),
+            (LEAST, Some("threads=100000"), "`threads` is 100000, expected at most 1024"),
+            (LEAST, Some("threads=4294967295"), "`threads` is 4294967295"),
             (LEAST, Some("tokens.add=['<a>', '<b>', '<a>']"), "`<a>` twice"),
         ] {
             let error = recipe(text, set.as_slice()).unwrap_err().to_string();
