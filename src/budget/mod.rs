@@ -63,6 +63,8 @@ pub struct Policy {
     pub speculate: bool,
     /// The last run ended uncleanly: plan lower.
     pub careful: bool,
+    /// Weights must stay as they are: the kernels for rearranged ones are wrong in this build.
+    pub plain: bool,
 }
 
 /// What the machine has, in bytes.

@@ -134,7 +134,7 @@ impl Ladder<'_> {
                 speculate: policy.speculate,
                 threads: policy.threads.unwrap_or(self.processor.threads).max(1),
                 flash,
-                repack: repack && !policy.careful,
+                repack: repack && !policy.careful && !policy.plain,
             };
             need::plan_of(self.shape, &choice, &self.processor.features)
         })
@@ -159,6 +159,9 @@ impl Ladder<'_> {
         }
         if self.policy.n_ubatch.is_none() && plan.n_ubatch < 512.min(plan.n_ctx) {
             parts.push(format!("a batch of {} saves memory", plan.n_ubatch));
+        }
+        if self.policy.plain {
+            parts.push("some kernels of this build are wrong and switched off (`zord doctor`)".to_owned());
         }
         if !self.shape.measured {
             parts.push(format!("the estimate for `{}` models is rough", self.shape.architecture));

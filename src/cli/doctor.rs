@@ -31,6 +31,8 @@ pub(super) fn run(scene: &Scene, args: &DoctorArgs) -> Result<ExitCode, Report> 
         threads: scene.engine.threads.or(scene.config.threads.count).or(tuned.threads),
     };
     let mut findings = advice(&device, &surroundings);
+    #[cfg(feature = "engine")]
+    findings.extend(super::kernels::finding(&super::kernels::learn(&scene.paths)));
     if let Some(trouble) = trouble {
         findings.push(Finding { topic: "model", state: State::Warning, detail: trouble.message, hint: trouble.hint });
     }

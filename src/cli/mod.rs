@@ -17,6 +17,8 @@ mod chat;
 mod complete;
 mod doctor;
 pub(crate) mod extras;
+#[cfg(feature = "engine")]
+mod kernels;
 mod models;
 pub(crate) mod output;
 pub(crate) mod plan;
@@ -87,6 +89,10 @@ enum Command {
     /// Shell completions, on stdout
     #[command(hide = true)]
     Completions(extras::CompletionsArgs),
+    /// What this program starts itself as, to check its kernels
+    #[cfg(feature = "engine")]
+    #[command(hide = true)]
+    Kernels(kernels::KernelsArgs),
     /// Manual pages, into a folder
     #[command(hide = true)]
     Man(extras::ManArgs),
@@ -102,6 +108,8 @@ pub(crate) struct Scene {
 /// Parses the arguments of the process and does what they say. Errors are printed here, once.
 pub fn main() -> ExitCode {
     crate::crash::arm();
+    #[cfg(feature = "engine")]
+    kernels::this_is_the_program();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
@@ -172,6 +180,8 @@ fn run(cli: Cli) -> Result<ExitCode, Report> {
         Some(Command::Doctor(args)) => doctor::run(&scene, &args),
         Some(Command::Bench(args)) => bench::run(&scene, &args),
         Some(Command::Sessions(args)) => sessions::run(&scene, args),
+        #[cfg(feature = "engine")]
+        Some(Command::Kernels(args)) => kernels::run(&args),
         Some(Command::Completions(args)) => extras::completions::<Cli>(&args),
         Some(Command::Man(args)) => extras::man::<Cli>(&args),
     }

@@ -120,6 +120,7 @@ pub fn policy(options: &EngineOptions, config: &Config, tuned: &Tuned) -> Policy
         n_infill: 0,
         speculate: config.chat.speculate,
         careful: false,
+        plain: false,
     }
 }
 
@@ -186,6 +187,8 @@ fn ready_for(
     let device = Device::probe();
     let memory = Probe::new().memory();
     let policy = purpose(policy(options, config, &tuned(paths, &found)));
+    #[cfg(feature = "engine")]
+    let policy = Policy { plain: !super::kernels::extras_are_right(paths), ..policy };
     let plan = plan(&found, &policy, &memory, &device).map_err(|refusal| Report::from(*refusal))?;
     let lora = if options.lora.is_empty() {
         config.lora.iter().map(|lora| (lora.path.clone(), lora.scale)).collect()

@@ -24,6 +24,7 @@ mod choose;
 mod context;
 mod generate;
 mod infill;
+pub mod kernels;
 mod log;
 mod pool;
 mod prompt;
