@@ -141,7 +141,10 @@ impl App {
             Disk::Changed { rope, bom, stamp } if !file.document.is_dirty() => {
                 follow(file, &rope, bom, stamp, out);
                 self.editor.dismiss(out);
-                self.tell(Level::Info, format!("`{name}` changed on disk and was reloaded; undo restores your version"));
+                self.tell(
+                    Level::Info,
+                    format!("`{name}` changed on disk and was reloaded; undo restores your version"),
+                );
             }
             Disk::Changed { .. } if !file.conflict => {
                 file.conflict = true;
