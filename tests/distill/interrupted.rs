@@ -45,7 +45,7 @@ fn ctrl_c_saves_and_the_same_command_goes_on() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(rest.iter().any(|line| line.contains("error: interrupted; step")), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("error: interrupted; checkpoint saved at step")), "{rest:?}");
     assert!(!tool.path("out/model.safetensors").exists());
     let ran = tool.run(args.into_iter().chain(["--max-steps", "3"]));
     assert!(ran.err.contains("resuming after step"), "{}", ran.err);

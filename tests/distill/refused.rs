@@ -97,7 +97,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint() {
     let wild =
         ["run", "recipe.toml", "-o", "wild", "--set", "optimiser.rate=0.99", "--set", "optimiser.clip=0", "--set"];
     let wild = wild.into_iter().chain(["optimiser.weight_decay=1e30", "--set", "schedule.warmup=0"]);
-    tool.run(wild).refused(1, &["no number", "in a row", "optimiser.rate"]);
+    tool.run(wild).refused(1, &["NaN or infinite", "in a row", "optimiser.rate"]);
     assert_eq!(before, std::fs::read(tool.path("out/model.safetensors")).unwrap());
 }
 
@@ -105,15 +105,15 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint() {
 fn nothing_is_written_over_what_is_read_or_what_is_somebody_elses() {
     let tool = stage("");
     let before = std::fs::read(tool.path("student/model.safetensors")).unwrap();
-    tool.run(["run", "recipe.toml", "-o", "student"]).refused(1, &["student", "would be lost", "hint: "]);
+    tool.run(["run", "recipe.toml", "-o", "student"]).refused(1, &["student", "would be overwritten", "hint: "]);
     std::os::unix::fs::symlink("student", tool.path("link")).unwrap();
-    tool.run(["run", "recipe.toml", "-o", "link"]).refused(1, &["would be lost"]);
+    tool.run(["run", "recipe.toml", "-o", "link"]).refused(1, &["would be overwritten"]);
     tool.run(["run", "recipe.toml", "-o", "."]).refused(1, &["no run of this program", "hint: "]);
     assert!(!tool.path("README.md").exists() && !tool.path("run").exists() && !tool.path("student/run").exists());
     // A run's own output, which is then the student of another.
     tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "1"]).done();
     let again = ["run", "recipe.toml", "-o", "out", "--set", "student.path=out"];
-    tool.run(again).refused(1, &["would be lost"]);
+    tool.run(again).refused(1, &["would be overwritten"]);
     assert!(std::fs::read(tool.path("student/model.safetensors")).unwrap() == before);
     let smaller = ["run", "recipe.toml", "-o", "less", "--set", "adapter.rank=4", "--set", "student.layers=2"];
     tool.run(smaller).refused(1, &["`[adapter]`", "smaller student"]);
@@ -129,6 +129,6 @@ fn a_run_goes_on_only_with_the_student_it_began_with() {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    tool.run(["run", "recipe.toml", "-o", "out"]).refused(1, &["student", "no longer", "hint: "]);
+    tool.run(["run", "recipe.toml", "-o", "out"]).refused(1, &["student", "has changed", "hint: "]);
     tool.run(["run", "recipe.toml", "-o", "out", "--fresh", "--max-steps", "1"]).done();
 }

@@ -106,7 +106,9 @@ fn form(start: &[u8]) -> io::Result<Form> {
         (b"\xfe\xff", "UTF-16"),
         (b"ARROW1", "an Arrow file"),
     ];
-    if let Some((_, what)) = others.iter().find(|(magic, _)| start.starts_with(magic)) {
+    // Two such bytes alone are damage like any other; UTF-16 has a zero in every letter of JSON.
+    let is = |(magic, what): &&(&[u8], &str)| start.starts_with(magic) && (*what != "UTF-16" || start.contains(&0));
+    if let Some((_, what)) = others.iter().find(is) {
         let what = format!("it is {what}; JSON lines or a JSON list in UTF-8, or Parquet, are wanted");
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
