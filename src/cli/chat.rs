@@ -1,6 +1,6 @@
 //! `zord chat`: one answer to stdout.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -190,8 +190,7 @@ impl Output {
     }
 
     fn write(&self, text: &str) -> bool {
-        let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+        output::write(text).is_ok()
     }
 
     fn finish(self, outcome: Outcome, interrupted: bool) -> Result<ExitCode, Report> {

@@ -2,7 +2,6 @@
 //!
 //! Data goes to stdout; progress, notices and errors to stderr. What it refuses to do: think. The rooms do that.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -117,8 +116,7 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(report) => {
-            // where nobody can be told, the code says it
-            let _ = writeln!(std::io::stderr(), "{report}");
+            output::note(&report);
             report.code
         }
     }
@@ -135,7 +133,7 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     // Quotes come in pairs; where they do not, a value has one in it.
     let text = if text.matches('\'').count().is_multiple_of(2) { text.replace('\'', "`") } else { text.to_owned() };
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
-    let _ = writeln!(std::io::stderr(), "error: {}\n\nhint: {}", message.trim(), advice(rest));
+    output::note(format_args!("error: {}\n\nhint: {}", message.trim(), advice(rest)));
     ExitCode::Usage
 }
 
@@ -149,8 +147,7 @@ pub(crate) fn carry_out<C: Parser>(run: impl FnOnce(C) -> Result<ExitCode, Repor
     };
     output::start_log();
     run(cli).unwrap_or_else(|report| {
-        // Whoever closed it does not want to read.
-        let _ = writeln!(std::io::stderr(), "{report}");
+        output::note(&report);
         report.code
     })
 }

@@ -1,22 +1,38 @@
-//! Stdout and stderr as a good citizen uses them.
+//! Stdout and stderr as a good citizen uses them. Everything a command says goes out here: names, metadata and answers
+//! come from strangers, and what steers a terminal must not reach one. A pipe gets data as it is.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use crate::error::Report;
 use crate::text::clean::{one_line, visible};
 
-/// Prints data. A reader that went away is no error: the rest is not wanted.
+/// Prints data. A reader that went away is no error: the rest is not wanted. On a terminal, what would steer it is
+/// shown instead of obeyed.
 ///
 /// # Errors
 /// Anything else that stdout meets, a full disk for one.
 pub(crate) fn print(text: &str) -> Result<(), Report> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match write(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Report::failed(format!("cannot write to stdout: {error}")))
         }
         _ => Ok(()),
     }
+}
+
+/// Prints part of something that is still growing, at once.
+///
+/// # Errors
+/// As stdout gives them, a reader that went away among them.
+pub(crate) fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(for_reader(text, out.is_terminal()).as_bytes()).and_then(|()| out.flush())
+}
+
+/// What a terminal may get is harmless; anything else gets all of it.
+fn for_reader(text: &str, is_terminal: bool) -> Cow<'_, str> {
+    if is_terminal { visible(text) } else { Cow::Borrowed(text) }
 }
 
 /// Prints one JSON document, indented.
@@ -40,8 +56,9 @@ fn harmless(text: &str) -> String {
     visible(text).into_owned()
 }
 
-/// A notice on stderr.
+/// A notice or an error on stderr. It is for people and no data, so that it is harmless wherever it goes.
 pub(crate) fn note(text: impl std::fmt::Display) {
+    // Where nobody can be told, the exit code says it.
     let _ = writeln!(io::stderr(), "{}", harmless(&text.to_string()));
 }
 
@@ -64,7 +81,8 @@ pub(crate) fn start_log() {
     };
 }
 
-/// Rows as an aligned table; the last column is not padded. Widths are display widths.
+/// Rows as an aligned table; the last column is not padded. Widths are display widths. A cell is one line, whatever
+/// stands in it.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     use unicode_width::UnicodeWidthStr;
     // Cells hold names out of files, which must neither steer the terminal nor begin a line.
@@ -106,5 +124,24 @@ mod tests {
             assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
         }
         assert!(page.starts_with("first\n") && page.ends_with("last\n"));
+    }
+
+    #[test]
+    fn a_cell_stays_in_its_row_and_steers_nothing() {
+        let rows =
+            [["a\nb\x1b]52;c;aGk=\x07", "x"], ["name", "y\u{202e}\u{9b}2J"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&rows), format!("a b␛]52;c;aGk=␇  x\n{:<17}y\u{fffd}\u{fffd}2J\n", "name"));
+    }
+
+    #[test]
+    fn a_terminal_is_not_steered_and_a_pipe_gets_all() {
+        let text =
+            "a\tb\x1b]52;c;aGk=\x07\u{9b}2J\u{9d}0;x\u{9c}\u{202e}\u{2066}\u{200b}\r\n👩\u{200d}💻 می\u{200c}خواهم\n";
+        let shown = for_reader(text, true);
+        let fffd = |count: usize| "\u{fffd}".repeat(count);
+        let expected =
+            format!("a\tb␛]52;c;aGk=␇{}2J{}0;x{}\n👩\u{200d}💻 می\u{200c}خواهم\n", fffd(1), fffd(1), fffd(4));
+        assert_eq!(shown, expected);
+        assert_eq!(for_reader(text, false), text);
     }
 }

@@ -36,9 +36,10 @@ pub(super) fn run(scene: &Scene, args: &PlanArgs) -> Result<ExitCode, Report> {
         })?;
         return Ok(ExitCode::Done);
     }
+    let name = crate::text::clean::one_line(&found.name);
     output::print(&match planned {
-        Ok(plan) => page(&found.name, &plan),
-        Err(refusal) => refused(&found.name, &refusal),
+        Ok(plan) => page(&name, &plan),
+        Err(refusal) => refused(&name, &refusal),
     })?;
     Ok(ExitCode::Done)
 }

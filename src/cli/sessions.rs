@@ -8,7 +8,6 @@ use crate::chat::export::export_markdown;
 use crate::chat::journal::SessionId;
 use crate::chat::store::Store;
 use crate::error::{ExitCode, Report};
-use crate::ui::sanitise;
 
 #[derive(Args, Debug)]
 pub(super) struct SessionsArgs {
@@ -73,7 +72,7 @@ pub(super) fn run(scene: &Scene, args: SessionsArgs) -> Result<ExitCode, Report>
                                      "system": conversation.system(), "turns": turns}),
                 )?;
             } else {
-                output::print(&sanitise::text(&export_markdown(&conversation)))?;
+                output::print(&export_markdown(&conversation))?;
             }
         }
         Action::Export { id } => output::print(&export_markdown(&store.read(&resolve(&store, &id)?)?.conversation))?,
@@ -101,7 +100,7 @@ fn list(store: &Store, as_json: bool) -> Result<(), Report> {
                 s.id.to_string(),
                 crate::chat::calendar::Moment::from_unix(s.updated).minutes(),
                 format!("{} messages", s.messages),
-                sanitise::line(&s.title).into_owned(),
+                s.title.clone(),
             ]
         })
         .collect();
@@ -121,8 +120,7 @@ fn search(store: &Store, text: &str, as_json: bool) -> Result<(), Report> {
     if hits.is_empty() {
         output::note("nothing was found")
     }
-    let rows: Vec<_> =
-        hits.iter().map(|hit| vec![hit.id.to_string(), sanitise::line(&hit.snippet).into_owned()]).collect();
+    let rows: Vec<_> = hits.iter().map(|hit| vec![hit.id.to_string(), hit.snippet.clone()]).collect();
     output::print(&output::table(&rows))
 }
 

@@ -1,6 +1,5 @@
 //! `zord-quantize inspect`: metadata, tensors, types, sizes, the template.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -10,7 +9,6 @@ use crate::budget::bytes;
 use crate::cli::output;
 use crate::error::{ExitCode, Report};
 use crate::quantize::inspect::Contents;
-use crate::text::clean::visible;
 
 #[derive(Args, Debug)]
 pub(super) struct InspectArgs {
@@ -44,8 +42,6 @@ pub(super) fn run(args: &InspectArgs) -> Result<ExitCode, Report> {
     } else {
         page(&contents, args.tensors)
     };
-    // Texts out of a file must not steer the terminal; whoever reads a pipe gets them as they are.
-    let text = if std::io::stdout().is_terminal() { visible(&text) } else { text.into() };
     output::print(&text)?;
     Ok(ExitCode::Done)
 }
