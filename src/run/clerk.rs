@@ -1,6 +1,6 @@
 //! A thread that does what it is handed, in the order it comes: what writes to a phone's flash must not hold up drawing.
 
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,6 +23,14 @@ pub(super) trait Work<T>: Send + 'static {
 
     /// Makes safe what was done.
     fn settle(&mut self) {}
+
+    /// How long to wait before [`Work::idle`] while nothing is handed over; `None`: there is nothing to do by itself.
+    fn again(&mut self) -> Option<Duration> {
+        None
+    }
+
+    /// Nothing was handed over for so long.
+    fn idle(&mut self) {}
 }
 
 impl<T: Send + 'static> Clerk<T> {
@@ -30,13 +38,19 @@ impl<T: Send + 'static> Clerk<T> {
     pub(super) fn start(name: &str, mut work: impl Work<T>) -> Self {
         let (tasks, inbox) = mpsc::channel();
         let run = move || {
-            while let Ok(handed) = inbox.recv() {
+            loop {
+                let handed = match work.again() {
+                    Some(after) => inbox.recv_timeout(after),
+                    None => inbox.recv().map_err(RecvTimeoutError::from),
+                };
                 match handed {
-                    Handed::Task(task) => work.take(task),
-                    Handed::Settle(done) => {
+                    Ok(Handed::Task(task)) => work.take(task),
+                    Ok(Handed::Settle(done)) => {
                         work.settle();
                         let _ = done.send(());
                     }
+                    Err(RecvTimeoutError::Timeout) => work.idle(),
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
         };
