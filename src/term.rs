@@ -3,11 +3,12 @@
 //!
 //! What it refuses to do: draw, read keys, or start where there is no terminal.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, IsTerminal, Write};
 use std::mem::ManuallyDrop;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant};
 
 use crossterm::cursor::Show;
 use crossterm::event::{
@@ -25,6 +26,13 @@ use ratatui::{Frame, Terminal};
 use crate::crash;
 use crate::error::Report;
 
+mod paper;
+
+use paper::{Paper, State};
+
+/// How long what was drawn may take to reach a terminal that is about to be given back.
+const PATIENCE: Duration = Duration::from_millis(300);
+
 /// Whether the terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// What other threads said when they panicked; printed when the terminal is given back for good.
@@ -35,7 +43,8 @@ static HOOK: Once = Once::new();
 pub struct Screen {
     /// Never dropped: where the terminal is gone, its end would be told to a standard error that is gone too, which
     /// panics.
-    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Paper>>>,
+    drawn: State,
     mouse: bool,
 }
 
@@ -51,10 +60,12 @@ impl Screen {
         }
         let failed = |error: io::Error| Report::failed(format!("cannot set up the terminal: {error}"));
         HOOK.call_once(restore_on_panic);
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout()));
+        let paper = Paper::new(put).map_err(failed)?;
+        let drawn = paper.state();
+        let backend = CrosstermBackend::new(paper);
         enter(false).inspect_err(|_| give_back()).map_err(failed)?;
         let terminal = Terminal::new(backend).inspect_err(|_| give_back()).map_err(failed)?;
-        Ok(Self { terminal: ManuallyDrop::new(terminal), mouse: false })
+        Ok(Self { terminal: ManuallyDrop::new(terminal), drawn, mouse: false })
     }
 
     /// Columns and rows; zero where the terminal does not say.
@@ -62,7 +73,12 @@ impl Screen {
         self.terminal.size().map_or((0, 0), |size| (size.width, size.height))
     }
 
-    /// Draws a frame; what changed is written in one go.
+    /// Whether the terminal has not taken in the last frame yet. Another one now would only wait behind it.
+    pub fn is_busy(&self) -> bool {
+        self.drawn.is_busy()
+    }
+
+    /// Draws a frame; what changed is written in one go, by a thread that may wait for the terminal.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -85,8 +101,9 @@ impl Screen {
     /// Takes the mouse, or leaves it to the terminal.
     pub fn mouse(&mut self, ours: bool) {
         self.mouse = ours;
-        let _ =
-            if ours { execute!(io::stdout(), EnableMouseCapture) } else { execute!(io::stdout(), DisableMouseCapture) };
+        let backend = self.terminal.backend_mut();
+        let _ = if ours { execute!(backend, EnableMouseCapture) } else { execute!(backend, DisableMouseCapture) };
+        self.settle();
     }
 
     /// Writes what is not for the screen: a sequence that the terminal acts on.
@@ -101,9 +118,18 @@ impl Screen {
 
     /// Gives the terminal back for the time that `away` takes, then takes it again.
     pub fn lend(&mut self, away: impl FnOnce()) {
+        self.settle();
         give_back();
         away();
         self.again();
+    }
+
+    /// Waits for what was drawn last, but not for a terminal that does not read.
+    fn settle(&self) {
+        let until = Instant::now() + PATIENCE;
+        while self.is_busy() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Sets the terminal up again after someone else had it: a shell that stopped this program reads whole lines
@@ -121,11 +147,22 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        self.settle();
         give_back();
         for words in LAST_WORDS.lock().map(|mut words| std::mem::take(&mut *words)).unwrap_or_default() {
             let _ = writeln!(io::stderr(), "{words}");
         }
     }
+}
+
+/// Writes what was drawn, unless the terminal was given back meanwhile.
+fn put(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if !TAKEN.load(Ordering::SeqCst) {
+        return Ok(());
+    }
+    out.write_all(bytes)?;
+    out.flush()
 }
 
 fn enter(mouse: bool) -> io::Result<()> {

@@ -257,7 +257,7 @@ impl Desk {
                 () = sleep_until(deadline) => self.on_time(),
             }
             self.drain();
-            if self.dirty && self.drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME) {
+            if self.dirty && self.drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME) && !self.screen.is_busy() {
                 self.draw()?;
             }
         }
@@ -283,7 +283,9 @@ impl Desk {
 
     /// When something is due though nothing comes in.
     fn deadline(&self) -> Option<Instant> {
-        let frame = self.dirty.then(|| self.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME));
+        // a terminal that has not taken in the last frame is looked at again after another one's time
+        let after = |drawn| if self.screen.is_busy() { Instant::now() + FRAME } else { drawn + FRAME };
+        let frame = self.dirty.then(|| self.drawn.map_or_else(Instant::now, after));
         let app = self.app.wakes_at().map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now_ms())));
         let look = self.looked.map(|looked| looked + self.look_every());
         [frame, app, look].into_iter().flatten().min()
@@ -483,11 +485,12 @@ impl Desk {
         }
         // senders must not wait for a reader that is gone
         drop(inbox);
-        drop(screen);
+        // what was said and typed first: giving back a terminal that does not read may take for ever
         keeper.finish(PATIENCE);
         unsent.finish(PATIENCE);
-        suggester.close();
         journal.finish(PATIENCE);
+        drop(screen);
+        suggester.close();
         engine.stop().await;
     }
 }
