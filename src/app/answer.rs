@@ -143,8 +143,9 @@ impl App {
             }
             Event::Loaded(facts) => self.on_model_loaded(facts, out),
             Event::LoadFailed { message, hint } => self.on_model_failed(Trouble { message, hint }, out),
-            Event::Cut { job, turns, summary, trimmed_lines } if Some(job) == current => {
-                self.on_cut(turns, summary, trimmed_lines, out)
+            Event::Cut { job, turns, summary, trimmed_lines, earlier_lines } if Some(job) == current => {
+                self.tell_cut(trimmed_lines, earlier_lines);
+                self.on_cut(turns, summary, out);
             }
             Event::Prefill { job, done, total } if Some(job) == current => {
                 if let Some(answer) = &mut self.answer
@@ -262,11 +263,18 @@ impl App {
         }
     }
 
-    /// The engine left out the first `turns` messages of what it was given, and lines of the newest one.
-    fn on_cut(&mut self, turns: usize, summary: Option<String>, trimmed_lines: usize, out: &mut Out) {
+    fn tell_cut(&mut self, trimmed_lines: usize, earlier_lines: usize) {
         if trimmed_lines > 0 {
             self.tell(Level::Warning, format!("the message was too long: {trimmed_lines} lines of it were left out"));
         }
+        if earlier_lines > 0 {
+            let text = format!("the last answer and its question were too long: {earlier_lines} lines were left out");
+            self.tell(Level::Warning, text);
+        }
+    }
+
+    /// The engine left out the first `turns` messages of what it was given.
+    fn on_cut(&mut self, turns: usize, summary: Option<String>, out: &mut Out) {
         if turns == 0 {
             return;
         }

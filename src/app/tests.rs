@@ -306,7 +306,8 @@ fn the_cut_is_kept_in_the_conversation_and_holds_for_the_next_turn() {
     exchange(&mut app, "two", "2");
     say(&mut app, "three");
     let job = app.answer.as_ref().unwrap().job;
-    let effects = app.update(Msg::Engine(Event::Cut { job, turns: 2, trimmed_lines: 0, summary: None }));
+    let effects =
+        app.update(Msg::Engine(Event::Cut { job, turns: 2, trimmed_lines: 0, earlier_lines: 0, summary: None }));
     let [Entry::Cut { first_kept, .. }] = written(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!(*first_kept, app.path[2]);
     piece(&mut app, "3");

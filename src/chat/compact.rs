@@ -1,8 +1,10 @@
 //! Which turns stay when the context is full. Pure: tokens are counted by whoever calls.
 //!
-//! The system message and the newest turns stay; whole exchanges (a question with its answer) go from the oldest on.
-//! When something must go, more goes than needed: down to half the room, so that the beginning of the prompt then
-//! stays the same for many turns and hits the KV cache. When the newest question alone is too long, its middle goes.
+//! The system message, the last answer with its question, and the newest question stay; of the rest, whole exchanges (a
+//! question with its answer) go from the oldest on. When something must go, more goes than needed: down to half the
+//! room, so that the beginning of the prompt then stays the same for many turns and hits the KV cache. Where even the
+//! last exchange and the newest question are too long, what is longest of them loses its middle: "the same in
+//! TypeScript" must find what it speaks of.
 
 use super::{Message, Role};
 
@@ -15,7 +17,21 @@ pub struct Fit {
     pub dropped: usize,
     /// How many lines of the newest question were left out.
     pub trimmed_lines: usize,
+    /// How many lines of the exchange before it were left out.
+    pub earlier_lines: usize,
 }
+
+impl Fit {
+    /// Whether anything was left out.
+    pub fn is_cut(&self) -> bool {
+        self.dropped > 0 || self.trimmed_lines > 0 || self.earlier_lines > 0
+    }
+}
+
+/// Less of a turn than so many bytes is not worth its place.
+const LEAST: usize = 96;
+/// Halving ends when the length is known to so many bytes.
+const NEAR: usize = 16;
 
 /// Chooses what fits into `room` tokens. `count` gives the tokens of a whole rendered prompt.
 ///
@@ -23,17 +39,18 @@ pub struct Fit {
 /// Whatever `count` fails with (a template that refuses the turns).
 pub fn fit<E>(turns: &[Message], room: usize, mut count: impl FnMut(&[Message]) -> Result<usize, E>) -> Result<Fit, E> {
     if count(turns)? <= room {
-        return Ok(Fit { turns: turns.to_vec(), dropped: 0, trimmed_lines: 0 });
+        return Ok(Fit { turns: turns.to_vec(), dropped: 0, trimmed_lines: 0, earlier_lines: 0 });
     }
     let system = usize::from(turns.first().is_some_and(|turn| turn.role == Role::System));
     let starts: Vec<usize> = (system + 1..turns.len()).filter(|&i| turns[i].role == Role::User).collect();
+    let last = last_exchange(turns, system);
     let kept_from = |start: usize| [&turns[..system], &turns[start..]].concat();
     let mut best = None;
-    for &start in &starts {
+    for &start in starts.iter().filter(|start| last.is_none_or(|last| **start <= last)) {
         let kept = kept_from(start);
         let tokens = count(&kept)?;
         if tokens <= room {
-            best = Some(Fit { turns: kept, dropped: start - system, trimmed_lines: 0 });
+            best = Some(Fit { turns: kept, dropped: start - system, trimmed_lines: 0, earlier_lines: 0 });
         }
         if tokens <= room / 2 {
             break;
@@ -42,8 +59,57 @@ pub fn fit<E>(turns: &[Message], room: usize, mut count: impl FnMut(&[Message]) 
     if let Some(fit) = best {
         return Ok(fit);
     }
+    if let Some(start) = last
+        && let Some(fit) = squeeze(kept_from(start), system, start - system, room, &mut count)?
+    {
+        return Ok(fit);
+    }
     let start = starts.last().copied().unwrap_or(system);
     trim(kept_from(start), start - system, room, count)
+}
+
+/// Where the last answered question stands; `None` when nothing was answered before the newest question.
+fn last_exchange(turns: &[Message], system: usize) -> Option<usize> {
+    let answer = turns.iter().rposition(|turn| turn.role == Role::Assistant).filter(|&at| at + 1 < turns.len())?;
+    let asked = turns[..answer].iter().rposition(|turn| turn.role == Role::User);
+    Some(asked.unwrap_or(answer).max(system))
+}
+
+/// Takes the middle out of what is longest: the last answer and the newest question keep equally much, and what was
+/// asked before a quarter of that. `None` when not even their ends fit.
+fn squeeze<E>(
+    whole: Vec<Message>,
+    system: usize,
+    dropped: usize,
+    room: usize,
+    count: &mut impl FnMut(&[Message]) -> Result<usize, E>,
+) -> Result<Option<Fit>, E> {
+    let newest = whole.len() - 1;
+    let shortened = |keep: usize| {
+        let mut fit = Fit { turns: whole.clone(), dropped, trimmed_lines: 0, earlier_lines: 0 };
+        for (at, turn) in fit.turns.iter_mut().enumerate().skip(system) {
+            let is_question_before = at < newest && turn.role == Role::User;
+            let keep = if is_question_before { keep / 4 } else { keep };
+            let (text, lines) = if at == newest { shorten(&turn.content, keep) } else { halve(&turn.content, keep) };
+            turn.content = text;
+            let sum = if at == newest { &mut fit.trimmed_lines } else { &mut fit.earlier_lines };
+            *sum += lines;
+        }
+        fit
+    };
+    let (mut low, mut high) = (LEAST, whole.iter().map(|turn| turn.content.len()).max().unwrap_or(0) * 4);
+    if count(&shortened(low).turns)? > room {
+        return Ok(None);
+    }
+    while high > low + NEAR {
+        let middle = low.midpoint(high);
+        if count(&shortened(middle).turns)? <= room {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(Some(shortened(low)))
 }
 
 /// Takes lines (or, of a single line, characters) out of the middle of the last turn: a quarter of what stays is its
@@ -54,40 +120,45 @@ fn trim<E>(
     room: usize,
     mut count: impl FnMut(&[Message]) -> Result<usize, E>,
 ) -> Result<Fit, E> {
-    let Some(whole) = turns.last().map(|turn| turn.content.clone()) else {
-        return Ok(Fit { turns, dropped, trimmed_lines: 0 });
-    };
+    let whole = turns.last().map(|turn| turn.content.clone()).unwrap_or_default();
     let (mut low, mut high) = (0, whole.len());
-    let mut trimmed_lines = 0;
-    // The longest text that fits, found by halving: a dozen counts instead of one a line.
-    while high - low > 16 {
-        let middle = low.midpoint(high);
-        let (text, lines) = shorten(&whole, middle);
+    let put = |turns: &mut Vec<Message>, keep: usize| {
+        let (text, lines) = shorten(&whole, keep);
         if let Some(last) = turns.last_mut() {
             last.content = text;
         }
+        lines
+    };
+    // The longest text that fits, found by halving: a dozen counts instead of one a line.
+    while high > low + NEAR {
+        let middle = low.midpoint(high);
+        put(&mut turns, middle);
         if count(&turns)? <= room {
             low = middle;
         } else {
             high = middle;
         }
-        trimmed_lines = lines;
     }
-    let (text, lines) = shorten(&whole, low);
-    if let Some(last) = turns.last_mut() {
-        last.content = text;
-        trimmed_lines = lines.max(trimmed_lines.min(1));
-    }
-    Ok(Fit { turns, dropped, trimmed_lines })
+    let trimmed_lines = put(&mut turns, low);
+    Ok(Fit { turns, dropped, trimmed_lines, earlier_lines: 0 })
 }
 
 /// At most `keep` bytes of `text` with a line in the middle that says what is missing, and how many lines that is.
 pub fn shorten(text: &str, keep: usize) -> (String, usize) {
+    without_middle(text, keep, keep / 4)
+}
+
+/// The same with as much of the beginning as of the end: code is known by its head.
+fn halve(text: &str, keep: usize) -> (String, usize) {
+    without_middle(text, keep, keep / 2)
+}
+
+fn without_middle(text: &str, keep: usize, head: usize) -> (String, usize) {
     if text.len() <= keep {
         return (text.to_owned(), 0);
     }
-    let head = floor(text, keep / 4);
-    let tail = ceil(text, text.len() - (keep - keep / 4));
+    let tail = ceil(text, text.len() - (keep - head));
+    let head = floor(text, head);
     let head = text[..head].rfind('\n').map_or(head, |line| line + 1);
     let tail = text[tail..].find('\n').map_or(tail, |line| tail + line + 1);
     let lines = text[head..tail].matches('\n').count().max(1);
@@ -181,6 +252,54 @@ mod tests {
         assert!(text.contains(&format!("[… {} lines left out …]", fit.trimmed_lines)));
         let left = words(&fit.turns).unwrap();
         assert!(left <= 300 && left > 270, "{left} words left");
+    }
+
+    /// What a turn says of a numbered log.
+    fn log(name: &str, lines: usize) -> String {
+        (0..lines).map(|i| format!("{name} {i}\n")).collect()
+    }
+
+    #[test]
+    fn the_last_answer_stays_with_its_question_and_the_newest() {
+        let mut turns = conversation(6);
+        turns.extend([turn(Role::Assistant, 150), turn(Role::User, 6)]);
+        for room in [180, 200, 240, 300] {
+            let fit = fit(&turns, room, words).unwrap();
+            assert!(words(&fit.turns).unwrap() <= room);
+            assert_eq!(fit.turns[0], turns[0], "the system message");
+            assert!(fit.turns.ends_with(&turns[turns.len() - 3..]), "{room}: {fit:?}");
+            assert_eq!((fit.trimmed_lines, fit.earlier_lines), (0, 0));
+        }
+    }
+
+    #[test]
+    fn what_is_longest_of_the_last_exchange_loses_its_middle() {
+        let short = "Write it in TypeScript.";
+        let table = [
+            ("What is this?".to_owned(), log("class", 300), short.to_owned(), false, true),
+            (log("asked", 300), log("class", 20), short.to_owned(), false, true),
+            ("What is this?".to_owned(), log("class", 20), log("now", 300) + short, true, false),
+            (log("asked", 300), log("class", 300), log("now", 300) + short, true, true),
+        ];
+        for (asked, answer, question, trimmed, earlier) in table {
+            let turns = [
+                Message::new(Role::System, "Be brief."),
+                turn(Role::User, 9),
+                turn(Role::Assistant, 90),
+                Message::new(Role::User, asked),
+                Message::new(Role::Assistant, answer.clone()),
+                Message::new(Role::User, question.clone()),
+            ];
+            let fit = fit(&turns, 200, words).unwrap();
+            let tokens = words(&fit.turns).unwrap();
+            assert!((100..=200).contains(&tokens), "{tokens} tokens");
+            assert_eq!((fit.dropped, fit.turns.len()), (2, 4));
+            assert_eq!((fit.trimmed_lines > 0, fit.earlier_lines > 0), (trimmed, earlier), "{fit:?}");
+            let [_, _, said, newest] = &fit.turns[..] else { panic!("{fit:?}") };
+            assert!(said.content.starts_with("class 0\n") && said.content.contains(answer.lines().last().unwrap()));
+            assert!(newest.content.ends_with(short));
+            assert!(answer.lines().count() > 20 || said.content == answer, "the short one is whole");
+        }
     }
 
     #[test]

@@ -286,6 +286,8 @@ pub enum Event {
         turns: usize,
         /// How many lines of the newest question were left out, since it was too long by itself.
         trimmed_lines: usize,
+        /// How many lines of the exchange before it were left out, since it stays whatever its length.
+        earlier_lines: usize,
         /// What took the place of the turns.
         summary: Option<String>,
     },

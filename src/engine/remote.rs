@@ -178,8 +178,8 @@ impl Server {
             if room < 64 || size(&fit.turns) < 64 {
                 return Err(error);
             }
-            let Fit { dropped, trimmed_lines, .. } = fit;
-            cut = Some(Event::Cut { job: job.id, turns: dropped, trimmed_lines, summary: None });
+            let Fit { dropped, trimmed_lines, earlier_lines, .. } = fit;
+            cut = Some(Event::Cut { job: job.id, turns: dropped, trimmed_lines, earlier_lines, summary: None });
             turns = fit.turns;
         }
     }

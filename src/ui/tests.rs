@@ -343,7 +343,13 @@ fn branches_cuts_notices_and_what_waits() {
         exchange(&mut app, "two", "2");
         press(&mut app, KeyCode::Char('r'), KeyModifiers::ALT);
         let job = app.answer.as_ref().unwrap().job;
-        app.update(Msg::Engine(Event::Cut { job, turns: 2, trimmed_lines: 0, summary: Some("s".into()) }));
+        app.update(Msg::Engine(Event::Cut {
+            job,
+            turns: 2,
+            trimmed_lines: 0,
+            earlier_lines: 0,
+            summary: Some("s".into()),
+        }));
         app.update(Msg::Engine(Event::Prefill { job, done: 128, total: 512 }));
         say(&mut app, "three, which waits");
         app.update(Msg::Notice(Level::Error, "the disk is full · free some of it".into()));

@@ -377,14 +377,15 @@ impl Worker {
             return Ok(None);
         }
         let fit = compact::fit(&run.prompt.turns, room, |turns| self.render(turns).map(|tokens| tokens.len()))?;
-        if fit.dropped == 0 || fit.trimmed_lines > 0 {
+        if (fit.dropped == 0 && fit.earlier_lines == 0) || fit.trimmed_lines > 0 {
             return Ok(None);
         }
         let mut tokens = self.render(&fit.turns)?;
         tokens.extend_from_slice(&run.generated);
         run.prompt.dropped += fit.dropped;
         run.prompt.turns = fit.turns;
-        sink(Event::Cut { job: run.job.id, turns: run.prompt.dropped, trimmed_lines: 0, summary: None });
+        let (turns, earlier_lines) = (run.prompt.dropped, fit.earlier_lines);
+        sink(Event::Cut { job: run.job.id, turns, trimmed_lines: 0, earlier_lines, summary: None });
         self.prefill(&tokens, run, sink)
     }
 }

@@ -49,11 +49,13 @@ impl Worker {
         } else {
             compact::fit(&request.turns, room, |turns| self.render(turns).map(|tokens| tokens.len()))?
         };
-        if fit.dropped > 0 || fit.trimmed_lines > 0 {
+        if fit.is_cut() {
             let summary = self.summary(job, request, &fit, sink)?;
-            put_summary(&mut fit.turns, summary.as_deref());
-            let (turns, trimmed_lines) = (fit.dropped, fit.trimmed_lines);
-            sink(Event::Cut { job: job.id, turns, trimmed_lines, summary });
+            if let Some(summary) = &summary {
+                self.put_summary(&mut fit, summary, room)?;
+            }
+            let Fit { dropped: turns, trimmed_lines, earlier_lines, .. } = fit;
+            sink(Event::Cut { job: job.id, turns, trimmed_lines, earlier_lines, summary });
         }
         if let Some(turn) = fit.turns.last() {
             tracing::trace!(turns = fit.turns.len(), "asked: {}", turn.content);
@@ -61,7 +63,7 @@ impl Worker {
         let tokens = if request.raw { self.raw(&fit.turns) } else { self.render(&fit.turns)? };
         match tokens.len() {
             0 => Err(EngineError::Empty),
-            // A summary may have pushed it over; and one line may be longer than any context.
+            // A system message may be longer than any context.
             n if n > room => Err(EngineError::TooLong { tokens: n, n_ctx: room }),
             _ => Ok(Prompt { tokens, turns: fit.turns, dropped: fit.dropped }),
         }
@@ -96,6 +98,10 @@ impl Worker {
         let room = n_ctx.saturating_sub(SUMMARY_TOKENS as usize);
         let turns = compact::fit(&turns, room, |turns| self.render(turns).map(|tokens| tokens.len()))?.turns;
         let tokens = self.render(&turns)?;
+        let dropped = &request.turns[system..system + fit.dropped];
+        if tokens.len() > room {
+            return Ok(Some(compact::outline(dropped)));
+        }
         let quiet = ChatRequest { max_tokens: Some(SUMMARY_TOKENS), sampling: Sampling::default(), ..request.clone() };
         let mut no_pieces: Sink = Box::new(|_| ());
         let silent = Job { id: JobId(u64::MAX), cancel: job.cancel.clone(), work: crate::engine::Work::Release };
@@ -104,17 +110,30 @@ impl Worker {
         sink(Event::Prefill { job: job.id, done: 0, total: 0 });
         let summary = crate::chat::thinking::strip(&written.text).trim().to_owned();
         // A small model may have nothing to say; what was asked is then better than nothing.
-        let dropped = &request.turns[system..system + fit.dropped];
         Ok(Some(if summary.is_empty() { compact::outline(dropped) } else { summary }))
+    }
+
+    /// Puts the summary before what stays, which must then fit again.
+    fn put_summary(&self, fit: &mut Fit, summary: &str, room: usize) -> Result<(), EngineError> {
+        let with = with_summary(&fit.turns, summary);
+        let again = compact::fit(&with, room, |turns| self.render(turns).map(|tokens| tokens.len()))?;
+        if self.render(&again.turns)?.len() > room {
+            // Better without it than not at all.
+            return Ok(());
+        }
+        fit.turns = again.turns;
+        fit.dropped += again.dropped;
+        fit.trimmed_lines += again.trimmed_lines;
+        fit.earlier_lines += again.earlier_lines;
+        Ok(())
     }
 }
 
-fn put_summary(turns: &mut Vec<Message>, summary: Option<&str>) {
-    let system = turns.first().filter(|turn| turn.role == Role::System).map(|turn| turn.content.clone());
-    let Some(text) = summary.and(compact::with_summary(system.as_deref(), summary)) else { return };
-    if system.is_some() {
-        turns[0].content = text;
-    } else {
-        turns.insert(0, Message::new(Role::System, text));
-    }
+fn with_summary(turns: &[Message], summary: &str) -> Vec<Message> {
+    let (system, rest) = match turns.split_first() {
+        Some((first, rest)) if first.role == Role::System => (Some(first.content.as_str()), rest),
+        _ => (None, turns),
+    };
+    let system = compact::with_summary(system, Some(summary)).map(|text| Message::new(Role::System, text));
+    system.into_iter().chain(rest.iter().cloned()).collect()
 }

@@ -6,7 +6,7 @@ use crate::budget::probe::Probe;
 use crate::budget::shape::Shape;
 use crate::budget::{Policy, Processor};
 use crate::chat::{Message, Role};
-use crate::engine::{Cancel, ChatRequest};
+use crate::engine::{Cancel, ChatRequest, Overflow};
 use crate::fim::form::Known;
 
 /// How far the two best logits may be apart where decoding several tokens at once chooses another one than decoding
@@ -25,11 +25,19 @@ fn a_lack_of_memory_is_not_blamed_on_the_file() {
 }
 
 fn worker(speculate: bool) -> Option<Worker> {
+    worker_of("SmolLM2-135M-Instruct.Q4_1.gguf", speculate)
+}
+
+fn worker_of(name: &str, speculate: bool) -> Option<Worker> {
     let folder = std::env::var_os("ZORD_TEST_MODELS").or_else(|| {
         eprintln!("SKIPPED: ZORD_TEST_MODELS names no folder with models");
         None
     })?;
-    let model = Path::new(&folder).join("SmolLM2-135M-Instruct.Q4_1.gguf");
+    let model = Path::new(&folder).join(name);
+    if !model.is_file() {
+        eprintln!("SKIPPED: needs `{name}` in the folder that ZORD_TEST_MODELS names");
+        return None;
+    }
     let header = Header::read(&model).unwrap();
     let shape = Shape::from_header(&header).unwrap();
     let policy = Policy { n_ctx: Some(1024), speculate: true, ..Policy::default() };
@@ -196,4 +204,87 @@ fn a_hostile_model_is_refused_before_llama_cpp_sees_it() {
     model.keys.f32("llama.attention.layer_norm_rms_epsilon", -1.0);
     let Err(refusal) = load(folder.path(), &model.bytes()) else { panic!("it was loaded") };
     assert!(refusal.to_string().contains("rms_epsilon` is -1"), "{refusal}");
+}
+
+const QWEN: &str = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
+
+/// Answers, and gives the text with what was told of turns left out.
+fn answer(worker: &mut Worker, turns: &[(Role, String)], overflow: Overflow) -> (String, Vec<Event>) {
+    let turns = turns.iter().map(|(role, text)| Message::new(*role, text.clone())).collect();
+    // As much as is kept free for an answer without a limit.
+    let request = ChatRequest { turns, overflow, max_tokens: Some(256), ..ChatRequest::default() };
+    let job = Job { id: JobId(1), cancel: Cancel::new(), work: Work::Release };
+    let (sender, told) = std::sync::mpsc::channel();
+    let mut sink: Sink = Box::new(move |event| drop(sender.send(event)));
+    let outcome = worker.chat(&job, &request, &mut queue(), &mut sink).unwrap();
+    drop(sink);
+    let Outcome::Generated { text, .. } = outcome else { panic!("{outcome:?}") };
+    (text, told.iter().filter(|event| matches!(event, Event::Cut { .. })).collect())
+}
+
+#[test]
+fn a_mark_that_is_spelt_out_does_not_end_an_answer_and_its_token_does() {
+    for (name, mark) in [("SmolLM2-135M-Instruct.Q4_1.gguf", "<|im_end|>"), (QWEN, "<|im_end|>")] {
+        let Some(worker) = worker_of(name, false) else { return };
+        let request = ChatRequest::default();
+        let text = format!("The token {mark} ends a turn, and <|im_start|> begins one.");
+        let mut pieces = crate::engine::pieces::Pieces::new(worker.stops(&request));
+        let spelt = worker.words.tokens(&text, false);
+        let told: String = spelt.iter().map(|&token| pieces.push(&worker.words.bytes(token))).collect();
+        assert_eq!((told + &pieces.finish(), pieces.stopped()), (text, false), "{name}");
+        assert!(spelt.iter().all(|&token| !worker.ends(token, &request)), "{name}");
+        assert!(worker.ends(worker.words.id(mark).unwrap(), &request), "{name}");
+    }
+}
+
+/// A class of about so many bytes.
+fn class(bytes: usize) -> String {
+    let mut code = String::from("class PriorityStack:\n    def __init__(self):\n        self.items = []\n");
+    for i in 0.. {
+        if code.len() >= bytes {
+            break;
+        }
+        code += &format!("\n    def push_{i}(self, item):\n        self.items.append((item, {i}))\n");
+    }
+    code
+}
+
+#[test]
+fn the_same_in_another_language_finds_what_it_speaks_of_in_a_small_context() {
+    let Some(mut worker) = worker_of(QWEN, false) else { return };
+    for (bytes, overflow) in [(1800, Overflow::Drop), (1800, Overflow::Summarise), (6000, Overflow::Drop)] {
+        let turns = [
+            (Role::User, "What is a stack?".to_owned()),
+            (Role::Assistant, "A stack is a list from which the last element is taken first. ".repeat(20)),
+            (Role::User, "Write a priority stack in Python.".to_owned()),
+            (Role::Assistant, format!("```python\n{}```\n", class(bytes))),
+            (Role::User, "Write the same in TypeScript.".to_owned()),
+        ];
+        let (text, cuts) = answer(&mut worker, &turns, overflow);
+        assert!(text.contains("class PriorityStack"), "{bytes} {overflow:?}: {text}");
+        let [Event::Cut { turns: 2, trimmed_lines: 0, earlier_lines, summary, .. }] = &cuts[..] else {
+            panic!("{cuts:?}")
+        };
+        assert_eq!(summary.is_some(), overflow == Overflow::Summarise);
+        // A summary takes room of its own.
+        assert!(summary.is_some() || (*earlier_lines > 0) == (bytes > 2000), "{bytes}: {earlier_lines}");
+    }
+}
+
+#[test]
+fn many_pasted_lines_are_cut_and_not_refused() {
+    let Some(mut worker) = worker_of(QWEN, false) else { return };
+    let log: String = (0..900).map(|i| format!("   Compiling crate-{i} v0.1.{i}\n")).collect();
+    for overflow in [Overflow::Drop, Overflow::Summarise] {
+        let turns = [
+            (Role::User, "What is a crate?".to_owned()),
+            (Role::Assistant, "A unit that the compiler of Rust takes at once.".to_owned()),
+            (Role::User, "And a module? ".repeat(30)),
+            (Role::Assistant, "A part of a crate with names of its own.".to_owned()),
+            (Role::User, format!("{log}error: cannot find crate-7\nWhat went wrong?")),
+        ];
+        let (text, cuts) = answer(&mut worker, &turns, overflow);
+        assert!(!text.is_empty());
+        assert!(matches!(cuts[..], [Event::Cut { turns: 2, trimmed_lines: 500.., .. }]), "{overflow:?}: {cuts:?}");
+    }
 }
