@@ -189,6 +189,8 @@ pub struct RemoteConfig {
     pub model: Option<String>,
     /// The environment variable that holds the key.
     pub key_env: Option<String>,
+    /// Seconds without a word after which it is given up; `None`: five minutes.
+    pub timeout: Option<u32>,
 }
 
 /// `[models]`

@@ -166,7 +166,7 @@ fn a_conversation_too_long_for_the_server_drops_older_turns() {
         turns.push(Message::new(Role::Assistant, answer));
     }
     turns.push(Message::new(Role::User, "And what is a lake?"));
-    let spec = RemoteSpec { url: server.url.clone(), model: None, key: None };
+    let spec = RemoteSpec { url: server.url.clone(), model: None, key: None, ctx: None, silence: RemoteSpec::SILENCE };
     let mut engine = Asked::start(Spec::Remote(spec)).unwrap();
     assert_eq!(engine.facts.n_ctx, 512);
     let request = ChatRequest { turns, max_tokens: Some(8), ..ChatRequest::default() };

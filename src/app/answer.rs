@@ -4,9 +4,9 @@
 use super::model::State;
 use super::msg::{Ask, Effect, Level, Scroll, Trouble};
 use super::{App, Out};
-use crate::chat::Role;
 use crate::chat::journal::Entry;
 use crate::chat::tree::NodeId;
+use crate::chat::{Role, thinking};
 use crate::engine::{Event, JobId, Outcome, Stats, Stop};
 
 /// The journal gets what was written after so many milliseconds.
@@ -155,7 +155,12 @@ impl App {
                     answer.read = done;
                 }
             }
-            Event::Piece { job, text } if Some(job) == current => self.on_piece(&text, out),
+            Event::Piece { job, text } if Some(job) == current => {
+                // What was on its way when the person stopped it is not what they stopped at.
+                if self.answer.as_ref().is_some_and(|answer| !answer.stopping) {
+                    self.on_piece(&text, out);
+                }
+            }
             Event::Done { job, outcome: Outcome::Generated { stop, stats, .. } } if Some(job) == current => {
                 let node = self.answer.as_ref().map(|answer| answer.node);
                 self.end_answer(Some(stop), Some(stats), out);
@@ -249,11 +254,22 @@ impl App {
         match stop {
             Some(Stop::Length) => self.tell(Level::Info, "the answer reached its length limit; `/finish` continues it"),
             Some(Stop::Context) => self.tell(Level::Warning, "the context is full; `/new` begins with an empty one"),
-            Some(Stop::End | Stop::Text | Stop::Cancelled) | None => {}
+            Some(Stop::End | Stop::Text) => self.tell_if_empty(answer.node),
+            Some(Stop::Cancelled) | None => {}
         }
         self.record(Entry::End { id: answer.node, stop, stats }, out);
         self.blocks.follow(&self.conversation, &self.path);
         out.push(Effect::Sync);
+    }
+
+    /// An answer without a word looks like a program that hangs.
+    fn tell_if_empty(&mut self, node: NodeId) {
+        let Some(node) = self.conversation.node(node) else { return };
+        if node.text.trim().is_empty() {
+            self.tell(Level::Warning, "the answer is empty; `/regenerate` asks again");
+        } else if thinking::strip(&node.text).trim().is_empty() {
+            self.tell(Level::Warning, "the model thought, but gave no answer; `/regenerate` asks again");
+        }
     }
 
     fn after_answer(&mut self, out: &mut Out) {
@@ -290,8 +306,7 @@ impl App {
     /// Whether a message is among what [`crate::chat::tree::Conversation::turns`] gives.
     fn was_put(&self, id: NodeId) -> bool {
         self.conversation.node(id).is_some_and(|node| {
-            node.role != Role::Assistant
-                || (!node.is_open() && !crate::chat::thinking::strip(&node.text).trim().is_empty())
+            node.role != Role::Assistant || (!node.is_open() && !thinking::strip(&node.text).trim().is_empty())
         })
     }
 }

@@ -38,6 +38,8 @@ pub struct Model {
     pub lora: Vec<(PathBuf, f32)>,
     /// What was loaded last, to go back to where another one cannot be.
     loaded: Option<Proven>,
+    /// What is starting runs on a server.
+    on_server: bool,
 }
 
 /// A model that could be loaded.
@@ -50,6 +52,8 @@ struct Proven {
 
 /// Tokens assumed while nothing is known.
 const N_CTX_UNKNOWN: u32 = 2048;
+/// Tokens assumed of a server that does not say: one that has fewer says so when it is asked.
+const N_CTX_SERVER: u32 = 32_768;
 
 impl Model {
     pub(crate) fn new(name: Option<String>, lora: Vec<(PathBuf, f32)>) -> Self {
@@ -61,6 +65,7 @@ impl Model {
             state,
             lora,
             loaded: None,
+            on_server: false,
         }
     }
 
@@ -74,6 +79,7 @@ impl Model {
 
     pub(crate) fn loading(&mut self, name: String, plan: Option<Box<Plan>>) {
         self.name = name;
+        self.on_server = plan.is_none();
         self.plan = plan;
     }
 
@@ -100,10 +106,21 @@ impl Model {
         self.facts().and_then(|facts| facts.plan.as_ref()).map(|plan| plan.threads)
     }
 
-    /// Tokens of context.
-    pub fn n_ctx(&self) -> u32 {
+    /// Tokens of context, as far as they are known.
+    pub fn known_n_ctx(&self) -> Option<u32> {
         let planned = self.plan.as_ref().map(|plan| plan.n_ctx);
-        self.facts().map(|facts| facts.n_ctx).or(planned).filter(|n| *n > 0).unwrap_or(N_CTX_UNKNOWN)
+        self.facts().map(|facts| facts.n_ctx).or(planned).filter(|n| *n > 0)
+    }
+
+    /// Tokens of context to reckon with.
+    pub fn n_ctx(&self) -> u32 {
+        let unknown = if self.on_server || self.server().is_some() { N_CTX_SERVER } else { N_CTX_UNKNOWN };
+        self.known_n_ctx().unwrap_or(unknown)
+    }
+
+    /// Host and port of the server it runs on.
+    pub fn server(&self) -> Option<&str> {
+        self.facts()?.server.as_deref()
     }
 
     /// Whether it runs in this process, with a cache that can be kept.
@@ -147,6 +164,7 @@ impl App {
         }
         self.model.lora = load.lora;
         self.model.plan = None;
+        self.model.on_server = false;
         self.model.state = State::Loading(0.0);
         self.cache.forget();
         out.push(Effect::StartEngine(self.model.load()));

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::stream::Session;
 use super::{Scene, output, prepare};
 use crate::budget::probe::Probe;
-use crate::chat::{Message, Role};
+use crate::chat::{Message, Role, thinking};
 use crate::device::Termux;
 use crate::engine::{ChatRequest, Event, Outcome, Sampling, Stats, Stop, Work, presets};
 use crate::error::{ExitCode, Report};
@@ -202,6 +202,9 @@ impl Output {
         }
         if stop == Stop::Context {
             output::note("notice: the context is full; the answer ends here");
+        }
+        if matches!(stop, Stop::End | Stop::Text) && thinking::strip(&text).trim().is_empty() {
+            output::note("notice: the answer is empty");
         }
         Ok(if interrupted && stop == Stop::Cancelled && !self.nobody_reads() {
             ExitCode::Interrupted

@@ -1,6 +1,7 @@
 //! From what a person asked for to what the engine is started with: the model found, its header read, the plan made.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -181,7 +182,20 @@ fn ready_for(
         let key = config.remote.key_env.as_deref().and_then(|name| std::env::var(name).ok());
         let model = options.model.clone().or_else(|| config.remote.model.clone());
         let name = model.clone().unwrap_or_else(|| url.clone());
-        return Ok(Ready { name, spec: Spec::Remote(RemoteSpec { url, model, key }), entry: None });
+        return Ok(Ready {
+            name,
+            spec: Spec::Remote(RemoteSpec {
+                url,
+                model,
+                key,
+                ctx: options.ctx.or(config.context.size),
+                silence: config
+                    .remote
+                    .timeout
+                    .map_or(RemoteSpec::SILENCE, |seconds| Duration::from_secs(seconds.into())),
+            }),
+            entry: None,
+        });
     }
     let found = find(chosen(options, config, paths).as_deref(), paths)?;
     let device = Device::probe();

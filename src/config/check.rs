@@ -57,6 +57,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("remote.url", Kind::Text),
     ("remote.model", Kind::Text),
     ("remote.key_env", Kind::Text),
+    ("remote.timeout", Kind::Count),
     ("models", Kind::Table),
     ("models.endpoint", Kind::Text),
     ("editor", Kind::Table),

@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -340,12 +341,14 @@ pub struct Facts {
     pub name: String,
     /// `llama`, `qwen2`, …; empty for a server.
     pub architecture: String,
-    /// Tokens of context in use.
+    /// Tokens of context in use; zero for a server that does not say.
     pub n_ctx: u32,
     /// Tokens of context the model was trained for.
     pub n_ctx_train: u32,
     /// What was planned; `None` for a server.
     pub plan: Option<Plan>,
+    /// Host and port of the server; `None` for a model in this process.
+    pub server: Option<String>,
     /// From the start of the thread to here, in milliseconds.
     pub load_ms: f64,
     /// Whether the chat template came from the file (else the name of the built-in one).
@@ -389,6 +392,15 @@ pub struct RemoteSpec {
     pub model: Option<String>,
     /// Sent as a bearer token.
     pub key: Option<String>,
+    /// Tokens of context that the person asked for; a server that says less is believed.
+    pub ctx: Option<u32>,
+    /// The longest time without a word before the server is given up.
+    pub silence: Duration,
+}
+
+impl RemoteSpec {
+    /// A server's patience is not ours: a long prompt takes minutes on a slow one.
+    pub const SILENCE: Duration = Duration::from_secs(300);
 }
 
 pub mod admission;

@@ -1,27 +1,32 @@
 //! A model on a server that speaks OpenAI's chat completions (llama-server, Ollama, vLLM), behind the same interface.
 //!
 //! The thread runs a small event loop of its own: a request streams, and between two pieces the cancel flag is looked
-//! at, so that stopping closes the connection at once and the server stops too.
+//! at, so that stopping closes the connection at once and the server stops too. What a server should bound and does not
+//! (length, time) is bounded here.
 
+use std::cell::Cell;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
 
-use super::pieces::Pieces;
 use super::start::Sink;
-use super::{
-    Cancel, ChatRequest, CompleteRequest, Event, Facts, Job, Outcome, RemoteSpec, Sampling, Stats, Stop, Work,
-};
+use super::{Cancel, ChatRequest, CompleteRequest, Event, Facts, Job, Outcome, RemoteSpec, Work};
+use crate::chat::Message;
 use crate::chat::compact::{self, Fit};
 use crate::error::{Advise, chain};
 use crate::models::net;
 
+mod address;
+mod answer;
+mod ask;
 mod fill;
+mod models;
 mod stream;
 
-use stream::{Lines, Part};
+use address::Address;
+use ask::Manners;
 
 /// How often the cancel flag is looked at while nothing arrives.
 const POLL: Duration = Duration::from_millis(20);
@@ -29,8 +34,12 @@ const POLL: Duration = Duration::from_millis(20);
 const GREETING: Duration = Duration::from_secs(20);
 /// A list of models or an error page is read up to here, in bytes.
 const LARGEST_ANSWER: usize = 4 << 20;
-/// An error page is quoted up to here.
+/// What a server says of an error is quoted up to here, in characters.
 const QUOTE: usize = 300;
+/// Bytes of text that a token stands for, about: a server tells no counts of its own before it is asked.
+const TOKEN_BYTES: usize = 4;
+/// Bytes of a turn's own marks, about.
+const TURN_BYTES: usize = 16;
 
 /// Why the server could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +54,21 @@ pub(super) enum RemoteError {
     Language { url: String, reason: String },
     #[error("`{url}` broke off: {reason}")]
     Broken { url: String, reason: String },
+    #[error("`{url}` sends requests on to `{to}`")]
+    Moved { url: String, to: String },
+    #[error("`{url}` has not said a word for {seconds} seconds")]
+    Silent { url: String, seconds: u64 },
+}
+
+impl RemoteError {
+    /// Whether it is about the length of what was sent.
+    fn is_too_long(&self) -> bool {
+        let Self::Status { status: 400 | 413 | 422 | 500, text, .. } = self else { return false };
+        let text = text.to_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        (says(&["context"]) && says(&["length", "exceed", "window", "size", "limit", "maximum", "token"]))
+            || says(&["too long", "too many tokens", "too large"])
+    }
 }
 
 impl Advise for RemoteError {
@@ -56,77 +80,103 @@ impl Advise for RemoteError {
                 "the key is read from the variable that `remote.key_env` names".into()
             }
             Self::Status { status: 404, .. } | Self::Language { .. } => {
-                "the address ends before `/chat/completions`, with or without `/v1`".into()
+                "the address ends before `/chat/completions`; `--model` names a model that is not listed".into()
             }
             Self::Status { .. } | Self::Broken { .. } => "the server's own log may say more".into(),
+            Self::Moved { .. } => "if you trust that address, use it instead".into(),
+            Self::Silent { .. } => "`remote.timeout` in the configuration says how long to wait, in seconds".into(),
         })
     }
 }
 
 /// The engine's thread for a server.
 pub(crate) fn run(spec: RemoteSpec, inbox: Receiver<Job>, mut sink: Sink) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let connected = match &runtime {
-        Ok(runtime) => runtime.block_on(Server::connect(spec)),
-        Err(error) => Err(RemoteError::Unreachable { url: spec.url, reason: error.to_string() }),
+    // Jobs are waited for inside the runtime: while it stands still, no connection is closed, and a server that was told
+    // to stop by hanging up goes on.
+    let (jobs, waiting) = mpsc::unbounded_channel();
+    let (here, gone) = oneshot::channel::<()>();
+    let relay = move || {
+        inbox.into_iter().try_for_each(|job| jobs.send(job)).ok();
+        drop(here);
     };
-    match (runtime, connected) {
-        (Ok(runtime), Ok((server, facts))) => {
+    let started = std::thread::Builder::new().name("jobs".into()).spawn(relay);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match started.and(runtime) {
+        Ok(runtime) => runtime.block_on(serve(spec, waiting, gone, sink)),
+        Err(error) => sink(Event::LoadFailed { message: format!("cannot start the engine: {error}"), hint: None }),
+    }
+}
+
+async fn serve(
+    spec: RemoteSpec,
+    mut waiting: mpsc::UnboundedReceiver<Job>,
+    gone: oneshot::Receiver<()>,
+    mut sink: Sink,
+) {
+    let connected = tokio::select! {
+        connected = Server::connect(spec) => connected,
+        // Nobody wants it any more.
+        _ = gone => return,
+    };
+    match connected {
+        Ok((server, facts)) => {
             sink(Event::Loaded(Box::new(facts)));
-            for job in inbox {
-                let end = match runtime.block_on(server.work(&job, &mut sink)) {
+            while let Some(job) = waiting.recv().await {
+                let end = match server.work(&job, &mut sink).await {
                     Ok(outcome) => Event::Done { job: job.id, outcome },
                     Err(error) => Event::Failed { job: job.id, message: chain(&error), hint: error.hint() },
                 };
                 sink(end);
             }
         }
-        (_, Err(error)) => {
+        Err(error) => {
             sink(Event::LoadFailed { message: chain(&error), hint: error.hint() });
-            for job in inbox {
+            while let Some(job) = waiting.recv().await {
                 sink(Event::Failed { job: job.id, message: "there is no server".into(), hint: None });
             }
         }
-        (Err(_), Ok(_)) => {}
     }
 }
 
 struct Server {
     client: reqwest::Client,
-    base: String,
+    address: Address,
     model: String,
     key: Option<String>,
+    /// Tokens of context; zero where nobody says.
+    n_ctx: u32,
+    /// The longest time without a word.
+    silence: Duration,
+    /// The fullest form of a request that it has taken.
+    manners: Cell<Manners>,
 }
 
 impl Server {
     async fn connect(spec: RemoteSpec) -> Result<(Self, Facts), RemoteError> {
         let started = Instant::now();
-        let base = base(&spec.url)?;
-        let address = reqwest::Url::parse(&base).map_err(|_| RemoteError::Url { url: spec.url.clone() })?;
-        let client = net::client_to(&address, None)
+        let address = Address::new(&spec.url)?;
+        let client = net::client_to(address.url(), None)
             .map_err(|error| RemoteError::Unreachable { url: spec.url.clone(), reason: chain(&error) })?;
-        let mut server = Self { client, base, model: spec.model.clone().unwrap_or_default(), key: spec.key };
-        let url = format!("{}/models", server.base);
-        let list = async { server.whole(server.sent(server.client.get(&url)).await?).await };
-        let list = tokio::time::timeout(GREETING, list)
-            .await
-            .map_err(|_| RemoteError::Unreachable { url: url.clone(), reason: "no answer".into() })??;
-        let list: Value = serde_json::from_slice(&list).map_err(|error| server.language(&error.to_string()))?;
-        let models = list["data"].as_array().ok_or_else(|| server.language("no list of models"))?;
-        let found = match &spec.model {
-            Some(name) => models.iter().find(|model| model["id"] == name.as_str()),
-            None => models.first(),
+        let mut server = Self {
+            client,
+            address,
+            model: spec.model.clone().unwrap_or_default(),
+            key: spec.key,
+            n_ctx: spec.ctx.unwrap_or(0),
+            silence: spec.silence,
+            manners: Cell::default(),
         };
-        if spec.model.is_none() {
-            let first = found.and_then(|model| model["id"].as_str());
-            server.model = first.ok_or_else(|| server.language("its list of models is empty"))?.to_owned();
-        }
-        let size = |key: &str| found.and_then(|model| model["meta"][key].as_u64()).unwrap_or(0) as u32;
+        let sizes = server.greet(spec.model.as_deref()).await?;
+        server.n_ctx = match (sizes.context(), spec.ctx) {
+            (Some(told), Some(wanted)) => told.min(wanted),
+            (told, wanted) => told.or(wanted).unwrap_or(0),
+        };
         let facts = Facts {
             name: server.model.rsplit('/').next().unwrap_or_default().to_owned(),
-            n_ctx: size("n_ctx"),
-            n_ctx_train: size("n_ctx_train"),
+            n_ctx: server.n_ctx,
+            n_ctx_train: sizes.trained.unwrap_or(0),
             template: "server".into(),
+            server: Some(server.address.host()),
             load_ms: started.elapsed().as_secs_f64() * 1e3,
             ..Facts::default()
         };
@@ -159,308 +209,73 @@ impl Server {
         }
     }
 
-    /// Sends the turns; when the server says that they are too many, older ones go, as they would here.
+    /// Sends the turns, those that fit by what is known of its context; when the server says that they are too many, more
+    /// of the older ones go, as they would here.
     async fn chat(&self, job: &Job, request: &ChatRequest, sink: &mut Sink) -> Result<Outcome, RemoteError> {
-        let size = |turns: &[crate::chat::Message]| turns.iter().map(|turn| turn.content.len() + 16).sum::<usize>();
-        let mut turns = request.turns.clone();
-        let mut room = size(&turns);
-        let mut cut = None;
+        let size = |turns: &[Message]| turns.iter().map(|turn| turn.content.len() + TURN_BYTES).sum::<usize>();
+        let mut room = size(&request.turns).min(self.room(request));
         loop {
+            let Ok(fit) = compact::fit(&request.turns, room, |turns| Ok::<_, std::convert::Infallible>(size(turns)));
+            let is_cut = fit.is_cut();
+            let Fit { turns, dropped, trimmed_lines, earlier_lines } = fit;
+            let cut = is_cut.then_some(Event::Cut {
+                job: job.id,
+                turns: dropped,
+                trimmed_lines,
+                earlier_lines,
+                summary: None,
+            });
             let body = json!({"messages": turns});
-            let error = match self.generate(job, "chat/completions", body, request, cut.take(), sink).await {
-                Err(error) if too_long(&error) => error,
+            let error = match self.generate(job, "chat/completions", body, request, cut, sink).await {
+                Err(error) if error.is_too_long() => error,
                 done => return done,
             };
-            room = room * 2 / 3;
-            let Ok(fit) = compact::fit(&request.turns, room, |turns| Ok::<_, ()>(size(turns))) else {
-                return Err(error);
-            };
-            if room < 64 || size(&fit.turns) < 64 {
+            room = room.min(size(&turns)) * 2 / 3;
+            if room < 64 {
                 return Err(error);
             }
-            let Fit { dropped, trimmed_lines, earlier_lines, .. } = fit;
-            cut = Some(Event::Cut { job: job.id, turns: dropped, trimmed_lines, earlier_lines, summary: None });
-            turns = fit.turns;
         }
     }
 
-    /// One request; `cut` is told when the server takes it, before its first piece.
-    async fn generate(
-        &self,
-        job: &Job,
-        path: &str,
-        mut body: Value,
-        request: &ChatRequest,
-        mut cut: Option<Event>,
-        sink: &mut Sink,
-    ) -> Result<Outcome, RemoteError> {
-        let mut answer = Answer::new(request, Instant::now());
-        body["model"] = json!(self.model);
-        body["stream"] = json!(true);
-        body["stream_options"] = json!({"include_usage": true});
-        if let Some(most) = request.max_tokens {
-            body["max_tokens"] = json!(most);
+    /// Bytes that the turns of a request may take, about.
+    fn room(&self, request: &ChatRequest) -> usize {
+        let n_ctx = self.n_ctx as usize;
+        let wanted = request.max_tokens.map_or(n_ctx / 4, |most| most as usize);
+        match n_ctx {
+            0 => usize::MAX,
+            _ => n_ctx.saturating_sub(wanted.clamp(1, (n_ctx / 2).max(1))).saturating_mul(TOKEN_BYTES),
         }
-        if !request.stop.is_empty() {
-            body["stop"] = json!(request.stop);
-        }
-        put_sampling(&mut body, &request.sampling);
-        let post = self.client.post(format!("{}/{path}", self.base)).json(&body);
-        let mut tell = |text| {
-            cut.take().into_iter().for_each(&mut *sink);
-            sink(Event::Piece { job: job.id, text });
-        };
-        let stop = self.stream(&job.cancel, post, &mut answer, &mut tell).await?;
-        answer.rest(tell);
-        cut.into_iter().for_each(sink);
-        Ok(answer.outcome(stop))
-    }
-
-    /// Sends and reads until something ends it; says what.
-    async fn stream(
-        &self,
-        cancel: &Cancel,
-        post: reqwest::RequestBuilder,
-        answer: &mut Answer,
-        tell: &mut impl FnMut(String),
-    ) -> Result<Stop, RemoteError> {
-        let Some(response) = unless(cancel, self.sent(post)).await.transpose()? else { return Ok(Stop::Cancelled) };
-        let mut bytes = response.bytes_stream();
-        let mut lines = Lines::default();
-        loop {
-            // Dropping the response closes the connection, and the server stops.
-            let Some(next) = unless(cancel, bytes.next()).await else { return Ok(Stop::Cancelled) };
-            let Some(chunk) = next.transpose().map_err(|error| self.broken(&error))? else {
-                return match answer.ended {
-                    Some(stop) => Ok(stop),
-                    None => {
-                        Err(RemoteError::Broken { url: self.base.clone(), reason: "the stream ended early".into() })
-                    }
-                };
-            };
-            for part in lines.push(&chunk) {
-                let part = part.map_err(|reason| self.language(&reason))?;
-                if answer
-                    .take(part, &mut *tell)
-                    .map_err(|reason| RemoteError::Broken { url: self.base.clone(), reason })?
-                {
-                    return Ok(answer.ended.unwrap_or(Stop::End));
-                }
-            }
-        }
-    }
-
-    async fn sent(&self, mut request: reqwest::RequestBuilder) -> Result<reqwest::Response, RemoteError> {
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
-        let response = request.send().await.map_err(|error| RemoteError::Unreachable {
-            url: self.base.clone(),
-            reason: chain(&error.without_url()),
-        })?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let status = response.status().as_u16();
-        let text = self.whole(response).await.unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let told = serde_json::from_str::<Value>(&text).ok();
-        let told = told.as_ref().and_then(|told| told["error"]["message"].as_str().or(told["error"].as_str()));
-        let text = told.unwrap_or(&text).chars().filter(|c| !c.is_control()).take(QUOTE).collect();
-        Err(RemoteError::Status { url: self.base.clone(), status, text })
-    }
-
-    /// The body of an answer that is no stream.
-    async fn whole(&self, mut response: reqwest::Response) -> Result<Vec<u8>, RemoteError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(self.language("an answer has no end"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
-    fn language(&self, reason: &str) -> RemoteError {
-        RemoteError::Language { url: self.base.clone(), reason: reason.to_owned() }
-    }
-
-    fn broken(&self, error: &reqwest::Error) -> RemoteError {
-        RemoteError::Broken { url: self.base.clone(), reason: chain(error) }
     }
 }
 
-/// What came so far.
-struct Answer {
-    started: Instant,
-    first: Option<Instant>,
-    pieces: Pieces,
-    text: String,
-    thinking: bool,
-    ended: Option<Stop>,
-    stats: Stats,
+/// What became of something that was waited for.
+enum Waited<T> {
+    Came(T),
+    Cancelled,
+    Late,
 }
 
-impl Answer {
-    fn new(request: &ChatRequest, started: Instant) -> Self {
-        Self {
-            started,
-            first: None,
-            pieces: Pieces::new(request.stop.iter().cloned()),
-            text: String::new(),
-            thinking: false,
-            ended: None,
-            stats: Stats::default(),
-        }
-    }
-
-    /// Takes one message of the stream; `true` when it was the last.
-    fn take(&mut self, part: Part, mut tell: impl FnMut(String)) -> Result<bool, String> {
-        match part {
-            Part::End => Ok(true),
-            Part::Error(text) => Err(text),
-            Part::Message(message) => {
-                let choice = &message["choices"][0];
-                let delta = &choice["delta"];
-                // Some servers take thinking out of the text; it goes back to where the model wrote it.
-                if let Some(thought) = delta["reasoning_content"].as_str().filter(|text| !text.is_empty()) {
-                    let open = if self.thinking { "" } else { "<think>" };
-                    self.thinking = true;
-                    self.say(&format!("{open}{thought}"), &mut tell);
-                }
-                if let Some(text) =
-                    delta["content"].as_str().or(choice["text"].as_str()).filter(|text| !text.is_empty())
-                {
-                    let close = if self.thinking { "</think>" } else { "" };
-                    self.thinking = false;
-                    self.say(&format!("{close}{text}"), &mut tell);
-                }
-                match choice["finish_reason"].as_str() {
-                    Some("length") => self.ended = Some(Stop::Length),
-                    Some(_) => self.ended = Some(Stop::End),
-                    None => {}
-                }
-                self.count(&message);
-                if self.pieces.stopped() {
-                    self.ended = Some(Stop::Text);
-                }
-                Ok(self.pieces.stopped())
-            }
-        }
-    }
-
-    fn say(&mut self, text: &str, tell: &mut impl FnMut(String)) {
-        self.first.get_or_insert_with(Instant::now);
-        let certain = self.pieces.push(text.as_bytes());
-        self.stats.generated_tokens += 1;
-        if !certain.is_empty() {
-            self.text.push_str(&certain);
-            tell(certain);
-        }
-    }
-
-    /// What was held back because it could have become a stop text.
-    fn rest(&mut self, mut tell: impl FnMut(String)) {
-        let rest = self.pieces.finish();
-        if !rest.is_empty() {
-            self.text.push_str(&rest);
-            tell(rest);
-        }
-    }
-
-    fn count(&mut self, message: &Value) {
-        let tokens = |key: &str| message["usage"][key].as_u64().map(|n| n as u32);
-        if let Some(prompt) = tokens("prompt_tokens") {
-            self.stats.prompt_tokens = prompt;
-            self.stats.prefilled_tokens = prompt;
-            self.stats.generated_tokens = tokens("completion_tokens").unwrap_or(self.stats.generated_tokens);
-        }
-        if let Some(cached) = message["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64() {
-            self.stats.prefilled_tokens = self.stats.prompt_tokens.saturating_sub(cached as u32);
-        }
-        let timing = |key: &str| message["timings"][key].as_f64();
-        if let Some(rate) = timing("prompt_per_second") {
-            self.stats.prefill_tps = rate;
-        }
-        if let Some(prefilled) = timing("prompt_n") {
-            self.stats.prefilled_tokens = prefilled as u32;
-        }
-    }
-
-    fn outcome(mut self, stop: Stop) -> Outcome {
-        if let Some(first) = self.first {
-            self.stats.first_token_ms = (first - self.started).as_secs_f64() * 1e3;
-            let seconds = first.elapsed().as_secs_f64();
-            if seconds > 0.0 {
-                self.stats.decode_tps = f64::from(self.stats.generated_tokens.saturating_sub(1)) / seconds;
-            }
-        }
-        self.stats.context_tokens = self.stats.prompt_tokens + self.stats.generated_tokens;
-        Outcome::Generated { text: self.text, stop, stats: self.stats }
-    }
-}
-
-/// The future's value, or `None` as soon as the flag is raised.
-async fn unless<T>(cancel: &Cancel, future: impl Future<Output = T>) -> Option<T> {
+/// Waits for a future until the flag is raised or the deadline passes.
+async fn wait<T>(cancel: &Cancel, deadline: Instant, future: impl Future<Output = T>) -> Waited<T> {
     tokio::pin!(future);
     loop {
         if cancel.is_cancelled() {
-            return None;
+            return Waited::Cancelled;
         }
         if let Ok(value) = tokio::time::timeout(POLL, &mut future).await {
-            return Some(value);
+            return Waited::Came(value);
+        }
+        if Instant::now() >= deadline {
+            return Waited::Late;
         }
     }
 }
 
-fn too_long(error: &RemoteError) -> bool {
-    matches!(error, RemoteError::Status { status: 400 | 413, text, .. } if text.contains("context"))
-}
-
-fn put_sampling(body: &mut Value, sampling: &Sampling) {
-    body["temperature"] = json!(sampling.temperature);
-    body["top_p"] = json!(sampling.top_p);
-    body["seed"] = json!(sampling.seed);
-    // Beyond OpenAI's own keys, understood by the servers people run at home and ignored by the others.
-    body["top_k"] = json!(sampling.top_k);
-    body["min_p"] = json!(sampling.min_p);
-    body["repeat_penalty"] = json!(sampling.repeat_penalty);
-    body["repeat_last_n"] = json!(sampling.repeat_last_n);
-}
-
-fn base(url: &str) -> Result<String, RemoteError> {
-    let parsed = reqwest::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if parsed.is_none() {
-        return Err(RemoteError::Url { url: url.to_owned() });
-    }
-    let base = url.trim_end_matches('/').trim_end_matches("/chat/completions");
-    Ok(if base.ends_with("/v1") { base.to_owned() } else { format!("{base}/v1") })
+/// A server's words, as they may stand in a line here.
+fn quote(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control() && !crate::text::clean::turns(*c)).collect();
+    text.trim().chars().take(QUOTE).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_taken_with_and_without_its_version() {
-        assert_eq!(base("http://host:1/").unwrap(), "http://host:1/v1");
-        assert_eq!(base("http://host:1/v1").unwrap(), "http://host:1/v1");
-        assert_eq!(base("https://host/api/v1/chat/completions").unwrap(), "https://host/api/v1");
-        for bad in ["", "host:1", "ftp://host", "http://"] {
-            assert!(base(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn separate_thinking_goes_back_into_the_text() {
-        let mut answer = Answer::new(&ChatRequest::default(), Instant::now());
-        let mut told = String::new();
-        for delta in [json!({"reasoning_content": "hm"}), json!({"reasoning_content": "…"}), json!({"content": "yes"})]
-        {
-            let message = json!({"choices": [{"delta": delta}]});
-            assert_eq!(answer.take(Part::Message(message), |text| told += &text), Ok(false));
-        }
-        assert_eq!(told, "<think>hm…</think>yes");
-    }
-}
+mod tests;

@@ -127,18 +127,23 @@ fn greeting(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
     let model = match &app.model.state {
         State::Absent => "No model yet: /model downloads one.".to_owned(),
         State::Loading(_) => "The model is loading; you can type already.".to_owned(),
-        State::Ready(facts) => format!("{} tokens of context, all on this device.", facts.n_ctx),
+        State::Ready(facts) => match (&facts.server, facts.n_ctx) {
+            (None, n_ctx) => format!("{n_ctx} tokens of context, all on this device."),
+            (Some(_), 0) => "The model is on a server.".to_owned(),
+            (Some(_), n_ctx) => format!("{n_ctx} tokens of context, on a server."),
+        },
         State::Failed(trouble) => sanitise::line(&trouble.message).into_owned(),
     };
     let key = |name: &'static str| Span::styled(name, theme.accent);
-    let lines = [
-        Line::styled("Zord Coder", theme.heading[0]),
-        Line::styled(model, theme.dim),
+    let goes_to = |host| Line::styled(format!("What you write goes to {}.", sanitise::line(host)), theme.dim);
+    let mut lines = vec![Line::styled("Zord Coder", theme.heading[0]), Line::styled(model, theme.dim)];
+    lines.extend(app.model.server().map(goes_to));
+    lines.extend([
         Line::default(),
         Line::from(vec![key("Enter"), Span::raw(" sends, "), key("\\ Enter"), Span::raw(" begins a new line")]),
         Line::from(vec![key("@"), Span::raw(" shows it a file, "), key("/"), Span::raw(" lists the commands")]),
         Line::from(vec![key("/help start"), Span::raw(" for the first ten minutes")]),
-    ];
+    ]);
     for (n, line) in (0u16..).zip(lines) {
         let inner =
             Rect { x: area.x + u16::from(area.width > 20), ..areas::row(area, n + u16::from(area.height > 12)) };

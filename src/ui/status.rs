@@ -80,9 +80,12 @@ const FORMS: [Form; 5] = [
 fn parts(app: &App, theme: &Theme, form: Form) -> Vec<(String, Style)> {
     let mut parts = Vec::new();
     let label = |text: &str| if form.labels { format!("{text} ") } else { String::new() };
-    let (used, all) = (context_used(app), app.model.n_ctx());
-    let full = if used * 10 >= all * 9 { theme.warning } else { theme.text };
-    parts.push((format!("{}{}/{}", label("ctx"), short(used), short(all)), full));
+    let used = context_used(app);
+    let full = app.model.known_n_ctx().is_some_and(|all| u64::from(used) * 10 >= u64::from(all) * 9);
+    let all = app.model.known_n_ctx().or_else(|| app.model.server().is_none().then(|| app.model.n_ctx()));
+    let all = all.map(|all| format!("/{}", short(all))).unwrap_or_default();
+    let style = if full { theme.warning } else { theme.text };
+    parts.push((format!("{}{}{all}", label("ctx"), short(used)), style));
     if let Some(gauge) = app.gauge {
         let style = if gauge.used > gauge.budget && gauge.budget > 0 { theme.error } else { theme.text };
         parts.push((format!(" {}{}", label(" mem"), memory(gauge, form)), style));

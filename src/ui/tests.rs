@@ -21,7 +21,7 @@ use crate::app::editor::msg::{EditorEffect, EditorMsg, Opened, Place};
 use crate::app::editor::tests as editor;
 use crate::app::msg::*;
 use crate::app::tests::*;
-use crate::engine::{Event, Stop};
+use crate::engine::{Event, Facts, Stop};
 use crate::fim::pace::Power;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (45, 30), (2, 2)];
@@ -80,6 +80,29 @@ fn with_gauge(size: (u16, u16)) -> App {
 #[test]
 fn an_empty_chat() {
     check("empty", with_gauge);
+}
+
+#[test]
+fn the_start_screen_says_where_the_words_go() {
+    for (n_ctx, context, status) in
+        [(0, "The model is on a server.", "0 "), (8192, "8192 tokens of context, on a server.", "0/8.1k")]
+    {
+        for size in SIZES {
+            let mut app = crate::app::tests::fresh(size);
+            let server = Some("192.168.1.20:8080".into());
+            let facts = Facts { server, n_ctx, plan: None, ..crate::app::tests::facts() };
+            app.update(Msg::Engine(Event::Loaded(Box::new(facts))));
+            let (screen, _) = screen(&app, &view());
+            if size.0 >= 45 && size.1 >= 20 {
+                assert!(
+                    screen.contains("What you write goes to 192.168.1.20:8080.") && screen.contains(context),
+                    "{screen}"
+                );
+            }
+            assert!(!screen.contains("this device"), "{screen}");
+            assert!(size.0 < 45 || screen.contains(status), "{screen}");
+        }
+    }
 }
 
 #[test]

@@ -232,6 +232,7 @@ impl Worker {
             n_ctx,
             n_ctx_train: worker.model.view().n_ctx_train(),
             plan: Some(worker.spec.plan.clone()),
+            server: None,
             load_ms: started.elapsed().as_secs_f64() * 1e3,
             template: worker.template.origin().to_owned(),
             thinks: worker.template.opens_thinking(),

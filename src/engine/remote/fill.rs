@@ -3,16 +3,14 @@
 
 use std::time::Instant;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{RemoteError, Server, unless};
+use super::{RemoteError, Server, TOKEN_BYTES, Waited, wait};
 use crate::engine::{InfillRequest, Infilled, Job, Outcome, Stats};
 use crate::fim::cache::Suggestion;
 use crate::fim::stop::{Mode, Watch};
 use crate::fim::trim;
-
-/// Bytes of code that a token stands for, about; only used to bound what is sent.
-const TOKEN_BYTES: usize = 4;
 
 impl Server {
     pub(super) async fn infill(&self, job: &Job, request: &InfillRequest) -> Result<Outcome, RemoteError> {
@@ -20,7 +18,6 @@ impl Server {
         let most = request.prompt_tokens as usize * TOKEN_BYTES;
         let prefix = tail(&request.site.prefix, most / 4 * 3);
         let suffix = head(&request.site.suffix, most / 4);
-        let root = self.base.trim_end_matches("/v1");
         let extra: Vec<Value> =
             request.chunks.iter().map(|chunk| json!({"filename": chunk.path, "text": chunk.text})).collect();
         let own = json!({
@@ -34,15 +31,19 @@ impl Server {
         let mut with_suffix = plain.clone();
         with_suffix["suffix"] = json!(suffix);
         let ways = [
-            (format!("{root}/infill"), own, "server infill"),
-            (format!("{}/completions", self.base), with_suffix, "server completion"),
-            (format!("{}/completions", self.base), plain, "server continuation"),
+            (self.address.beside("infill"), own, "server infill"),
+            (self.address.door("completions"), with_suffix, "server completion"),
+            (self.address.door("completions"), plain, "server continuation"),
         ];
         let mut last = self.language("it completes nothing");
         for (url, body, method) in ways {
-            let asked = async { self.whole(self.sent(self.client.post(&url).json(&body)).await?).await };
-            let Some(answer) = unless(&job.cancel, asked).await else {
-                return Ok(Outcome::Infilled(Infilled { cancelled: true, ..Infilled::default() }));
+            let asked = async { self.whole(self.sent(Method::POST, url, Some(&body)).await?).await };
+            let answer = match wait(&job.cancel, Instant::now() + self.silence, asked).await {
+                Waited::Came(answer) => answer,
+                Waited::Late => return Err(self.silent()),
+                Waited::Cancelled => {
+                    return Ok(Outcome::Infilled(Infilled { cancelled: true, ..Infilled::default() }));
+                }
             };
             match answer {
                 Ok(answer) => return Ok(Outcome::Infilled(self.filled(&answer, request, method, started)?)),
