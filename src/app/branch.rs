@@ -15,8 +15,10 @@ impl App {
     pub(crate) fn is_free(&mut self) -> bool {
         if self.answer.is_some() {
             self.tell(Level::Warning, "an answer is being written; stop it first (Esc)");
+        } else if self.opening {
+            self.tell(Level::Info, "another conversation is being opened");
         }
-        self.answer.is_none()
+        self.answer.is_none() && !self.opening
     }
 
     /// The answer to the last message once more, beside the one there is.

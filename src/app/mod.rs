@@ -177,6 +177,8 @@ pub struct App {
     target: Option<(SessionId, NodeId)>,
     /// What is kept of the input.
     unsent: Unsent,
+    /// Another conversation is on its way.
+    opening: bool,
     next_job: u64,
 }
 
@@ -211,6 +213,7 @@ impl App {
             files: None,
             target: None,
             unsent: Unsent::default(),
+            opening: false,
             next_job: 0,
         };
         app.blocks.follow(&app.conversation, &app.path);

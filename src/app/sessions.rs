@@ -19,12 +19,18 @@ impl App {
     pub(crate) fn on_session(&mut self, told: SessionMsg, out: &mut Out) {
         match told {
             SessionMsg::Opened { conversation, notice } => {
+                self.opening = false;
+                self.keep_waiting_message();
                 self.go_on_with(*conversation, out);
                 if let Some(notice) = notice {
                     self.tell(Level::Warning, notice);
                 }
             }
-            SessionMsg::Failed(trouble) => self.tell_trouble(&trouble),
+            SessionMsg::Failed(trouble) => {
+                self.tell_trouble(&trouble);
+                self.opening = false;
+                self.send_waiting(out);
+            }
             SessionMsg::Listed(all) => {
                 if let Some(Overlay::Sessions(sessions)) = &mut self.overlay {
                     sessions.list(all);
@@ -69,7 +75,21 @@ impl App {
         }
         self.save_cache(out);
         self.target = node.map(|node| (id.clone(), node));
+        self.expect_session();
         out.push(Effect::OpenSession(id));
+    }
+
+    /// Another conversation is being opened: what is asked meanwhile waits.
+    pub(crate) fn expect_session(&mut self) {
+        self.opening = true;
+    }
+
+    /// A message that waits was written for the conversation it was sent in. In another one it must not be asked by
+    /// itself: it goes back into the input.
+    fn keep_waiting_message(&mut self) {
+        if self.take_back() {
+            self.tell(Level::Info, "the message that waited is back in the input: Enter asks it here");
+        }
     }
 
     fn go_on_with(&mut self, conversation: Conversation, out: &mut Out) {

@@ -317,6 +317,95 @@ fn the_cut_is_kept_in_the_conversation_and_holds_for_the_next_turn() {
 }
 
 #[test]
+fn lines_left_out_of_the_last_answer_are_told() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "one", "1");
+    say(&mut app, "two");
+    let job = app.answer.as_ref().unwrap().job;
+    let cut = Event::Cut { job, turns: 0, trimmed_lines: 0, earlier_lines: 7, summary: None };
+    assert!(written(&app.update(Msg::Engine(cut))).is_empty());
+    assert!(told(&app).contains("last answer") && told(&app).contains("7 lines"), "{}", told(&app));
+}
+
+#[test]
+fn an_empty_answer_is_told() {
+    for (text, words) in
+        [("", "the answer is empty"), (" \n", "the answer is empty"), ("<think>\nhm", "gave no answer")]
+    {
+        let mut app = ready(SIZE);
+        say(&mut app, "why?");
+        piece(&mut app, text);
+        done(&mut app, Stop::End);
+        assert!(told(&app).contains(words), "{text:?}: {}", told(&app));
+    }
+    let mut app = ready(SIZE);
+    exchange(&mut app, "why?", "because");
+    assert_eq!(told(&app), "");
+}
+
+#[test]
+fn what_was_on_its_way_when_the_answer_was_stopped_is_left_out() {
+    let mut app = ready(SIZE);
+    say(&mut app, "why?");
+    piece(&mut app, "because");
+    let effects = key(&mut app, KeyCode::Esc);
+    assert!(matches!(effects[..], [Effect::Cancel(_)]), "{effects:?}");
+    piece(&mut app, " of a flood");
+    done(&mut app, Stop::Cancelled);
+    assert_eq!(app.conversation.node(app.path[1]).unwrap().text, "because");
+}
+
+#[test]
+fn a_server_that_does_not_say_its_context_is_not_taken_for_a_small_one() {
+    let server = |n_ctx| Facts { server: Some("host:1".into()), n_ctx, plan: None, ..facts() };
+    for (n_ctx, least) in [(0, 60_000), (8192, 12_000)] {
+        let mut app = fresh(SIZE);
+        app.update(Msg::Loading { name: "m".into(), plan: None });
+        assert!(app.model.n_ctx() > 8192, "while it connects");
+        app.update(Msg::Engine(Event::Loaded(Box::new(server(n_ctx)))));
+        let effects = say(&mut app, "@src/a.rs why?");
+        let tokens = effects.iter().find_map(|effect| match effect {
+            Effect::ReadFiles(reading) => Some(reading.tokens),
+            _ => None,
+        });
+        assert!(tokens.unwrap() * 4 > least, "{n_ctx}: {tokens:?}");
+    }
+}
+
+#[test]
+fn a_message_that_waits_is_not_asked_in_another_conversation() {
+    let other = || {
+        let id = SessionId::new(1_700_000_000_001, 2);
+        let conversation = Box::new(Conversation::new(id, "tiny", 1_700_000_000));
+        Msg::Session(SessionMsg::Opened { conversation, notice: None })
+    };
+    let loaded = || Msg::Engine(Event::Loaded(Box::new(facts())));
+    // Opened before the model is loaded, and the other way round.
+    for load_first in [false, true] {
+        let mut app = fresh(SIZE);
+        assert!(asked(&say(&mut app, "for here only")).is_none());
+        let mut out = Vec::new();
+        app.open_session(SessionId::new(1_700_000_000_001, 2), None, &mut out);
+        assert!(matches!(out[..], [Effect::OpenSession(_)]));
+        for msg in if load_first { [loaded(), other()] } else { [other(), loaded()] } {
+            let effects = app.update(msg);
+            assert!(asked(&effects).is_none() && written(&effects).is_empty(), "{effects:?}");
+        }
+        assert!(app.outgoing.is_none() && app.conversation.is_empty());
+        assert_eq!(app.composer.buffer.text(), "for here only");
+        let effects = key(&mut app, KeyCode::Enter);
+        assert_eq!(asked(&effects).unwrap().turns[0].content, "for here only");
+    }
+    // One that cannot be opened: the message is asked where it was written.
+    let mut app = fresh(SIZE);
+    say(&mut app, "for here only");
+    app.open_session(SessionId::new(1_700_000_000_001, 2), None, &mut Vec::new());
+    assert!(asked(&app.update(loaded())).is_none());
+    let failed = SessionMsg::Failed(Trouble { message: "it is gone".into(), hint: None });
+    assert!(asked(&app.update(Msg::Session(failed))).is_some());
+}
+
+#[test]
 fn thinking_opened_by_the_template_is_marked_in_the_text() {
     let mut app = ready(SIZE);
     app.update(Msg::Engine(Event::Loaded(Box::new(Facts { thinks: true, ..facts() }))));

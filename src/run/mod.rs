@@ -422,6 +422,7 @@ impl Desk {
     /// The session that was asked for, or one that was cut off.
     fn open_or_offer(&mut self) {
         if let Some(id) = self.start.resume.take() {
+            self.app.expect_session();
             self.carry_out(vec![Effect::OpenSession(id)]);
             return;
         }
