@@ -1,17 +1,18 @@
 //! Puts turns into the form a model was trained on: by the model's own Jinja template, else by a built-in one. Pure.
 //!
-//! A template comes out of a model file and is not trusted: its source, steps, depth and output are bounded, and one
-//! that is broken is replaced by a built-in with a notice. Not bounded is the memory of values it computes on the way
-//! (a string doubled in a loop); Jinja has no place to count it.
+//! A template comes out of a model file and is not trusted: its source, steps, depth, output and the values it computes on
+//! the way are bounded, and one that is broken is replaced by a built-in with a notice.
 
 use minijinja::value::Value;
 
 use super::{Message, Role};
 use crate::error::Advise;
 
+mod bounds;
 mod builtin;
 mod jinja;
 mod python;
+mod watch;
 
 use builtin::Builtin;
 use jinja::Jinja;

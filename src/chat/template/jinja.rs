@@ -1,33 +1,29 @@
 //! Jinja as Hugging Face's libraries set it up, with bounds.
 
-use std::cell::Cell;
-use std::io;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use minijinja::machinery::{self, get_compiled_template, make_string_output};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Value;
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::value::{Rest, Value, ValueOrKwargs};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind};
 
-use super::{TemplateError, python};
+use super::{TemplateError, bounds, python, watch};
 use crate::chat::calendar::Moment;
 use crate::chat::tree::one_line;
 
 /// Bytes of a template; the longest in use are around 20,000.
 const MAX_SOURCE: usize = 256 << 10;
-/// Steps of a template besides those for each turn; real ones take about 30 a turn.
-const FUEL: u64 = 200_000;
+/// Steps of a template besides those for each turn, checks included; real ones take about 80 a turn.
+const FUEL: u64 = 500_000;
 /// Steps for each turn; templates that look back over all turns for each one need some thousands.
-const FUEL_PER_TURN: u64 = 10_000;
+const FUEL_PER_TURN: u64 = 25_000;
 /// Nested macros and loops. A thread's usual stack of 2 MiB holds several times this.
 const MAX_DEPTH: usize = 128;
 /// Bytes written besides twice what was said.
 const MAX_FRAME: usize = 1 << 20;
 
 const NAME: &str = "chat template";
-
-thread_local! {
-    /// Bytes that the rendering under way may still write, what it captures included.
-    static LEFT: Cell<usize> = const { Cell::new(0) };
-}
 
 #[derive(Debug)]
 pub(super) struct Jinja {
@@ -41,21 +37,30 @@ impl Jinja {
         }
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(reported)?;
+        let source = without_generation_tags(source);
+        watch::verify(&source, &syntax)?;
         environment.set_syntax(syntax);
+        // Errors would hold a copy of all variables.
+        environment.set_debug(false);
         environment.set_recursion_limit(MAX_DEPTH);
         environment.set_unknown_method_callback(python::method);
         environment.set_formatter(|out, _, value| {
-            let text = value.to_string();
-            spend(text.len())?;
+            let text = value.as_str().map_or_else(|| shown(value).map(Cow::Owned), |text| Ok(Cow::Borrowed(text)))?;
+            bounds::write(text.len())?;
             out.write_str(&text).map_err(|_| Error::from(ErrorKind::WriteFailure))
         });
         environment.add_filter("tojson", python::tojson);
+        environment.remove_global("debug");
         environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });
         let today = Moment::from_unix(now);
         environment.add_function("strftime_now", move |pattern: &str| today.format(pattern));
-        environment.add_template_owned(NAME, without_generation_tags(source)).map_err(reported)?;
+        environment.add_function(watch::CHECK, |operands: Rest<ValueOrKwargs>| bounds::turned(operands.0));
+        environment.add_function(watch::MADE, bounds::made);
+        environment.add_template_owned(NAME, source).map_err(reported)?;
+        let plain = environment.get_template(NAME).map_err(reported)?;
+        watch::watched(&get_compiled_template(&plain).instructions)?;
         Ok(Self { environment })
     }
 
@@ -68,43 +73,21 @@ impl Jinja {
     pub(super) fn render(&self, context: Value, turns: usize, size: usize) -> Result<String, TemplateError> {
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(FUEL + FUEL_PER_TURN * turns as u64));
-        let template = environment.get_template(NAME).map_err(reported)?;
-        let limit = MAX_FRAME + 2 * size;
-        LEFT.set(limit);
-        let mut out = Bounded { bytes: Vec::new(), limit };
-        template.render_captured_to(context, &mut out).map_err(reported)?;
-        String::from_utf8(out.bytes).map_err(|_| TemplateError::TooLarge)
+        let plain = environment.get_template(NAME).map_err(reported)?;
+        let watched = watch::watched(&get_compiled_template(&plain).instructions)?;
+        bounds::begin(MAX_FRAME + 2 * size, size);
+        let mut text = String::new();
+        let blocks = BTreeMap::new();
+        let output = &mut make_string_output(&mut text);
+        machinery::eval(&environment, &watched, context, &blocks, output, AutoEscape::None).map_err(reported)?;
+        Ok(text)
     }
 }
 
-/// What is written, up to a limit.
-struct Bounded {
-    bytes: Vec<u8>,
-    limit: usize,
-}
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + bytes.len() > self.limit {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn spend(bytes: usize) -> Result<(), Error> {
-    match LEFT.get().checked_sub(bytes) {
-        Some(left) => {
-            LEFT.set(left);
-            Ok(())
-        }
-        None => Err(Error::from(ErrorKind::WriteFailure)),
-    }
+/// A value that is no text, as a text.
+fn shown(value: &Value) -> Result<String, Error> {
+    bounds::size(value)?;
+    Ok(value.to_string())
 }
 
 fn reported(error: Error) -> TemplateError {

@@ -154,7 +154,7 @@ fn a_broken_template_gives_way_to_a_built_in_and_says_why() {
         (&"x".repeat(300_000), "it is too large"),
         (&"{{".repeat(10_000), "line 1"),
         (&format!("{{{{ {}1{} }}}}", "(".repeat(5_000), ")".repeat(5_000)), "line 1"),
-        ("{% for i in range(99999999999) %}{% endfor %}", "range"),
+        ("{% for i in range(99999999999) %}{% endfor %}", "too large"),
         ("{{ 'x' * 99999999999 }}", "too large"),
         ("{% include 'chat template' %}", ""),
     ];
@@ -255,4 +255,100 @@ fn the_texts_that_end_a_turn_are_read_off_the_template() {
     assert_eq!(own(&source_of("deepseek_coder")).stops(), ["<|EOT|>", "\n### Instruction:"]);
     assert_eq!(own(&source_of("gemma")).stops(), ["<end_of_turn>"]);
     assert_eq!(own(&source_of("glm4")).stops(), [""; 0]);
+}
+
+#[test]
+fn what_a_template_computes_is_bounded() {
+    if !is_alone("what_a_template_computes_is_bounded") {
+        return;
+    }
+    let double = |what: &str| {
+        format!(
+            "{{% set ns = namespace(x={what}) %}}{{% for i in range(40) %}}{{% set ns.x = ns.x + ns.x %}}{{% endfor %}}{{{{ ns.x|list|length }}}}"
+        )
+    };
+    let bombs = [
+        "{{ '%1000000000d'|format(1) }}".to_owned(),
+        "{{ '{:>1000000000}'.format('x') }}".to_owned(),
+        "{{ '{:>{w}}'.format('x', w=1000000000) }}".to_owned(),
+        double("'xx'"),
+        double("[1, 2]"),
+        "{% set ns = namespace(x='ab') %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}".to_owned(),
+        "{% set ns = namespace(x='ab') %}{% for i in range(40) %}{% set ns.x = ns.x * 2 %}{% endfor %}".to_owned(),
+        "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}".to_owned(),
+        "{% set ns = namespace(x=[1]) %}{% for i in range(3000) %}{% set ns.x = [ns.x] %}{% endfor %}".to_owned(),
+        "{% set ns = namespace(x='ab') %}{% for i in range(40) %}{% set ns.x = ns.x|replace('a', 'aa')|replace('b', 'bb') %}{% endfor %}".to_owned(),
+        "{% set ns = namespace(x='ab') %}{% for i in range(40) %}{% set ns.x = ns.x.replace('', ns.x) %}{% endfor %}".to_owned(),
+        "{% set ns = namespace(x='ab') %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x]|join(ns.x) %}{% endfor %}".to_owned(),
+        "{% set ns = namespace(x='ab') %}{% for i in range(40) %}{% set ns.x = ns.x.join([1, 2, 3]) %}{% endfor %}".to_owned(),
+        "{% set ns = namespace(x=[1]) %}{% for i in range(400000) %}{% set ns.x = ns.x[0:] %}{% endfor %}".to_owned(),
+        "{{ 'a'|indent(1000000000, true) }}".to_owned(),
+        "{{ ('a\n' * 1000)|indent(width=1000000, first=true) }}".to_owned(),
+        "{{ [1]|batch(1000000000, 0)|list }}".to_owned(),
+        "{{ [1]|slice(1000000000)|list }}".to_owned(),
+        "{{ [1]|slice(20000000)|list }}".to_owned(),
+        "{{ [1]|batch(20000000, 0)|list }}".to_owned(),
+        "{{ ([0] * 100000000)|list|length }}".to_owned(),
+        "{{ ['a', 'b']|map('indent', 1000000000, true)|list }}".to_owned(),
+        "{% set x = 1000000 %}{{ ('ab' * x) * x }}".to_owned(),
+        "{{ 'x' * 100000000 }}{{ 'x' * 10 ** 8 }}".to_owned(),
+        format!("{{{{ {}1 }}}}", "-".repeat(200_000)),
+        format!("{{{{ {}1 }}}}", "not ".repeat(50_000)),
+        format!("{{{{ 1{} }}}}", " ~ 1".repeat(60_000)),
+        format!("{{{{ x{} }}}}", "|abs".repeat(50_000)),
+        format!("{{{{ x{} }}}}", ".a".repeat(100_000)),
+        format!("{{% if x %}}{}{{% endif %}}", "{% elif x %}".repeat(20_000)),
+        "{% set ns = namespace() %}{% set ns.self = ns %}{{ ns }}".to_owned(),
+        "{% set ns = namespace() %}{% set ns.self = [ns] %}{{ ns }}".to_owned(),
+        "{% set ns = namespace() %}{% set ns.self = {'a': ns} %}{{ ns == ns.self }}".to_owned(),
+        format!("{{% for i in range(100000) %}}{{% set x %}}{}{{% endset %}}{{% endfor %}}", "y".repeat(100_000)),
+        "{% include 'chat template' %}".to_owned(),
+        "{% block a %}{% endblock %}".to_owned(),
+        "{{ debug() }}".to_owned(),
+    ];
+    let has = |text: &str| text == "<|im_start|>";
+    for bomb in bombs {
+        let source = format!("{bomb}{{% for m in messages %}}{{{{ m.role + m.content }}}}{{% endfor %}}");
+        let (template, notice) = Template::new(Some(&source), &hints("x", &has));
+        let shown = super::super::tree::one_line(&bomb, 100);
+        assert!(notice.is_some() && template.origin() == "chatml", "{shown} was accepted");
+    }
+    assert!(peak() < 500, "{} MiB", peak());
+}
+
+/// Runs the test again in a process of its own, whose memory nobody else takes; true there.
+fn is_alone(test: &str) -> bool {
+    const ALONE: &str = "ZORD_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let ran = command.args([&name, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&ran.stderr));
+    false
+}
+
+/// The most memory this process has had, in MiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn what_real_templates_do_is_not_in_the_way_of_the_bounds() {
+    let source = "{% macro turn(role, text) %}<{{ role }}>{{ text|trim }}{% endmacro %}\
+        {% set ns = namespace(all=[], last='') %}\
+        {% for m in messages %}{% set ns.all = ns.all + [m.role] %}{% set ns.last = ns.last ~ m.role[0:1]|upper %}\
+        {{ turn(m.role, text=m.content) }}{% endfor %}\
+        {{ ns.all|join('-') }} {{ ns.last }} {{ ns.all[::-1]|list|tojson }} {{ messages|selectattr('role', 'equalto', 'user')|list|length }} \
+        {{ '-' * 3 }} {{ '%s=%d'|format('a', 7) }} {{ 'a b'.split(' ')|last }} {{ {'a': 1}.items()|list }} \
+        {{ 'x\ny'|indent(2) }} {{ 3 > 2 > 1 }} {{ 'user' in ns.all }} {{ (1, 2)|length }} {{ none is none }} {{ 2 * 3 + 1 }}";
+    let template = own(source);
+    let rendered = template.render(&talk(), "", "", true).unwrap();
+    let expected = "<system>S<user>U<assistant>A<user>Vsystem-user-assistant-user SUAU \
+        [\"user\", \"assistant\", \"user\", \"system\"] 2 --- a=7 b [('a', 1)] x\n  y True True 2 True 7";
+    assert_eq!(rendered.to_lowercase(), expected.to_lowercase());
 }
