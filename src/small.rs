@@ -23,11 +23,19 @@ pub fn read(path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
     let path = path.as_ref();
     // Before it is opened too: opening some devices does something.
     is_small(&std::fs::metadata(path)?, most)?;
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    let file = open(path)?;
     let facts = file.metadata()?;
     is_small(&facts, most)?;
     taken(&file, facts.len(), most)
+}
+
+/// Opens a file to read it, of any size: a pipe that nobody writes to is not waited for.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    OpenOptions::new().read(true).custom_flags(nonblocking).open(path)
 }
 
 /// The same as text.

@@ -10,6 +10,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::small;
+
 mod error;
 mod kind;
 mod metadata;
@@ -82,7 +84,7 @@ impl Header {
     /// The file cannot be read, is not GGUF of a known version, is truncated, or contradicts itself.
     pub fn read(path: &Path) -> Result<Self, GgufError> {
         let io = |source| GgufError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
+        let file = small::open(path).map_err(io)?;
         let facts = file.metadata().map_err(io)?;
         if !facts.is_file() {
             return Err(GgufError::NotAFile { path: path.to_owned() });

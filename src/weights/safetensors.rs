@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::gguf::{ReadAt, read_exact};
+use crate::small;
 
 mod error;
 mod folder;
@@ -247,7 +248,7 @@ pub(crate) fn printable(name: &str) -> String {
 /// Opens one file.
 fn open(path: &Path) -> Result<(Arc<Source>, Header), SafetensorsError> {
     let io = |source| SafetensorsError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
+    let file = small::open(path).map_err(io)?;
     let facts = file.metadata().map_err(io)?;
     if !facts.is_file() {
         return Err(SafetensorsError::NotAFile { path: path.to_owned() });

@@ -11,6 +11,7 @@ use super::legacy;
 use crate::error::Advise;
 use crate::quantize::Partial;
 use crate::quantize::partial::WriteError;
+use crate::small;
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgmlType, GgufError, Header, Metadata, Parts, read_exact};
 
@@ -98,7 +99,7 @@ impl Imatrix {
     /// It is neither, is damaged, or cannot be read.
     pub fn read(path: &Path) -> Result<Self, ImatrixError> {
         let io = |source| ImatrixError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
+        let file = small::open(path).map_err(io)?;
         let facts = file.metadata().map_err(io)?;
         let len = facts.len();
         let mut magic = [0; 4];

@@ -281,3 +281,12 @@ fn mutated_headers_never_panic() {
     }
     assert!(good > 100 && bad > 10_000, "{good} {bad}");
 }
+
+#[test]
+fn a_pipe_is_no_model_and_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(matches!(Header::read(&path), Err(GgufError::NotAFile { .. })));
+    assert!(crate::weights::safetensors::Folder::open(&path).is_err());
+}
