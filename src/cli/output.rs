@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use crate::error::Report;
-use crate::text::clean::{one_line, visible};
+use crate::text::clean::{one_line, turns, visible};
 
 /// Prints data. A reader that went away is no error: the rest is not wanted. On a terminal, what would steer it is
 /// shown instead of obeyed.
@@ -41,7 +41,21 @@ fn for_reader(text: &str, is_terminal: bool) -> Cow<'_, str> {
 /// As [`fn@print`].
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Report> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Report::failed(error.to_string()))?;
-    print(&(text + "\n"))
+    print(&(escaped(&text) + "\n"))
+}
+
+/// serde leaves controls beyond ASCII as they are, and terminals obey them; JSON can spell them.
+fn escaped(json: &str) -> String {
+    let steers = |c: char| c == '\u{7f}' || ('\u{80}'..='\u{9f}').contains(&c) || turns(c);
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if steers(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Prints text for people: names out of files stand in it, which must not steer the terminal.
@@ -124,6 +138,9 @@ mod tests {
             assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
         }
         assert!(page.starts_with("first\n") && page.ends_with("last\n"));
+        let json = escaped(&serde_json::to_string(&"a\u{9b}2J\u{202e}\u{1b}ü").unwrap());
+        assert!(!json.contains(['\u{9b}', '\u{202e}', '\u{1b}']) && json.contains('ü'), "{json:?}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "a\u{9b}2J\u{202e}\u{1b}ü");
     }
 
     #[test]
