@@ -57,9 +57,13 @@ pub(crate) fn config(arch: Arch, model: &Parts, kind: Type) -> Result<Value, Exp
     // Phi-3 has it beside the scaling, and without one.
     let original = header.u32(&key("rope.scaling.original_context_length")).filter(|_| arch == Arch::Phi3);
     put("original_max_position_embeddings", json!(original));
-    for (to, from) in [("bos_token_id", "bos"), ("eos_token_id", "eos"), ("pad_token_id", "padding")] {
-        put(to, json!(header.u32(&format!("tokenizer.ggml.{from}_token_id"))));
-    }
+    let token = |name: &str| header.u32(&format!("tokenizer.ggml.{name}_token_id"));
+    put("bos_token_id", json!(token("bos")));
+    // Several ends are a list, as `convert` reads them.
+    let mut ends: Vec<u32> = ["eos", "eot", "eom"].into_iter().filter_map(token).collect();
+    ends.dedup();
+    put("eos_token_id", if ends.len() > 1 { json!(ends) } else { json!(ends.first()) });
+    put("pad_token_id", json!(token("padding")));
     Ok(Value::Object(all))
 }
 
@@ -106,6 +110,12 @@ fn scaling(arch: Arch, model: &Parts, head: u32) -> Result<Option<Value>, Export
         if let Some(value) = header.f32(&key(&format!("scaling.{from}"))) {
             scaling[name] = number(Some(value));
         }
+    }
+    if kind == "yarn"
+        && let Some(times) = header.f32(&key("scaling.attn_factor"))
+    {
+        let usual = if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
+        scaling["attention_factor"] = number(Some(times * usual));
     }
     Ok(Some(scaling))
 }
