@@ -182,7 +182,7 @@ fn the_second_interrupt_leaves_and_another_key_disarms_it() {
     let mut app = ready(SIZE);
     type_in(&mut app, "half a thought");
     let ctrl_c = |app: &mut App| press(app, KeyCode::Char('c'), KeyModifiers::CONTROL);
-    assert_eq!(ctrl_c(&mut app), []);
+    assert_eq!(ctrl_c(&mut app), [Effect::Remember("half a thought".into())]);
     assert!(app.composer.buffer.is_empty());
     key(&mut app, KeyCode::Up);
     assert_eq!(app.composer.buffer.text(), "half a thought", "it was kept");
@@ -196,7 +196,7 @@ fn a_message_sent_meanwhile_waits_and_can_be_taken_back() {
     say(&mut app, "one");
     assert!(asked(&say(&mut app, "two")).is_none());
     say(&mut app, "three");
-    assert!(told(&app).contains("waits already"));
+    assert!(told(&app).contains("queued already"));
     assert_eq!(app.composer.buffer.text(), "three", "what is refused stays in the input");
     key(&mut app, KeyCode::Esc);
     assert_eq!(app.composer.buffer.text(), "two\nthree");

@@ -100,7 +100,7 @@ fn nothing_is_asked_until_memory_is_free_again() {
     given_back(&mut app, &effects);
     assert!(asked(&say(&mut app, "two")).is_none());
     assert_eq!(app.composer.buffer.text(), "two", "what is refused stays in the input");
-    assert!(told(&app).contains("no question is taken") && told(&app).contains("close other programs"));
+    assert!(told(&app).contains("no questions until") && told(&app).contains("close other programs"));
     assert!(asked(&press(&mut app, KeyCode::Char('r'), KeyModifiers::ALT)).is_none());
     pressure(&mut app, AllowWork);
     assert!(asked(&key(&mut app, KeyCode::Enter)).is_some());

@@ -251,7 +251,7 @@ pub(super) fn resume(app: &App, resume: &Resume, area: Rect, canvas: &mut Canvas
         Span::styled("  Enter", canvas.theme.accent),
         Span::raw(" resumes · "),
         Span::styled("Esc", canvas.theme.accent),
-        Span::raw(" or typing starts a new one"),
+        Span::raw(" or typing starts fresh"),
     ]);
     canvas.line(body, 4, keys);
 }

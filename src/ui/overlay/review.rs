@@ -59,11 +59,12 @@ fn rows_of(sign: &str, text: &str, width: usize, style: Style, theme: &Theme) ->
 
 /// How many rows [`rows_of`] gives.
 fn height_of(sign: &str, text: &str, width: usize, theme: &Theme) -> usize {
-    let all = sign.len() + text.len();
-    if !sign.is_ascii() || !text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) || width < 8 {
-        return rows_of(sign, text, width, Style::new(), theme).len();
+    // most lines: nothing to break
+    let plain = sign.is_ascii() && text.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+    if plain && width > 0 && sign.len() + text.len() <= width {
+        return 1;
     }
-    1 + all.saturating_sub(width).div_ceil(width - sanitise::width(GOES_ON))
+    rows_of(sign, text, width, Style::new(), theme).len()
 }
 
 impl Part<'_> {
