@@ -1,18 +1,20 @@
 //! The opened folder: names become paths only if what they lead to lies inside, whatever `..`, links or absolute names
 //! say; files are read only if they are text of a size that a person would review.
 //!
-//! It refuses to follow a link out of the folder, and to touch what belongs to version control.
+//! It refuses to follow a link out of the folder, to touch what belongs to version control, whatever a file system may
+//! take for the same name, and to touch a name that looks like another.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use crate::budget::bytes;
+use crate::text::clean;
 
 /// Bytes of a file that is edited.
 pub const LARGEST: u64 = 8 << 20;
-/// Folders that programs keep their own files in.
-const BARRED: [&str; 3] = [".git", ".hg", ".svn"];
+/// Folders and files of programs for version control, in small letters.
+const BARRED: [&str; 9] = [".git", ".hg", ".svn", ".jj", ".bzr", "_darcs", ".pijul", ".sl", ".fslckout"];
 
 /// Why a name leads to no file that may be changed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,9 @@ pub enum Refused {
     /// It is no name.
     #[error("it is no name for a file")]
     Name,
+    /// It looks like another name: what is drawn of it, with the rest made visible.
+    #[error("its name has hidden characters: `{0}`")]
+    Hidden(String),
     /// It is a folder, a device or the like.
     #[error("it is no regular file")]
     Kind,
@@ -48,6 +53,9 @@ pub fn path(folder: &Path, name: &str) -> Result<PathBuf, Refused> {
     if name.trim().is_empty() || name.len() > 4096 || name.contains('\0') {
         return Err(Refused::Name);
     }
+    if clean::has_hidden(name) {
+        return Err(Refused::Hidden(clean::name(name)));
+    }
     let root = fs::canonicalize(folder)?;
     let typed = root.join(name);
     let found = match fs::symlink_metadata(&typed) {
@@ -63,10 +71,43 @@ pub fn path(folder: &Path, name: &str) -> Result<PathBuf, Refused> {
     if inner.as_os_str().is_empty() {
         return Err(Refused::Kind);
     }
-    if inner.components().any(|part| BARRED.iter().any(|name| part.as_os_str() == *name)) {
+    // a link may have led there
+    let inside = inner.to_string_lossy();
+    if clean::has_hidden(&inside) {
+        return Err(Refused::Hidden(clean::name(&inside)));
+    }
+    let typed = typed.strip_prefix(&root).unwrap_or(&typed).to_string_lossy();
+    let mut parts = inside.split(['/', '\\']).chain(typed.split(['/', '\\']));
+    if parts.any(is_barred) || found.ancestors().take_while(|above| above.starts_with(&root)).any(is_repository) {
         return Err(Refused::Barred);
     }
     Ok(found)
+}
+
+/// Whether some file system takes a name for one of [`BARRED`]: in capitals, with dots and blanks behind it (FAT, NTFS),
+/// with a stream behind a colon or cut to eight letters (NTFS), with what Unicode folds (F2FS, ext4, HFS+).
+fn is_barred(part: &str) -> bool {
+    let part = part.split(':').next().unwrap_or(part);
+    let kept = part.chars().filter(|c| !clean::is_hidden(*c)).flat_map(char::to_lowercase);
+    let folded: String = kept.map(|c| if c == 'ſ' { 's' } else { c }).collect();
+    let folded = folded.trim_end_matches(['.', ' ']);
+    if BARRED.contains(&folded) {
+        return true;
+    }
+    let Some((stem, number)) = folded.split_once('~') else { return false };
+    let numbered = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+    let short = |name: &&str| {
+        let bare = name.trim_start_matches('.');
+        let hashed = bare.get(..2).and_then(|two| stem.strip_prefix(two));
+        stem == bare.get(..bare.len().min(6)).unwrap_or(bare)
+            || hashed.is_some_and(|hash| hash.len() == 4 && hash.chars().all(|c| c.is_ascii_hexdigit()))
+    };
+    numbered && BARRED.iter().any(|name| short(&name))
+}
+
+/// Whether a folder is a repository of Git's itself, whatever it is called.
+fn is_repository(folder: &Path) -> bool {
+    folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
 }
 
 /// The real path that a file would have which is not there: the nearest folder above that is, and plain names below.
@@ -76,7 +117,9 @@ fn missing(typed: &Path) -> Result<PathBuf, Refused> {
     loop {
         match above.components().next_back() {
             Some(Component::Normal(part)) => {
-                if part.to_string_lossy().chars().any(char::is_control) {
+                let text = part.to_string_lossy();
+                // a blank or a dot at the end is not seen, and some file systems drop it
+                if text.chars().any(char::is_control) || text.ends_with([' ', '.']) || text.starts_with(' ') {
                     return Err(Refused::Name);
                 }
                 below.push(part.to_owned());
@@ -177,6 +220,98 @@ mod tests {
         assert!(matches!(path(&inside, &secret.to_string_lossy()), Err(Refused::Outside)));
         assert!(matches!(path(&inside, ".git/hooks/pre-commit"), Err(Refused::Barred)));
         assert!(matches!(path(&inside, "new\u{1b}[31m.rs"), Err(Refused::Name)));
+    }
+
+    #[test]
+    fn version_control_is_known_by_every_name_that_a_file_system_takes_for_it() {
+        let (_home, inside) = folder();
+        for name in [
+            ".GIT/hooks/pre-commit",
+            ".Git/config",
+            ".git./config",
+            ".git /config",
+            ".git. ./config",
+            "git~1/config",
+            "GIT~2/config",
+            "gi7eba~1/config",
+            ".git::$INDEX_ALLOCATION/config",
+            ".git:x/config",
+            "src/.gIt/hooks/x",
+            ".jj/repo/store",
+            ".JJ/x",
+            ".bzr/branch",
+            "_darcs/prefs",
+            "_DARCS/x",
+            "_darcs~1/x",
+            ".pijul/config",
+            ".sl/x",
+            ".hG/hgrc",
+            "HG~1/hgrc",
+            ".\u{17f}vn/x",
+            ".svn/x",
+            ".git\\hooks\\x",
+            "a\\.GIT\\config",
+            ".git",
+            ".gi\u{200c}t/config",
+        ] {
+            assert!(path(&inside, name).is_err(), "{name:?}");
+        }
+        for name in [
+            ".gitignore",
+            ".github/workflows/a.yml",
+            "git/a.c",
+            "src/git.rs",
+            "digit~1/a",
+            ".jjb",
+            "darcs/x",
+            "a~1.txt",
+        ] {
+            assert!(path(&inside, name).is_ok(), "{name:?}: {:?}", path(&inside, name));
+        }
+    }
+
+    #[test]
+    fn a_bare_repository_is_left_alone_whatever_it_is_called() {
+        let (_home, inside) = folder();
+        fs::create_dir_all(inside.join("store/objects")).unwrap();
+        fs::create_dir_all(inside.join("store/hooks")).unwrap();
+        fs::write(inside.join("store/HEAD"), "ref: refs/heads/main\n").unwrap();
+        assert!(path(&inside, "store/hooks/update").is_ok(), "it is none yet");
+        fs::create_dir_all(inside.join("store/refs")).unwrap();
+        for name in ["store/hooks/update", "store/config", "store/HEAD", "store/new/deep"] {
+            assert!(matches!(path(&inside, name), Err(Refused::Barred)), "{name}");
+        }
+        assert!(matches!(path(&inside.join("store"), "hooks/update"), Err(Refused::Barred)), "opened itself");
+        assert!(path(&inside, "src/a.rs").is_ok());
+    }
+
+    #[test]
+    fn names_that_look_like_others_are_refused_with_what_hides_in_them() {
+        let (_home, inside) = folder();
+        for (name, shown) in [
+            ("src/ma\u{200b}in.py", "src/ma<U+200B>in.py"),
+            ("a\u{202e}yp.txt", "a<U+202E>yp.txt"),
+            ("a\u{200d}.rs", "a<U+200D>.rs"),
+            ("a.rs\u{a0}", "a.rs<U+00A0>"),
+            ("\u{feff}a.rs", "<U+FEFF>a.rs"),
+            ("a\u{fe0f}.rs", "a<U+FE0F>.rs"),
+            ("a\u{ad}b.rs", "a<U+00AD>b.rs"),
+            ("a\u{2800}.rs", "a<U+2800>.rs"),
+        ] {
+            match path(&inside, name) {
+                Err(Refused::Hidden(told)) => assert_eq!(told, shown),
+                other => panic!("{name:?}: {other:?}"),
+            }
+        }
+        fs::write(inside.join("b\u{200b}.rs"), "x").unwrap();
+        assert!(matches!(path(&inside, "b\u{200b}.rs"), Err(Refused::Hidden(_))), "also one that is there");
+        for name in ["src/a.rs ", "src /b.rs", "src/b.", " b.rs"] {
+            assert!(path(&inside, name).is_err(), "{name:?}");
+        }
+        for name in ["目录/文件.rs", "می\u{200c}خواهم.txt", "👩\u{200d}💻.md", "❤\u{fe0f}.md", "naïve café.md"]
+        {
+            assert!(path(&inside, name).is_ok(), "{name:?}");
+        }
     }
 
     #[cfg(unix)]

@@ -101,6 +101,54 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// How many lines a text has, in words: `1 line`.
+pub fn lines(text: &str) -> String {
+    match text.lines().count() {
+        1 => "1 line".to_owned(),
+        n => format!("{n} lines"),
+    }
+}
+
+/// Whether a character is drawn as nothing or as a blank that is none, or turns the text around.
+pub fn is_hidden(c: char) -> bool {
+    let blank = c.is_whitespace() && c != ' ' && !c.is_control();
+    hides(c) || turns(c) || breaks(c) || blank || matches!(c, '\u{200c}' | '\u{200d}' | '\u{2800}')
+}
+
+/// The hidden characters of a name, by their places. Joiners and selectors of forms belong to some scripts and to emoji:
+/// those between characters beyond ASCII are no part of it.
+fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
+    let foreign = |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && !is_hidden(c));
+    text.char_indices().filter(move |(at, c)| {
+        let before = text[..*at].chars().next_back();
+        let after = text[at + c.len_utf8()..].chars().next();
+        let spelling = match c {
+            '\u{200c}' | '\u{200d}' => (foreign(before) || before.is_some_and(selects)) && foreign(after),
+            c if selects(*c) => foreign(before),
+            _ => false,
+        };
+        is_hidden(*c) && !spelling
+    })
+}
+
+/// Whether something hides in a name, so that it looks like another.
+pub fn has_hidden(name: &str) -> bool {
+    hidden(name).next().is_some()
+}
+
+/// A name with what hides in it spelt out: `ma<U+200B>in.py`.
+pub fn name(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 8);
+    let mut done = 0;
+    for (at, c) in hidden(name) {
+        out.push_str(&name[done..at]);
+        out.push_str(&format!("<U+{:04X}>", u32::from(c)));
+        done = at + c.len_utf8();
+    }
+    out.push_str(&name[done..]);
+    out
+}
+
 /// The text on one line: as [`visible`], line feeds and tabs become spaces.
 pub fn one_line(text: &str) -> String {
     visible(text).chars().map(|c| if c == '\n' || c == '\t' { ' ' } else { c }).collect()
