@@ -13,12 +13,15 @@
 //! block is applied whole or not at all; one that fits no place or several is refused with the reason, never guessed.
 
 mod apply;
+mod shown;
 
 pub use apply::{Applied, apply};
+pub use shown::shown;
 
 use std::borrow::Cow;
 
 use super::{Problem, place};
+use crate::text::clean;
 
 /// Bytes of a name at most.
 const LONGEST_NAME: usize = 400;
@@ -238,8 +241,8 @@ pub fn parse(answer: &str, known: Known<'_>) -> (Vec<Block>, Vec<Problem>) {
         };
         let number = blocks.len() + problems.len() + 1;
         let what = |name: &Option<String>| match name {
-            Some(name) => format!("block {number} for {name}"),
-            None => format!("block {number}"),
+            Some(name) => format!("Edit {number} of {}", clean::name(name)),
+            None => format!("Edit {number}"),
         };
         let find = |from: usize, wanted: &[Mark]| {
             (from..lines.len()).find(|n| mark(lines[*n]).is_some_and(|(mark, _)| wanted.contains(&mark)))
@@ -262,7 +265,7 @@ pub fn parse(answer: &str, known: Known<'_>) -> (Vec<Block>, Vec<Problem>) {
         let closed = matches!(mark(lines[end]), Some((Mark::Replace, _)));
         if let Some(word) = unknown.filter(|_| closed) {
             let reason = format!("`{word}` before it is no file that is known; `/apply N FILE` says where it goes");
-            problems.push(Problem::new(format!("block {number}"), reason));
+            problems.push(Problem::new(format!("Edit {number}"), reason));
         } else if closed {
             blocks.push(Block {
                 name: name.clone(),

@@ -47,7 +47,7 @@ struct File {
     lines: Vec<Vec<u8>>,
     /// Lines that no SEARCH may run through: they look like marks.
     barred: Vec<bool>,
-    /// Lines that the model was not shown; a SEARCH must not stand there as well.
+    /// Lines that the model was not shown, or that must stay; a SEARCH must not stand there as well.
     hidden: Vec<bool>,
     /// Lines that no SEARCH may begin with: however long it becomes, it stands among those that were not shown too.
     dead: Vec<bool>,
@@ -75,6 +75,10 @@ struct Replace {
     line: Vec<u8>,
     /// Lines that may still follow before the mark must.
     left: usize,
+    /// The lines that were searched.
+    old: Range<usize>,
+    /// How far the new lines are the old ones so far; `None` where they differ.
+    same: Option<usize>,
 }
 
 /// The form of an answer, with the answer so far.
@@ -95,6 +99,8 @@ pub struct Constraint {
     begun: bool,
     /// Something was said since the last block: a reader might take it for a name.
     said: bool,
+    /// A block that only moves blank lines or blanks at the ends of lines is none.
+    changing: bool,
 }
 
 fn starts_like(line: &[u8], whole: &[u8]) -> bool {
@@ -150,6 +156,7 @@ impl Constraint {
             thinks: false,
             begun: false,
             said: false,
+            changing: false,
         }
     }
 
@@ -157,6 +164,27 @@ impl Constraint {
     #[must_use]
     pub fn thinking(mut self) -> Self {
         self.thinks = true;
+        self
+    }
+
+    /// The same where some lines of files must stay as they are, by name: no SEARCH may run through them.
+    #[must_use]
+    pub fn barring(mut self, lines: &dyn Fn(&str) -> Option<Vec<bool>>) -> Self {
+        if let Some(files) = Arc::get_mut(&mut self.files) {
+            for file in files {
+                let more = std::str::from_utf8(&file.name).ok().and_then(lines).unwrap_or_default();
+                // nor may one stand in them as well
+                file.hidden.iter_mut().zip(more).for_each(|(hidden, more)| *hidden |= more);
+                file.dead = search::dead(file);
+            }
+        }
+        self
+    }
+
+    /// The same where what shall pass must change: blanks do not count.
+    #[must_use]
+    pub fn changing(mut self) -> Self {
+        self.changing = true;
         self
     }
 
@@ -211,7 +239,7 @@ impl Constraint {
         match &self.state {
             State::Thinking(_) => None,
             State::Head(at) => Some(rest(SEARCH, *at)),
-            State::Replace(Replace { line, left }) => {
+            State::Replace(Replace { line, left, .. }) => {
                 let begun = line.len() > 3 || (*left == 0 && line.len() < REPLACE.len());
                 (begun && starts_like(line, REPLACE)).then(|| REPLACE[line.len()..].to_vec())
             }
@@ -339,27 +367,54 @@ impl Constraint {
         self.files.get(file).and_then(|file| file.hidden.get(line)).copied().unwrap_or(false)
     }
 
-    fn step_replace(&mut self, replace: Replace, byte: u8) -> bool {
-        let Replace { mut line, left } = replace;
+    /// The lines that were searched, as far as they count.
+    fn searched(&self, old: &Range<usize>) -> impl Iterator<Item = &[u8]> {
+        let lines = self.current.and_then(|n| self.files.get(n)).and_then(|file| file.lines.get(old.clone()));
+        let counts = |line: &&[u8]| !self.changing || !is_blank(line);
+        lines.unwrap_or_default().iter().map(|line| self.bare(line)).filter(counts)
+    }
+
+    /// A line without what does not count at its end.
+    fn bare<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        if self.changing { line.trim_ascii_end() } else { line }
+    }
+
+    /// Whether the new lines so far are the old ones: the block cannot end there.
+    fn is_unchanged(&self, replace: &Replace) -> bool {
+        replace.left > 0 && replace.same.is_some_and(|same| same == self.searched(&replace.old).count())
+    }
+
+    fn step_replace(&mut self, mut replace: Replace, byte: u8) -> bool {
         if byte == b'\n' {
-            if line == REPLACE {
+            if replace.line == REPLACE {
                 self.blocks += 1;
                 self.prose = 0;
                 self.said = false;
                 self.state = State::Free(Vec::new());
                 return true;
             }
-            let fine = mark_of(&line).is_none() && left > 0;
-            self.state = State::Replace(Replace { line: Vec::new(), left: left.saturating_sub(1) });
+            let line = std::mem::take(&mut replace.line);
+            let counts = !self.changing || !is_blank(&line);
+            // where only blank lines came since nothing changed, they would come for ever
+            let idle = !counts && self.is_unchanged(&replace);
+            let fine = mark_of(&line).is_none() && replace.left > 0 && !idle;
+            if counts {
+                let at = replace.same;
+                let old = at.and_then(|at| self.searched(&replace.old).nth(at));
+                replace.same = at.filter(|_| old == Some(self.bare(&line))).map(|at| at + 1);
+            }
+            replace.left = replace.left.saturating_sub(1);
+            self.state = State::Replace(replace);
             return fine;
         }
-        line.push(byte);
+        replace.line.push(byte);
+        let line = &replace.line;
         let known = self.current.and_then(|n| self.files.get(n)).map_or(&[][..], |file| &file.odd);
         let odd = ODD.iter().any(|odd| line.starts_with(odd) && !known.contains(odd));
         let marked = line.starts_with(&REPLACE[..5]) || line.starts_with(&SEARCH[..5]);
-        let plain = left > 0 && !odd && !marked && (byte >= b' ' || byte == b'\t');
-        let fine = plain || starts_like(&line, REPLACE);
-        self.state = State::Replace(Replace { line, left });
+        let plain = replace.left > 0 && !odd && !marked && (byte >= b' ' || byte == b'\t');
+        let fine = plain || (starts_like(line, REPLACE) && !self.is_unchanged(&replace));
+        self.state = State::Replace(replace);
         fine
     }
 }

@@ -63,7 +63,7 @@ pub struct CodeBlock {
 /// Lays a text out in lines of at most `width` columns. At width 0 there are no lines, only blocks.
 pub fn layout(text: &str, width: u16, theme: &Theme, options: Options<'_>) -> Rendered {
     let text = sanitise::text_with(text, Tabs::Keep);
-    let text = blocks::fenced(&text, options.growing);
+    let text = blocks::shown(&text, options.growing);
     let text = if options.growing { tail::close(&text) } else { text };
     walk::walk(&text, usize::from(width), theme, options).0
 }

@@ -108,7 +108,7 @@ fn fit_in(now: &mut Vec<Line>, search: &[&str], replace: &[&str]) -> Result<(), 
         return Err("its SEARCH is empty and the file is not".into());
     };
     if search == replace {
-        return Err("it changes nothing".into());
+        return Err("skipped: identical to the file".into());
     }
     let last = search.iter().rposition(|line| !line.trim().is_empty()).unwrap_or(first);
     let trimmed = &search[first..=last];

@@ -110,7 +110,7 @@ fn what_does_not_apply_is_refused_with_its_reason_and_changes_nothing() {
         (block("z\n", "x\n"), "`z` does not stand"),
         (block("b\nb\n", "x\n"), "not in this order"),
         (block("\n", "x\n"), "SEARCH is empty"),
-        (block("a\n", "a\n"), "changes nothing"),
+        (block("a\n", "a\n"), "identical to the file"),
         (block("q\n", "a\nb\n"), "already has"),
     ] {
         let (after, refused) = applied(text, &[wrong]);
@@ -164,7 +164,7 @@ fn a_name_without_an_ending_is_one_if_it_is_known_and_else_nobodys() {
     assert_eq!(names(&both("**run-tests**\n```sh"), &["run-tests"])[1].as_deref(), Some("run-tests"));
     let (blocks, problems) = parse(&both("run-tests"), &[]);
     assert_eq!((blocks.len(), problems.len()), (1, 1));
-    assert!(problems[0].reason.contains("`run-tests`") && problems[0].what == "block 2", "{problems:?}");
+    assert!(problems[0].reason.contains("`run-tests`") && problems[0].what == "Edit 2", "{problems:?}");
     for talk in ["Then:", "Done.", "Now this", "## Second", "```python", "---"] {
         assert_eq!(names(&both(talk), &[])[1].as_deref(), Some("a.py"), "{talk}");
     }

@@ -56,13 +56,15 @@ impl Constraint {
         let Some(file) = self.files.get(search.file) else { return false };
         if byte == b'\n' {
             if search.line == DIVIDER && search.can_close(self) {
-                if let Some(&start) = search.starts.first() {
+                let start = search.starts.first().map_or(0, |start| *start as usize);
+                if !search.starts.is_empty() {
                     let all = Arc::make_mut(&mut self.used);
                     if let Some(used) = all.get_mut(search.file) {
-                        used.iter_mut().skip(start as usize).take(search.done).for_each(|line| *line = true);
+                        used.iter_mut().skip(start).take(search.done).for_each(|line| *line = true);
                     }
                 }
-                self.state = State::Replace(Replace { line: Vec::new(), left: LONGEST + 4 * search.done });
+                let (left, old) = (LONGEST + 4 * search.done, start..start + search.done);
+                self.state = State::Replace(Replace { line: Vec::new(), left, old, same: Some(0) });
                 return true;
             }
             let line = std::mem::take(&mut search.line);

@@ -33,8 +33,8 @@ impl Growing {
             *self = Self { asked: Some(asked), ..Self::default() };
         }
         let clean = sanitise::text_with(&text[self.done.len()..], Tabs::Keep);
-        let fenced = blocks::fenced(&clean, true);
-        let rest = tail::close(&fenced);
+        let shown = blocks::shown(&clean, true);
+        let rest = tail::close(&shown);
         let options = Options { first_number: options.first_number + self.blocks, growing: true, ..options };
         let (mut rendered, mark) = walk::walk(&rest, usize::from(width), theme, options);
         self.rendered.lines.truncate(self.lines);

@@ -272,15 +272,16 @@ proptest! {
 }
 
 #[test]
-fn search_and_replace_blocks_without_a_fence_keep_their_lines() {
+fn search_and_replace_blocks_are_shown_as_a_change_without_their_marks() {
     let text = "I change it.\nsrc/a.py\n<<<<<<< SEARCH\n    return a - b\n    # *x*\n=======\n    return a + b\n>>>>>>> REPLACE\nDone.\n";
     for growing in [false, true] {
         let theme = plain();
         let found = super::layout(text, 60, &theme, Options { growing, ..Options::default() });
         let rows: Vec<String> = found.lines.iter().map(|line| line.to_string().trim_end().to_owned()).collect();
-        for wanted in ["<<<<<<< SEARCH", "    return a - b", "    # *x*", "=======", ">>>>>>> REPLACE", "Done."] {
+        for wanted in ["-    return a - b", "-    # *x*", "+    return a + b", "Done."] {
             assert!(rows.iter().any(|row| row == wanted), "{wanted}: {rows:#?}");
         }
+        assert!(!rows.iter().any(|row| row.contains("SEARCH") || row.contains("=====")), "{rows:#?}");
         assert_eq!(found.blocks.len(), 1);
     }
     // piece by piece it is the same
