@@ -6,7 +6,7 @@ mod scene;
 mod screen;
 
 use rustix::process::Signal;
-use scene::{BEFORE, READY, Scene, leave};
+use scene::{BEFORE, READY, Scene, decide, leave};
 
 const BLOCK: &str = "src/a.py\n<<<<<<< SEARCH\n    return a - b\n=======\n    return a + b\n>>>>>>> REPLACE\n\
                      <<<<<<< SEARCH\nprint(nothing)\n=======\n>>>>>>> REPLACE\n\
@@ -21,11 +21,11 @@ fn a_change_is_reviewed_written_survives_a_kill_and_is_taken_back() {
     screen.wait_for("does not stand in the file");
     screen.wait_for("outside the opened folder");
     screen.wait_for("+    return a + b");
-    screen.keys("\r");
-    screen.wait_for("1 to decide");
-    assert_eq!(scene.text(), BEFORE, "nothing is written before it was taken");
-    screen.keys("y");
-    screen.wait_for("1 taken");
+    decide(&mut screen, "\r");
+    screen.wait_for("1 to decide: y accepts");
+    assert_eq!(scene.text(), BEFORE, "nothing is written before it was accepted");
+    decide(&mut screen, "y");
+    screen.wait_for("1 accepted");
     assert_eq!(scene.text(), BEFORE, "nothing is written before Enter");
     screen.keys("\r");
     screen.wait_for("wrote `src/a.py`");
@@ -40,9 +40,9 @@ fn a_change_is_reviewed_written_survives_a_kill_and_is_taken_back() {
     screen.wait("the input", |text| text.contains(READY) && !text.contains("Resume?"));
     std::fs::write(scene.file(), BEFORE.replace("a - b", "mine")).unwrap();
     screen.keys("/undo\r");
-    screen.wait_for("the way back");
+    screen.wait_for("to decide · undo");
     screen.wait_for("-    return mine");
-    screen.keys("q");
+    decide(&mut screen, "q");
     screen.wait_for("/undo drop");
     assert_eq!(scene.text(), BEFORE.replace("a - b", "mine"));
     std::fs::write(scene.file(), BEFORE.replace("a - b", "a + b")).unwrap();
@@ -61,8 +61,8 @@ fn a_file_edited_while_its_diff_is_looked_at_keeps_what_was_written_there() {
     screen.wait_for(READY);
     screen.keys("/apply\r");
     screen.wait_for("+    return a + b");
-    screen.keys("a");
-    screen.wait_for("1 taken");
+    decide(&mut screen, "a");
+    screen.wait_for("1 accepted");
     std::fs::write(scene.file(), "mine\n").unwrap();
     screen.keys("\r");
     screen.wait_for("changed since the diff was made");
@@ -95,14 +95,14 @@ fn of_several_files_only_the_hunks_that_were_taken_are_written() {
     let mut screen = scene.ready();
     screen.keys("/edit @src/a.py @two.txt both\r");
     screen.wait_for("file 1 of 3");
-    screen.keys("n");
+    decide(&mut screen, "n");
     screen.wait_for("file 2 of 3");
-    screen.keys("y");
-    screen.wait_for("1 taken · 1 left");
-    screen.keys("n");
+    decide(&mut screen, "y");
+    screen.wait_for("1 accepted · 1 rejected");
+    decide(&mut screen, "n");
     screen.wait_for("file 3 of 3");
     screen.wait_for("new file");
-    screen.keys("y\r");
+    decide(&mut screen, "y\r");
     screen.wait_for("wrote `two.txt` and 1 more");
     assert_eq!(scene.text(), BEFORE);
     assert_eq!(scene.read("two.txt"), Some(two.replace("line 3\n", "line three\n")));
@@ -110,7 +110,7 @@ fn of_several_files_only_the_hunks_that_were_taken_are_written() {
     // a file of it vanished since: undoing makes it again, and takes the new folders away
     std::fs::remove_file(scene.folder().join("two.txt")).unwrap();
     screen.keys("/undo\r");
-    screen.wait_for("as before");
+    screen.wait_for("Restored");
     assert_eq!((scene.read("two.txt"), scene.folder().join("new").exists()), (Some(two), false));
     leave(screen);
 }
@@ -133,7 +133,7 @@ fn links_and_absolute_names_lead_nowhere() {
     let mut screen = scene.ready();
     screen.keys("/edit @src/a.py mend it\r");
     screen.wait("four refusals", |text| text.replace('\n', " ").matches("outside the opened").count() == 4);
-    screen.keys("a\r");
+    decide(&mut screen, "a\r");
     screen.wait_for("wrote `src/a.py`");
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), "one\n");
     assert!(!home.path().join("made.txt").exists());
@@ -152,7 +152,7 @@ fn the_way_back_over_an_edited_file_is_taken_by_hand_and_the_older_change_is_rea
     for wait in ["+    return a + b", "+print(add(2, 3))"] {
         screen.keys("/edit @src/a.py mend it\r");
         screen.wait_for(wait);
-        screen.keys("a\r");
+        decide(&mut screen, "a\r");
         screen.wait_for("wrote `src/a.py`");
         screen.wait_for(READY);
     }
@@ -161,7 +161,7 @@ fn the_way_back_over_an_edited_file_is_taken_by_hand_and_the_older_change_is_rea
     screen.keys("/undo\r");
     screen.wait_for("the way back");
     // my own line stays, the rest goes back
-    screen.keys("ny\r");
+    decide(&mut screen, "ny\r");
     let mine = format!("# mine\n{}", BEFORE.replace("a - b", "a + b"));
     screen.wait("the rest as it was", |_| scene.text() == mine);
     std::fs::write(scene.file(), BEFORE.replace("a - b", "a + b")).unwrap();
@@ -183,7 +183,7 @@ fn a_block_without_a_place_becomes_the_file_that_is_named_for_it() {
     screen.wait_for("block 1 as a new file");
     screen.keys("hello\r");
     screen.wait_for("hello.py · new file");
-    screen.keys("y\r");
+    decide(&mut screen, "y\r");
     screen.wait_for("wrote `hello.py`");
     assert_eq!(scene.read("hello.py").as_deref(), Some("print('hello')\n"));
     leave(screen);

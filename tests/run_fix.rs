@@ -8,7 +8,7 @@ mod screen;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use scene::{BEFORE, READY, Scene, leave};
+use scene::{BEFORE, READY, Scene, decide, leave};
 use screen::Screen;
 
 const BLOCK: &str = "src/a.py\n<<<<<<< SEARCH\n    return a - b\n=======\n    return a + b\n>>>>>>> REPLACE\n";
@@ -17,7 +17,7 @@ const BLOCK: &str = "src/a.py\n<<<<<<< SEARCH\n    return a - b\n=======\n    re
 fn run(screen: &mut Screen, command: &str) {
     screen.keys(&format!("{command}\r"));
     screen.wait_for("run this?");
-    screen.keys("y");
+    decide(screen, "y");
 }
 
 /// Whether all processes of a group are gone; the kernel ends them in its own time.
@@ -58,13 +58,29 @@ fn a_command_is_run_after_a_yes_and_fixed_until_it_passes() {
     screen.keys("\r");
     screen.settle(std::time::Duration::from_millis(200));
     assert!(!scene.folder().join("ran").exists(), "Enter is no yes");
-    screen.keys("y");
+    decide(&mut screen, "y");
     screen.wait_for("+    return a + b");
     assert!(scene.folder().join("ran").exists());
     screen.wait_for("then it runs again");
-    screen.keys("y\r");
+    decide(&mut screen, "y\r");
     screen.wait_for("passes after one change");
     assert_eq!(scene.text(), BEFORE.replace("a - b", "a + b"));
+    leave(screen);
+}
+
+#[test]
+fn a_fix_writes_no_test_and_asks_again_instead() {
+    let test = "test_a.py\n<<<<<<< SEARCH\nassert add(2, 2) == 4\n=======\nassert add(2, 2) == 0\n>>>>>>> REPLACE\n";
+    let scene = Scene::with(&[test, BLOCK]);
+    let before = "from a import add\nassert add(2, 2) == 4\n";
+    std::fs::write(scene.folder().join("test_a.py"), before).unwrap();
+    let mut screen = scene.ready();
+    run(&mut screen, "/fix cd src && echo ../test_a.py:2: AssertionError; grep -q 'a + b' a.py");
+    screen.wait_for("+    return a + b");
+    decide(&mut screen, "y\r");
+    screen.wait_for("passes after one change");
+    assert_eq!(scene.text(), BEFORE.replace("a - b", "a + b"));
+    assert_eq!(scene.read("test_a.py").as_deref(), Some(before));
     leave(screen);
 }
 
@@ -75,7 +91,7 @@ fn escape_ends_a_command_that_would_run_for_long() {
     screen.wait_for(READY);
     screen.keys("/run echo be''gun; sleep 1000 & sleep 1000\r");
     screen.wait_for("run this?");
-    screen.keys("y");
+    decide(&mut screen, "y");
     screen.wait_for("begun");
     screen.keys("\x1b");
     screen.wait_for("stopped");
@@ -83,7 +99,7 @@ fn escape_ends_a_command_that_would_run_for_long() {
     screen.wait_for(READY);
     screen.keys("/run echo oh''no; exit 3\r");
     screen.wait_for("run this?");
-    screen.keys("y");
+    decide(&mut screen, "y");
     screen.wait_for("exit code 3");
     screen.wait_for("goes with your next message");
     leave(screen);
@@ -152,10 +168,10 @@ fn fixing_ends_after_its_rounds_and_every_round_can_be_taken_back() {
     run(&mut screen, "/fix echo ran >> log; echo src/a.py:2: wrong; false");
     for (round, line) in ["+    return a + b", "+    return a - b", "+    return a + b"].into_iter().enumerate() {
         screen.wait(line, |text| text.contains("then it runs again") && text.contains(line));
-        screen.keys("y\r");
+        decide(&mut screen, "y\r");
         screen.wait("the next run", |_| scene.read("log").unwrap().lines().count() == round + 2);
     }
-    screen.wait_for("still fails after 3 changes");
+    screen.wait_for("Still failing after 3 changes");
     assert_eq!(scene.read("log").unwrap().lines().count(), 4);
     screen.keys("\r");
     for after in [BEFORE.to_owned(), BEFORE.replace("a - b", "a + b"), BEFORE.to_owned()] {
@@ -172,13 +188,13 @@ fn a_fix_that_is_interrupted_or_turned_down_runs_nothing_more() {
     let mut screen = scene.ready();
     run(&mut screen, "/fix echo ran >> log; echo src/a.py:2:; false");
     screen.wait_for("then it runs again");
-    screen.keys("q");
-    screen.wait_for("`/fix` ends here");
+    decide(&mut screen, "q");
+    screen.wait_for("`/fix` stopped");
     // a change that has nothing to do with it
     screen.keys("/apply\r");
     screen.wait_for("+    return a + b");
     assert!(!screen.text().contains("then it runs again"));
-    screen.keys("a\r");
+    decide(&mut screen, "a\r");
     screen.wait_for("wrote `src/a.py`");
     screen.settle(Duration::from_millis(200));
     assert_eq!(scene.read("log").unwrap().lines().count(), 1);

@@ -120,6 +120,8 @@ impl App {
             preset: self.settings.preset,
             overflow: self.settings.overflow,
             files: self.files_to_change(parent),
+            guard: self.guard_of(parent),
+            tries: self.fix_tries(parent),
         }));
     }
 

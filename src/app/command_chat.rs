@@ -91,10 +91,7 @@ pub(crate) fn copy(app: &mut App, args: &str, out: &mut Out) {
             .map(|(number, block)| {
                 let first =
                     clean::one_line(block.text.lines().find(|line| !line.trim().is_empty()).unwrap_or("").trim());
-                let row = Row::new(
-                    format!("{number} {} {first}", block.lang),
-                    format!("{} lines", block.text.lines().count()),
-                );
+                let row = Row::new(format!("{number} {} {first}", block.lang), clean::lines(&block.text));
                 (row, Pick::Copy { text: block.text, what: format!("code block {number}") })
             })
             .unzip();

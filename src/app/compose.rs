@@ -2,7 +2,6 @@
 //! be asked. What is typed is never lost: it is in the input, waiting visibly, or in the conversation.
 
 use super::command;
-use super::edits::Phase;
 use super::model::State;
 use super::msg::{Effect, Level, Reading};
 use super::{App, Out, mentions};
@@ -186,7 +185,7 @@ impl App {
         draft.attachments.splice(..0, attachments);
         if self.needs_files(&draft) {
             self.outgoing = Some(Outgoing::Reading(draft));
-            self.refuse_without_files();
+            self.refuse_without_files(out);
             return;
         }
         self.dispatch(draft, out);
@@ -236,7 +235,7 @@ impl App {
         }
         let answer = self.answer.as_ref().map(|answer| answer.node).filter(|_| asked);
         match (draft.fix, answer) {
-            (true, Some(answer)) => self.fix_goes_on(Phase::Answering(answer)),
+            (true, Some(answer)) => self.fix_asked(Some(id), answer),
             (true, None) => self.end_fix(),
             // the conversation is about something else now
             (false, _) if self.edits.is_holding() => self.end_fix(),

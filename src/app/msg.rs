@@ -14,6 +14,7 @@ use crate::chat::journal::{Entry, SessionId};
 use crate::chat::store::{Hit, Summary};
 use crate::chat::tree::{Attachment, Conversation, NodeId};
 use crate::edits::Change;
+use crate::edits::guard::Guard;
 use crate::edits::propose::{Proposed, Wanted};
 use crate::edits::undo::Original;
 use crate::engine::{Event, JobId, Overflow};
@@ -340,6 +341,10 @@ pub struct Ask {
     /// The files that shall be changed: the answer must be search/replace blocks against them. Empty: it may say
     /// anything.
     pub files: Vec<Attachment>,
+    /// The tests in them that must stay as they are.
+    pub guard: Option<Guard>,
+    /// How often the same was asked before without a change: the answer shall be another one.
+    pub tries: u32,
 }
 
 /// Patterns to read, with their limits.

@@ -46,6 +46,8 @@ pub(crate) fn ready(size: (u16, u16)) -> App {
 }
 
 pub(crate) fn press(app: &mut App, code: KeyCode, modifiers: KeyModifiers) -> Vec<Effect> {
+    // by someone who has seen what stands there
+    app.drawn(app.clock.saturating_sub(1000));
     app.update(Msg::Key(KeyEvent::new(code, modifiers)))
 }
 

@@ -11,8 +11,8 @@ mod parts;
 mod tests;
 
 use gaps::{filled, has_gaps};
-pub(super) use names::is_name;
-pub use names::{Named, code, ending_of, named, names_in};
+pub use names::{Named, can_be_file, code, ending_of, named, names_in};
+pub(crate) use names::{is_code, is_name};
 use parts::{by_anchors, by_items};
 
 /// A share of a block's lines from which on it is taken for a part of a file.
@@ -29,6 +29,11 @@ pub struct Piece {
     pub before: String,
     /// The code.
     pub text: String,
+}
+
+/// Whether a line stands for others that were left out: `# ... existing code ...`.
+pub(super) fn stands_for_more(line: &str) -> bool {
+    line.trim() != "..." && has_gaps(&[line])
 }
 
 fn says(line: &str) -> bool {

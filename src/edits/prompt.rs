@@ -1,6 +1,8 @@
 //! What a model is told when it shall change files. A message that begins with `/edit ` is such a request; what the
 //! model reads of it is made here, the same in every turn, so that the cache of what it read stays valid.
 
+use super::guard::Guard;
+
 /// How the blocks are to be written.
 const FORM: &str = include_str!("../../assets/prompts/edit.md");
 
@@ -18,6 +20,28 @@ pub fn wish(message: &str) -> Option<&str> {
 /// The message that asks for a change.
 pub fn request(wish: &str) -> String {
     format!("{COMMAND}{}", wish.trim())
+}
+
+/// Begins and goes on in a message that `/fix` sends.
+const FAILS: (&str, &str) = ("The command `", "` fails; its output is above.");
+/// Stands before the files that the person named, in a message that `/fix` sends.
+const NAMED: &str = "These may be changed, whatever they are:";
+
+/// The message that asks for a change after which a command passes. Tests stay, but for the files that were named.
+pub fn fix(command: &str, named: &[String]) -> String {
+    let (begin, end) = FAILS;
+    let rest = "Change the program so that it passes; leave the tests as they are.";
+    let files: String = named.iter().map(|name| format!(" @\"{name}\"")).collect();
+    let named = if named.is_empty() { String::new() } else { format!(" {NAMED}{files}") };
+    request(&format!("{begin}{command}{end} {rest}{named}"))
+}
+
+/// The tests that the answer to a message must leave alone: those of `/fix` only.
+pub fn guard(message: &str) -> Option<Guard> {
+    let wish = wish(message)?;
+    let (_, rest) = wish.strip_prefix(FAILS.0)?.rsplit_once(FAILS.1)?;
+    let files = rest.split_once(NAMED).map_or("", |(_, files)| files);
+    Some(Guard { named: files.split('"').skip(1).step_by(2).map(str::to_owned).collect() })
 }
 
 /// What the model reads of a message.
@@ -51,6 +75,15 @@ mod tests {
         assert!(put("/edit x").starts_with("x\n\n") && put("/edit x").contains(">>>>>>> REPLACE"));
         assert_eq!(put("why?"), "why?");
         assert!(!is_file(&output_of("cargo\ntest")) && is_file("src/a.rs"));
+    }
+
+    #[test]
+    fn a_message_of_fix_says_itself_which_tests_may_change() {
+        assert_eq!(guard(&fix("pytest -q", &[])), Some(Guard::default()));
+        let named = vec!["tests/test a.py".to_owned(), "b.py".to_owned()];
+        assert_eq!(guard(&fix("a `b` fails; its output is above. c", &named)), Some(Guard { named }));
+        assert_eq!(guard("/edit rename a"), None);
+        assert_eq!(guard("The command `x` fails; its output is above."), None);
     }
 
     #[test]

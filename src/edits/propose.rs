@@ -1,8 +1,13 @@
 //! From an answer to changes of files. What the files hold comes in through a function, so that this is pure.
 
 use super::diff::Diff;
+use super::guard::Guard;
 use super::place::{self, Piece};
-use super::{Change, Problem, blocks, lines};
+use super::{Change, Problem, blocks, lines, patch};
+use crate::text::clean;
+
+/// Lines of a file that is short enough for a new one to be shown in its place.
+const SHORT: usize = 24;
 
 /// What shall become changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +26,8 @@ pub struct Wanted {
     pub attached: Vec<String>,
     /// What those of them are called that are shown otherwise.
     pub real: Vec<(String, String)>,
+    /// The tests that must stay as they are.
+    pub guard: Option<Guard>,
 }
 
 /// What an answer would change.
@@ -73,6 +80,37 @@ struct Desk<'a> {
     homeless: Vec<Homeless>,
 }
 
+impl Draft {
+    /// Puts a block of code in its place; gives what is to be told about it. One that shares nothing with the file takes
+    /// the place of all of it where the person said so, or where it is about as long.
+    fn merge(&mut self, piece: &Piece, name: &str, chosen: bool, number: usize) -> Option<String> {
+        let code = place::code(piece, name);
+        let merged = if self.now.is_empty() { Some(lines::fit("", code)) } else { place::merge(&self.now, code) };
+        if let Some(text) = merged {
+            let same = text == self.now;
+            self.now = text;
+            return same.then(|| "skipped: identical to the file".to_owned());
+        }
+        let (ours, theirs) = (code.lines().count(), self.now.lines().count());
+        if !chosen && ours * 2 < theirs && theirs > SHORT {
+            let name = clean::name(name);
+            return Some(format!(
+                "it shares no line with the file, so its place is not known; `/apply {number} {name}` puts it in the place of the whole file"
+            ));
+        }
+        self.now = lines::fit(&self.now, code);
+        Some("it shares no line with the file, so it takes the place of all of it".to_owned())
+    }
+}
+
+/// Whether a block of code was cut at a fence inside it: one was opened there and never closed, for the line that should
+/// close it has closed the block.
+fn ends_inside(text: &str) -> bool {
+    let mut fences = text.lines().map(str::trim).filter(|line| line.starts_with("```"));
+    // the line that closes it would be the last of them
+    fences.next_back().is_some_and(|line| !line.trim_start_matches('`').is_empty())
+}
+
 /// What an answer would change, and what of it does not apply.
 pub fn propose(wanted: &Wanted, read: Read<'_>) -> Proposed {
     let mut desk =
@@ -80,7 +118,9 @@ pub fn propose(wanted: &Wanted, read: Read<'_>) -> Proposed {
     if blocks::has_blocks(&wanted.answer) {
         desk.search_replace(wanted);
     } else {
-        for (n, piece) in wanted.pieces.iter().enumerate() {
+        let alone = wanted.pieces.len() == 1 || wanted.name.is_some();
+        let usable = |piece: &&Piece| alone || place::can_be_file(piece) || patch::is_diff(&piece.info, &piece.text);
+        for (n, piece) in wanted.pieces.iter().enumerate().filter(|(_, piece)| usable(piece)) {
             desk.piece(wanted.first + n, piece, wanted.name.as_deref());
         }
     }
@@ -91,6 +131,14 @@ pub fn propose(wanted: &Wanted, read: Read<'_>) -> Proposed {
     let changes: Vec<Change> =
         desk.drafts.into_iter().map(change).filter(|change| !change.diff.hunks().is_empty()).collect();
     let (mut problems, mut homeless) = (desk.problems, desk.homeless);
+    let changes: Vec<Change> = match &wanted.guard {
+        None => changes,
+        Some(guard) => {
+            let (kept, refused): (Vec<_>, Vec<_>) = changes.into_iter().map(|change| guard.keep(change)).unzip();
+            problems.extend(refused.into_iter().flatten());
+            kept.into_iter().flatten().collect()
+        }
+    };
     if !changes.is_empty() {
         // there is something to show first; these can be asked about by their numbers
         let reason = "it names no file and resembles none that was attached; `/apply N FILE` says where it goes";
@@ -130,12 +178,12 @@ impl Desk<'_> {
             let name = wanted.name.clone().or_else(|| block.name.clone()).or_else(|| self.holder(&block));
             let Some(name) = name else {
                 self.problems.push(Problem::new(
-                    format!("block {number}"),
+                    format!("Edit {number}"),
                     "it names no file, and no attached one has its lines",
                 ));
                 continue;
             };
-            let what = format!("block {number} for {name}");
+            let what = format!("Edit {number} of {}", clean::name(&name));
             match self.draft(&name, wanted.name.is_some()) {
                 Ok(at) => {
                     let draft = &mut self.drafts[at];
@@ -172,7 +220,12 @@ impl Desk<'_> {
     }
 
     fn piece(&mut self, number: usize, piece: &Piece, chosen: Option<&str>) {
-        let what = |name: &str| format!("block {number} for {name}");
+        if patch::is_diff(&piece.info, &piece.text)
+            && !chosen.is_some_and(|name| name.ends_with(".diff") || name.ends_with(".patch"))
+        {
+            return self.diff(number, piece, chosen);
+        }
+        let what = |name: &str| format!("block {number} for {}", clean::name(name));
         match self.place(piece, chosen) {
             Err((name, reason)) => self.problems.push(Problem::new(what(&name), reason)),
             Ok(None) => {
@@ -182,20 +235,56 @@ impl Desk<'_> {
             Ok(Some(name)) => match self.draft(&name, chosen.is_some()) {
                 Err(reason) => self.problems.push(Problem::new(what(&name), reason)),
                 Ok(at) => {
-                    let code = place::code(piece, &name);
-                    let draft = &mut self.drafts[at];
-                    let merged =
-                        if draft.now.is_empty() { Some(lines::fit("", code)) } else { place::merge(&draft.now, code) };
-                    match merged {
-                        Some(text) => draft.now = text,
-                        None => {
-                            let reason = "it has no line in common with the file that would say where it goes";
-                            self.problems.push(Problem::new(what(&name), reason));
-                        }
+                    if ends_inside(&piece.text) {
+                        let reason = "it seems to end at a fence inside it; what stands behind that was not taken";
+                        self.problems.push(Problem::new(what(&name), reason));
                     }
+                    let merged = self.drafts[at].merge(piece, &name, chosen.is_some(), number);
+                    self.problems.extend(merged.map(|reason| Problem::new(what(&name), reason)));
                 }
             },
         }
+    }
+
+    /// A diff: each of its hunks in the file that it names, or in the one that was chosen or that has its lines.
+    fn diff(&mut self, number: usize, piece: &Piece, chosen: Option<&str>) {
+        let named = place::named(piece).into_iter().map(|named| named.name);
+        let exists = |name: &String| (self.read)(name).is_ok_and(|found| found.text.is_some());
+        let spoken = named.into_iter().find(exists);
+        for patch in patch::parse(&piece.text) {
+            let asked = chosen.map(str::to_owned).or(patch.name).or_else(|| spoken.clone());
+            let Some(name) = asked.or_else(|| self.hunks_holder(&patch.hunks)) else {
+                let reason =
+                    "the diff names no file, and no attached one has its lines; `/apply N FILE` says where it goes";
+                self.problems.push(Problem::new(format!("block {number}"), reason));
+                continue;
+            };
+            let what = format!("block {number} for {}", clean::name(&name));
+            match self.draft(&name, chosen.is_some()) {
+                Err(reason) => self.problems.push(Problem::new(what, reason)),
+                Ok(_) if patch.gone => {
+                    self.problems.push(Problem::new(what, "the diff deletes the file; that is left to you"));
+                }
+                Ok(at) => {
+                    let draft = &mut self.drafts[at];
+                    let (now, refused) = patch::apply(&draft.now, &patch.hunks);
+                    draft.now = now;
+                    let told = |(n, reason)| Problem::new(format!("Hunk {n} of {}", clean::name(&name)), reason);
+                    self.problems.extend(refused.into_iter().map(told));
+                }
+            }
+        }
+    }
+
+    /// The attached file that all hunks of a diff fit, if only one does.
+    fn hunks_holder(&self, hunks: &[patch::Hunk]) -> Option<String> {
+        if let [only] = self.attached {
+            return Some(only.clone());
+        }
+        let text = |name: &String| (self.read)(name).ok().and_then(|found| found.text);
+        let fits = |name: &&String| text(name).is_some_and(|text| patch::apply(&text, hunks).1.is_empty());
+        let mut holders = self.attached.iter().filter(fits);
+        holders.next().filter(|_| holders.next().is_none()).cloned()
     }
 
     /// The file that a block belongs to: chosen, named and there, resembled, named and new; `None` where nothing says.
@@ -331,9 +420,84 @@ mod tests {
 
     #[test]
     fn blocks_without_a_place_are_told_beside_the_others_by_their_numbers() {
-        let proposed = propose(&wanted("", &[("sh", "", "cargo test\n"), ("py b.py", "", "x = 1\ny = 2\n")]), &read);
+        let proposed = propose(&wanted("", &[("css", "", "a {}\n"), ("py b.py", "", "x = 1\ny = 2\n")]), &read);
         assert_eq!((proposed.changes.len(), proposed.homeless.len()), (1, 0));
         assert!(proposed.problems[0].what == "block 4" && proposed.problems[0].reason.contains("/apply N FILE"));
+    }
+
+    #[test]
+    fn a_diff_is_applied_as_a_diff() {
+        let fixed = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a + b\n";
+        let hunk = "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a - b\n+    return a + b\n";
+        let named = format!("--- a/src/a.py\n+++ b/src/a.py\n{hunk}");
+        for (info, before, text) in [
+            ("diff", "", named.as_str()),
+            ("", "", named.as_str()),
+            ("diff", "", hunk),
+            ("diff", "In `src/a.py`:", hunk),
+            ("diff src/a.py", "", "-    return a - b\n+    return a + b\n"),
+        ] {
+            let proposed = propose(&wanted("", &[(info, before, text)]), &read);
+            assert_eq!(texts(&proposed), [("src/a.py", fixed.to_owned())], "{text}: {:?}", proposed.problems);
+        }
+        let chosen = Wanted { name: Some("src/a.py".into()), ..wanted("", &[("diff", "", hunk)]) };
+        assert_eq!(texts(&propose(&chosen, &read)), [("src/a.py", fixed.to_owned())]);
+        let gone = "--- a/b.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x = 1\n";
+        let proposed = propose(&wanted("", &[("diff", "", gone)]), &read);
+        assert!(proposed.changes.is_empty() && proposed.problems[0].reason.contains("deletes the file"));
+        let wrong = "--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n-x = 5\n+x = 6\n";
+        let proposed = propose(&wanted("", &[("diff", "", wrong)]), &read);
+        assert_eq!(proposed.problems[0].told(), "Hunk 1 of b.py: `x = 5` does not stand in the file");
+    }
+
+    #[test]
+    fn a_rewrite_of_a_named_file_is_shown_and_what_is_told_is_true() {
+        let chosen = Wanted { name: Some("b.py".into()), ..wanted("", &[("py", "", "y = 2\nz = 3\n")]) };
+        let named = wanted("", &[("py b.py", "", "y = 2\nz = 3\n")]);
+        for wanted in [chosen, named] {
+            let proposed = propose(&wanted, &read);
+            assert_eq!(texts(&proposed), [("b.py", "y = 2\nz = 3\n".into())]);
+            assert!(proposed.problems[0].reason.contains("takes the place of all of it"), "{:?}", proposed.problems);
+        }
+        let long = |name: &str| match name {
+            "long.py" => Ok(Found { name: name.into(), text: Some("a = 1\n".repeat(200)) }),
+            name => read(name),
+        };
+        let proposed = propose(&wanted("", &[("py long.py", "", "y = 2\n")]), &long);
+        assert!(proposed.changes.is_empty() && proposed.problems[0].reason.contains("`/apply 4 long.py`"));
+        let chosen = Wanted { name: Some("long.py".into()), ..wanted("", &[("py", "", "y = 2\n")]) };
+        assert_eq!(texts(&propose(&chosen, &long)), [("long.py", "y = 2\n".into())]);
+        let proposed = propose(&wanted("", &[("py b.py", "", "x = 1\n")]), &read);
+        assert_eq!(proposed.problems[0].told(), "block 4 for b.py skipped: identical to the file");
+    }
+
+    #[test]
+    fn a_block_that_was_cut_at_a_fence_inside_it_is_told() {
+        let cut = ("markdown new.md", "", "# Title\n\n```bash\nmake\n");
+        let proposed = propose(&wanted("", &[cut]), &read);
+        assert_eq!(proposed.changes.len(), 1);
+        assert!(proposed.problems[0].reason.contains("at a fence inside it"), "{:?}", proposed.problems);
+        let whole = ("markdown new.md", "", "# Title\n\n```bash\nmake\n```\nmore\n");
+        assert!(propose(&wanted("", &[whole]), &read).problems.is_empty());
+    }
+
+    #[test]
+    fn what_is_typed_into_a_shell_is_no_file_beside_one_that_is() {
+        let shell = ("bash", "Run it:", "python b.py\n");
+        let proposed = propose(&wanted("", &[("py b.py", "", "x = 1\ny = 2\n"), shell]), &read);
+        assert_eq!((proposed.changes.len(), proposed.problems.len(), proposed.homeless.len()), (1, 0, 0));
+        let script = ("bash", "", "#!/bin/sh\nmake\n");
+        assert_eq!(propose(&wanted("", &[script, shell]), &read).homeless.len(), 1);
+    }
+
+    #[test]
+    fn tests_stay_where_a_guard_says_so() {
+        let answer = "tests/test_a.py\n<<<<<<< SEARCH\n=======\ndef test_a(): pass\n>>>>>>> REPLACE\n\
+                      b.py\n<<<<<<< SEARCH\nx = 1\n=======\nx = 2\n>>>>>>> REPLACE\n";
+        let guarded = Wanted { guard: Some(Guard::default()), ..wanted(answer, &[]) };
+        let proposed = propose(&guarded, &read);
+        assert_eq!(texts(&proposed), [("b.py", "x = 2\n".into())]);
+        assert!(proposed.problems[0].what == "tests/test_a.py" && proposed.problems[0].reason.contains("it is a test"));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub struct Record {
 #[derive(Debug, thiserror::Error)]
 pub enum UndoError {
     /// Nothing is kept for this folder.
-    #[error("there is nothing to take back in this folder")]
+    #[error("Nothing to undo in this folder")]
     Nothing,
     /// Files were edited since.
     #[error("`{}` was edited since", changes.first().map_or("", |change| change.name.as_str()))]
@@ -99,9 +99,9 @@ impl Advise for UndoError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Stale(_) => "`/apply` shows a diff against what stands there now".into(),
-            Self::Edited { .. } => "nothing was taken back; the originals are kept".into(),
+            Self::Edited { .. } => "nothing was undone; the originals are kept".into(),
             Self::Keep { .. } => "without a place for originals nothing is written".into(),
-            Self::Large(_) => "take fewer files at once".into(),
+            Self::Large(_) => "accept fewer files at once".into(),
             Self::Nothing | Self::Refused { .. } | Self::Write { .. } => return None,
         })
     }

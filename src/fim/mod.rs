@@ -5,6 +5,7 @@
 //! was looked at, [`prompt`] puts both together within a budget of tokens; [`stop`] watches an answer grow, [`trim`]
 //! and [`syntax`] judge it, [`cache`] keeps it, and [`pace`] says when to ask at all.
 
+pub(crate) mod balance;
 pub mod cache;
 pub mod form;
 mod language;

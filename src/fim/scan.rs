@@ -20,6 +20,8 @@ pub(super) struct Scan {
     /// The quote that was open at [`Scan::mark`] was closed since.
     left_text: bool,
     marked_text: bool,
+    /// The last character closed nothing.
+    stray: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,7 @@ impl Scan {
             raw: None,
             left_text: false,
             marked_text: false,
+            stray: false,
         }
     }
 
@@ -72,6 +75,16 @@ impl Scan {
 
     pub(super) fn open(&self) -> usize {
         self.open.len()
+    }
+
+    /// What would close the bracket opened last.
+    pub(super) fn innermost(&self) -> Option<char> {
+        self.open.last().copied()
+    }
+
+    /// Whether the last character was a bracket that closes nothing.
+    pub(super) fn took_stray(&self) -> bool {
+        self.stray
     }
 
     /// Inside quotes, where brackets and ends of lines mean nothing.
@@ -98,6 +111,7 @@ impl Scan {
     }
 
     pub(super) fn push(&mut self, c: char) {
+        self.stray = false;
         match self.inside {
             Inside::Code => self.code(c),
             Inside::LineComment if c == '\n' => self.inside = Inside::Code,
@@ -239,6 +253,8 @@ impl Scan {
         if self.open.last() == Some(&c) {
             self.open.pop();
             self.lowest = self.lowest.min(self.open.len());
+        } else {
+            self.stray = self.open.len() < DEEPEST;
         }
     }
 }

@@ -38,6 +38,20 @@ pub fn verdict(site: &Site, candidate: &str) -> Verdict {
     Judge::new(site).verdict(candidate)
 }
 
+/// Whether a file without errors has some after a change, as far as anybody can tell: what lies between the first
+/// and the last line that differ is read as it was and as it would be, with what stands around it.
+pub(crate) fn is_broken_by(path: &str, old: &str, new: &str) -> bool {
+    let same = |old: &str, new: &str| old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
+    let begin = old[..old.floor_char_boundary(same(old, new))].rfind('\n').map_or(0, |at| at + 1);
+    let back = old[begin..].bytes().rev().zip(new[begin..].bytes().rev()).take_while(|(a, b)| a == b).count();
+    let tail = &old[old.len() - back..];
+    let rest = tail.find('\n').map_or("", |at| &tail[at + 1..]);
+    let site = Site::new(Some(path), None, &old[..begin], rest);
+    let mut judge = Judge::new(&site);
+    let (was, is) = (&old[begin..old.len() - rest.len()], &new[begin..new.len() - rest.len()]);
+    judge.errors_with(was) == Some(0) && judge.errors_with(is).is_some_and(|errors| errors > 0)
+}
+
 /// What stands around a cursor, read once.
 #[derive(Debug)]
 pub struct Judge {
@@ -55,6 +69,18 @@ impl Judge {
         let text = format!("{before}{}", tail_cut(&site.suffix));
         let indentation = (site.language == Some(Language::Python)).then(|| indentation::faults(&text));
         Self { parsed: Parsed::new(site, &text), at: before.len(), text, indentation }
+    }
+
+    /// The errors with a candidate at the cursor; `None` where nobody can tell.
+    fn errors_with(&mut self, candidate: &str) -> Option<usize> {
+        let mut text = self.text.clone();
+        text.insert_str(self.at, candidate);
+        let faults = self.indentation.map(|_| indentation::faults(&text));
+        let errors = match &mut self.parsed {
+            Some(parsed) => Some(parsed.errors_with(&text, self.at, candidate)?),
+            None => None,
+        };
+        (faults.is_some() || errors.is_some()).then(|| faults.unwrap_or(0) + errors.unwrap_or(0))
     }
 
     /// What the file would be with the candidate at the cursor.

@@ -6,6 +6,7 @@ use crate::app::msg::{EditsMsg, Trouble};
 use crate::chat::tree::Attachment;
 use crate::edits::excerpt;
 use crate::edits::grammar::Constraint;
+use crate::edits::guard::Guard;
 use crate::edits::inside::{self, Refused};
 use crate::edits::propose::{Found, Wanted, propose as work_out};
 use crate::edits::undo::{Original, Record, Undo, UndoError};
@@ -26,7 +27,8 @@ pub(super) fn propose(folder: &Path, wanted: &Wanted) -> EditsMsg {
 
 /// What an answer may search for: lines of these files. Of a file that the model saw in parts, only those, and none that
 /// stands in the rest of it too.
-pub(super) fn constraint(folder: &Path, files: &[Attachment]) -> Constraint {
+/// `guard`: the tests in them cannot be searched, and an answer that changes nothing cannot be written.
+pub(super) fn constraint(folder: &Path, files: &[Attachment], guard: Option<&Guard>) -> Constraint {
     let whole = |file: &Attachment| {
         let is_part = file.text.lines().any(excerpt::is_gap);
         let name = file.real.as_ref().unwrap_or(&file.name);
@@ -37,7 +39,15 @@ pub(super) fn constraint(folder: &Path, files: &[Attachment]) -> Constraint {
         .iter()
         .zip(&texts)
         .map(|(file, text)| (file.name.as_str(), text.as_str(), excerpt::parts(&file.text, text)));
-    Constraint::of_parts(sources)
+    let constraint = Constraint::of_parts(sources);
+    let Some(guard) = guard else { return constraint };
+    let names = files.iter().map(|file| file.real.as_ref().unwrap_or(&file.name));
+    let barred: Vec<Vec<bool>> = names.zip(&texts).map(|(name, text)| guard.barred(name, text)).collect();
+    let of = |shown: &str| {
+        let at = files.iter().position(|file| file.name == shown)?;
+        barred.get(at).cloned()
+    };
+    constraint.barring(&of).changing()
 }
 
 fn failed(error: UndoError) -> EditsMsg {
@@ -102,7 +112,7 @@ mod tests {
         std::fs::write(home.path().join("big.py"), &text).unwrap();
         let part = excerpt::choose(&text, "big.py", "`last_one` and f0", 300).unwrap();
         let file = Attachment { name: "big.py".into(), text: part.text, real: None };
-        let form = constraint(home.path(), &[file]);
+        let form = constraint(home.path(), &[file], None);
         let allows = |search: &str| form.allows(format!("big.py\n<<<<<<< SEARCH\n{search}").as_bytes());
         assert!(allows("def last_one():\n    pass\n=======\n") && !allows("def f150"));
         assert!(!allows("    pass\n=======") && !allows("[…"));
@@ -131,7 +141,7 @@ mod tests {
         assert!(matches!(undo(&folder, &keep), EditsMsg::Undone { .. }));
         assert_eq!(std::fs::read_to_string(folder.join("a\nb.txt")).unwrap(), "one\r\ntwo");
         assert!(
-            matches!(undo(&folder, &keep), EditsMsg::Failed(trouble) if trouble.message.contains("nothing to take back"))
+            matches!(undo(&folder, &keep), EditsMsg::Failed(trouble) if trouble.message.contains("Nothing to undo"))
         );
     }
 }

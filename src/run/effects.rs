@@ -152,11 +152,12 @@ impl Desk {
         let seed = now_ms() as u32 ^ (ask.job.0 as u32).rotate_left(16);
         let request = ChatRequest {
             turns: ask.turns,
-            sampling: services::sampling(ask.preset, &self.app.model.name, seed),
+            sampling: services::varied(services::sampling(ask.preset, &self.app.model.name, seed), ask.tries),
             max_tokens: self.start.max_tokens,
             stop: self.start.stop.clone(),
             overflow: ask.overflow,
-            constraint: (!ask.files.is_empty()).then(|| edits::constraint(&self.start.folder, &ask.files)),
+            constraint: (!ask.files.is_empty())
+                .then(|| edits::constraint(&self.start.folder, &ask.files, ask.guard.as_ref())),
             ..ChatRequest::default()
         };
         self.looked.get_or_insert_with(std::time::Instant::now);

@@ -12,7 +12,7 @@ use globset::GlobBuilder;
 use crate::app::msg::Reading;
 use crate::budget::bytes;
 use crate::chat::tree::Attachment;
-use crate::edits::{excerpt, inside};
+use crate::edits::{excerpt, guard, inside};
 use crate::text::clean;
 
 /// Names listed at most.
@@ -21,6 +21,8 @@ const LISTED: usize = 20_000;
 const READ: usize = 64;
 /// Bytes of code or prose to a token, about.
 const BYTES_PER_TOKEN: f64 = 3.5;
+/// Files that end with the same name, of which one may be meant, at most.
+const ALIKE: usize = 3;
 /// Bytes of one file, whatever the budget says.
 const LONGEST: u64 = 4 << 20;
 
@@ -65,7 +67,8 @@ pub(super) fn read(folder: &Path, reading: &Reading) -> Files {
     let mut found: Vec<(String, PathBuf, u64)> = Vec::new();
     let mut too_many = false;
     let typed = reading.patterns.iter().map(|pattern| (pattern, matching(folder, pattern)));
-    let guessed = reading.guesses.iter().map(|name| (name, below(folder, name).into_iter().collect()));
+    let guessed = guessed(folder, &reading.guesses);
+    let guessed = reading.guesses.iter().zip(guessed);
     for (n, (pattern, paths)) in typed.chain(guessed).enumerate() {
         if paths.is_empty() && n < reading.patterns.len() {
             out.unmatched.push(pattern.clone());
@@ -158,6 +161,56 @@ fn part_of(
 fn below(folder: &Path, name: &str) -> Option<PathBuf> {
     let path = inside::path(folder, name).ok().filter(|path| path.is_file())?;
     Some(folder.join(inside::shown(folder, &path)))
+}
+
+/// The files that a program spoke of, by what it wrote: where no such file is, those whose names end so; and behind a
+/// file of tests those that it is about.
+fn guessed(folder: &Path, names: &[String]) -> Vec<Vec<PathBuf>> {
+    let mut all: Option<Vec<String>> = None;
+    let mut found: Vec<Vec<PathBuf>> = names.iter().map(|name| below(folder, name).into_iter().collect()).collect();
+    for (n, name) in names.iter().enumerate().filter(|(_, name)| !Path::new(name).exists() || !name.starts_with('/')) {
+        let ends = |path: &PathBuf| path.ends_with(tidy(Path::new(name)));
+        if found[n].is_empty() && !found.iter().flatten().any(|path| ends(path)) {
+            let all = all.get_or_insert_with(|| names_below(folder));
+            found[n] = ending_in(name, all).into_iter().map(|name| folder.join(name)).collect();
+        }
+    }
+    let tests: Vec<(usize, String)> = (found.iter().enumerate())
+        .flat_map(|(n, paths)| paths.iter().map(move |path| (n, shown(folder, path))))
+        .filter(|(_, name)| guard::is_test_file(name))
+        .collect();
+    for (n, name) in tests {
+        let text = inside::read(folder, &name).ok().flatten().unwrap_or_default();
+        let all = all.get_or_insert_with(|| names_below(folder));
+        found[n].extend(guard::subjects(&name, &text, all).into_iter().map(|name| folder.join(name)));
+    }
+    found
+}
+
+/// The names of the files below a folder, with `/`.
+fn names_below(folder: &Path) -> Vec<String> {
+    files_below(folder).take(LISTED).map(|path| inside::shown(folder, &path)).collect()
+}
+
+/// The files whose names end with a name that was written somewhere else: in another folder, in a container. What is left
+/// of a longer name says something only with a folder before it.
+fn ending_in(name: &str, all: &[String]) -> Vec<String> {
+    let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != "." && *part != "..").collect();
+    for from in 0..parts.len() {
+        let ending = parts[from..].join("/");
+        if from > 0 && parts.len() - from < 2 {
+            break;
+        }
+        let ends = |file: &&String| {
+            file.strip_suffix(ending.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+        };
+        let found: Vec<String> = all.iter().filter(ends).cloned().collect();
+        if !found.is_empty() {
+            // one of many says nothing
+            return if found.len() > ALIKE { Vec::new() } else { found };
+        }
+    }
+    Vec::new()
 }
 
 /// A path as the model and the person read it: relative where it is inside the folder.
@@ -326,6 +379,32 @@ mod tests {
         let guesses = ["main.rs", "../long.txt", "none.rs", "ui"].map(String::from).to_vec();
         let found = read(&inner, &Reading { guesses, ..reading(&["main.rs"], 1000) });
         assert_eq!((names(&found), found.unmatched.len()), (vec!["main.rs"], 0));
+    }
+
+    #[test]
+    fn what_a_program_spoke_of_from_another_folder_is_found_by_the_end_of_its_name() {
+        let folder = folder();
+        let put = |name: &str, text: &str| {
+            fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+            fs::write(folder.path().join(name), text).unwrap();
+        };
+        put("py/app.py", "x\n");
+        put("a/one.c", "1\n");
+        for n in 0..5 {
+            put(&format!("many/{n}/mod.py"), "m\n");
+        }
+        put("py/test_calc.py", "from calc import add\n");
+        put("py/calc.py", "def add(): pass\n");
+        let guess = |names: &[&str]| {
+            let guesses = names.iter().map(|name| (*name).to_owned()).collect();
+            let found = read(folder.path(), &Reading { guesses, ..reading(&[], 4000) });
+            found.attachments.into_iter().map(|file| file.name).collect::<Vec<_>>()
+        };
+        assert_eq!(guess(&["app.py"]), ["py/app.py"]);
+        assert_eq!(guess(&["/build/work/py/app.py", "../a/one.c"]), ["py/app.py", "a/one.c"]);
+        assert_eq!(guess(&["py/app.py", "app.py"]), ["py/app.py"]);
+        assert!(guess(&["mod.py", "/usr/lib/none/app.pyc", "none.py", "/elsewhere/app.py"]).is_empty());
+        assert_eq!(guess(&["test_calc.py"]), ["py/test_calc.py", "py/calc.py"], "what the test is about");
     }
 
     #[test]

@@ -278,7 +278,9 @@ impl Desk {
         self.dirty = false;
         self.drawn = Some(Instant::now());
         let (app, view) = (&self.app, &self.view);
-        self.screen.draw(|frame| view.render(app, frame)).map_err(|_| Report::failed("the terminal went away"))
+        self.screen.draw(|frame| view.render(app, frame)).map_err(|_| Report::failed("the terminal went away"))?;
+        self.app.drawn(now_ms());
+        Ok(())
     }
 
     /// When something is due though nothing comes in.

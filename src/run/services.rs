@@ -125,6 +125,17 @@ pub fn sampling(preset: &str, model: &str, seed: u32) -> Sampling {
     Sampling { seed, ..presets::sampling(preset, entry) }
 }
 
+/// The same for a question that was asked `tries` times before without success: warmer each time, so that another seed
+/// gives another answer.
+pub fn varied(sampling: Sampling, tries: u32) -> Sampling {
+    if tries == 0 {
+        return sampling;
+    }
+    let warmth = (0.4 + 0.15 * tries as f32).min(1.0);
+    let top_k = if sampling.top_k == 1 { 40 } else { sampling.top_k };
+    Sampling { temperature: sampling.temperature.max(warmth), top_k, top_p: sampling.top_p.max(0.9), ..sampling }
+}
+
 /// The memory in use, looked at from time to time.
 #[derive(Debug)]
 pub struct Memory {

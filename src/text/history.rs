@@ -33,6 +33,11 @@ impl History {
         true
     }
 
+    /// The newest entry that begins so.
+    pub fn newest(&self, begins: &str) -> Option<&str> {
+        self.items.iter().rev().find(|item| item.starts_with(begins)).map(String::as_str)
+    }
+
     /// The entry before what is shown; `current` is kept when the walk begins.
     pub fn older(&mut self, current: &str) -> Option<&str> {
         let next = match self.at {

@@ -302,10 +302,12 @@ fn reviewing(size: (u16, u16)) -> App {
 fn a_change_under_review() {
     check("review", |size| {
         let mut app = reviewing(size);
+        app.drawn(0);
         app.update(Msg::Key(KeyCode::Char('y').into()));
         app
     });
     let mut wide = reviewing((112, 24));
+    wide.drawn(0);
     wide.update(Msg::Key(KeyCode::Char('n').into()));
     wide.update(Msg::Key(KeyCode::Left.into()));
     let (found, _) = screen(&wide, &view());
@@ -319,6 +321,7 @@ fn the_next_file_under_review_and_names_that_would_move_the_cursor() {
     check("review-file", |size| {
         let mut app = reviewing(size);
         for code in ['y', 'n'] {
+            app.drawn(0);
             app.update(Msg::Key(KeyCode::Char(code).into()));
         }
         app
@@ -347,6 +350,7 @@ fn a_command_before_it_runs_and_its_end() {
         let mut app = with_gauge(size);
         say(&mut app, "/run cargo test");
         app.update(Msg::Scrolled(Scrolled::Command(0, true)));
+        app.drawn(0);
         app.update(Msg::Key(KeyCode::Char('y').into()));
         let lines: String = (1..40).map(|n| format!("\u{1b}[32mtest number_{n} ... ok\u{1b}[0m\n")).collect();
         app.update(Msg::Run(RunMsg::Output(

@@ -109,6 +109,12 @@ impl Scene {
     }
 }
 
+/// Types a decision as someone who has read what is asked: it counts a moment after the first frame.
+pub fn decide(screen: &mut Screen, keys: &str) {
+    screen.settle(std::time::Duration::from_millis(300));
+    screen.keys(keys);
+}
+
 /// Leaves the program.
 pub fn leave(mut screen: Screen) {
     screen.keys("\x03\x03\x03");

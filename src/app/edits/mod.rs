@@ -12,10 +12,11 @@ pub(crate) use run::run;
 
 use super::compose::{Draft, Outgoing};
 use super::msg::{EditsMsg, Effect, Level};
-use super::overlay::{Choose, Overlay, Pick, Review, Row, Then};
+use super::overlay::{Choose, Overlay, Pick, Review, Row, Running, Then};
 use super::{App, Out, Pane, blocks, mentions};
 use crate::chat::tree::{Attachment, NodeId};
 use crate::chat::{Role, thinking};
+use crate::edits::guard::Guard;
 use crate::edits::place;
 use crate::edits::propose::{Homeless, Proposed, Wanted};
 use crate::edits::{Change, blocks as forms, prompt};
@@ -32,6 +33,8 @@ pub struct Edits {
     pub failure: Option<Attachment>,
     /// A command that is run until it passes.
     pub fix: Option<Fix>,
+    /// Its last run.
+    ran: Option<Box<Running>>,
     /// Counts commands.
     runs: u64,
     /// Counts proposals: only the last one is waited for.
@@ -101,7 +104,7 @@ pub(crate) fn undo(app: &mut App, args: &str, out: &mut Out) {
     match args.trim() {
         "" => out.push(Effect::Undo),
         "drop" => out.push(Effect::DropUndo),
-        _ => app.tell(Level::Info, "`/undo` takes the last change back, `/undo drop` forgets it"),
+        _ => app.tell(Level::Info, "`/undo` reverts the last change, `/undo drop` forgets it"),
     }
 }
 
@@ -130,20 +133,25 @@ impl App {
         let Some(node) = self.conversation.node(message).filter(|node| prompt::wish(&node.text).is_some()) else {
             return Vec::new();
         };
-        node.attachments.iter().filter(|attachment| prompt::is_file(&attachment.name)).cloned().collect()
+        let files = node.attachments.iter().filter(|file| may_change(&node.text, file));
+        files.cloned().collect()
     }
 
-    /// Whether a message asks for a change and no file goes with it yet.
+    /// The tests that the answer to a message must leave alone.
+    pub(crate) fn guard_of(&self, message: NodeId) -> Option<Guard> {
+        self.conversation.node(message).and_then(|node| prompt::guard(&node.text))
+    }
+
+    /// Whether a message asks for a change and no file goes with it yet that may be changed.
     pub(crate) fn needs_files(&self, draft: &Draft) -> bool {
-        prompt::wish(&draft.text).is_some() && !draft.attachments.iter().any(|file| prompt::is_file(&file.name))
+        prompt::wish(&draft.text).is_some() && !draft.attachments.iter().any(|file| may_change(&draft.text, file))
     }
 
     /// There is nothing to change: the message goes back into the input.
-    pub(crate) fn refuse_without_files(&mut self) {
+    pub(crate) fn refuse_without_files(&mut self, out: &mut Out) {
         if let Some(Outgoing::Reading(draft)) = self.outgoing.take_if(|outgoing| outgoing.draft().fix) {
-            self.edits.failure = draft.attachments.into_iter().next();
-            self.edits.fix = None;
-            self.tell(Level::Warning, "no file to change is known: show it one with `@`, then `/fix` again");
+            let failure = draft.attachments.into_iter().find(|attachment| !prompt::is_file(&attachment.name));
+            self.fix_knows_no_file(failure, out);
             return;
         }
         self.take_back();
@@ -159,20 +167,30 @@ impl App {
         };
         let answer = thinking::strip(&last.text).to_string();
         let found = blocks::of(&last.text);
-        if forms::has_blocks(&answer) || found.len() == 1 || (all && !found.is_empty()) {
-            let first = self.blocks.first(last.id);
+        let first = self.blocks.first(last.id);
+        let usable: Vec<(usize, &blocks::Block)> =
+            found.iter().enumerate().filter(|(_, block)| name.is_some() || can_be_file(block)).collect();
+        if forms::has_blocks(&answer) || found.len() == 1 {
             self.propose(answer, (first, found), name, out);
+        } else if let [(at, only)] = usable[..] {
+            self.propose(String::new(), (first + at, vec![only.clone()]), name, out);
+        } else if all && !usable.is_empty() {
+            self.propose(String::new(), (first, found), name, out);
         } else if found.is_empty() {
             self.tell(Level::Info, "the last answer has no code");
+        } else if usable.is_empty() {
+            self.tell(
+                Level::Info,
+                "no block of the last answer looks like a file; `/apply N FILE` puts one into a file",
+            );
         } else {
-            let first = self.blocks.first(last.id);
             let file = name.map(|name| format!(" {name}")).unwrap_or_default();
-            let mut rows = vec![Row::new(format!("all {}", found.len()), "")];
+            let mut rows = vec![Row::new(format!("all {}", usable.len()), "")];
             let mut picks = vec![Pick::Apply(format!("all{file}"))];
-            for (n, block) in found.iter().enumerate() {
+            for (n, block) in usable {
                 let line = block.text.lines().find(|line| !line.trim().is_empty()).unwrap_or("").trim();
                 let label = format!("{} {} {}", first + n, block.lang, clean::one_line(line));
-                rows.push(Row::new(label, format!("{} lines", block.text.lines().count())));
+                rows.push(Row::new(label, clean::lines(&block.text)));
                 picks.push(Pick::Apply(format!("{}{file}", first + n)));
             }
             self.overlay = Some(Overlay::Choose(Choose::new("put code into files", rows, picks)));
@@ -199,12 +217,19 @@ impl App {
     }
 
     fn propose(&mut self, answer: String, found: (usize, Vec<blocks::Block>), name: Option<String>, out: &mut Out) {
-        self.work_out(answer, found, name, out);
+        self.work_out(answer, found, name, None, out);
         self.edits.asked = true;
     }
 
     /// Has worked out what an answer with these blocks, and the number of the first of them, would change.
-    fn work_out(&mut self, answer: String, found: (usize, Vec<blocks::Block>), name: Option<String>, out: &mut Out) {
+    fn work_out(
+        &mut self,
+        answer: String,
+        found: (usize, Vec<blocks::Block>),
+        name: Option<String>,
+        guard: Option<Guard>,
+        out: &mut Out,
+    ) {
         if self.fix_waits_for(&Phase::Proposing(self.edits.proposals)) {
             // its own will be dropped
             self.end_fix();
@@ -218,7 +243,7 @@ impl App {
             real.extend(name.map(|name| (shown.clone(), name)));
             attached.push(shown);
         }
-        out.push(Effect::Propose(Box::new(Wanted { number, answer, pieces, first, name, attached, real })));
+        out.push(Effect::Propose(Box::new(Wanted { number, answer, pieces, first, name, attached, real, guard })));
     }
 
     /// An answer has ended: if it was to change files, what it would change is worked out.
@@ -231,13 +256,14 @@ impl App {
         }
         let (answer, found) = (thinking::strip(&node.text).to_string(), blocks::of(&node.text));
         let first = self.blocks.first(node.id);
+        let guard = asked.and_then(|asked| prompt::guard(&asked.text));
         if stop == Stop::Cancelled {
             if fixing {
                 self.end_fix();
             }
             return;
         }
-        self.work_out(answer, (first, found), None, out);
+        self.work_out(answer, (first, found), None, guard, out);
         if fixing {
             self.fix_goes_on(Phase::Proposing(self.edits.proposals));
         }
@@ -245,15 +271,15 @@ impl App {
 
     pub(crate) fn on_edits(&mut self, told: EditsMsg, out: &mut Out) {
         match told {
-            EditsMsg::Proposed(proposed) => self.on_proposed(*proposed),
+            EditsMsg::Proposed(proposed) => self.on_proposed(*proposed, out),
             EditsMsg::Written(names) => {
-                self.tell(Level::Info, format!("wrote {}; `/undo` takes it back", listed(&names)));
+                self.tell(Level::Info, format!("wrote {}; `/undo` reverts it", listed(&names)));
                 self.check_files(out);
                 self.fix_written(out);
             }
             EditsMsg::Undone { names, notices } => {
                 notices.into_iter().for_each(|notice| self.tell(Level::Warning, notice));
-                self.tell(Level::Info, format!("{} as before", listed(&names)));
+                self.tell(Level::Info, format!("Restored {}", listed(&names)));
                 self.check_files(out);
             }
             EditsMsg::Edited { record, changes } => self.on_edited(record, changes),
@@ -269,16 +295,17 @@ impl App {
         }
     }
 
-    fn on_proposed(&mut self, proposed: Proposed) {
+    fn on_proposed(&mut self, proposed: Proposed, out: &mut Out) {
         if proposed.number != self.edits.proposals {
             return;
         }
         let asked = std::mem::take(&mut self.edits.asked);
         let fixing = self.fix_waits_for(&Phase::Proposing(proposed.number));
         if proposed.changes.is_empty() {
-            self.nothing_to_show(&proposed, asked);
             if fixing {
-                self.end_fix();
+                self.fix_got_nothing(&proposed, out);
+            } else {
+                self.nothing_to_show(&proposed, asked);
             }
             return;
         }
@@ -322,7 +349,7 @@ impl App {
             }
         }
         for problem in &proposed.problems {
-            self.tell(Level::Warning, format!("{}: {}", clean::one_line(&problem.what), problem.reason));
+            self.tell(Level::Warning, clean::one_line(&problem.told()));
         }
         if proposed.problems.is_empty() && proposed.homeless.is_empty() {
             self.tell(Level::Info, "nothing would change");
@@ -349,9 +376,21 @@ impl App {
             return;
         }
         let names: Vec<String> = changes.iter().map(|change| change.name.clone()).collect();
-        self.tell(Level::Warning, format!("{} changed since: take what shall be as before", listed(&names)));
+        self.tell(Level::Warning, format!("{} changed since: accept what shall be undone", listed(&names)));
         self.review(Proposed { changes, ..Proposed::default() }, Then::Undo(record));
     }
+}
+
+/// Whether a block of code can be a file's, or a change of one: what is typed into a shell and what programs write is
+/// not, unless it is named.
+fn can_be_file(block: &blocks::Block) -> bool {
+    place::can_be_file(&block.clone().into())
+}
+
+/// Whether the answer to a message may change what goes with it.
+fn may_change(message: &str, attachment: &Attachment) -> bool {
+    let name = attachment.real.as_ref().unwrap_or(&attachment.name);
+    prompt::is_file(&attachment.name) && prompt::guard(message).is_none_or(|guard| !guard.bars(name))
 }
 
 /// Names in a sentence.

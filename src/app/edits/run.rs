@@ -22,12 +22,13 @@ pub(crate) fn run(app: &mut App, args: &str, out: &mut Out) {
         app.tell(Level::Info, text);
         return;
     }
-    app.confirm(args, false, out);
+    app.confirm(args, None, out);
 }
 
 impl App {
     /// Asks whether a command may run.
-    pub(crate) fn confirm(&mut self, command: &str, fix: bool, out: &mut Out) {
+    /// With `fix`, the files that were named for it, it is run until it passes.
+    pub(crate) fn confirm(&mut self, command: &str, fix: Option<Vec<String>>, out: &mut Out) {
         self.overlay = Some(Overlay::Confirm(Confirm::new(command, fix)));
         self.look_at_command(out);
     }
@@ -103,7 +104,8 @@ impl App {
             real: None,
         });
         if fixing {
-            self.fix_ran(failure, out);
+            self.keep_run(running);
+            self.fix_ran(failure, running.ran(), out);
         } else if let Some(failure) = failure {
             self.edits.failure = Some(failure);
             let command = clean::one_line(&running.command);

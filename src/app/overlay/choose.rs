@@ -47,6 +47,8 @@ pub enum Pick {
     Edit(NodeId),
     /// Goes to the branch that begins here.
     Branch(NodeId),
+    /// Has `/fix` change this file.
+    Fix(String),
     /// Opens a guide.
     Guide(&'static str),
 }
@@ -100,7 +102,10 @@ impl App {
     ) -> bool {
         let shown = choose.shown();
         match (action, typed) {
-            (Some(Action::Back), _) => return true,
+            (Some(Action::Back), _) => {
+                self.given_up(&Overlay::Choose(choose));
+                return true;
+            }
             (Some(Action::Send | Action::Menu), _) => {
                 let at = choose.list.selected.min(shown.len().saturating_sub(1));
                 if let Some(pick) = shown.get(at).and_then(|at| choose.picks.get(*at).cloned()) {
@@ -123,6 +128,7 @@ impl App {
             Pick::NewFile(block, ending) => self.overlay = Some(Overlay::NewFile(NewFile::new(block, ending))),
             Pick::Edit(id) => self.edit_message(id, out),
             Pick::Branch(id) => self.go_to_branch(id, out),
+            Pick::Fix(name) => self.fix_with(name, out),
             Pick::Guide(name) => self.open_guide(name, true),
         }
     }

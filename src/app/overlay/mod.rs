@@ -8,6 +8,7 @@ mod open;
 mod popup;
 mod review;
 mod running;
+mod seen;
 mod sessions;
 
 pub use choose::{Choose, Page, Pick, Row};
@@ -17,6 +18,7 @@ pub use open::Picker;
 pub use popup::{Files, Listing, Match, Palette};
 pub use review::{Review, Then};
 pub use running::{Confirm, Running};
+pub use seen::Seen;
 pub use sessions::{Found, Resume, Sessions};
 
 use super::keys::Action;

@@ -145,6 +145,13 @@ impl App {
         self.overlay = Some(Overlay::Files(files));
     }
 
+    /// The folder's files as last listed, without folders.
+    pub(crate) fn listed_files(&self) -> impl Iterator<Item = String> {
+        let names = self.files.as_ref().map(|listing| Arc::clone(&listing.names)).unwrap_or_default();
+        let files: Vec<String> = names.iter().filter(|name| !name.ends_with('/')).cloned().collect();
+        files.into_iter()
+    }
+
     pub(crate) fn on_file_list(&mut self, names: Arc<Vec<String>>, more: bool) {
         self.files = Some(Listing { names, more });
         if let Some(Overlay::Files(files)) = self.overlay.take_if(|overlay| matches!(overlay, Overlay::Files(_))) {

@@ -1,12 +1,13 @@
 //! Changes under review: each hunk is taken or left by a letter, and only Enter writes.
 
-use super::Overlay;
 use super::choose::ends;
 use super::running::scrolls;
+use super::{Overlay, Seen};
 use crate::app::edits::Phase;
 use crate::app::keys::Action;
 use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out};
+use crate::edits::doubt::doubts;
 use crate::edits::propose::Proposed;
 use crate::edits::undo::Original;
 use crate::edits::{Change, Problem};
@@ -18,6 +19,8 @@ pub struct Review {
     pub changes: Vec<Change>,
     /// What does not apply.
     pub problems: Vec<Problem>,
+    /// By change: what is odd about its file as it would become, with all that was not rejected.
+    pub doubts: Vec<Vec<String>>,
     /// By change and hunk: taken, left, or not decided.
     pub decided: Vec<Vec<Option<bool>>>,
     /// The change and the hunk that a letter decides about.
@@ -26,6 +29,8 @@ pub struct Review {
     pub top: Option<usize>,
     /// What comes of it.
     pub then: Then,
+    /// When it was first drawn: a decision before that was meant for something else.
+    pub shown: Seen,
 }
 
 /// What comes of a review.
@@ -42,7 +47,32 @@ pub enum Then {
 impl Review {
     pub(crate) fn new(proposed: Proposed, then: Then) -> Self {
         let decided = proposed.changes.iter().map(|change| vec![None; change.diff.hunks().len()]).collect();
-        Self { changes: proposed.changes, problems: proposed.problems, decided, at: (0, 0), top: None, then }
+        let (changes, problems) = (proposed.changes, proposed.problems);
+        let mut review = Self {
+            doubts: vec![Vec::new(); changes.len()],
+            changes,
+            problems,
+            decided,
+            at: (0, 0),
+            top: None,
+            then,
+            shown: Seen::default(),
+        };
+        (0..review.changes.len()).for_each(|at| review.doubt(at));
+        review
+    }
+
+    /// Looks again at what is odd about a file. What undoes a change was there before.
+    fn doubt(&mut self, at: usize) {
+        let (Some(change), Some(all)) = (self.changes.get(at), self.decided.get(at)) else { return };
+        if matches!(self.then, Then::Undo(_)) {
+            return;
+        }
+        let accepted: Vec<bool> = all.iter().map(|one| *one != Some(false)).collect();
+        let found = doubts(change, &change.diff.apply(&accepted));
+        if let Some(told) = self.doubts.get_mut(at) {
+            *told = found;
+        }
     }
 
     /// The change that is looked at.
@@ -84,6 +114,7 @@ impl Review {
     pub(crate) fn decide(&mut self, taken: bool) {
         if let Some(one) = self.decided.get_mut(self.at.0).and_then(|all| all.get_mut(self.at.1)) {
             *one = Some(taken);
+            self.doubt(self.at.0);
         }
         if let Some(next) = self.next_open() {
             self.at = next;
@@ -124,7 +155,9 @@ impl App {
         out: &mut Out,
     ) -> bool {
         let typed = typed.filter(|_| action.is_none()).map(|c| c.to_ascii_lowercase());
+        let counts = review.shown.counts(self.clock);
         let wanted = match (action.map(ends), typed) {
+            (Some(Action::Send), _) | (None, Some('y' | 'n' | 'a' | 'q')) if !counts => None,
             (Some(Action::Back), _) | (None, Some('q')) => {
                 self.given_up(&Overlay::Review(review));
                 return true;
@@ -163,7 +196,7 @@ impl App {
             let (_, _, left) = review.counts();
             review.at = open;
             review.top = None;
-            self.tell(Level::Info, format!("{left} to decide: y takes, n leaves, a takes all of them"));
+            self.tell(Level::Info, format!("{left} to decide: y accepts, n rejects, a accepts all of them"));
             self.overlay = Some(Overlay::Review(review));
             return true;
         }

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::Overlay;
 use super::choose::ends;
+use super::{Overlay, Seen};
 use crate::app::keys::Action;
 use crate::app::msg::{Effect, Level, Move, RunEnd};
 use crate::app::{App, Out};
+use crate::edits::tally::Tally;
 use crate::text::clean;
 
 /// Lines kept of what a command writes.
@@ -19,17 +20,19 @@ const LONGEST: usize = 2000;
 pub struct Confirm {
     /// It, to the letter.
     pub command: String,
-    /// It is the beginning of `/fix`.
-    pub fix: bool,
+    /// It is the beginning of `/fix`, with the files that were named for it.
+    pub fix: Option<Vec<String>>,
     /// The row at the top.
     pub top: usize,
     /// Its last row was seen: before that nobody can agree to it.
     pub seen: bool,
+    /// When it was first drawn: an answer before that was meant for something else.
+    pub shown: Seen,
 }
 
 impl Confirm {
-    pub(crate) fn new(command: &str, fix: bool) -> Self {
-        Self { command: command.to_owned(), fix, top: 0, seen: false }
+    pub(crate) fn new(command: &str, fix: Option<Vec<String>>) -> Self {
+        Self { command: command.to_owned(), fix, top: 0, seen: false, shown: Seen::default() }
     }
 }
 
@@ -44,6 +47,8 @@ pub struct Running {
     pub lines: VecDeque<String>,
     /// Lines before them that were let go.
     pub dropped: usize,
+    /// The tests that those tell of.
+    told: Tally,
     /// How it ended.
     pub end: Option<RunEnd>,
     /// Milliseconds it took, as far as known.
@@ -64,6 +69,7 @@ impl Running {
             command: command.to_owned(),
             lines: VecDeque::from([String::new()]),
             dropped: 0,
+            told: Tally::default(),
             end: None,
             took: 0,
             stopping: false,
@@ -90,7 +96,9 @@ impl Running {
         self.returned = false;
         self.lines.push_back(String::new());
         if self.lines.len() > LINES {
-            self.lines.pop_front();
+            if let Some(line) = self.lines.pop_front() {
+                self.told.line(&line);
+            }
             self.dropped += 1;
         }
     }
@@ -133,6 +141,13 @@ impl Running {
         if cut { format!("[…]\n{text}") } else { text }
     }
 
+    /// How many tests it says it ran, if it does.
+    pub(crate) fn ran(&self) -> Option<u64> {
+        let mut told = self.told.clone();
+        self.lines.iter().for_each(|line| told.line(line));
+        told.ran()
+    }
+
     /// How it ended, in a few words.
     pub fn outcome(&self) -> String {
         match &self.end {
@@ -164,17 +179,18 @@ impl App {
         typed: Option<char>,
         out: &mut Out,
     ) -> bool {
+        let counts = confirm.shown.counts(self.clock);
         let wanted = match (action.map(ends), typed) {
+            (None, Some('y' | 'Y' | 'n' | 'N' | 'q' | 'Q')) if !counts => None,
             (None, Some('y' | 'Y')) if !confirm.seen => {
                 self.tell(Level::Info, "the command goes on below: read it to its end first");
                 Some(Move::Pages(1))
             }
-            (None, Some('y' | 'Y')) if confirm.fix => {
-                self.start_fix(confirm.command, out);
-                return true;
-            }
             (None, Some('y' | 'Y')) => {
-                self.start_run(confirm.command, out);
+                match confirm.fix {
+                    Some(named) => self.start_fix(confirm.command, named, out),
+                    None => drop(self.start_run(confirm.command, out)),
+                }
                 return true;
             }
             (Some(Action::Back), _) | (None, Some('n' | 'N' | 'q' | 'Q')) => {
@@ -197,7 +213,14 @@ impl App {
     ) -> bool {
         let over = running.end.is_some();
         let wanted = match (action.map(ends), typed) {
-            (Some(Action::Back | Action::Send), _) | (None, Some('q' | 'Q')) if over => return true,
+            (Some(Action::Send), _) if over => {
+                self.offer_files_to_fix();
+                return true;
+            }
+            (Some(Action::Back), _) | (None, Some('q' | 'Q')) if over => {
+                self.given_up(&Overlay::Running(running));
+                return true;
+            }
             (Some(Action::Back), _) => {
                 self.overlay = Some(Overlay::Running(running));
                 self.stop_run(out);

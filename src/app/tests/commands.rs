@@ -1,9 +1,11 @@
 //! Commands that the person has run, and those that are run until they pass.
 
-use super::edits::{asked_to_edit, deliver, file, proposed, with_code};
+use super::edits::{asked_to_edit, deliver, file, proposed, wanted, with_code};
 use super::*;
 use crate::app::edits::Phase;
 use crate::app::overlay::Overlay;
+use crate::edits::Problem;
+use crate::edits::propose::Proposed;
 
 pub(super) fn run(app: &mut App, command: &str) -> u64 {
     let effects = say(app, command);
@@ -136,10 +138,7 @@ fn fixing_stops_after_its_rounds_when_nothing_is_taken_and_when_it_is_ended() {
         let [Effect::Run(next, _)] = &effects[..] else { panic!("{effects:?}") };
         one = *next;
     }
-    assert!(
-        app.edits.fix.is_none()
-            && told(&app).contains("still fails after 2 changes; `/undo` takes back one, `/undo` 2 times")
-    );
+    assert!(app.edits.fix.is_none() && told(&app).contains("Still failing after 2 changes; `/undo` reverts the last"));
 
     let (mut app, one) = fixing(3);
     end(&mut app, one, "bad\n", RunEnd::Code(2));
@@ -157,8 +156,166 @@ fn fixing_stops_after_its_rounds_when_nothing_is_taken_and_when_it_is_ended() {
     let (mut app, one) = fixing(3);
     end(&mut app, one, "bad\n", RunEnd::Code(2));
     app.update(Msg::Files(FilesMsg::Read { attachments: Vec::new(), notices: Vec::new(), unmatched: Vec::new() }));
-    assert!(app.edits.fix.is_none() && app.answer.is_none() && app.outgoing.is_none());
-    assert!(told(&app).contains("no file to change"));
+    assert!(app.answer.is_none() && app.outgoing.is_none());
+    key(&mut app, KeyCode::Esc);
+    assert!(app.edits.fix.is_none() && told(&app).contains("`/fix make` stopped"));
+}
+
+#[test]
+fn where_no_file_is_known_the_output_is_shown_and_files_are_offered() {
+    let nothing = || FilesMsg::Read { attachments: Vec::new(), notices: Vec::new(), unmatched: Vec::new() };
+    let mut app = ready(SIZE);
+    let one = run(&mut app, "/fix cd py && ./check");
+    end(&mut app, one, "it broke\n", RunEnd::Code(2));
+    let effects = app.update(Msg::Files(nothing()));
+    assert_eq!(effects, [Effect::ListFiles]);
+    let Some(Overlay::Running(running)) = &app.overlay else { panic!("{:?}", app.overlay) };
+    assert!(running.lines.iter().any(|line| line == "it broke"), "the output is seen");
+    assert!(told(&app).contains("Enter chooses"), "{}", told(&app));
+    let names = ["README", "src/a.rs", "py/tests/test_b.py", "py/b.py", "py/"].map(String::from).to_vec();
+    app.update(Msg::Files(FilesMsg::Listed { names: std::sync::Arc::new(names), more: false }));
+    key(&mut app, KeyCode::Enter);
+    let Some(Overlay::Choose(choose)) = &app.overlay else { panic!("{:?}", app.overlay) };
+    let rows: Vec<&str> = choose.rows.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!(rows, ["py/b.py", "src/a.rs"], "no test is offered, and what the command is about comes first");
+    let effects = key(&mut app, KeyCode::Enter);
+    assert!(matches!(&effects[..], [Effect::ReadFiles(reading)] if reading.patterns == ["py/b.py"]), "{effects:?}");
+    let b = Attachment { name: "py/b.py".into(), text: "x = 1\n".into(), real: None };
+    let read = FilesMsg::Read { attachments: vec![b.clone()], notices: Vec::new(), unmatched: Vec::new() };
+    let effects = app.update(Msg::Files(read));
+    let ask = asked(&effects).unwrap();
+    assert!(ask.files == [b] && ask.turns[0].content.contains("it broke"));
+    // nobody chooses: it ends
+    let mut app = ready(SIZE);
+    let one = run(&mut app, "/fix make");
+    end(&mut app, one, "it broke\n", RunEnd::Code(2));
+    app.update(Msg::Files(nothing()));
+    let names = std::sync::Arc::new(vec!["src/a.rs".to_owned()]);
+    app.update(Msg::Files(FilesMsg::Listed { names, more: false }));
+    key(&mut app, KeyCode::Enter);
+    key(&mut app, KeyCode::Esc);
+    assert!(app.edits.fix.is_none() && app.overlay.is_none() && told(&app).contains("stopped"));
+}
+
+#[test]
+fn a_fix_asks_for_the_program_and_shows_the_tests_only() {
+    let test = Attachment { name: "tests/test_a.py".into(), text: "def test_a(): assert 0\n".into(), real: None };
+    let asking = |command: &str| {
+        let mut app = ready(SIZE);
+        let one = run(&mut app, command);
+        let effects = end(&mut app, one, "tests/test_a.py:3: boom\n", RunEnd::Code(1));
+        let [Effect::Redraw, Effect::ReadFiles(reading)] = &effects[..] else { panic!("{effects:?}") };
+        let patterns = reading.patterns.clone();
+        let attachments = vec![file(), test.clone()];
+        let effects =
+            app.update(Msg::Files(FilesMsg::Read { attachments, notices: Vec::new(), unmatched: Vec::new() }));
+        let ask = asked(&effects).unwrap().clone();
+        done(&mut app, Stop::End);
+        (ask, patterns)
+    };
+    let (ask, patterns) = asking("/fix pytest tests/test_a.py");
+    assert!(patterns.is_empty() && ask.files == [file()], "a test that only the command names stays");
+    assert!(
+        ask.turns[0].content.contains("def test_a") && ask.turns[0].content.contains("leave the tests as they are")
+    );
+    assert_eq!(ask.guard, Some(crate::edits::guard::Guard::default()));
+    let (ask, patterns) = asking("/fix @tests/test_a.py pytest");
+    assert!(patterns == ["tests/test_a.py"] && ask.files == [file(), test.clone()]);
+    assert!(ask.turns[0].content.contains("`pytest` fails"), "the name is no part of the command");
+    // asking again by hand leaves them alone as well
+    let mut app = ready(SIZE);
+    let one = run(&mut app, "/fix pytest");
+    end(&mut app, one, "tests/test_a.py:3: boom\n", RunEnd::Code(1));
+    read_files(&mut app);
+    done(&mut app, Stop::Cancelled);
+    let again = press(&mut app, KeyCode::Char('r'), KeyModifiers::ALT);
+    assert!(asked(&again).unwrap().guard.is_some());
+    assert!(wanted(&done(&mut app, Stop::End)).unwrap().guard.is_some());
+    // and only tests are no file to change
+    let mut app = ready(SIZE);
+    let one = run(&mut app, "/fix pytest");
+    end(&mut app, one, "boom\n", RunEnd::Code(1));
+    app.update(Msg::Files(FilesMsg::Read { attachments: vec![test], notices: Vec::new(), unmatched: Vec::new() }));
+    assert!(app.answer.is_none() && told(&app).contains("no file that may be changed"), "{}", told(&app));
+}
+
+/// A round of `/fix` up to its second run, which gives this.
+fn fixed(command: &str, first: &str, second: &str) -> App {
+    let mut app = ready(SIZE);
+    let one = run(&mut app, command);
+    end(&mut app, one, first, RunEnd::Code(1));
+    read_files(&mut app);
+    done(&mut app, Stop::End);
+    deliver(&mut app, proposed());
+    key(&mut app, KeyCode::Char('a'));
+    key(&mut app, KeyCode::Enter);
+    let effects = app.update(Msg::Edits(EditsMsg::Written(vec!["src/a.rs".into()])));
+    let [Effect::Run(two, _)] = &effects[..] else { panic!("{effects:?}") };
+    end(&mut app, *two, second, RunEnd::Code(0));
+    assert!(app.edits.fix.is_none());
+    app
+}
+
+#[test]
+fn a_run_of_fewer_tests_than_before_is_no_pass() {
+    let before = "1 failed, 4 passed in 0.12s\n";
+    for (after, passes) in [
+        ("5 passed in 0.10s\n", true),
+        ("6 passed in 0.10s\n", true),
+        ("4 passed in 0.10s\n", false),
+        ("4 passed, 1 skipped in 0.10s\n", false),
+        ("no tests ran in 0.01s\n", false),
+        ("all is well\n", false),
+    ] {
+        let app = fixed("/fix pytest", before, after);
+        assert_eq!(told(&app).contains("passes"), passes, "{after}: {}", told(&app));
+        assert_eq!(told(&app).contains("no pass; `/undo`"), !passes, "{after}: {}", told(&app));
+    }
+    assert!(told(&fixed("/fix make", "boom\n", "fine\n")).contains("passes after one change"));
+    // also where the summary has scrolled out of what is kept
+    let long = format!("3 passed in 0.1s\n{}1 failed in 0.2s\n", "x\n".repeat(6000));
+    assert!(!told(&fixed("/fix make", &long, "1 passed in 0.1s\n")).contains("passes"));
+}
+
+#[test]
+fn an_answer_without_a_change_is_asked_for_again_with_another_seed() {
+    let same = || Proposed {
+        problems: vec![Problem { what: "Edit 1 of src/a.rs".into(), reason: "skipped: identical to the file".into() }],
+        ..Proposed::default()
+    };
+    let mut app = with_code();
+    answered_fix(&mut app);
+    let effects = deliver(&mut app, same());
+    let ask = asked(&effects).unwrap();
+    assert_eq!((ask.tries, &ask.files), (1, &vec![file()]));
+    done(&mut app, Stop::End);
+    assert_eq!(asked(&deliver(&mut app, same())).unwrap().tries, 2);
+    done(&mut app, Stop::End);
+    deliver(&mut app, proposed());
+    assert!(matches!(app.overlay, Some(Overlay::Review(_))), "a later answer counts");
+    // the rounds come to an end
+    let mut app = with_code();
+    answered_fix(&mut app);
+    let mut questions = 1;
+    while asked(&deliver(&mut app, same())).is_some() {
+        questions += 1;
+        done(&mut app, Stop::End);
+    }
+    assert_eq!(questions, 6);
+    assert!(app.edits.fix.is_none() && told(&app).contains("stopped: the model proposed no change"), "{}", told(&app));
+    assert!(told(&app).contains("Edit 1 of src/a.rs skipped: identical to the file"));
+}
+
+#[test]
+fn fix_alone_repeats_the_last_command_with_its_files() {
+    let mut app = ready(SIZE);
+    say(&mut app, "/fix");
+    assert!(app.overlay.is_none() && told(&app).contains("behind `/fix`"));
+    say(&mut app, "/fix @t.py make  check");
+    key(&mut app, KeyCode::Esc);
+    say(&mut app, "/fix");
+    let Some(Overlay::Confirm(confirm)) = &app.overlay else { panic!("{:?}", app.overlay) };
+    assert_eq!((confirm.command.as_str(), &confirm.fix), ("make  check", &Some(vec!["t.py".to_owned()])));
 }
 
 fn read_files(app: &mut App) -> Vec<Effect> {
@@ -217,8 +374,9 @@ fn a_fix_ends_with_the_model_and_with_its_answer() {
     assert!(app.edits.fix.is_none());
     let mut app = fixing();
     done(&mut app, Stop::Cancelled);
-    assert!(app.edits.fix.is_none() && told(&app).contains("ends here"));
+    assert!(app.edits.fix.is_none() && told(&app).contains("`/fix make` stopped"));
     let mut app = fresh(SIZE);
+    app.update(Msg::Now(1_700_000_000_000));
     asking_to_fix(&mut app);
     app.update(Msg::Engine(Event::LoadFailed { message: "no".into(), hint: None }));
     assert!(app.edits.fix.is_none());

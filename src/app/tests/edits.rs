@@ -71,6 +71,48 @@ fn a_block_is_put_to_work_by_its_number_a_key_or_from_a_list() {
 }
 
 #[test]
+fn only_what_can_be_a_file_is_offered_and_lines_are_counted_in_words() {
+    let mut app = ready(SIZE);
+    exchange(
+        &mut app,
+        "how?",
+        "```bash\nmake\n```\n```py\nx = 2\n```\n```output\nok\n```\n```rust\nfn a() {\n}\n```\n```\n$ make\n```\n",
+    );
+    app.command("apply", "", &mut Vec::new());
+    let Some(Overlay::Choose(choose)) = &app.overlay else { panic!("{:?}", app.overlay) };
+    let rows: Vec<_> = choose.rows.iter().map(|row| (row.label.as_str(), row.detail.as_str())).collect();
+    assert_eq!(rows, [("all 2", ""), ("2 py x = 2", "1 line"), ("4 rust fn a() {", "2 lines")]);
+    key(&mut app, KeyCode::Esc);
+    let mut app = ready(SIZE);
+    exchange(&mut app, "how?", "```bash\nmake\n```\n```py\nx = 2\n```\n");
+    let mut out = Vec::new();
+    app.command("apply", "", &mut out);
+    assert_eq!((wanted(&out).unwrap().pieces.len(), wanted(&out).unwrap().first), (1, 2), "there is one");
+    let mut app = ready(SIZE);
+    exchange(&mut app, "how?", "```bash\nmake\n```\n```console\n$ x\n```\n");
+    let mut out = Vec::new();
+    app.command("apply", "", &mut out);
+    assert!(out.is_empty() && told(&app).contains("looks like a file"), "{}", told(&app));
+    app.command("apply", "1 run.sh", &mut out);
+    assert!(wanted(&out).is_some(), "by its number any can");
+}
+
+#[test]
+fn what_is_odd_about_a_file_is_seen_as_long_as_it_is_not_rejected() {
+    let mut app = with_code();
+    let changes = vec![change("b.py", "x = 1\n\n\n\n\ny = f(1)\n", "x = 2\n\n\n\n\ny = f(1\n")];
+    show(&mut app, Proposed { changes, ..Proposed::default() });
+    let doubts = |app: &App| match &app.overlay {
+        Some(Overlay::Review(review)) => review.doubts[0].join(" "),
+        other => panic!("{other:?}"),
+    };
+    assert!(doubts(&app).contains("no longer parses"), "{}", doubts(&app));
+    key(&mut app, KeyCode::Char('y'));
+    key(&mut app, KeyCode::Char('n'));
+    assert_eq!(doubts(&app), "");
+}
+
+#[test]
 fn only_what_was_taken_is_written_and_only_by_enter() {
     let mut app = with_code();
     show(&mut app, proposed());
@@ -90,6 +132,44 @@ fn only_what_was_taken_is_written_and_only_by_enter() {
 }
 
 #[test]
+fn what_was_typed_ahead_of_a_review_or_a_question_decides_nothing() {
+    let ahead = |app: &mut App, code: KeyCode| app.update(Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+    let counts = |app: &App| match &app.overlay {
+        Some(Overlay::Review(review)) => review.counts(),
+        other => panic!("{other:?}"),
+    };
+    let mut app = with_code();
+    show(&mut app, proposed());
+    let now = app.clock;
+    for time in [0, 40, 240] {
+        app.update(Msg::Now(now + time));
+        for code in ['y', 'a', 'n', 'q'].map(KeyCode::Char).into_iter().chain([KeyCode::Enter]) {
+            assert_eq!(ahead(&mut app, code), [], "{code:?} after {time} ms");
+        }
+        assert_eq!(counts(&app), (0, 0, 3));
+        app.drawn(now);
+    }
+    app.update(Msg::Now(now + 300));
+    ahead(&mut app, KeyCode::Char('a'));
+    assert_eq!(counts(&app), (3, 0, 0));
+    assert!(matches!(ahead(&mut app, KeyCode::Enter)[..], [Effect::Write(_)]));
+    // and before a command runs
+    app.update(Msg::Paste("/run rm -rf x".into()));
+    ahead(&mut app, KeyCode::Enter);
+    app.update(Msg::Scrolled(Scrolled::Command(0, true)));
+    assert_eq!(ahead(&mut app, KeyCode::Char('y')), []);
+    app.drawn(now + 300);
+    assert_eq!(ahead(&mut app, KeyCode::Char('y')), []);
+    app.update(Msg::Now(now + 600));
+    assert!(matches!(ahead(&mut app, KeyCode::Char('y'))[..], [Effect::Run(..)]));
+    // leaving needs no reading
+    let mut app = with_code();
+    show(&mut app, proposed());
+    ahead(&mut app, KeyCode::Esc);
+    assert!(app.overlay.is_none());
+}
+
+#[test]
 fn a_file_of_which_nothing_was_taken_is_not_touched() {
     let mut app = with_code();
     show(&mut app, proposed());
@@ -106,7 +186,7 @@ fn a_file_of_which_nothing_was_taken_is_not_touched() {
         key(&mut app, KeyCode::Char(letter));
     }
     assert_eq!(key(&mut app, KeyCode::Enter), []);
-    assert!(app.overlay.is_none() && told(&app).contains("nothing was written"));
+    assert!(app.overlay.is_none() && told(&app).contains("no files changed"));
 }
 
 #[test]
@@ -116,7 +196,7 @@ fn leaving_a_review_writes_nothing_whatever_was_taken() {
         show(&mut app, proposed());
         key(&mut app, KeyCode::Char('a'));
         assert_eq!(key(&mut app, code), []);
-        assert!(app.overlay.is_none() && told(&app).contains("nothing was written"));
+        assert!(app.overlay.is_none() && told(&app).contains("no files changed"));
     }
     let mut app = with_code();
     show(&mut app, proposed());
@@ -245,7 +325,7 @@ fn the_way_back_over_files_edited_since_is_reviewed_and_a_change_can_be_dropped(
         ("7.json", Some("one\n"), None)
     );
     app.update(Msg::Edits(EditsMsg::Undone { names: vec!["x.py".into()], notices: vec!["odd".into()] }));
-    assert!(told(&app).contains("odd") && told(&app).contains("as before"));
+    assert!(told(&app).contains("odd") && told(&app).contains("Restored"));
     // a command that runs stays in sight
     run(&mut app, "/run sleep 9");
     app.update(Msg::Edits(edited()));

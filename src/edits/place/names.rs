@@ -88,7 +88,7 @@ pub fn ending_of(lang: &str) -> &'static str {
 }
 
 /// Whether a word looks like a file's name.
-pub(in crate::edits) fn is_name(word: &str) -> bool {
+pub(crate) fn is_name(word: &str) -> bool {
     let file = word.rsplit('/').next().unwrap_or(word);
     let known = BARE.contains(&file);
     let dotted = file.rsplit_once('.').is_some_and(|(stem, end)| {
@@ -100,6 +100,13 @@ pub(in crate::edits) fn is_name(word: &str) -> bool {
     });
     let clean = !word.contains(|c: char| c.is_whitespace() || c.is_control() || "(){}<>;=,|\"'`*?$&!".contains(c));
     clean && word.len() <= 400 && (known || dotted) && !["e.g", "i.e"].contains(&word)
+}
+
+/// Whether a file is of a kind that a person edits.
+pub(crate) fn is_code(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    BARE.contains(&file) || ENDINGS.split(' ').any(|known| !known.is_empty() && known == ending)
 }
 
 /// Whether a name that no file has so far can be meant as one: `vb.net` and `math.sqrt` cannot.
@@ -117,7 +124,9 @@ pub fn names_in(output: &str, most: usize) -> Vec<String> {
     for word in words.collect::<Vec<_>>().into_iter().rev() {
         // `src/main.rs:12:5`
         let name = word.split(':').next().unwrap_or(word).trim_end_matches('.');
-        if is_name(name) && !name.starts_with('-') && !found.iter().any(|known| known == name) {
+        // `0.12s` is a time
+        let timed = name.starts_with(|c: char| c.is_ascii_digit()) && !name.contains('/') && !is_code(name);
+        if is_name(name) && !timed && !name.starts_with('-') && !found.iter().any(|known| known == name) {
             found.push(name.to_owned());
             if found.len() == most {
                 break;
@@ -168,6 +177,38 @@ pub fn named(piece: &Piece) -> Vec<Named> {
         add(word, new);
     }
     found
+}
+
+/// Whether a block can be a file, or a change of one. What is typed into a shell and what programs write is none, unless
+/// it is named or says itself how it is run.
+pub fn can_be_file(piece: &Piece) -> bool {
+    const TYPED: [&str; 21] = [
+        "bash",
+        "sh",
+        "shell",
+        "zsh",
+        "fish",
+        "console",
+        "terminal",
+        "shellsession",
+        "cmd",
+        "bat",
+        "batch",
+        "powershell",
+        "ps1",
+        "pwsh",
+        "text",
+        "txt",
+        "plaintext",
+        "plain",
+        "output",
+        "log",
+        "traceback",
+    ];
+    let word = piece.info.split([' ', ':', ',', '{']).next().unwrap_or("").to_ascii_lowercase();
+    let given = piece.text.starts_with("#!") || named(piece).iter().any(|one| one.explicit);
+    let prompted = piece.text.lines().any(|line| line.starts_with("$ ") || line.starts_with("Traceback ("));
+    given || !(TYPED.contains(&word.as_str()) || (word.is_empty() && prompted))
 }
 
 /// A block without a first line that only names its file.

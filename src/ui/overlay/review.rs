@@ -8,6 +8,7 @@ use super::Canvas;
 use crate::app::overlay::{Review, Then};
 use crate::edits::diff::Row;
 use crate::edits::{Change, Problem};
+use crate::text::clean;
 use crate::ui::input::cut;
 use crate::ui::sanitise;
 use crate::ui::theme::Theme;
@@ -159,18 +160,24 @@ fn beside<'a>(rows: &[Row<'a>], theme: &Theme, out: &mut Vec<Part<'a>>) {
     }
 }
 
-/// What does not apply, over the first hunk; too much of it stands above the screen, and a line says so.
+/// What does not apply, over the first hunk, and what is odd about the file; too much of it stands above the screen, and
+/// a line says so.
 fn notes(review: &Review, width: usize, height: usize, theme: &Theme) -> (Vec<Part<'static>>, usize) {
-    let note = |problem: &Problem| {
-        Part::Note(format!("! {}: {}", sanitise::line(&problem.what), sanitise::line(&problem.reason)))
-    };
-    let mut parts: Vec<Part<'static>> = review.problems.iter().map(note).collect();
+    let note = |problem: &Problem| Part::Note(format!("! {}", sanitise::line(&problem.told())));
+    let doubt = |text: &String| Part::Note(format!("! {}", sanitise::line(text)));
+    let problems = if review.at.0 == 0 { &review.problems[..] } else { &[] };
+    let doubts = review.doubts.get(review.at.0).map_or(&[][..], Vec::as_slice);
+    let mut parts: Vec<Part<'static>> = problems.iter().map(note).chain(doubts.iter().map(doubt)).collect();
     let rows: usize = parts.iter().map(|part| part.height(width, theme)).sum();
     if rows * 3 <= height.max(1) * 2 && rows + 2 <= height {
         return (parts, 0);
     }
-    let all = review.problems.len();
-    let words = if all == 1 { "1 part does not apply".to_owned() } else { format!("{all} parts do not apply") };
+    let all = parts.len();
+    let words = match (all, doubts.len()) {
+        (1, 0) => "1 part does not apply".to_owned(),
+        (_, 0) => format!("{all} parts do not apply"),
+        _ => format!("{all} warnings"),
+    };
     if all > 0 {
         parts.push(Part::Note(format!("! {words} · ↑ shows why")));
     }
@@ -179,10 +186,7 @@ fn notes(review: &Review, width: usize, height: usize, theme: &Theme) -> (Vec<Pa
 
 fn layout<'a>(review: &'a Review, width: u16, height: usize, theme: &Theme) -> Layout<'a> {
     let columns = usize::from(width);
-    let (mut parts, first) = match review.at.0 {
-        0 => notes(review, columns, height, theme),
-        _ => (Vec::new(), 0),
-    };
+    let (mut parts, first) = notes(review, columns, height, theme);
     let mut heads = Vec::new();
     if let Some(change) = review.change() {
         for hunk in 0..change.diff.hunks().len() {
@@ -237,13 +241,13 @@ impl Layout<'_> {
     }
 }
 
-/// `▸ line 12 · 2 of 3 · taken`
+/// `▸ line 12 · 2 of 3 · accepted`
 fn head(review: &Review, change: &Change, hunk: usize, width: usize, theme: &Theme) -> Line<'static> {
     let here = review.at.1 == hunk;
     let decided = review.decided.get(review.at.0).and_then(|all| all.get(hunk)).copied().flatten();
     let (word, style) = match decided {
-        Some(true) => ("✓ taken", theme.ok),
-        Some(false) => ("✗ left", theme.error),
+        Some(true) => ("✓ accepted", theme.ok),
+        Some(false) => ("✗ rejected", theme.error),
         None => ("? y or n", theme.warning),
     };
     let line = change.diff.hunks().get(hunk).map_or(0, |hunk| hunk.old.start) + 1;
@@ -270,7 +274,8 @@ pub(super) fn place(review: &Review, area: Rect, theme: &Theme) -> (usize, usize
 }
 
 pub(super) fn draw(review: &Review, area: Rect, canvas: &mut Canvas<'_>) {
-    let name = review.change().map(|change| sanitise::line(&change.name).into_owned()).unwrap_or_default();
+    let name =
+        review.change().map(|change| sanitise::line(&clean::name(&change.name)).into_owned()).unwrap_or_default();
     let new = match review.change() {
         Some(change) if change.gone => " · goes away",
         Some(change) if change.new => " · new file",
@@ -293,15 +298,15 @@ pub(super) fn draw(review: &Review, area: Rect, canvas: &mut Canvas<'_>) {
     }
     if inner.bottom() < area.bottom() {
         let foot = Rect { y: inner.bottom(), height: area.bottom() - inner.bottom(), ..area };
-        let (taken, left, open) = review.counts();
+        let (accepted, rejected, open) = review.counts();
         let then = match review.then {
             Then::Nothing => "",
             Then::Fix => " · then it runs again",
-            Then::Undo(_) => " · the way back",
+            Then::Undo(_) => " · undo",
         };
-        let count = format!("{taken} taken · {left} left · {open} open{then}");
+        let count = format!("{accepted} accepted · {rejected} rejected · {open} to decide{then}");
         canvas.line(foot, 0, Line::styled(cut(&count, usize::from(area.width)), canvas.theme.dim));
-        canvas.line(foot, 1, keys(canvas.theme));
+        canvas.line(foot, 1, keys(usize::from(area.width), canvas.theme));
     }
 }
 
@@ -320,10 +325,13 @@ fn tail(name: &str, room: usize) -> String {
     format!("…{}", &name[from..])
 }
 
-fn keys(theme: &Theme) -> Line<'static> {
-    let all = [("y", "take "), ("n", "leave "), ("a", "all "), ("←→", ""), ("Enter", "write "), ("q", "none")];
+fn keys(width: usize, theme: &Theme) -> Line<'static> {
+    let all = [("y", "accept "), ("n", "reject "), ("a", "all "), ("←→", ""), ("Enter", "write "), ("q", "cancel")];
+    let columns: usize = all.iter().map(|(key, word)| sanitise::width(key) + 1 + sanitise::width(word)).sum();
+    // arrows are tried by everybody
     let spans = all
         .into_iter()
+        .filter(|(_, word)| columns <= width || !word.is_empty())
         .flat_map(|(key, word)| [Span::styled(key, theme.accent), Span::styled(format!(" {word}"), theme.dim)]);
     Line::from(spans.collect::<Vec<_>>())
 }

@@ -25,9 +25,12 @@ fn rows(text: &str, width: u16) -> Vec<String> {
 
 /// The rows of a command, and the rows under it that are always seen.
 fn asking(app: &App, confirm: &Confirm, area: Rect) -> (Vec<String>, Vec<String>) {
-    let again = match confirm.fix {
-        true => format!("It runs again after each change that you take, of {} at most.", app.settings.fix_rounds),
-        false => String::new(),
+    let again = match &confirm.fix {
+        Some(named) => {
+            let tests = if named.is_empty() { "; tests stay as they are" } else { "" };
+            format!("Runs again after each accepted change, {} at most{tests}.", app.settings.fix_rounds)
+        }
+        None => String::new(),
     };
     let again = if again.is_empty() { Vec::new() } else { rows(&again, area.width) };
     (rows(&exactly(&confirm.command), area.width.saturating_sub(2)), again)

@@ -53,12 +53,14 @@ fn a_long_command_is_read_to_its_end_before_it_can_be_agreed_to() {
         assert!(text.contains("word0") && text.contains("more rows") && !text.contains("END"), "{text}");
         let mut pages = 0;
         while !screen(&app, &view).0.contains("END") {
+            app.drawn(0);
             let effects = app.update(Msg::Key(KeyCode::Char('y').into()));
             assert_eq!(effects, [Effect::Scroll(Move::Pages(1))]);
             scroll(&mut app, &view, Move::Pages(1));
             pages += 1;
             assert!(pages < 500, "it never comes to its end");
         }
+        app.drawn(0);
         let effects = app.update(Msg::Key(KeyCode::Char('y').into()));
         assert!(matches!(effects[..], [Effect::Run(..)]), "{effects:?}");
     }
