@@ -52,6 +52,8 @@ pub const COMMANDS: &[Command] = &[
     command("undo", "[drop]", "undo the last change", edits::undo),
     command("run", "CMD", "run a command, show its output", edits::run),
     command("fix", "[CMD]", "change files until it passes", edits::fix),
+    command("diff", "", "what has changed in the folder", edits::diff),
+    command("commit", "", "propose a message, then commit", edits::commit),
     command("rewrite", "[N]", "edit an earlier message", chat::rewrite),
     command("branch", "[next|prev]", "switch between branches", chat::branch),
     command("copy", "[N|all]", "copy the answer, or block N", chat::copy),

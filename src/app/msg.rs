@@ -180,10 +180,30 @@ pub enum EditsMsg {
         /// From what stands there to what stood there before.
         changes: Vec<Change>,
     },
+    /// What has changed in the folder.
+    Changed(Changed),
+    /// What a commit would take in.
+    ToCommit {
+        /// A diff.
+        text: String,
+        /// It is not staged yet: the commit takes in all that changed.
+        all: bool,
+    },
     /// The last change was forgotten; its files stay as they are.
     Dropped(Vec<String>),
     /// Nothing was written or taken back.
     Failed(Trouble),
+}
+
+/// What has changed in the folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Since when: the last commit, or Zord's last change.
+    pub since: String,
+    /// A diff.
+    pub text: String,
+    /// Files that are new.
+    pub new: Vec<String>,
 }
 
 /// What a command does, by its number; late words of an earlier one are recognised by it.
@@ -433,6 +453,12 @@ pub enum Effect {
     /// Write what the person took of a record that cannot be taken back as it is; the record is done with then. Answered
     /// by [`EditsMsg::Undone`] or [`EditsMsg::Failed`].
     TakeBack(String, Vec<Original>),
+    /// Look what has changed in the folder, for a commit or to be shown; answered by [`EditsMsg::ToCommit`] or
+    /// [`EditsMsg::Changed`], or [`EditsMsg::Failed`].
+    Changed {
+        /// Only what a commit would take in.
+        commit: bool,
+    },
     /// Forget the last change; answered by [`EditsMsg::Dropped`] or [`EditsMsg::Failed`].
     DropUndo,
     /// Run a command that the person agreed to, in the folder; answered by [`RunMsg`].

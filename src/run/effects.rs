@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{
-    Desk, Told, clipboard, completion, editing, edits, files, history, last, notice, now_ms, preferences, services,
+    Desk, Told, clipboard, completion, editing, edits, files, git, history, last, notice, now_ms, preferences, services,
 };
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
@@ -111,6 +111,10 @@ impl Desk {
                     let (folder, undo) = (self.start.folder.clone(), Undo::at(self.start.paths.undo()));
                     let at = now_ms();
                     self.background(move || Some(Msg::Edits(edits::take_back(&folder, &undo, &record, files, at))));
+                }
+                Effect::Changed { commit } => {
+                    let (folder, undo) = (self.start.folder.clone(), Undo::at(self.start.paths.undo()));
+                    self.background(move || Some(Msg::Edits(git::changed(&folder, &undo, commit))));
                 }
                 Effect::DropUndo => {
                     let (folder, undo) = (self.start.folder.clone(), Undo::at(self.start.paths.undo()));

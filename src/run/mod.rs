@@ -9,6 +9,7 @@
 //! | `effects` | carrying out what is wanted |
 //! | `engine` | the engine in use, and the change to another |
 //! | `edits` | working out, writing and taking back changes of files |
+//! | `git` | what has changed in the folder |
 //! | `command` | commands that the person has run |
 //! | `journal` | writing conversations, on a thread of its own |
 //! | `signals` | those that matter to someone who holds a terminal |
@@ -31,6 +32,7 @@ mod edits;
 mod effects;
 mod engine;
 mod files;
+mod git;
 mod history;
 mod journal;
 mod kept;

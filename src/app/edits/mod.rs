@@ -3,9 +3,11 @@
 //! Nothing is written but through [`Effect::Write`] and [`Effect::TakeBack`], which only a review gives out, for hunks that were taken one by one
 //! or all at once.
 
+mod commit;
 mod fix;
 mod run;
 
+pub(crate) use commit::{commit, diff};
 pub(crate) use fix::fix;
 pub use fix::{Fix, Phase};
 pub(crate) use run::run;
@@ -35,6 +37,8 @@ pub struct Edits {
     pub fix: Option<Fix>,
     /// Its last run.
     ran: Option<Box<Running>>,
+    /// The answer that will be a commit's message, and whether all that changed goes into it.
+    commit: Option<(NodeId, bool)>,
     /// Counts commands.
     runs: u64,
     /// Counts proposals: only the last one is waited for.
@@ -248,6 +252,9 @@ impl App {
 
     /// An answer has ended: if it was to change files, what it would change is worked out.
     pub(crate) fn edit_answered(&mut self, node: Option<NodeId>, stop: Stop, out: &mut Out) {
+        if let Some(node) = node.filter(|_| stop != Stop::Cancelled) {
+            self.commit_answered(node);
+        }
         let Some(node) = node.and_then(|id| self.conversation.node(id)) else { return };
         let fixing = self.fix_waits_for(&Phase::Answering(node.id));
         let asked = node.parent.and_then(|id| self.conversation.node(id));
@@ -283,6 +290,8 @@ impl App {
                 self.check_files(out);
             }
             EditsMsg::Edited { record, changes } => self.on_edited(record, changes),
+            EditsMsg::Changed(changed) => self.on_changed(&changed),
+            EditsMsg::ToCommit { text, all } => self.on_to_commit(&text, all, out),
             EditsMsg::Dropped(names) => {
                 self.tell(Level::Info, format!("the change of {} is forgotten; its files stay", listed(&names)));
             }

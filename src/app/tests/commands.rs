@@ -307,6 +307,30 @@ fn an_answer_without_a_change_is_asked_for_again_with_another_seed() {
 }
 
 #[test]
+fn what_has_changed_is_shown_and_a_message_is_proposed_and_asked_about() {
+    let changed = Changed { since: "the last commit".into(), text: "-a\n+b\n".into(), new: vec!["new.rs".into()] };
+    let mut app = ready(SIZE);
+    assert_eq!(say(&mut app, "/diff").last(), Some(&Effect::Changed { commit: false }));
+    app.update(Msg::Edits(EditsMsg::Changed(changed)));
+    let Some(Overlay::Page(page)) = &app.overlay else { panic!("{:?}", app.overlay) };
+    assert!(page.markdown.contains("```diff\n-a\n+b\n```") && page.markdown.contains("`new.rs`"));
+    key(&mut app, KeyCode::Esc);
+    app.update(Msg::Edits(EditsMsg::Changed(Changed { since: "the last commit".into(), ..Changed::default() })));
+    assert!(app.overlay.is_none() && told(&app).contains("nothing has changed"));
+    assert_eq!(say(&mut app, "/commit").last(), Some(&Effect::Changed { commit: true }));
+    app.update(Msg::Edits(EditsMsg::ToCommit { text: String::new(), all: true }));
+    assert!(app.answer.is_none() && told(&app).contains("nothing to commit"));
+    let effects = app.update(Msg::Edits(EditsMsg::ToCommit { text: "-a\n+b\n".into(), all: true }));
+    assert!(asked(&effects).unwrap().turns[0].content.contains("+b"));
+    piece(&mut app, "Say b, it's \"right\"");
+    let effects = done(&mut app, Stop::End);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Run(..))), "nothing runs without a yes");
+    assert_eq!(app.composer.buffer.text(), "/run git commit -a -m 'Say b, it'\\''s \"right\"'");
+    key(&mut app, KeyCode::Enter);
+    assert!(matches!(app.overlay, Some(Overlay::Confirm(_))));
+}
+
+#[test]
 fn fix_alone_repeats_the_last_command_with_its_files() {
     let mut app = ready(SIZE);
     say(&mut app, "/fix");
