@@ -68,9 +68,16 @@ pub(super) fn take(paths: &Paths, folder: &Path) -> Option<String> {
     let left = fs::read_dir(place(paths)).ok()?.filter_map(|entry| {
         let entry = entry.ok()?;
         let name = entry.file_name();
-        let writer: i32 = name.to_str()?.strip_prefix(&prefix)?.parse().ok()?;
-        let metadata = entry.metadata().ok().filter(|metadata| metadata.is_file())?;
-        (!runs(writer)).then(|| (metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), entry.path()))
+        // one that was being written when its writer died has a hidden name, and more behind the number
+        let hidden = name.to_str()?.strip_prefix('.');
+        let rest = hidden.or(name.to_str())?.strip_prefix(&prefix)?;
+        let writer: i32 = rest.split('.').next()?.parse().ok()?;
+        let metadata = entry.metadata().ok().filter(|metadata| metadata.is_file() && !runs(writer))?;
+        if hidden.is_some() {
+            let _ = fs::remove_file(entry.path());
+            return None;
+        }
+        Some((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), entry.path()))
     });
     let (_, file) = left.max()?;
     let mut bytes = Vec::new();
@@ -105,8 +112,11 @@ mod tests {
         ended.wait().unwrap();
         let name = |pid: u32| place(&paths).join(format!("{}.{pid}", history::name(here)));
         fs::rename(name(std::process::id()), name(ended.id())).unwrap();
+        let torn = place(&paths).join(format!(".{}.{}.{}-0.tmp", history::name(here), ended.id(), ended.id()));
+        fs::write(&torn, "half").unwrap();
         assert_eq!(take(&paths, there), None);
         assert_eq!(take(&paths, here), Some(long));
+        assert!(!torn.exists(), "what was torn is swept");
         assert_eq!(take(&paths, here), None);
     }
 
