@@ -26,7 +26,7 @@ impl App {
         if !self.is_free() || self.refuses() {
             return;
         }
-        if !self.model.is_ready() {
+        if !self.model.is_ready() || self.model.checking {
             self.tell(Level::Warning, "the model is not ready yet");
             return;
         }
@@ -54,7 +54,7 @@ impl App {
         let (parent, begun) = (node.parent, node.text.clone());
         if !node.is_open() && matches!(node.stop, Some(Stop::End | Stop::Text)) {
             self.tell(Level::Info, "the last answer is complete; `/regenerate` answers again");
-        } else if !self.model.is_ready() || self.cache.is_leaving() {
+        } else if !self.model.is_ready() || self.model.checking || self.cache.is_leaving() {
             self.tell(Level::Warning, "the model is not ready yet");
         } else if let Some(parent) = parent {
             self.ask_from(parent, begun, out);

@@ -200,7 +200,12 @@ impl App {
     }
 
     fn can_ask(&self) -> bool {
-        self.model.is_ready() && self.answer.is_none() && !self.refusing && !self.opening && !self.cache.is_leaving()
+        self.model.is_ready()
+            && !self.model.checking
+            && self.answer.is_none()
+            && !self.refusing
+            && !self.opening
+            && !self.cache.is_leaving()
     }
 
     /// Sends what waited for the model.

@@ -36,6 +36,8 @@ pub struct Model {
     pub state: State,
     /// Adapters and their scales.
     pub lora: Vec<(PathBuf, f32)>,
+    /// Another one's files are being looked at: what is asked meanwhile waits for it.
+    pub(crate) checking: bool,
     /// What was loaded last, to go back to where another one cannot be.
     loaded: Option<Proven>,
     /// What is starting runs on a server.
@@ -64,6 +66,7 @@ impl Model {
             plan: None,
             state,
             lora,
+            checking: false,
             loaded: None,
             on_server: false,
         }
@@ -138,6 +141,7 @@ impl App {
         }
         let load = Load { model: name.or_else(|| self.model.chosen.clone().flatten()), lora };
         if self.model.is_ready() {
+            self.model.checking = true;
             out.push(Effect::CheckModel(load));
         } else {
             self.load_model(load, out);
@@ -273,12 +277,15 @@ impl App {
             }
             // an answer that began meanwhile is not stopped for it
             ModelsMsg::Checked(load) => {
+                self.model.checking = false;
                 if self.is_free() {
                     self.load_model(load, out);
                 }
             }
             ModelsMsg::Failed(trouble) => {
+                self.model.checking = false;
                 self.tell_trouble(&trouble);
+                self.send_waiting(out);
                 if let Some(Overlay::Models(models)) = &mut self.overlay {
                     models.offers.get_or_insert_with(Vec::<Offer>::new);
                 }

@@ -238,6 +238,10 @@ fn a_wrong_adapter_leaves_the_model_loaded() {
     app.update(Msg::Models(ModelsMsg::Failed(Trouble::new(message))));
     assert!(told(&app).contains("wrong.gguf") && app.model.lora.is_empty());
     assert!(asked(&say(&mut app, "two")).is_some(), "the model answers as before");
+    done(&mut app, Stop::End);
+    app.command("lora", "wrong.gguf", &mut out);
+    assert!(asked(&say(&mut app, "three")).is_none(), "it may be meant for what is loaded next");
+    assert!(asked(&app.update(Msg::Models(ModelsMsg::Failed(Trouble::new(message))))).is_some());
 }
 
 #[test]
