@@ -9,6 +9,8 @@ use std::sync::Arc;
 use llama_cpp_sys_2 as sys;
 
 use super::shrink::native::{c_path, log};
+use crate::engine::admission;
+use crate::weights::gguf::Header;
 
 /// Called before and after operations; see [`Session::open`].
 pub(crate) type Watch = unsafe extern "C" fn(*mut sys::ggml_tensor, bool, *mut c_void) -> bool;
@@ -80,6 +82,8 @@ impl Session {
     /// Loads a model by mmap. What `watch` points to must live as long as the session.
     pub(crate) fn open(path: &Path, setup: &Setup) -> Result<Self, String> {
         let name = c_path(path)?;
+        let header = Header::read(path).map_err(|error| crate::error::chain(&error))?;
+        admission::check(&header).map_err(|error| error.to_string())?;
         // SAFETY: the defaults are plain data.
         let mut params = unsafe { sys::llama_model_default_params() };
         params.n_gpu_layers = 0;

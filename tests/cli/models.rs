@@ -180,6 +180,15 @@ fn a_model_without_its_tensors_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_model_that_llama_cpp_would_die_of_is_refused_by_plan_and_chat() {
+    let zord = Zord::new();
+    header("llama").f32("llama.rope.freq_base", 0.0).write_sparse(&zord.path("hostile.gguf")).unwrap();
+    for command in [&["plan", "hostile.gguf"][..], &["chat", "--model", "hostile.gguf", "hi"]] {
+        zord.run(command.iter().copied()).advised(1, &["hostile.gguf", "`llama.rope.freq_base` is 0"]);
+    }
+}
+
+#[test]
 fn a_truncated_model_is_refused_with_both_lengths() {
     let Some(model) = real::smollm2() else { return };
     let zord = Zord::new();

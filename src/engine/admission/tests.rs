@@ -147,6 +147,8 @@ const HOSTILE: &[Case] = &[
     ("alignment` is 32, and must be a `u32`", |model| model.keys.number("general.alignment", &Value::U64(32))),
     ("tokenizer.ggml.model` is `none`", |model| model.keys.str("tokenizer.ggml.model", "none")),
     ("tokenizer.ggml.model` is `no_vocab`", |model| model.keys.str("tokenizer.ggml.model", "no_vocab")),
+    ("tokenizer.ggml.model` is `rwkv`", |model| model.keys.str("tokenizer.ggml.model", "rwkv")),
+    ("tokenizer.ggml.model` is `t5`", |model| model.keys.str("tokenizer.ggml.model", "t5")),
     ("tokenizer.ggml.model` is missing", |model| {
         model.keys.remove("tokenizer.ggml.model");
     }),

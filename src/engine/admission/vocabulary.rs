@@ -11,6 +11,8 @@ const TOKENS: &str = "tokenizer.ggml.tokens";
 const MOST_BYTES: u64 = 64 << 20;
 /// Vocabularies that cannot turn text into tokens and back.
 const UNUSABLE: [&str; 4] = ["none", "no_vocab", "test", "bert"];
+/// What the known architectures come with. The other tokenizers look up what need not be there, without a way out.
+const USUAL: [&str; 3] = ["llama", "gpt2", "gemma4"];
 /// Pre-tokenizers that begin every text with a mark unless told otherwise.
 const MARKED: [&str; 11] = [
     "llama3",
@@ -30,6 +32,9 @@ pub(super) fn check(look: &Look<'_>, source: &dyn ReadAt) -> Result<(), Admissio
     let Some(model) = look.header.str(MODEL) else { return Err(look.wrong(MODEL, "a text")) };
     if UNUSABLE.contains(&model) {
         return Err(look.wrong(MODEL, "a kind of tokenizer that reads text"));
+    }
+    if look.known && !USUAL.contains(&model) {
+        return Err(look.wrong(MODEL, "`llama`, `gpt2` or `gemma4`"));
     }
     let Some(tokens) = look.header.array(TOKENS).filter(|tokens| tokens.kind == ValueKind::String) else {
         return Err(look.wrong(TOKENS, "a list of texts"));
