@@ -103,10 +103,12 @@ fn a_terminal_that_vanishes_is_an_orderly_end() {
     assert_eq!(last_session(home.path())["turns"][0]["text"], LONG);
 }
 
-/// The context that the status line tells, as `8.1k`.
-fn context(text: &str) -> String {
-    let last = text.trim_end().lines().last().unwrap_or_default();
-    last.split_whitespace().find(|word| word.contains('/')).unwrap_or_default().to_owned()
+/// The context that the status line tells, as `0/8.1k`; `None` before a model is loaded.
+fn context(text: &str) -> Option<String> {
+    let last = text.trim_end().lines().last()?;
+    let told = last.split_once(" ctx ")?.1;
+    // the memory in use is told from then on
+    told.contains(" mem ").then(|| told.split(' ').next().unwrap_or_default().to_owned())
 }
 
 #[test]
@@ -137,8 +139,9 @@ fn a_crash_is_named_at_the_next_start_and_the_question_stands_in_the_input() {
 fn after_a_kill_the_context_is_as_large_as_before_where_it_fits() {
     let Some(home) = home() else { return };
     let mut screen = open(home.path());
-    screen.wait("the model's context", |text| text.contains(READY) && context(text).ends_with('k'));
+    screen.wait("the model's context", |text| text.contains(READY) && context(text).is_some());
     let before = context(&screen.text());
+    assert_eq!(before.as_deref(), Some("0/8.1k"), "this small model has room for all it was trained for");
     screen.signal(Signal::KILL);
     screen.end();
     let mut again = open(home.path());
