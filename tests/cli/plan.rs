@@ -43,6 +43,15 @@ fn doctor_speaks_of_the_device_with_and_without_a_model() {
     }
     let text = zord.run(["doctor"]).silent();
     assert!(text.starts_with("zord ") && text.contains("memory:"), "{text}");
+    // Kernels are tried in a child of the program itself, and what was learnt is kept.
+    if cfg!(feature = "engine") {
+        let kernels =
+            report["findings"].as_array().unwrap().iter().find(|finding| finding["topic"] == "kernels").unwrap();
+        assert_eq!(kernels["state"], "good", "{kernels}");
+        assert!(kernels["detail"].as_str().unwrap().starts_with("plain"), "{kernels}");
+        let kept = std::fs::read_to_string(zord.path("cache/kernels.toml")).unwrap();
+        assert!(kept.contains("set = \"plain\""), "{kept}");
+    }
     // A broken model is a finding, not a failure.
     zord.write("bad.gguf", "not a model");
     let report = zord.run(["doctor", "--json", "--model", "bad.gguf"]).json();
