@@ -150,7 +150,7 @@ impl Ladder<'_> {
                 parts.push(format!("the model was trained for {} tokens", self.shape.context));
             }
             None if plan.n_ctx < CONTEXTS[1] && plan.n_ctx < self.shape.context => {
-                parts.push(format!("a context of {} is what fits", plan.n_ctx));
+                parts.push(format!("the context is limited to {} tokens to fit", plan.n_ctx));
             }
             _ => {}
         }
@@ -167,7 +167,7 @@ impl Ladder<'_> {
             parts.push(format!("the estimate for `{}` models is rough", self.shape.architecture));
         }
         if parts.is_empty() {
-            parts.push(format!("{} of {} fit without saving", bytes(plan.total), bytes(self.budget)));
+            parts.push(format!("nothing is reduced: {} of {} are used", bytes(plan.total), bytes(self.budget)));
         }
         if self.policy.budget.is_none() && memory.available == 0 {
             parts.push("how much memory there is could not be read".to_owned());

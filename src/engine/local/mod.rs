@@ -50,7 +50,7 @@ pub(super) enum EngineError {
     TooLong { tokens: usize, n_ctx: usize },
     #[error("there is nothing to answer")]
     Empty,
-    #[error("the chat takes {used} of {cells} tokens, which leaves no room for a completion")]
+    #[error("no room for a completion: the chat uses {used} of {cells} tokens")]
     NoRoom { used: usize, cells: usize },
     #[error("the chat template failed: {0}")]
     Template(String),
@@ -60,7 +60,7 @@ pub(super) enum EngineError {
     Logits,
     #[error("cannot write the snapshot `{file}`")]
     Snapshot { file: String, source: std::io::Error },
-    #[error("loading was given up")]
+    #[error("loading was cancelled")]
     GivenUp,
 }
 
@@ -73,7 +73,7 @@ impl Advise for EngineError {
             Self::Load { .. } => "`zord models verify` tells whether the file is whole".into(),
             Self::Lora { .. } => "an adapter must be a GGUF made for this very model".into(),
             Self::Context { .. } => "a smaller `--ctx` or `--kv-type q8_0` takes less memory".into(),
-            Self::TooLong { .. } => "ask something shorter, attach less, or take a larger `--ctx`".into(),
+            Self::TooLong { .. } => "ask something shorter, attach less, or use a larger `--ctx`".into(),
             Self::Decode(_) | Self::Logits => "the model file may be damaged: `zord models verify`".into(),
             Self::Snapshot { .. } => "is the disk full?".into(),
             Self::NoRoom { .. } => "a new conversation, or a larger `--ctx`".into(),
