@@ -63,7 +63,7 @@ class Bar:
 
     def __init__(self, model, here):
         self.name, self.size = model["file"], model["size"]
-        self.here, self.began = here, time.monotonic()
+        self.here, self.most, self.began = here, here, time.monotonic()
         self.live = sys.stderr.isatty()
         done = f", {here // 1_000_000} MB downloaded before" if here else ""
         print(f"downloading {self.name} ({self.size // 1_000_000} MB{done})", file=sys.stderr)
@@ -72,7 +72,8 @@ class Bar:
         """`done` bytes of the model are here."""
         if not (self.live or force):
             return
-        done = min(done, self.size)
+        # what pip has finished is in another place for a moment
+        done = self.most = max(self.most, min(done, self.size))
         line = f"  {done // 1_000_000} of {self.size // 1_000_000} MB, {100 * done // self.size} %"
         rate = (done - self.here) / max(time.monotonic() - self.began, 0.001)
         if rate > 0 and done < self.size:
