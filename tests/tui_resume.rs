@@ -74,8 +74,7 @@ fn the_last_conversation_of_a_folder_is_resumed_and_a_cut_answer_is_finished() {
     screen.keys("/quit\r");
     assert!(screen.end().success());
     let mut screen = Screen::open(home.path(), here.path(), &["--continue"], 80, 24);
-    screen.wait_for("Tell me of the sea.");
-    screen.wait_for(READY);
+    screen.wait("it with the model", |text| text.contains("Tell me of the sea.") && text.contains(" mem "));
     screen.keys("/finish\r");
     screen.wait("the rest of the answer", |text| text.contains(READY) && stats(home.path()).len() == 2);
     screen.keys("/quit\r");
