@@ -73,10 +73,20 @@ pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, Report> {
             }
             let cancel = progress::cancel_on_signals()?;
             let total = std::fs::metadata(&file).ok().map(|data| data.len());
-            let mut bar = progress::Bar::new("adding");
-            let stored = store.add(&file, &mut |done| bar.show(done, total), &cancel);
+            let (mut bar, mut read) = (progress::Bar::new("adding"), 0);
+            let mut step = |bytes| {
+                read += bytes;
+                bar.show(read, total);
+            };
+            let stored = store.add(&file, &mut step, &cancel);
             bar.end();
-            let stored = stored?;
+            let stored = match stored {
+                Err(store::StoreError::Cancelled) => {
+                    let message = "stopped; nothing was installed".into();
+                    return Err(Report { message, hint: None, code: ExitCode::Interrupted });
+                }
+                stored => stored?,
+            };
             output::print(&format!("{}\n", stored.name))?;
             Ok(ExitCode::Done)
         }
@@ -156,6 +166,9 @@ fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}")))?;
     let client = net::client(None)?;
+    if output::stderr_is_terminal() {
+        output::note(format_args!("downloading {name}; Ctrl-C stops it, the same command resumes"));
+    }
     let mut bar = progress::Bar::new(&name);
     let mut step = |progress: crate::models::Progress<'_>| bar.show(progress.done, progress.total);
     let pulled = runtime.block_on(pull(&client, &request, &mut step, &cancel));
@@ -236,8 +249,13 @@ fn verify(store: &Store, name: Option<&str>) -> Result<ExitCode, Report> {
     };
     let mut whole = true;
     for name in names {
-        let mut bar = progress::Bar::new(&name);
-        let verdicts = store.verify(&name, &mut |done| bar.show(done, None), &cancel);
+        let (mut bar, mut read) = (progress::Bar::new(&name), 0);
+        let total = store.find(&name).ok().map(|stored| stored.size);
+        let mut step = |bytes| {
+            read += bytes;
+            bar.show(read, total);
+        };
+        let verdicts = store.verify(&name, &mut step, &cancel);
         bar.end();
         match verdicts {
             Ok(verdicts) => {
