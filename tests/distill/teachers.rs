@@ -268,3 +268,35 @@ fn servers_teach_as_files_do() {
     drop(server);
     std::fs::remove_file(Path::new(&std::env::var_os("ZORD_PEERS").unwrap()).join("llama/m").join(name)).unwrap();
 }
+
+#[test]
+fn what_a_teacher_with_other_tokens_says_nothing_about_is_told() {
+    let tool = school("alpha = 0.7\ntemperature = 2.0");
+    let mut other = Small::new();
+    other.tokenizer["model"]["vocab"].as_object_mut().unwrap().remove("ÿ").unwrap();
+    other.tokenizer["model"]["vocab"]["ee"] = 255.into();
+    other.tokenizer["model"]["merges"] = json!([["e", "e"]]);
+    other.write(&tool, "other");
+    becomes_the_teacher(&tool, "other");
+    let run = |out: &str, rate: &str| {
+        let rate = format!("data.fim.rate={rate}");
+        let ran = tool.run(["run", "recipe.toml", "-o", out, "--max-steps", "1", "--set", &rate]);
+        let err = ran.err.clone();
+        ran.done();
+        err
+    };
+    let all = run("holes", "1.0");
+    assert!(
+        all.contains("100.0 % of what is learnt has no counterpart there, all those of documents with a hole"),
+        "{all}"
+    );
+    assert!(all.contains("counts with 1 − `objective.alpha` = 0.30 only"), "{all}");
+    assert!(all.contains("`objective.temperature` does not apply"), "{all}");
+    assert!(!run("whole", "0.0").contains("100.0 %"));
+    let told = tool.run(["check", "recipe.toml", "--set", "data.fim.rate=1.0"]);
+    let page = format!("{}{}", told.err, told.out);
+    assert!(
+        page.contains("says nothing about documents with a hole") && page.contains("`objective.temperature`"),
+        "{page}"
+    );
+}
