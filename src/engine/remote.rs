@@ -96,7 +96,11 @@ pub(crate) fn run(spec: RemoteSpec, inbox: Receiver<Job>, mut sink: Sink) {
     let (jobs, waiting) = mpsc::unbounded_channel();
     let (here, gone) = oneshot::channel::<()>();
     let relay = move || {
-        inbox.into_iter().try_for_each(|job| jobs.send(job)).ok();
+        for job in inbox {
+            if jobs.send(job).is_err() {
+                break;
+            }
+        }
         drop(here);
     };
     let started = std::thread::Builder::new().name("jobs".into()).spawn(relay);

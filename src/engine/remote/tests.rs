@@ -184,7 +184,7 @@ fn streams_of_several_servers_are_understood() {
 #[test]
 fn errors_are_told_in_the_servers_words() {
     let answers = [
-        (stream("data: {\"error\":{\"message\":\"too \x1b[31mhot\"}}\n\n"), "broke off: too [31mhot"),
+        (stream("data: {\"error\":{\"message\":\"too \\u001b[31mhot\"}}\n\n"), "broke off: too [31mhot"),
         (stream(&format!("{}data: {{\"error\":\"too hot\"}}\n\n", word("half"))), "broke off: too hot"),
         (stream("event: error\ndata: {\"message\":\"too hot\"}\n\n"), "broke off: too hot"),
         (http("200 OK", r#"{"error":{"message":"too hot","code":500}}"#), "broke off: too hot"),
