@@ -170,7 +170,7 @@ fn guessed(folder: &Path, names: &[String]) -> Vec<Vec<PathBuf>> {
     let mut found: Vec<Vec<PathBuf>> = names.iter().map(|name| below(folder, name).into_iter().collect()).collect();
     for (n, name) in names.iter().enumerate().filter(|(_, name)| !Path::new(name).exists() || !name.starts_with('/')) {
         let ends = |path: &PathBuf| path.ends_with(tidy(Path::new(name)));
-        if found[n].is_empty() && !found.iter().flatten().any(|path| ends(path)) {
+        if found[n].is_empty() && !found.iter().flatten().any(ends) {
             let all = all.get_or_insert_with(|| names_below(folder));
             found[n] = ending_in(name, all).into_iter().map(|name| folder.join(name)).collect();
         }
