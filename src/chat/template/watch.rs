@@ -137,7 +137,9 @@ fn with_checks<'a>(instruction: &Instruction<'a>) -> Result<Vec<Instruction<'a>>
         // The formatter counts what is written; raw text would pass it by.
         Op::EmitRaw(text) => vec![Op::LoadConst(Value::from(*text)), Op::Emit],
         // The compiler has computed it, and `[0] * 100000000` is a list that is not there yet.
-        Op::LoadConst(value) if value.as_object().is_some() => vec![own, Op::CallFunction(MADE, Some(1))],
+        Op::LoadConst(value) if value.as_object().is_some() && !value.is_kwargs() => {
+            vec![own, Op::CallFunction(MADE, Some(1))]
+        }
         Op::Add => group("+", 2, own, true),
         Op::StringConcat => group("~", 2, own, false),
         Op::Mul => group("*", 2, own, true),
