@@ -1,4 +1,4 @@
-//! `zord kernels SET`, which nobody types: the program starts itself so, to learn in a process that may die whether the
+//! `zord kernels-child SET`, which nobody types: the program starts itself so, to learn in a process that may die whether the
 //! kernels it was built with are right. What was learnt is kept for this build on this processor.
 
 use std::os::unix::fs::MetadataExt;
@@ -107,7 +107,7 @@ fn build() -> Option<(PathBuf, String)> {
 /// Runs a child for one set; `None`: nothing was learnt.
 fn examine(program: &Path, set: String) -> Option<Verdict> {
     let mut command = Command::new(program);
-    command.args(["kernels", &set]).stdin(Stdio::null()).stderr(Stdio::null());
+    command.args(["kernels-child", &set]).stdin(Stdio::null()).stderr(Stdio::null());
     let output = command.output().ok()?;
     verdict(set, output.status, &String::from_utf8_lossy(&output.stdout))
 }

@@ -90,7 +90,7 @@ enum Command {
     Completions(extras::CompletionsArgs),
     /// What this program starts itself as, to check its kernels
     #[cfg(feature = "engine")]
-    #[command(hide = true)]
+    #[command(hide = true, name = "kernels-child")]
     Kernels(kernels::KernelsArgs),
     /// Manual pages, into a folder
     #[command(hide = true)]
