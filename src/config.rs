@@ -119,7 +119,7 @@ impl Default for ThreadsConfig {
 pub struct ChatConfig {
     /// `greedy`, `precise`, `balanced`, `explore` or `auto`.
     pub preset: String,
-    /// A system prompt; `None`: none is sent.
+    /// A system prompt; `None`: the catalogue's for the model, if it has one; empty: none is sent.
     pub system: Option<String>,
     /// The longest answer in tokens.
     pub max_tokens: Option<u32>,

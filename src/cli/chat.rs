@@ -61,7 +61,7 @@ pub(super) fn run(scene: &Scene, args: ChatArgs) -> Result<ExitCode, Report> {
         None => presets::parse(&config.preset).map_err(Report::failed)?,
     };
     let mut turns = Vec::new();
-    if let Some(system) = args.system.clone().or_else(|| config.system.clone()).filter(|_| !args.raw) {
+    if let Some(system) = args.system.clone().or_else(|| prepare::system(config, ready.entry)).filter(|_| !args.raw) {
         turns.push(Message::new(Role::System, system));
     }
     turns.push(Message::new(Role::User, question));

@@ -208,6 +208,7 @@ fn show(scene: &Scene, store: &Store, name: &str, as_json: bool) -> Result<ExitC
             ("licence note", json!(entry.licence_note)),
             ("note", json!(entry.note)),
             ("context", json!(entry.context)),
+            ("system prompt", json!(entry.system)),
         ]);
     }
     if let Some(stored) = &stored {

@@ -9,7 +9,7 @@ use super::EngineOptions;
 use crate::budget::probe::Probe;
 use crate::budget::shape::Shape;
 use crate::budget::{MemoryFacts, Plan, Policy, Refusal};
-use crate::config::Config;
+use crate::config::{ChatConfig, Config};
 use crate::device::Device;
 use crate::engine::{InfillRequest, LocalSpec, RemoteSpec, Spec, admission};
 use crate::error::Report;
@@ -59,6 +59,19 @@ pub fn chosen(options: &EngineOptions, config: &Config, paths: &Paths) -> Option
         let default = default.filter(|name| store.resolve(name).is_ok());
         default.or_else(|| Some(store.list().ok()?.first()?.name.clone()))
     })
+}
+
+/// The catalogue's entry for a name, a path or a file.
+pub fn entry(name: &str) -> Option<&'static Entry> {
+    let file = || std::path::Path::new(name).file_name()?.to_str();
+    Catalogue::builtin().find(name).or_else(|| Catalogue::builtin().by_file(file()?))
+}
+
+/// What a model is told first: what the configuration says (nothing, where that is empty), else what the catalogue has for
+/// the model.
+pub fn system(config: &ChatConfig, entry: Option<&Entry>) -> Option<String> {
+    let said = config.system.clone().or_else(|| entry?.system.clone());
+    said.filter(|text| !text.trim().is_empty())
 }
 
 /// Finds a model and reads its header.
@@ -251,4 +264,37 @@ pub fn keep_tuned(paths: &Paths, found: &Found, tuned: &Tuned) -> Result<PathBuf
     };
     written().map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_prompt_is_the_person_s_then_the_model_s() {
+        let catalogue = Catalogue::parse(
+            "[[models]]\nname='a'\ntitle='A'\nrepo='o/a'\narchitecture='llama'\nparams=1\nlicence='MIT'\nmin_free=1\n\
+             system='Answer.'\n",
+        )
+        .unwrap();
+        let model = catalogue.find("a");
+        let config = |text: Option<&str>| ChatConfig { system: text.map(Into::into), ..ChatConfig::default() };
+        assert_eq!(system(&config(None), model).as_deref(), Some("Answer."));
+        assert_eq!(system(&config(Some("Be kind.")), model).as_deref(), Some("Be kind."));
+        assert_eq!(system(&config(Some(" ")), model), None, "an empty one is none");
+        assert_eq!(system(&config(None), None), None);
+        assert_eq!(system(&config(Some("Be kind.")), None).as_deref(), Some("Be kind."));
+    }
+
+    #[test]
+    fn an_entry_is_found_by_name_file_and_path() {
+        let name = |text: &str| entry(text).map(|entry| entry.name.as_str());
+        let want = Some("qwen2.5-coder-0.5b-instruct");
+        for text in ["default", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", "/m/Qwen2.5-Coder-0.5B-Instruct-Q4_K_M.gguf"]
+        {
+            assert_eq!(name(text), want, "{text}");
+        }
+        assert_eq!(name("http://127.0.0.1:8080"), None);
+        assert_eq!(name(""), None);
+    }
 }

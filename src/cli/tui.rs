@@ -91,6 +91,7 @@ fn start(
     let Scene { paths, config, engine: options } = scene;
     let remote = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()));
     let model = remote.or_else(|| prepare::chosen(&options, &config, &paths));
+    let system = prepare::system(&config.chat, model.as_deref().and_then(prepare::entry));
     let mut notices = Vec::new();
     let resume = if go_on { last::find(&paths, &folder) } else { None };
     if go_on && resume.is_none() {
@@ -161,7 +162,7 @@ fn start(
         mouse: ui.mouse,
         thinking: ui.thinking == Thinking::Show,
         lora,
-        system: chat.system,
+        system,
         max_tokens: chat.max_tokens,
         stop: chat.stop,
         endpoint,

@@ -76,6 +76,8 @@ pub struct Entry {
     pub thinks: bool,
     /// What to know before choosing it.
     pub note: Option<String>,
+    /// What it is told first where nobody says otherwise, when that was measured to answer better than the template's own.
+    pub system: Option<String>,
     /// Free memory (MemAvailable, bytes) from which it is comfortable.
     #[serde(deserialize_with = "size")]
     pub min_free: u64,
