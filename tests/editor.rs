@@ -126,7 +126,7 @@ fn a_change_by_someone_else_is_not_written_over() {
     screen.keys(SAVE);
     screen.wait_for("changed on disk");
     assert_eq!(content(folder.path()), "theirs\n");
-    screen.keys("\r");
+    screen.keys("\x1br");
     screen.wait_for("theirs");
     screen.keys("\x1bu");
     screen.wait_for("xfn");
