@@ -6,7 +6,7 @@ use crate::budget::probe::Probe;
 use crate::budget::shape::Shape;
 use crate::budget::{Policy, Processor};
 use crate::chat::{Message, Role};
-use crate::engine::{Cancel, ChatRequest, Overflow};
+use crate::engine::{Cancel, ChatRequest, Overflow, Stop};
 use crate::fim::form::Known;
 
 /// How far the two best logits may be apart where decoding several tokens at once chooses another one than decoding
@@ -208,18 +208,24 @@ fn a_hostile_model_is_refused_before_llama_cpp_sees_it() {
 
 const QWEN: &str = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
 
-/// Answers, and gives the text with what was told of turns left out.
-fn answer(worker: &mut Worker, turns: &[(Role, String)], overflow: Overflow) -> (String, Vec<Event>) {
+/// Answers until these words come; gives whether they did, the text before them, and what was told of turns left out.
+fn answer(
+    worker: &mut Worker,
+    turns: &[(Role, String)],
+    overflow: Overflow,
+    until: &str,
+) -> (bool, String, Vec<Event>) {
     let turns = turns.iter().map(|(role, text)| Message::new(*role, text.clone())).collect();
     // As much as is kept free for an answer without a limit.
-    let request = ChatRequest { turns, overflow, max_tokens: Some(256), ..ChatRequest::default() };
+    let stop = vec![until.to_owned()];
+    let request = ChatRequest { turns, overflow, stop, max_tokens: Some(256), ..ChatRequest::default() };
     let job = Job { id: JobId(1), cancel: Cancel::new(), work: Work::Release };
     let (sender, told) = std::sync::mpsc::channel();
     let mut sink: Sink = Box::new(move |event| drop(sender.send(event)));
     let outcome = worker.chat(&job, &request, &mut queue(), &mut sink).unwrap();
     drop(sink);
-    let Outcome::Generated { text, .. } = outcome else { panic!("{outcome:?}") };
-    (text, told.iter().filter(|event| matches!(event, Event::Cut { .. })).collect())
+    let Outcome::Generated { text, stop, .. } = outcome else { panic!("{outcome:?}") };
+    (stop == Stop::Text, text, told.iter().filter(|event| matches!(event, Event::Cut { .. })).collect())
 }
 
 #[test]
@@ -260,8 +266,8 @@ fn the_same_in_another_language_finds_what_it_speaks_of_in_a_small_context() {
             (Role::Assistant, format!("```python\n{}```\n", class(bytes))),
             (Role::User, "Write the same in TypeScript.".to_owned()),
         ];
-        let (text, cuts) = answer(&mut worker, &turns, overflow);
-        assert!(text.contains("class PriorityStack"), "{bytes} {overflow:?}: {text}");
+        let (came, text, cuts) = answer(&mut worker, &turns, overflow, "class PriorityStack");
+        assert!(came, "{bytes} {overflow:?}: {text}");
         let [Event::Cut { turns: 2, trimmed_lines: 0, earlier_lines, summary, .. }] = &cuts[..] else {
             panic!("{cuts:?}")
         };
@@ -283,7 +289,7 @@ fn many_pasted_lines_are_cut_and_not_refused() {
             (Role::Assistant, "A part of a crate with names of its own.".to_owned()),
             (Role::User, format!("{log}error: cannot find crate-7\nWhat went wrong?")),
         ];
-        let (text, cuts) = answer(&mut worker, &turns, overflow);
+        let (_, text, cuts) = answer(&mut worker, &turns, overflow, ".");
         assert!(!text.is_empty());
         assert!(matches!(cuts[..], [Event::Cut { turns: 2, trimmed_lines: 500.., .. }]), "{overflow:?}: {cuts:?}");
     }
