@@ -89,14 +89,17 @@ static WORDS: [AtomicU8; 160] = [const { AtomicU8::new(0) }; 160];
 static SPOKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Says what is being done, until it is dropped.
+#[cfg(feature = "engine")]
 pub(crate) struct Doing(u8);
 
+#[cfg(feature = "engine")]
 impl Doing {
     pub(crate) fn now(step: Step) -> Self {
         Self(STEP.swap(step as u8, Ordering::Relaxed))
     }
 }
 
+#[cfg(feature = "engine")]
 impl Drop for Doing {
     fn drop(&mut self) {
         STEP.store(self.0, Ordering::Relaxed);

@@ -62,6 +62,7 @@ fn escaped(json: &str) -> String {
 ///
 /// # Errors
 /// As [`fn@print`].
+#[cfg(feature = "lab")]
 pub(crate) fn page(text: &str) -> Result<(), Report> {
     print(&harmless(text))
 }

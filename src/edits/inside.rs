@@ -102,7 +102,7 @@ fn is_barred(part: &str) -> bool {
         stem == bare.get(..bare.len().min(6)).unwrap_or(bare)
             || hashed.is_some_and(|hash| hash.len() == 4 && hash.chars().all(|c| c.is_ascii_hexdigit()))
     };
-    numbered && BARRED.iter().any(|name| short(name))
+    numbered && BARRED.iter().any(short)
 }
 
 /// Whether a folder is a repository of Git's itself, whatever it is called.
