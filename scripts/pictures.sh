@@ -3,7 +3,7 @@
 #
 #   scripts/pictures.sh [QUESTION]
 #
-# Needs tmux, and what screenshot.py needs; asks the model that zord would use, and for the editor Gemma-3-270M. PYTHON
+# Needs tmux, and what screenshot.py needs; asks the model that zord would use, and for the editor Qwen2.5-Coder-0.5B. PYTHON
 # names a python3 that has Pillow, PICTURES the ones to draw (wide phone editor review).
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -57,7 +57,7 @@ conversation() {
   shot "$1" "$2"
 }
 
-# A base model that writes code suggests something worth a look.
+# A model that fills in suggests something worth a look.
 suggestion() {
   local folder=$1 tries=0
   cat >"$folder/words.py" <<'END'
@@ -76,7 +76,7 @@ def count(text):
         
     return counts
 END
-  in_folder "$folder" 80 20 --model "$MODELS/gemma-3-270m-q4_k_m.gguf" words.py:13
+  in_folder "$folder" 80 20 --model "$MODELS/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf" words.py:13
   wait_for "words.py" yes
   tmux_here send-keys -t zord End
   until screen | grep -q "Tab take"; do
@@ -97,14 +97,14 @@ review() {
   wait_for "Esc stops" yes
   wait_for "Esc stops" no
   typed "/apply"
-  wait_for "y take" yes
+  wait_for "y accept" yes
   shot review 80
 }
 
 FOLDER=$(mktemp -d)
 trap 'tmux_here kill-server 2>/dev/null || true; rm -rf "$FOLDER"' EXIT
 MODELS=${ZORD_TEST_MODELS:-$(target_folder)/models}
-[ -f "$MODELS/gemma-3-270m-q4_k_m.gguf" ] || python3 "$ROOT/scripts/fetch.py" "$MODELS" gemma >/dev/null
+[ -f "$MODELS/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf" ] || python3 "$ROOT/scripts/fetch.py" "$MODELS" qwen0.5b >/dev/null
 mkdir -p "$ROOT/assets/pictures"
 for name in ${PICTURES:-wide phone editor review}; do
   case $name in
