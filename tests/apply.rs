@@ -159,7 +159,7 @@ fn the_way_back_over_an_edited_file_is_taken_by_hand_and_the_older_change_is_rea
     let written = scene.text();
     std::fs::write(scene.file(), format!("# mine\n{written}")).unwrap();
     screen.keys("/undo\r");
-    screen.wait_for("the way back");
+    screen.wait_for("2 to decide · undo");
     // my own line stays, the rest goes back
     decide(&mut screen, "ny\r");
     let mine = format!("# mine\n{}", BEFORE.replace("a - b", "a + b"));

@@ -266,7 +266,7 @@ fn an_answer_gives_way_when_memory_runs_out_and_goes_on_when_there_is_some() {
         eaten(&mut other, Some(2 * MIB));
         screen.watch(std::time::Duration::from_millis(700));
     }
-    screen.wait_for("the answer was stopped");
+    screen.wait_for("answer stopped");
     let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while anonymous(screen.pid()) + 60 * MIB > before {
         assert!(std::time::Instant::now() < until, "nothing was given back of {before}: {}", anonymous(screen.pid()));
@@ -276,7 +276,7 @@ fn an_answer_gives_way_when_memory_runs_out_and_goes_on_when_there_is_some() {
     eaten(&mut other, Some(50 * MIB));
     screen.wait_for("almost out of memory");
     screen.keys("And then?\r");
-    screen.wait_for("takes a smaller one");
+    screen.wait_for("choose a smaller model");
     assert_eq!(group.killed(), 0);
     drop(other.0.stdin.take());
     assert!(other.0.wait().unwrap().success());

@@ -188,8 +188,7 @@ fn in_script(lines: &[&str], at: usize) -> Option<Reach> {
                     .any(|kind| rest.starts_with(kind))
         })
     };
-    let suites =
-        ["describe", "it", "test", "suite", "context", "Deno.test", "QUnit.test"].iter().any(call);
+    let suites = ["describe", "it", "test", "suite", "context", "Deno.test", "QUnit.test"].iter().any(call);
     let inner = line.contains("import.meta.vitest") && line.contains('{');
     let assert =
         indent(lines[at]) == 0 && ["assert(", "assert.", "console.assert("].iter().any(|s| line.starts_with(s));
