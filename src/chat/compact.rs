@@ -65,7 +65,11 @@ pub fn fit<E>(turns: &[Message], room: usize, mut count: impl FnMut(&[Message]) 
         return Ok(fit);
     }
     let start = starts.last().copied().unwrap_or(system);
-    trim(kept_from(start), start - system, room, count)
+    let newest = kept_from(start);
+    if count(&newest)? <= room {
+        return Ok(Fit { turns: newest, dropped: start - system, trimmed_lines: 0, earlier_lines: 0 });
+    }
+    trim(newest, start - system, room, count)
 }
 
 /// Where the last answered question stands; `None` when nothing was answered before the newest question.
@@ -238,6 +242,14 @@ mod tests {
         assert_eq!(fit.turns[1..], turns[1 + fit.dropped..]);
         let left = words(&fit.turns).unwrap();
         assert!(left <= 100 && left > 60, "{left} words left");
+    }
+
+    #[test]
+    fn a_question_that_fits_alone_stays_whole() {
+        let turns = conversation(2);
+        let fit = fit(&turns, 24, words).unwrap();
+        assert_eq!(fit.turns, [turns[0].clone(), turns[5].clone()]);
+        assert_eq!((fit.dropped, fit.trimmed_lines, fit.earlier_lines), (4, 0, 0));
     }
 
     #[test]
