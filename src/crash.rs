@@ -89,17 +89,17 @@ static WORDS: [AtomicU8; 160] = [const { AtomicU8::new(0) }; 160];
 static SPOKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Says what is being done, until it is dropped.
-#[cfg(feature = "engine")]
+#[cfg(any(feature = "engine", test))]
 pub(crate) struct Doing(u8);
 
-#[cfg(feature = "engine")]
+#[cfg(any(feature = "engine", test))]
 impl Doing {
     pub(crate) fn now(step: Step) -> Self {
         Self(STEP.swap(step as u8, Ordering::Relaxed))
     }
 }
 
-#[cfg(feature = "engine")]
+#[cfg(any(feature = "engine", test))]
 impl Drop for Doing {
     fn drop(&mut self) {
         STEP.store(self.0, Ordering::Relaxed);
@@ -161,7 +161,7 @@ pub(crate) fn mark_in(file: Option<&File>) {
 }
 
 /// Keeps the words of an assertion that is about to end the process.
-#[cfg(feature = "engine")]
+#[cfg(any(feature = "engine", test))]
 pub(crate) fn last_words(words: &[u8]) {
     // `/home/…/ggml/src/ggml.c:12: GGML_ASSERT(…) failed`: the folder says nothing.
     let head = words.windows(2).position(|two| two == b": ").unwrap_or_default();
