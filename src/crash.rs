@@ -161,7 +161,7 @@ pub(crate) fn mark_in(file: Option<&File>) {
 }
 
 /// Keeps the words of an assertion that is about to end the process.
-#[cfg(any(feature = "engine", test))]
+#[cfg(feature = "engine")]
 pub(crate) fn last_words(words: &[u8]) {
     // `/home/…/ggml/src/ggml.c:12: GGML_ASSERT(…) failed`: the folder says nothing.
     let head = words.windows(2).position(|two| two == b": ").unwrap_or_default();
