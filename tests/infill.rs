@@ -141,8 +141,7 @@ fn cancelling_leaves_a_usable_cache() {
 fn whole_lines_are_told_while_the_rest_is_written() {
     let Some(model) = real::qwen() else { return };
     let mut engine = Asked::start(Spec::Local(real::local(model, plan()))).unwrap();
-    let before =
-        "def count(words):\n    \"\"\"How often each word occurs.\"\"\"\n    counts = {}\n    for word in words:\n";
+    let before = "class Point:\n    def __init__(self, x, y, z):\n        self.x = x\n";
     let one = InfillRequest { alternatives: 1, max_tokens: 64, ..request(before, "") };
     let (events, outcome) = engine.work(Work::Infill(one.clone()));
     let last = filled(outcome).alternatives.swap_remove(0).text;
