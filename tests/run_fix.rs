@@ -78,7 +78,7 @@ fn a_fix_writes_no_test_and_asks_again_instead() {
     run(&mut screen, "/fix cd src && echo ../test_a.py:2: AssertionError; grep -q 'a + b' a.py");
     screen.wait_for("+    return a + b");
     decide(&mut screen, "y\r");
-    screen.wait_for("passes after one change");
+    screen.wait_for("after one change");
     assert_eq!(scene.text(), BEFORE.replace("a - b", "a + b"));
     assert_eq!(scene.read("test_a.py").as_deref(), Some(before));
     leave(screen);
