@@ -17,7 +17,7 @@ FRESH=${ZORD_FRESH:-${TMPDIR:-/tmp}/zord-fresh}
 RUST=$(rustc --print sysroot 2>/dev/null) || fail "there is no Rust on this machine to lend" "install it by rustup"
 REGISTRY=${CARGO_HOME:-$HOME/.cargo}/registry
 # what stands in /etc/apt of a new machine but its servers, which debootstrap writes
-ENVIRONMENT=(HOME=/root LANG=C.UTF-8 TERM=dumb PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ENVIRONMENT=(LANG=C.UTF-8 TERM=dumb PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   CARGO_HOME=/opt/cargo ZORD_MODEL=none)
 
 only_prepare="" systems=() results=()
@@ -63,16 +63,17 @@ leave() {
   done
 }
 
-# inside ROOT USER COMMAND…: in the repository, with nothing of this machine's environment.
+# inside ROOT USER COMMAND…: in the repository, with nothing of this machine's environment. Who is not root builds below the
+# home folder, since the sources are root's.
 inside() {
   local folder=$1 user=$2
   shift 2
-  if [ "$user" = root ]; then
-    chroot "$folder" env -i "${ENVIRONMENT[@]}" sh -c 'cd /zord && exec "$@"' sh "$@"
-  else
-    chroot --userspec="$user" --groups="" "$folder" env -i "${ENVIRONMENT[@]}" HOME="/home/$user" CARGO_TARGET_DIR=/tmp/target \
-      sh -c 'cd /zord && exec "$@"' sh "$@"
-  fi
+  # shellcheck disable=SC2016 # expanded by the shell inside
+  chroot --userspec="$user" --groups="" "$folder" env -i "${ENVIRONMENT[@]}" sh -c '
+    HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+    [ "$(id -u)" = 0 ] || export CARGO_TARGET_DIR="$HOME/target"
+    export HOME
+    cd /zord && exec "$@"' sh "$@"
 }
 
 # check NAME COMMAND…: one line of the result.

@@ -342,14 +342,23 @@ mod tests {
     use crate::ui::theme::Ground;
     use proptest::prelude::*;
 
+    fn assert_as_high_as_drawn(text: &str, width: usize) {
+        let theme = Theme::plain(Ground::Dark);
+        for sign in ["+", "   12 -"] {
+            let drawn = rows_of(sign, text, width, Style::new(), &theme).len();
+            assert_eq!(height_of(sign, text, width, &theme), drawn, "{text:?} in {width} columns");
+        }
+    }
+
+    #[test]
+    fn a_line_cut_behind_a_sign_is_as_high_as_it_is_drawn() {
+        assert_as_high_as_drawn("!!a0A{AAA aa A0A", 8);
+    }
+
     proptest! {
         #[test]
         fn a_line_is_as_high_as_it_is_drawn(text in "[a-c \\t中\u{1b}]{0,60}|[ -~]{0,200}", width in 1usize..40) {
-            let theme = Theme::plain(Ground::Dark);
-            for sign in ["+", "   12 -"] {
-                let drawn = rows_of(sign, &text, width, Style::new(), &theme).len();
-                prop_assert_eq!(height_of(sign, &text, width, &theme), drawn);
-            }
+            assert_as_high_as_drawn(&text, width);
         }
     }
 }
