@@ -64,7 +64,7 @@ impl Step {
 /// Before a step's word in a mark.
 const CRASHED: &str = "crashed ";
 /// Those that mean that native code went wrong, and what they are called.
-const SIGNALS: [(i32, &str); 5] = [
+pub(crate) const SIGNALS: [(i32, &str); 5] = [
     (libc::SIGSEGV, "segmentation fault"),
     (libc::SIGABRT, "aborted"),
     (libc::SIGILL, "illegal instruction"),

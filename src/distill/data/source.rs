@@ -10,11 +10,7 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use super::example::{Example, understand};
-#[cfg(test)]
-use super::parquet::rows as table;
 use super::pieces;
-// In a process of its own, which is this program again; a test is another program.
-#[cfg(not(test))]
 use super::table::rows as table;
 
 /// The longest example read, in bytes.
