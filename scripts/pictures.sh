@@ -79,7 +79,7 @@ END
   in_folder "$folder" 80 20 --model "$MODELS/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf" words.py:13
   wait_for "words.py" yes
   tmux_here send-keys -t zord End
-  until screen | grep -q "Tab take"; do
+  until screen | grep -q "Tab accept"; do
     tries=$((tries + 1))
     [ "$tries" -lt 60 ] || fail "nothing is suggested"
     tmux_here send-keys -t zord "M-\\"

@@ -18,7 +18,7 @@ const SAVE: &str = "\x1bs";
 const LEAVE: &str = "\x1bq";
 /// Stands at the foot while a suggestion is shown.
 #[cfg(feature = "engine")]
-const GHOST: &str = "Tab take";
+const GHOST: &str = "Tab accept";
 const CONTENT: &str = "\u{feff}fn main() {\r\n    one();\n\ttwo();\r\n}";
 
 /// A home and a folder with a file in it that is a link to another.

@@ -164,6 +164,7 @@ mod tests {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
     use super::*;
+    use crate::app::tests::named;
 
     #[test]
     fn every_guide_begins_with_its_title_and_can_be_found() {
@@ -195,23 +196,12 @@ mod tests {
         }
         let mut letters = rest.chars();
         let code = match rest {
-            "Enter" => KeyCode::Enter,
-            "Esc" => KeyCode::Esc,
-            "Tab" => KeyCode::Tab,
             "Space" => KeyCode::Char(' '),
             "Backspace" => KeyCode::Backspace,
-            "Del" => KeyCode::Delete,
-            "Up" => KeyCode::Up,
-            "Down" => KeyCode::Down,
-            "Left" => KeyCode::Left,
-            "Right" => KeyCode::Right,
-            "Home" => KeyCode::Home,
-            "End" => KeyCode::End,
-            "PgUp" => KeyCode::PageUp,
-            "PgDn" => KeyCode::PageDown,
             "F1" => KeyCode::F(1),
             "F2" => KeyCode::F(2),
             "F3" => KeyCode::F(3),
+            _ if named(rest).is_some() => named(rest)?,
             _ => match (letters.next(), letters.next()) {
                 (Some(letter), None) if !modifiers.is_empty() => KeyCode::Char(letter.to_ascii_lowercase()),
                 _ => return None,

@@ -51,6 +51,25 @@ pub(crate) fn press(app: &mut App, code: KeyCode, modifiers: KeyModifiers) -> Ve
     app.update(Msg::Key(KeyEvent::new(code, modifiers)))
 }
 
+/// A key that is called the same in the help and in what tests type.
+pub(crate) fn named(key: &str) -> Option<KeyCode> {
+    Some(match key {
+        "Enter" => KeyCode::Enter,
+        "Esc" => KeyCode::Esc,
+        "Tab" => KeyCode::Tab,
+        "Del" => KeyCode::Delete,
+        "Up" => KeyCode::Up,
+        "Down" => KeyCode::Down,
+        "Left" => KeyCode::Left,
+        "Right" => KeyCode::Right,
+        "Home" => KeyCode::Home,
+        "End" => KeyCode::End,
+        "PgUp" => KeyCode::PageUp,
+        "PgDn" => KeyCode::PageDown,
+        _ => return None,
+    })
+}
+
 pub(crate) fn key(app: &mut App, code: KeyCode) -> Vec<Effect> {
     press(app, code, KeyModifiers::NONE)
 }

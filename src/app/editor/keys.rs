@@ -207,7 +207,7 @@ pub fn act(event: &KeyEvent) -> Option<Act> {
 /// What the line at the foot shows: keys and a word each, the most needed first.
 pub fn help(has_ghost: bool, has_mark: bool) -> &'static [(&'static str, &'static str)] {
     match (has_ghost, has_mark) {
-        (true, _) => &[("Tab", "take"), ("Alt-→", "word"), ("Alt-↓", "line"), ("Alt-\\", "next"), ("Esc", "no")],
+        (true, _) => &[("Tab", "accept"), ("Alt-→", "word"), ("Alt-↓", "line"), ("Alt-\\", "next"), ("Esc", "dismiss")],
         (false, true) => &[
             ("Alt-C", "copy"),
             ("Alt-X", "cut"),

@@ -9,7 +9,7 @@ use ropey::Rope;
 
 use super::msg::*;
 use crate::app::msg::{Effect, FilesMsg, Level, Msg, Trouble};
-use crate::app::tests::{exchange, ready};
+use crate::app::tests::{exchange, named, ready};
 use crate::app::{App, Pane};
 use crate::text::document::tests::{marked, shown};
 
@@ -26,21 +26,9 @@ fn key_named(name: &str) -> KeyEvent {
         rest = after;
     }
     let code = match rest {
-        "Enter" => KeyCode::Enter,
-        "Esc" => KeyCode::Esc,
-        "Tab" => KeyCode::Tab,
         "Back" => KeyCode::Backspace,
-        "Del" => KeyCode::Delete,
-        "Up" => KeyCode::Up,
-        "Down" => KeyCode::Down,
-        "Left" => KeyCode::Left,
-        "Right" => KeyCode::Right,
-        "Home" => KeyCode::Home,
-        "End" => KeyCode::End,
-        "PgUp" => KeyCode::PageUp,
-        "PgDn" => KeyCode::PageDown,
         "lt" => KeyCode::Char('<'),
-        other => KeyCode::Char(other.chars().next().unwrap()),
+        other => named(other).unwrap_or_else(|| KeyCode::Char(other.chars().next().unwrap())),
     };
     KeyEvent::new(code, modifiers)
 }
