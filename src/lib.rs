@@ -16,6 +16,7 @@
 //! | [`small`] | reads small files whole, and only those |
 //! | [`walk`] | the files of a folder without what `.gitignore` leaves out |
 //! | [`crash`] | what is done when native code crashes |
+//! | [`program`] | the file that this process runs |
 //! | [`weights`] | model files: bounded readers shared by all programs |
 //! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
 //! | `merge` | merges checkpoints, moves adapters and tokenizers between them (feature `lab`) |
@@ -44,6 +45,7 @@ pub mod models;
 pub mod paths;
 #[cfg(feature = "lab")]
 mod picture;
+pub mod program;
 #[cfg(feature = "lab")]
 pub mod quantize;
 pub mod run;

@@ -2,29 +2,24 @@
 //!
 //! The builds lie beside it or in `../libexec/zord`. `ZORD_CPU=v80` (or `v82`, `v86`) decides by hand.
 
-// SAFETY of the block: the declarations are those of `getauxval(3)`.
-#![allow(unsafe_code, reason = "the C library is the only one to know what the kernel said of the processor")]
-
-use std::ffi::{CStr, OsStr, c_char, c_ulong};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::c_ulong;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-// The file and not the library, which would bring llama.cpp along.
+// The files and not the library, which would bring llama.cpp along.
 #[path = "../device/level.rs"]
 #[allow(unreachable_pub, reason = "the library's rooms are public, a program's are not")]
 mod level;
+#[path = "../program.rs"]
+#[allow(unreachable_pub, reason = "the library's rooms are public, a program's are not")]
+mod program;
 
 use level::Level;
+use program::getauxval;
 
 const AT_HWCAP: c_ulong = 16;
 const AT_HWCAP2: c_ulong = 26;
-const AT_EXECFN: c_ulong = 31;
-
-unsafe extern "C" {
-    safe fn getauxval(kind: c_ulong) -> c_ulong;
-}
 
 fn main() -> ExitCode {
     let Err((message, hint)) = launch();
@@ -65,7 +60,7 @@ fn launch() -> Result<std::convert::Infallible, (String, String)> {
 fn folders() -> Vec<PathBuf> {
     // On Android the linker may be what was started; then the first argument tells.
     let named = std::env::args_os().next().map(PathBuf::from).filter(|name| name.components().count() > 1);
-    let programs = [Some(this_program()), named, std::env::current_exe().ok()].into_iter().flatten();
+    let programs = [Some(program::path()), named, std::env::current_exe().ok()].into_iter().flatten();
     let mut all: Vec<PathBuf> = Vec::new();
     for folder in programs.filter_map(|program| Some(program.canonicalize().ok()?.parent()?.to_owned())) {
         if !all.contains(&folder) {
@@ -73,15 +68,4 @@ fn folders() -> Vec<PathBuf> {
         }
     }
     all
-}
-
-/// The path that was started.
-fn this_program() -> PathBuf {
-    let name = getauxval(AT_EXECFN) as *const c_char;
-    if name.is_null() {
-        return PathBuf::new();
-    }
-    // SAFETY: the kernel puts the path there, ended by a zero, for as long as the process lives.
-    let name = unsafe { CStr::from_ptr(name) };
-    PathBuf::from(OsStr::from_bytes(name.to_bytes()))
 }

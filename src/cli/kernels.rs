@@ -97,7 +97,7 @@ fn file(paths: &Paths) -> PathBuf {
 
 /// The program's file, and what tells this build on this processor from another.
 fn build() -> Option<(PathBuf, String)> {
-    let program = IS_PROGRAM.load(Ordering::Relaxed).then(std::env::current_exe)?.ok()?;
+    let program = IS_PROGRAM.load(Ordering::Relaxed).then(crate::program::path)?;
     let facts = program.metadata().ok()?;
     let processor = Features::detect().names().join(" ");
     let id = format!("{} {} {} {processor}", facts.len(), facts.mtime(), facts.mtime_nsec());
