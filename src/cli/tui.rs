@@ -11,11 +11,13 @@ use crate::app::look::Choice;
 use crate::app::msg::Load;
 use crate::budget::watch::{Marker, Unclean};
 use crate::budget::{Plan, bytes};
-use crate::config::Thinking;
+use crate::config::{Config, Thinking};
 use crate::crash;
 use crate::engine::Spec;
 use crate::error::{ExitCode, Report};
 use crate::models::names::nearest;
+use crate::models::store::Store;
+use crate::paths::Paths;
 use crate::run::last;
 use crate::run::start::{Check, Prepare, Prepared, Start};
 
@@ -88,11 +90,11 @@ fn start(
     unclean: Option<Unclean>,
     go_on: bool,
 ) -> Result<ExitCode, Report> {
-    let Scene { paths, config, engine: options } = scene;
+    let Scene { paths, mut config, engine: options } = scene;
+    let mut notices = Vec::from_iter(forget_missing(&options, &mut config, &paths));
     let remote = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()));
     let model = remote.or_else(|| prepare::chosen(&options, &config, &paths));
     let system = prepare::system(&config.chat, model.as_deref().and_then(prepare::entry));
-    let mut notices = Vec::new();
     let resume = if go_on { last::find(&paths, &folder) } else { None };
     if go_on && resume.is_none() {
         notices.push("no earlier conversation in this folder; `/sessions` lists those of all folders".to_owned());
@@ -178,6 +180,19 @@ fn start(
     outcome
 }
 
+/// A remembered model that is gone must not keep the program shut: another one is taken, and named, or the welcome
+/// screen offers one.
+fn forget_missing(options: &EngineOptions, config: &mut Config, paths: &Paths) -> Option<String> {
+    let remote = options.remote.as_ref().or(config.remote.url.as_ref());
+    if options.model.is_some() || remote.is_some() {
+        return None;
+    }
+    let store = Store::new(paths.models());
+    let gone = config.model.take_if(|name| store.resolve(name).is_err())?;
+    let other = prepare::chosen(options, config, paths)?;
+    Some(format!("`{gone}` is no longer there; using `{other}`"))
+}
+
 /// The options of the command line with what shall be loaded in place of theirs.
 fn wanted(options: &EngineOptions, load: &Load) -> EngineOptions {
     let mut options = EngineOptions { lora: load.lora.clone(), ..options.clone() };
@@ -215,6 +230,22 @@ mod tests {
         );
         assert_eq!(said(None, &plan(8192, 2 * GIB)), "Zord was killed last time");
         assert_eq!(killed(None, &plan(2048, GIB), None), "Zord was killed last time");
+    }
+
+    #[test]
+    fn a_remembered_model_that_is_gone_is_replaced_and_named() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::under(home.path().to_owned());
+        let gone = home.path().join("gone.gguf").display().to_string();
+        let mut config = Config { model: Some(gone.clone()), ..Config::default() };
+        let named = EngineOptions { model: Some(gone.clone()), ..EngineOptions::default() };
+        assert_eq!(forget_missing(&named, &mut config, &paths), None);
+        assert_eq!(config.model.as_ref(), Some(&gone), "what the command line says stays, and is an error");
+        std::fs::create_dir_all(paths.models()).unwrap();
+        std::fs::write(paths.models().join("other.gguf"), "GGUF").unwrap();
+        let told = forget_missing(&EngineOptions::default(), &mut config, &paths).unwrap();
+        assert!(told.contains(&gone) && told.contains("using `other"), "{told}");
+        assert_eq!(config.model, None);
     }
 
     #[test]
