@@ -301,6 +301,8 @@ fn killed_at_any_moment_at_most_the_last_second_is_lost() {
     }
     let mut screen = open(home.path());
     screen.wait_for("Resume?");
+    // an answer counts a moment after the first frame
+    screen.settle(Duration::from_millis(300));
     screen.keys("\r");
     screen.wait_for(question);
     screen.keys("\x03\x03\x03");

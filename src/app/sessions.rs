@@ -1,7 +1,7 @@
 //! Other conversations: listing, finding, opening, offering.
 
 use super::msg::{Effect, Level, Move, Scroll, SessionMsg};
-use super::overlay::{Overlay, Resume, Sessions};
+use super::overlay::{Overlay, Resume, Seen, Sessions};
 use super::{App, Out, Pane};
 use crate::chat::journal::{Entry, SessionId};
 use crate::chat::tree::{Conversation, NodeId};
@@ -48,7 +48,7 @@ impl App {
                     let title = clean::one_line(&summary.title);
                     self.tell(Level::Info, format!("“{title}” was cut off; `/sessions` resumes it"));
                 } else if untouched && self.overlay.is_none() && self.outgoing.is_none() {
-                    self.overlay = Some(Overlay::Resume(Box::new(Resume { summary })));
+                    self.overlay = Some(Overlay::Resume(Box::new(Resume { summary, shown: Seen::default() })));
                 }
             }
             SessionMsg::Crashed(summary, question) => {

@@ -31,6 +31,7 @@ impl App {
         match &mut self.overlay {
             Some(Overlay::Review(review)) => review.shown.drawn(now),
             Some(Overlay::Confirm(confirm)) => confirm.shown.drawn(now),
+            Some(Overlay::Resume(resume)) => resume.shown.drawn(now),
             _ => {}
         }
     }

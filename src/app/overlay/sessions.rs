@@ -1,6 +1,6 @@
 //! The list of conversations, and the offer to go on with one that was cut off.
 
-use super::{List, Overlay};
+use super::{List, Overlay, Seen};
 use crate::app::input::edit;
 use crate::app::keys::Action;
 use crate::app::msg::Effect;
@@ -68,6 +68,8 @@ impl Sessions {
 pub struct Resume {
     /// With this one.
     pub summary: Summary,
+    /// When the offer was seen.
+    pub shown: Seen,
 }
 
 impl App {
@@ -116,7 +118,7 @@ impl App {
         true
     }
 
-    /// Enter or `y` goes on; anything else is the beginning of something new, and is typed.
+    /// Enter or `y` goes on; anything else is the beginning of something new, and is typed, as is what was typed ahead.
     pub(super) fn resume_key(
         &mut self,
         resume: Box<Resume>,
@@ -124,7 +126,13 @@ impl App {
         typed: Option<char>,
         out: &mut Out,
     ) -> bool {
+        let counts = resume.shown.counts(self.clock);
         match (action, typed) {
+            (Some(Action::Send), _) if !counts => {
+                self.overlay = Some(Overlay::Resume(resume));
+                true
+            }
+            (None, _) if !counts => false,
             (Some(Action::Send), _) | (None, Some('y' | 'Y')) => {
                 self.open_session(resume.summary.id, None, out);
                 true

@@ -58,7 +58,13 @@ fn a_cut_off_conversation_is_offered_and_typing_goes_past_it() {
     let offer = || Msg::Session(SessionMsg::Offer(summary(1, "old", true)));
     let mut app = ready(SIZE);
     app.update(offer());
+    let ahead = |app: &mut App, code| app.update(Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+    assert_eq!(ahead(&mut app, KeyCode::Enter), [], "it was not on the screen yet");
     assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(1, "old", true).id)]);
+    let mut app = ready(SIZE);
+    app.update(offer());
+    ahead(&mut app, KeyCode::Char('y'));
+    assert!(app.overlay.is_none() && app.composer.buffer.text() == "y", "typed ahead");
     let mut app = ready(SIZE);
     app.update(offer());
     type_in(&mut app, "hello");
@@ -397,6 +403,7 @@ fn what_an_earlier_run_left_does_not_hide_the_offer_to_resume() {
         size: SIZE,
     };
     let mut app = App::new(setup);
+    app.update(Msg::Now(1_700_000_000_000));
     app.update(Msg::Session(SessionMsg::Offer(summary(1, "old", true))));
     assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(1, "old", true).id)]);
     assert_eq!(app.composer.buffer.text(), "half a thought");
