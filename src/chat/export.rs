@@ -4,7 +4,7 @@ use super::Role;
 use super::calendar::Moment;
 use super::fence::{fenced, inline, language_of, left_open};
 use super::thinking::{Part, parts};
-use super::tree::{Conversation, Node, one_line};
+use super::tree::{Attachment, Conversation, Node, one_line};
 
 /// The branch that is shown, as Markdown: title, model, then each message under a heading. Thinking is folded, code
 /// stays code whatever fences it holds, and a block that an answer left open does not swallow what follows.
@@ -15,6 +15,10 @@ pub fn export_markdown(conversation: &Conversation) -> String {
     if let Some(system) = conversation.system() {
         out.push_str("\n## System\n\n");
         out.push_str(&fenced(system, ""));
+    }
+    if let Some(notes) = conversation.notes() {
+        out.push_str("\n## Project notes\n\n");
+        attachment(&mut out, notes);
     }
     let cut = conversation.cut();
     for node in conversation.path().into_iter().filter_map(|id| conversation.node(id)) {
@@ -28,6 +32,11 @@ pub fn export_markdown(conversation: &Conversation) -> String {
         message(&mut out, node);
     }
     out
+}
+
+fn attachment(out: &mut String, file: &Attachment) {
+    out.push_str(&format!("{}:\n\n", inline(&one_line(&file.name, 400))));
+    out.push_str(&fenced(&file.text, language_of(&file.name)));
 }
 
 fn message(out: &mut String, node: &Node) {
@@ -50,9 +59,8 @@ fn message(out: &mut String, node: &Node) {
         }
         Role::User | Role::System => {
             out.push_str("\n## Question\n\n");
-            for attachment in &node.attachments {
-                out.push_str(&format!("{}:\n\n", inline(&one_line(&attachment.name, 400))));
-                out.push_str(&fenced(&attachment.text, language_of(&attachment.name)));
+            for file in &node.attachments {
+                attachment(out, file);
                 out.push('\n');
             }
             body(out, &node.text);
@@ -91,7 +99,7 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::chat::journal::{Entry, SessionId};
-    use crate::chat::tree::{Attachment, NodeId};
+    use crate::chat::tree::NodeId;
 
     #[test]
     fn fences_inside_fences_survive_the_export() {

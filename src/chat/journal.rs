@@ -92,6 +92,12 @@ pub enum Entry {
         #[serde(default)]
         text: Option<String>,
     },
+    /// What the folder's notes say, from now on.
+    Notes {
+        /// `None`: they are not used any more.
+        #[serde(default)]
+        file: Option<Attachment>,
+    },
     /// The model from now on.
     Model {
         /// Its name.
@@ -273,7 +279,7 @@ fn fold(input: impl BufRead, id: Option<&SessionId>) -> Result<Read, JournalErro
 }
 
 fn fresh(conversation: &Conversation) -> bool {
-    conversation.is_empty() && conversation.system().is_none()
+    conversation.is_empty() && conversation.system().is_none() && conversation.notes().is_none()
 }
 
 /// The entry of a line; `None` if there is none in it. Only a line that may begin the session (`first`) tells the version:

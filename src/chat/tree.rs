@@ -69,6 +69,12 @@ pub struct Node {
     ended: bool,
 }
 
+impl Attachment {
+    fn bytes(&self) -> usize {
+        self.name.len() + self.text.len() + self.real.as_ref().map_or(0, String::len)
+    }
+}
+
 impl Node {
     /// Whether it is an answer without its end: still streaming, or cut off by a kill.
     pub fn is_open(&self) -> bool {
@@ -76,12 +82,7 @@ impl Node {
     }
 
     fn bytes(&self) -> usize {
-        self.text.len()
-            + self
-                .attachments
-                .iter()
-                .map(|a| a.name.len() + a.text.len() + a.real.as_ref().map_or(0, String::len))
-                .sum::<usize>()
+        self.text.len() + self.attachments.iter().map(Attachment::bytes).sum::<usize>()
     }
 }
 
@@ -146,6 +147,7 @@ pub struct Conversation {
     created: u64,
     title: Option<String>,
     system: Option<String>,
+    notes: Option<Attachment>,
     /// Ascending ids.
     nodes: Vec<Node>,
     head: Option<NodeId>,
@@ -166,6 +168,7 @@ impl Conversation {
             created: at,
             title: None,
             system: None,
+            notes: None,
             nodes: Vec::new(),
             head: None,
             cuts: Vec::new(),
@@ -198,6 +201,14 @@ impl Conversation {
                 let size = text.as_ref().map_or(0, String::len);
                 bounded("system prompt", size, MAX_NODE_BYTES)?;
                 self.system = text.clone().filter(|text| !text.trim().is_empty());
+                Ok(())
+            }
+            Entry::Notes { file } => {
+                if let Some(file) = file {
+                    bounded("notes' name", file.name.len(), MAX_NAME_BYTES)?;
+                    bounded("project's notes", file.bytes(), MAX_NODE_BYTES)?;
+                }
+                self.notes = file.clone().filter(|file| !file.text.trim().is_empty());
                 Ok(())
             }
             Entry::Model { name } => {
@@ -317,6 +328,11 @@ impl Conversation {
     /// The system prompt, if one was given.
     pub fn system(&self) -> Option<&str> {
         self.system.as_deref()
+    }
+
+    /// What the folder's notes say, if they are used.
+    pub fn notes(&self) -> Option<&Attachment> {
+        self.notes.as_ref()
     }
 
     /// A message.

@@ -69,7 +69,7 @@ pub(super) fn run(scene: &Scene, args: SessionsArgs) -> Result<ExitCode, Report>
                     .collect();
                 output::json(
                     &json!({"id": conversation.id(), "title": conversation.title(), "model": conversation.model(),
-                                     "system": conversation.system(), "turns": turns}),
+                                     "system": conversation.system(), "notes": conversation.notes(), "turns": turns}),
                 )?;
             } else {
                 output::print(&export_markdown(&conversation))?;

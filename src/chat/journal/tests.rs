@@ -252,6 +252,7 @@ enum Act {
     Cut(u32, Option<String>),
     Title(String),
     System(Option<String>),
+    Notes(Option<String>),
     Model(String),
 }
 
@@ -265,6 +266,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (any::<u32>(), prop::option::of(".{0,10}")).prop_map(|(at, text)| Act::Cut(at, text)),
         1 => ".{0,20}".prop_map(Act::Title),
         1 => prop::option::of(".{0,20}").prop_map(Act::System),
+        1 => prop::option::of(".{0,20}").prop_map(Act::Notes),
         1 => ".{0,20}".prop_map(Act::Model),
     ]
 }
@@ -309,6 +311,10 @@ fn play(acts: Vec<Act>) -> (Vec<Entry>, Vec<Conversation>) {
             }
             Act::Title(text) => vec![Entry::Title { text }],
             Act::System(text) => vec![Entry::System { text }],
+            Act::Notes(text) => {
+                let file = text.map(|text| Attachment { name: "AGENTS.md".into(), text, real: None });
+                vec![Entry::Notes { file }]
+            }
             Act::Model(name) => vec![Entry::Model { name }],
         };
         for entry in steps {

@@ -88,7 +88,14 @@ impl Gathered {
                     self.first = Some(text);
                 }
             }
-            Some(Entry::System { .. } | Entry::Append { .. } | Entry::Head { .. } | Entry::Cut { .. }) | None => {}
+            Some(
+                Entry::System { .. }
+                | Entry::Notes { .. }
+                | Entry::Append { .. }
+                | Entry::Head { .. }
+                | Entry::Cut { .. },
+            )
+            | None => {}
         }
         Some(())
     }

@@ -137,6 +137,34 @@ fn turns_are_what_the_model_may_see() {
 }
 
 #[test]
+fn notes_stand_behind_the_system_prompt_and_before_the_summary() {
+    let notes = |text: &str| Entry::Notes {
+        file: Some(Attachment { name: "AGENTS.md".into(), text: text.into(), real: None }),
+    };
+    let system = |tree: &Conversation| {
+        let turns = tree.turns();
+        turns.first().filter(|turn| turn.role == Role::System).map(|turn| turn.content.clone())
+    };
+    let mut tree = conversation(&[notes("Run ```make```.\n"), node(0, None, Role::User, "why?")]);
+    let said = "Notes on this project, from `AGENTS.md`:\n````md\nRun ```make```.\n````";
+    assert_eq!(system(&tree).as_deref(), Some(said));
+    tree.apply(&Entry::System { text: Some("be brief".into()) }).unwrap();
+    assert_eq!(system(&tree), Some(format!("be brief\n\n{said}")));
+    tree.apply(&Entry::Cut { first_kept: NodeId(0), summary: Some("they asked".into()) }).unwrap();
+    let summed = format!("be brief\n\n{said}\n\nSummary of the conversation so far:\nthey asked");
+    assert_eq!(system(&tree), Some(summed), "as the engine puts it, so that the prompt stays the same");
+    tree.apply(&notes(" \n")).unwrap();
+    assert_eq!(tree.notes(), None, "empty ones are none");
+    tree.apply(&notes("x")).unwrap();
+    let before = tree.clone();
+    let large = "x".repeat(MAX_NODE_BYTES);
+    assert!(matches!(tree.apply(&notes(&large)), Err(TreeError::TooLarge { what: "project's notes", .. })));
+    assert_eq!(tree, before);
+    tree.apply(&Entry::Notes { file: None }).unwrap();
+    assert_eq!((tree.notes(), tree.system()), (None, Some("be brief")));
+}
+
+#[test]
 fn a_title_is_one_clean_line() {
     let titled = |text: &str| conversation(&[node(0, None, Role::User, text)]).title();
     assert_eq!(titled("\n  how\tto \x1b[31m sort\nmore"), "how to [31m sort");

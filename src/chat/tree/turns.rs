@@ -1,17 +1,20 @@
 //! What of a conversation the model is shown.
 
-use super::{Conversation, Node, NodeId};
+use super::{Attachment, Conversation, Node, NodeId};
 use crate::chat::{Message, Role, fence, thinking};
 use crate::edits::prompt;
 
 impl Conversation {
-    /// What the model is asked with: the system prompt (with the cut's summary), then the kept part of the branch; past
+    /// What the model is asked with: the system prompt (with the folder's notes and the cut's summary), then the kept part of the branch; past
     /// thinking is taken out, attachments stand before their message, open and empty answers are left out.
     pub fn turns(&self) -> Vec<Message> {
         let cut = self.cut();
         let summary = cut.and_then(|cut| cut.summary.as_deref());
-        let mut turns: Vec<Message> =
-            system_text(self.system(), summary).map(|text| Message::new(Role::System, text)).into_iter().collect();
+        let notes = self.notes().map(noted);
+        let said = [self.system(), notes.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
+        let said = Some(said).filter(|said| !said.is_empty());
+        let system = system_text(said.as_deref(), summary).map(|text| Message::new(Role::System, text));
+        let mut turns: Vec<Message> = system.into_iter().collect();
         let first = cut.map_or(NodeId(0), |cut| cut.first_kept);
         let kept = self.path().into_iter().skip_while(|id| *id < first).filter_map(|id| self.node(id));
         for node in kept {
@@ -40,13 +43,21 @@ pub fn system_text(system: Option<&str>, summary: Option<&str>) -> Option<String
     }
 }
 
+fn attached(attachment: &Attachment) -> String {
+    let text = fence::fenced(&attachment.text, fence::language_of(&attachment.name));
+    format!("{}:\n{text}", fence::inline(&attachment.name))
+}
+
+/// The folder's notes as the model reads them.
+fn noted(notes: &Attachment) -> String {
+    format!("Notes on this project, from {}", attached(notes).trim_end())
+}
+
 /// A person's message as the model reads it.
 fn asked(node: &Node) -> String {
     let mut text = String::new();
     for attachment in &node.attachments {
-        text.push_str(&fence::inline(&attachment.name));
-        text.push_str(":\n");
-        text.push_str(&fence::fenced(&attachment.text, fence::language_of(&attachment.name)));
+        text.push_str(&attached(attachment));
         text.push('\n');
     }
     text.push_str(&prompt::put(&node.text));
