@@ -231,6 +231,7 @@ impl App {
         if self.settings.mouse {
             out.push(Effect::Mouse(true));
         }
+        self.begin_conversation(&mut out);
         if self.model.chosen().is_some() {
             out.push(Effect::StartEngine(self.model.load()));
         } else {

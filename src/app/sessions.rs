@@ -64,6 +64,16 @@ impl App {
         }
     }
 
+    /// What an empty conversation begins with: the system prompt.
+    pub(crate) fn begin_conversation(&mut self, out: &mut Out) {
+        if let Some(system) = self.settings.system.clone()
+            && self.conversation.is_empty()
+            && self.conversation.system().is_none()
+        {
+            self.record(Entry::System { text: Some(system) }, out);
+        }
+    }
+
     /// Goes on with a conversation, at a message of it if one is given.
     pub(crate) fn open_session(&mut self, id: SessionId, node: Option<NodeId>, out: &mut Out) {
         if !self.is_free() {
@@ -105,9 +115,7 @@ impl App {
         let leaving = self.cache.is_leaving();
         self.cache.forget();
         if self.conversation.is_empty() {
-            if let Some(system) = self.settings.system.clone() {
-                self.record(Entry::System { text: Some(system) }, out);
-            }
+            self.begin_conversation(out);
         } else if self.model.is_ready() {
             self.restore_cache(out);
         }

@@ -141,6 +141,17 @@ fn enter_writes_the_question_before_it_asks() {
 }
 
 #[test]
+fn the_system_prompt_goes_with_the_first_conversation_too() {
+    let mut app = fresh(SIZE);
+    app.settings.system = Some("Be brief.".into());
+    let effects = app.begin();
+    assert!(matches!(written(&effects)[..], [Entry::System { text: Some(text) }] if text == "Be brief."));
+    app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    let first = asked(&say(&mut app, "why?")).unwrap().turns[0].clone();
+    assert_eq!((first.role, first.content.as_str()), (Role::System, "Be brief."));
+}
+
+#[test]
 fn the_journal_gets_what_was_written_within_a_second() {
     let mut app = ready(SIZE);
     say(&mut app, "why?");
