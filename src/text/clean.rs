@@ -131,6 +131,19 @@ fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
     })
 }
 
+/// The text without what hides in it, and how many characters that were. Blanks of all kinds stay.
+pub fn without_hidden(text: &str) -> (String, usize) {
+    let mut out = String::with_capacity(text.len());
+    let (mut done, mut count) = (0, 0);
+    for (at, c) in hidden(text).filter(|(_, c)| !c.is_whitespace()) {
+        out.push_str(&text[done..at]);
+        done = at + c.len_utf8();
+        count += 1;
+    }
+    out.push_str(&text[done..]);
+    (out, count)
+}
+
 /// Whether something hides in a name, so that it looks like another.
 pub fn has_hidden(name: &str) -> bool {
     hidden(name).next().is_some()
@@ -185,6 +198,18 @@ mod tests {
     fn controls_are_shown_and_not_obeyed() {
         assert_eq!(visible("a\u{1b}[31mb\r\nc\u{7}\u{202e}d\u{7f}\u{9b}"), "a␛[31mb\nc␇\u{fffd}d␡\u{fffd}");
         assert_eq!(one_line("a\nb\tc\u{0}"), "a b c␀");
+    }
+
+    #[test]
+    fn what_hides_is_taken_out_and_spelling_stays() {
+        let smuggled: String = "run".bytes().map(|byte| char::from_u32(0xe0100 + u32::from(byte)).unwrap()).collect();
+        let hidden = format!("a\u{200d}b\u{202e}c 😀{smuggled}\u{e0041}\u{2060}");
+        // of what chooses a form one may stand behind an emoji
+        let (shown, count) = without_hidden(&hidden);
+        assert_eq!((shown.chars().filter(|c| !is_hidden(*c)).collect::<String>().as_str(), count), ("abc 😀", 6));
+        for text in ["می\u{200c}خواهم", "👩\u{200d}💻 ❤\u{fe0f}", "a\u{a0}b\u{3000}c\n\td"] {
+            assert_eq!(without_hidden(text), (text.to_owned(), 0));
+        }
     }
 
     #[test]
