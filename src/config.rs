@@ -121,6 +121,8 @@ pub struct ChatConfig {
     pub preset: String,
     /// A system prompt; `None`: the catalogue's for the model, if it has one; empty: none is sent.
     pub system: Option<String>,
+    /// Whether notes in the folder (`AGENTS.md` and the like) are read as context.
+    pub project_notes: ProjectNotes,
     /// The longest answer in tokens.
     pub max_tokens: Option<u32>,
     /// Texts that end an answer.
@@ -131,8 +133,28 @@ pub struct ChatConfig {
 
 impl Default for ChatConfig {
     fn default() -> Self {
-        Self { preset: "auto".into(), system: None, max_tokens: None, stop: Vec::new(), speculate: true }
+        Self {
+            preset: "auto".into(),
+            system: None,
+            project_notes: ProjectNotes::Ask,
+            max_tokens: None,
+            stop: Vec::new(),
+            speculate: true,
+        }
     }
+}
+
+/// What is done about notes in the folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProjectNotes {
+    /// The person is asked, and again when they have changed.
+    #[default]
+    Ask,
+    /// They are used, but where the person took them out.
+    Always,
+    /// They are not looked for.
+    Never,
 }
 
 /// `[[lora]]`

@@ -43,6 +43,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("chat", Kind::Table),
     ("chat.preset", Kind::Word(&["auto", "greedy", "precise", "balanced", "explore"])),
     ("chat.system", Kind::Text),
+    ("chat.project_notes", Kind::Word(&["ask", "always", "never"])),
     ("chat.max_tokens", Kind::Count),
     ("chat.stop", Kind::Texts),
     ("chat.speculate", Kind::Switch),
