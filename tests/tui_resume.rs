@@ -88,3 +88,53 @@ fn the_last_conversation_of_a_folder_is_resumed_and_a_cut_answer_is_finished() {
     let text = turns[turns.as_array().unwrap().len() - 1]["text"].as_str().unwrap().to_owned();
     assert_eq!(text.trim(), String::from_utf8_lossy(&whole.stdout).trim());
 }
+
+const ASKED: &str = "Use it as context in this folder?";
+
+#[test]
+fn notes_of_a_folder_are_asked_about_once_and_stand_in_the_prompt_when_it_is_resumed() {
+    let Some(model) = real::smollm2() else { return };
+    let home = screen::home(&[model.as_path()], SHORT);
+    let folder = tempfile::tempdir().unwrap();
+    let rules: String = (0..400).map(|n| format!("Rule {n}: write short functions.\n")).collect();
+    std::fs::write(folder.path().join("AGENTS.md"), rules).unwrap();
+    let open = || Screen::open(home.path(), folder.path(), &[], 80, 24);
+    let mut screen = open();
+    screen.wait("the question, with the model loaded", |text| text.contains(ASKED) && text.contains(" mem "));
+    // nobody answers in the moment in which it appears
+    screen.settle(std::time::Duration::from_millis(400));
+    screen.keys("\r");
+    screen.wait_for("goes with the first question");
+    ask(&mut screen, home.path(), "Why?");
+    screen.wait_for("was cut to a quarter of the context");
+    screen.keys("/quit\r");
+    assert!(screen.end().success());
+    let notes = &screen::last_session(home.path())["notes"];
+    let text = notes["text"].as_str().unwrap().to_owned();
+    assert_eq!(notes["name"], "AGENTS.md");
+    assert!(text.starts_with("Rule 0") && text.ends_with("functions.\n") && text.len() <= 1792, "{text}");
+
+    // agreed to: not asked again, and the conversation goes on with what it had, whatever the file says now
+    let mut screen = open();
+    screen.wait("a start without the question", |text| text.contains(READY) && text.contains("AGENTS.md goes with"));
+    assert!(!screen.text().contains(ASKED));
+    screen.keys("/quit\r");
+    assert!(screen.end().success());
+    std::fs::write(folder.path().join("AGENTS.md"), "Something else.\n").unwrap();
+    let mut screen = Screen::open(home.path(), folder.path(), &["--continue"], 80, 24);
+    screen.wait("it with the model", |text| text.contains("+ AGENTS.md") && text.contains(" mem "));
+    ask(&mut screen, home.path(), "And in one word?");
+    assert_eq!(screen::last_session(home.path())["notes"]["text"], text.as_str());
+    let stats = stats(home.path());
+    let number = |n: usize, key: &str| stats[n][key].as_u64().unwrap();
+    assert!(number(0, "prompt_tokens") > 350, "{stats:?}");
+    assert!(number(1, "prefilled_tokens") < 40, "only what is new is evaluated: {stats:?}");
+    // other content, a new conversation: asked again
+    screen.keys("/new\r");
+    screen.wait_for(ASKED);
+    screen.settle(std::time::Duration::from_millis(400));
+    screen.keys("\x1b");
+    screen.wait_for("`AGENTS.md` is not used");
+    screen.keys("/quit\r");
+    assert!(screen.end().success());
+}

@@ -1,7 +1,7 @@
 //! The commands, in one table that the palette, the help and the tests read.
 
 use super::msg::Level;
-use super::{App, Out, command_chat as chat, command_editor as editor, command_program as program, edits};
+use super::{App, Out, command_chat as chat, command_editor as editor, command_program as program, edits, notes};
 
 /// What a command does: it gets what stands behind its name.
 pub type Run = fn(&mut App, &str, &mut Out);
@@ -61,6 +61,7 @@ pub const COMMANDS: &[Command] = &[
     command("save", "[NAME]", "save the edited file", editor::save),
     command("editor", "", "switch to the editor and back", editor::editor),
     command("attach", "[FILE]", "attach a file or a folder", chat::attach),
+    command("notes", "[on|off|show]", "use the folder's `AGENTS.md`", notes::notes),
     command("model", "[NAME]", "choose or download a model", program::model),
     command("preset", "[NAME]", "how freely it chooses words", program::preset),
     command("sessions", "[WORDS]", "find and open conversations", chat::sessions),

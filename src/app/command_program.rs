@@ -123,7 +123,12 @@ fn context_now(app: &App) -> String {
         Overflow::Drop => "summarise",
         Overflow::Summarise => "drop",
     };
-    format!("{used} of {all} tokens used; {} · `/context {other}` changes that", when_full(app.settings.overflow))
+    let notes = app.conversation.notes().map(|notes| format!(", about {} by `{}`", app.notes_tokens(), notes.name));
+    let notes = notes.unwrap_or_default();
+    format!(
+        "{used} of {all} tokens used{notes}; {} · `/context {other}` changes that",
+        when_full(app.settings.overflow)
+    )
 }
 
 impl App {

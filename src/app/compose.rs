@@ -12,7 +12,7 @@ use crate::edits::prompt;
 use crate::text::buffer::Buffer;
 
 /// Bytes of code or prose to a token, about.
-const BYTES_PER_TOKEN: f64 = 3.5;
+pub(crate) const BYTES_PER_TOKEN: f64 = 3.5;
 
 /// A message before it is in the conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -162,9 +162,10 @@ impl App {
         }
     }
 
-    /// Files may take five eighths of the context: the rest is for what was said before and for the answer.
+    /// Files may take five eighths of the context, with the folder's notes: the rest is for what was said before and for
+    /// the answer.
     fn room_for_files(&self, text: &str) -> u32 {
-        (self.model.n_ctx() / 8 * 5).saturating_sub(estimate(text)).max(64)
+        (self.model.n_ctx() / 8 * 5).saturating_sub(estimate(text).saturating_add(self.notes_tokens())).max(64)
     }
 
     pub(crate) fn on_files_read(
@@ -221,6 +222,7 @@ impl App {
 
     /// Puts a message into the conversation and asks for its answer.
     fn commit(&mut self, draft: Draft, out: &mut Out) {
+        self.join_notes(out);
         let id = self.conversation.next_id();
         let parent = match draft.editing.and_then(|id| self.conversation.node(id)) {
             Some(edited) => edited.parent,

@@ -280,13 +280,18 @@ impl App {
         }
     }
 
+    /// Whether something is open that Esc closes; the question about notes only goes with an answer.
+    fn is_open(&self) -> bool {
+        self.overlay.as_ref().is_some_and(|open| !matches!(open, Overlay::Notes(_)))
+    }
+
     /// Ctrl-C: what runs stops; when nothing does, the second one leaves.
     pub(crate) fn interrupt(&mut self, out: &mut Out) {
         if self.leaving || self.leave_armed {
             self.leave(out);
         } else if matches!(self.overlay, Some(Overlay::Models(ref models)) if models.progress.is_some()) {
             out.push(Effect::CancelPull);
-        } else if self.overlay.is_some() || self.outgoing.is_some() || self.answer.is_some() {
+        } else if self.is_open() || self.outgoing.is_some() || self.answer.is_some() {
             self.back(out);
         } else {
             let text = self.composer.buffer.take();

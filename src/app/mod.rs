@@ -5,6 +5,7 @@
 use crate::app::look::Choice;
 use crate::chat::journal::{Entry, SessionId};
 use crate::chat::tree::{Conversation, NodeId};
+use crate::config::ProjectNotes;
 use crate::engine::Overflow;
 use crate::text::history::History;
 
@@ -27,6 +28,7 @@ pub mod look;
 pub mod mentions;
 pub mod model;
 pub mod msg;
+pub mod notes;
 pub mod notice;
 pub mod overlay;
 mod path;
@@ -78,6 +80,8 @@ pub struct Settings {
     pub thinking: bool,
     /// The system prompt that new conversations begin with.
     pub system: Option<String>,
+    /// Whether the folder's notes are used.
+    pub project_notes: ProjectNotes,
     /// How often `/fix` asks for a change at most.
     pub fix_rounds: u32,
     /// Whether a bracket typed in a file brings its other end.
@@ -93,6 +97,7 @@ impl Default for Settings {
             mouse: false,
             thinking: false,
             system: None,
+            project_notes: ProjectNotes::default(),
             fix_rounds: 3,
             close_brackets: false,
         }
@@ -175,6 +180,8 @@ pub struct App {
     files: Option<Listing>,
     /// The message to go to when its conversation is open.
     target: Option<(SessionId, NodeId)>,
+    /// The folder's notes.
+    notes: notes::Known,
     /// What is kept of the input.
     unsent: Unsent,
     /// Another conversation is on its way.
@@ -212,6 +219,7 @@ impl App {
             leaving: false,
             files: None,
             target: None,
+            notes: notes::Known::default(),
             unsent: Unsent::default(),
             opening: false,
             next_job: 0,
@@ -274,6 +282,7 @@ impl App {
             Msg::Files(FilesMsg::Read { attachments, notices, unmatched }) => {
                 self.on_files_read(attachments, notices, unmatched, &mut out);
             }
+            Msg::Notes(purpose, looked) => self.on_notes(purpose, looked, &mut out),
             Msg::Models(told) => self.on_models(told, &mut out),
             Msg::Edits(told) => self.on_edits(told, &mut out),
             Msg::Run(told) => self.on_run(told, &mut out),
@@ -282,6 +291,7 @@ impl App {
             Msg::Power(power) => self.on_power(power, &mut out),
             Msg::Notice(level, text) => self.notices.add(level, text, self.clock),
         }
+        self.offer_notes();
         self.keep_unsent(false, &mut out);
         if self.leaving && self.answer.is_none() && !self.cache.is_saving() {
             out.push(Effect::Quit);

@@ -223,7 +223,7 @@ impl App {
         if !self.model.lora.is_empty() {
             self.tell(Level::Info, "`/lora off` loads the model without adapters");
         }
-        if self.overlay.is_none() && self.conversation.is_empty() {
+        if !self.is_covered() && self.conversation.is_empty() {
             self.open_models(true, out);
         }
     }

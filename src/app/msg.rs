@@ -7,6 +7,7 @@ use crossterm::event::KeyEvent;
 
 use super::editor::msg::{EditorEffect, EditorMsg, SuggestId, SuggestRequest};
 use super::look;
+use super::notes::{Decision, Looked, Purpose};
 use crate::budget::Plan;
 use crate::budget::watch::Action;
 use crate::chat::Message;
@@ -73,6 +74,8 @@ pub enum Msg {
     Session(SessionMsg),
     /// About files.
     Files(FilesMsg),
+    /// Answers [`Effect::LookForNotes`].
+    Notes(Purpose, Looked),
     /// About models.
     Models(ModelsMsg),
     /// About changes of files.
@@ -436,6 +439,15 @@ pub enum Effect {
     CompletePath(String),
     /// Answered by [`FilesMsg::Read`].
     ReadFiles(Reading),
+    /// Look for the folder's notes; answered by [`Msg::Notes`].
+    LookForNotes(Purpose),
+    /// Remember what was decided about notes with this content in this folder.
+    KeepDecision {
+        /// Stands for the content.
+        hash: String,
+        /// What was decided.
+        decision: Decision,
+    },
     /// Answered by [`ModelsMsg::Offered`].
     ListModels,
     /// Download a model; answered by the other [`ModelsMsg`].

@@ -47,7 +47,7 @@ impl App {
                 if self.pane == Pane::Editor {
                     let title = clean::one_line(&summary.title);
                     self.tell(Level::Info, format!("“{title}” was cut off; `/sessions` resumes it"));
-                } else if untouched && self.overlay.is_none() && self.outgoing.is_none() {
+                } else if untouched && !self.is_covered() && self.outgoing.is_none() {
                     self.overlay = Some(Overlay::Resume(Box::new(Resume { summary, shown: Seen::default() })));
                 }
             }
@@ -64,7 +64,7 @@ impl App {
         }
     }
 
-    /// What an empty conversation begins with: the system prompt.
+    /// What an empty conversation begins with: the system prompt, and what the folder says of itself.
     pub(crate) fn begin_conversation(&mut self, out: &mut Out) {
         if let Some(system) = self.settings.system.clone()
             && self.conversation.is_empty()
@@ -72,6 +72,12 @@ impl App {
         {
             self.record(Entry::System { text: Some(system) }, out);
         }
+        self.look_for_notes(out);
+    }
+
+    /// Whether something has the keyboard that must not be put aside.
+    pub(crate) fn is_covered(&self) -> bool {
+        self.overlay.as_ref().is_some_and(|open| !open.is_popup())
     }
 
     /// Goes on with a conversation, at a message of it if one is given.

@@ -3,6 +3,7 @@
 mod commands;
 pub(crate) mod ease;
 pub(crate) mod edits;
+pub(crate) mod notes;
 mod overlays;
 mod pressure;
 
@@ -10,6 +11,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;
 
 use super::msg::*;
+use super::notes::{Decision, Looked, Notes, Purpose};
 use super::*;
 use crate::chat::Role;
 use crate::chat::journal::SessionId;

@@ -165,6 +165,7 @@ fn start(
         thinking: ui.thinking == Thinking::Show,
         lora,
         system,
+        project_notes: chat.project_notes,
         max_tokens: chat.max_tokens,
         stop: chat.stop,
         endpoint,

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{
-    Desk, Told, clipboard, completion, editing, edits, files, git, history, last, notice, now_ms, preferences, services,
+    Desk, Told, clipboard, completion, editing, edits, files, git, history, last, notes, notice, now_ms, preferences,
+    services,
 };
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
@@ -82,6 +83,17 @@ impl Desk {
                     self.background(move || {
                         let files::Files { attachments, notices, unmatched } = files::read(&folder, &reading);
                         Some(Msg::Files(FilesMsg::Read { attachments, notices, unmatched }))
+                    });
+                }
+                Effect::LookForNotes(purpose) => {
+                    let (paths, folder) = (self.start.paths.clone(), self.start.folder.clone());
+                    self.background(move || Some(Msg::Notes(purpose, notes::look(&paths, &folder))));
+                }
+                Effect::KeepDecision { hash, decision } => {
+                    let (paths, folder) = (self.start.paths.clone(), self.start.folder.clone());
+                    self.background(move || {
+                        let kept = notes::keep(&paths, &folder, hash, decision);
+                        kept.err().map(|why| Msg::Notice(Level::Warning, format!("the choice is not kept: {why}")))
                     });
                 }
                 Effect::ListModels => {

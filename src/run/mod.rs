@@ -19,6 +19,7 @@
 //! | `editing`, `kept` | files for the editor; what was typed and not saved |
 //! | [`last`] | which conversation a folder's last one was |
 //! | `completion` | paths as they are typed |
+//! | `notes` | the folder's notes, and what was decided about them |
 //! | `preferences` | what was chosen, for the next start |
 //! | `files`, `history`, `clipboard`, `battery` | what their names say |
 
@@ -37,6 +38,7 @@ mod history;
 mod journal;
 mod kept;
 pub mod last;
+mod notes;
 mod preferences;
 pub mod services;
 mod signals;
@@ -164,6 +166,7 @@ impl Desk {
             mouse: start.mouse,
             thinking: start.thinking,
             system: start.system.clone(),
+            project_notes: start.project_notes,
             fix_rounds: start.fix_rounds,
             close_brackets: start.close_brackets,
         };

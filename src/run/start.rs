@@ -8,6 +8,7 @@ use crate::app::look::Choice;
 use crate::app::msg::Load;
 use crate::budget::Plan;
 use crate::chat::journal::SessionId;
+use crate::config::ProjectNotes;
 use crate::engine::{Overflow, Spec};
 use crate::error::Report;
 use crate::paths::Paths;
@@ -71,6 +72,8 @@ pub struct Start {
     pub lora: Vec<(PathBuf, f32)>,
     /// The system prompt for new conversations.
     pub system: Option<String>,
+    /// Whether the folder's notes are used.
+    pub project_notes: ProjectNotes,
     /// The longest answer in tokens.
     pub max_tokens: Option<u32>,
     /// Texts that end an answer.

@@ -30,6 +30,7 @@ pub(crate) struct Stamp {
     mark: Option<bool>,
     phase: Option<(Phase, u64)>,
     ended: bool,
+    notes: Option<(String, u32)>,
     colours: u64,
     theme: Theme,
 }
@@ -51,10 +52,17 @@ impl Stamp {
                 (answer.phase, seconds)
             }),
             ended: !node.is_open(),
+            notes: notes_before(app, node),
             colours: if node.role == Role::Assistant { highlighter.generation() } else { 0 },
             theme: theme.clone(),
         }
     }
+}
+
+/// The folder's notes, which the first message shows: their name, and tokens.
+fn notes_before(app: &App, node: &Node) -> Option<(String, u32)> {
+    let notes = app.conversation.notes().filter(|_| app.path.first() == Some(&node.id))?;
+    Some((notes.name.clone(), estimate(&notes.text)))
 }
 
 /// The lines of a message, a blank one at the end.
@@ -105,9 +113,10 @@ fn asked(node: &Node, stamp: &Stamp, theme: &Theme, lines: &mut Vec<Line<'static
         let said = text[row.start..row.end].trim_end_matches(' ').to_owned();
         lines.push(Line::from(vec![Span::styled(sign, theme.user), Span::styled(said, theme.strong)]));
     }
-    for attachment in &node.attachments {
-        let name = sanitise::line(&attachment.name).into_owned();
-        let size = format!(" · about {} tokens", estimate(&attachment.text));
+    let attached = node.attachments.iter().map(|attachment| (&attachment.name, estimate(&attachment.text)));
+    for (name, tokens) in stamp.notes.iter().map(|(name, tokens)| (name, *tokens)).chain(attached) {
+        let name = sanitise::line(name).into_owned();
+        let size = format!(" · about {tokens} tokens");
         lines.push(Line::from(vec![
             Span::styled("  + ", theme.dim),
             Span::styled(name, theme.link),

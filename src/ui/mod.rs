@@ -138,6 +138,8 @@ fn greeting(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
     let goes_to = |host| Line::styled(format!("What you write goes to {}.", sanitise::line(host)), theme.dim);
     let mut lines = vec![Line::styled("Zord Coder", theme.heading[0]), Line::styled(model, theme.dim)];
     lines.extend(app.model.server().map(goes_to));
+    let with = |name: &str| Line::styled(format!("{} goes with the questions.", sanitise::line(name)), theme.dim);
+    lines.extend(app.used_notes().map(|notes| with(&notes.name)));
     lines.extend([
         Line::default(),
         Line::from(vec![key("Enter"), Span::raw(" sends, "), key("\\ Enter"), Span::raw(" begins a new line")]),

@@ -143,7 +143,7 @@ fn rate(app: &App) -> Option<f64> {
 }
 
 /// `950`, `1.2k`, `32k`.
-fn short(n: u32) -> String {
+pub(crate) fn short(n: u32) -> String {
     match n {
         0..1000 => n.to_string(),
         1000..10_000 => format!("{:.1}k", f64::from(n / 100) / 10.0),

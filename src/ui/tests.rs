@@ -57,7 +57,11 @@ fn screen(app: &App, view: &View) -> (String, Option<Position>) {
 }
 
 fn check(name: &str, make: impl Fn((u16, u16)) -> App) {
-    for (columns, rows) in SIZES {
+    check_at(&SIZES, name, make);
+}
+
+fn check_at(sizes: &[(u16, u16)], name: &str, make: impl Fn((u16, u16)) -> App) {
+    for &(columns, rows) in sizes {
         let app = make((columns, rows));
         let (mut found, place) = screen(&app, &view());
         found += &place.map_or("cursor hidden\n".into(), |at| format!("cursor {},{}\n", at.x, at.y));
@@ -288,6 +292,53 @@ fn the_offer_to_go_on() {
         app.update(Msg::Session(SessionMsg::Offer(summary(1, "How do I sum a list?", true))));
         app
     });
+}
+
+/// With notes in the folder that fit, or do not.
+fn with_notes(size: (u16, u16), text: &str) -> App {
+    let mut app = with_gauge(size);
+    notes::found(&mut app, crate::app::notes::Purpose::Begin, notes::notes(text));
+    app
+}
+
+#[test]
+fn the_question_whether_the_folder_s_notes_are_used() {
+    // with the keyboard of a phone open too
+    check_at(&[(80, 24), (45, 30), (45, 14), (2, 2)], "notes", |size| with_notes(size, &"Use tabs.\n".repeat(40)));
+    for size in [(80, 24), (45, 14)] {
+        let mut app = with_notes(size, &"Use tabs.\n".repeat(2000));
+        let server = Facts { server: Some("192.168.1.20:8080".into()), plan: None, ..crate::app::tests::facts() };
+        app.update(Msg::Engine(Event::Loaded(Box::new(server))));
+        let (text, place) = screen(&app, &view());
+        assert!(
+            text.contains("It is sent to 192.168.1.20:8080.") && text.contains("Lines 1–358 of 2000 fit"),
+            "{text}"
+        );
+        assert!(text.contains("Enter uses it · Esc does not · Tab shows it"), "{text}");
+        assert!(place.is_some(), "what is typed goes into the input");
+    }
+}
+
+#[test]
+fn notes_that_are_used_are_seen_and_cannot_leave_their_place() {
+    let mut app = with_gauge((45, 20));
+    let name = "..\u{1b}[31m/AGENTS.md".to_owned();
+    let found = crate::app::notes::Notes { name, hidden: 12, ..notes::notes("a\u{1b}[2Jb\u{202e}\n") };
+    notes::found(&mut app, crate::app::notes::Purpose::Begin, found);
+    let harmless = |app: &App| {
+        let (text, _) = screen(app, &view());
+        assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
+        text
+    };
+    assert!(harmless(&app).contains("12 hidden characters were taken out."));
+    press(&mut app, KeyCode::Tab, KeyModifiers::NONE);
+    assert!(matches!(app.overlay, Some(crate::app::overlay::Overlay::Page(_))));
+    harmless(&app);
+    press(&mut app, KeyCode::Esc, KeyModifiers::NONE);
+    press(&mut app, KeyCode::Enter, KeyModifiers::NONE);
+    assert!(harmless(&app).contains("/AGENTS.md goes with the questions."));
+    exchange(&mut app, "Why?", "Because.");
+    assert!(harmless(&app).contains("/AGENTS.md · about 3 tokens"), "{}", harmless(&app));
 }
 
 fn reviewing(size: (u16, u16)) -> App {
@@ -632,6 +683,7 @@ proptest! {
                         let alternatives = vec![paste.clone(), "a\nb".into()];
                         app.update(Msg::Suggested { id: request.id, alternatives, done: true });
                     }
+                    Effect::LookForNotes(purpose) => { notes::found(&mut app, purpose, notes::notes(&paste)); }
                     Effect::ListModels => { app.update(Msg::Models(ModelsMsg::Offered(Vec::new()))); }
                     _ => {}
                 }

@@ -36,7 +36,7 @@ impl App {
             self.tell(Level::Info, format!("nothing has changed since {}", changed.since));
             return;
         }
-        if self.overlay.as_ref().is_some_and(|open| !open.is_popup()) {
+        if self.is_covered() {
             return;
         }
         let fence = "`".repeat(changed.text.split(|c| c != '`').map(str::len).max().unwrap_or(0).max(2) + 1);

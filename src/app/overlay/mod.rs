@@ -1,5 +1,5 @@
 //! What lies over the chat: one thing at a time, each with a state of its own. The two popups ([`Palette`], [`Files`])
-//! follow the input; the others have the keyboard to themselves.
+//! and the question about notes follow the input; the others have the keyboard to themselves.
 
 mod choose;
 mod models;
@@ -22,6 +22,7 @@ pub use seen::Seen;
 pub use sessions::{Found, Resume, Sessions};
 
 use super::keys::Action;
+use super::notes::Consent;
 use super::{App, Out};
 use crate::text::buffer::Buffer;
 
@@ -45,6 +46,8 @@ pub enum Overlay {
     Models(Models),
     /// Files to open in the editor.
     Open(Box<Picker>),
+    /// Whether the folder's notes are used.
+    Notes(Consent),
     /// A conversation that was cut off.
     Resume(Box<Resume>),
     /// Changes of files, to be taken or not.
@@ -66,7 +69,7 @@ impl Overlay {
             Self::Choose(choose) => Some(&mut choose.query),
             Self::Open(picker) => Some(&mut picker.query),
             Self::NewFile(file) => Some(&mut file.name),
-            Self::Palette(_) | Self::Files(_) | Self::Page(_) | Self::Resume(_) => None,
+            Self::Palette(_) | Self::Files(_) | Self::Notes(_) | Self::Page(_) | Self::Resume(_) => None,
             Self::Review(_) | Self::Confirm(_) | Self::Running(_) => None,
         }
     }
@@ -86,7 +89,7 @@ impl Overlay {
 
     /// Whether it follows the input instead of having the keyboard to itself.
     pub fn is_popup(&self) -> bool {
-        matches!(self, Self::Palette(_) | Self::Files(_))
+        matches!(self, Self::Palette(_) | Self::Files(_) | Self::Notes(_))
     }
 }
 
@@ -131,6 +134,7 @@ impl App {
             None => false,
             Some(Overlay::Palette(palette)) => self.palette_key(palette, action, out),
             Some(Overlay::Files(files)) => self.files_key(files, action, out),
+            Some(Overlay::Notes(consent)) => self.consent_key(consent, action, out),
             Some(Overlay::Choose(choose)) => self.choose_key(choose, action, typed, out),
             Some(Overlay::Page(page)) => self.page_key(page, action, typed, out),
             Some(Overlay::Sessions(sessions)) => self.sessions_key(sessions, action, typed, out),

@@ -32,6 +32,7 @@ impl App {
             Some(Overlay::Review(review)) => review.shown.drawn(now),
             Some(Overlay::Confirm(confirm)) => confirm.shown.drawn(now),
             Some(Overlay::Resume(resume)) => resume.shown.drawn(now),
+            Some(Overlay::Notes(consent)) => consent.shown.drawn(now),
             _ => {}
         }
     }

@@ -89,7 +89,7 @@ fn sessions_are_found_by_what_was_said_and_late_answers_are_ignored() {
 fn without_a_model_the_first_screen_lists_fetches_and_loads_one() {
     let mut app = fresh(SIZE);
     app.model = Model::new(None, Vec::new());
-    assert_eq!(app.begin(), [Effect::ListModels]);
+    assert_eq!(app.begin(), [Effect::LookForNotes(Purpose::Begin), Effect::ListModels]);
     let offer = Offer {
         name: "coder".into(),
         about: "small".into(),

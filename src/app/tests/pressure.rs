@@ -137,7 +137,7 @@ fn another_conversation_does_not_stop_the_giving_back() {
     let id = SessionId::new(1_700_000_000_001, 2);
     let conversation = Box::new(Conversation::new(id, "tiny", 1_700_000_000));
     let effects = app.update(Msg::Session(SessionMsg::Opened { conversation, notice: None }));
-    let [Effect::ReleaseCache(job)] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::LookForNotes(_), Effect::ReleaseCache(job)] = effects[..] else { panic!("{effects:?}") };
     assert!(asked(&say(&mut app, "two")).is_none());
     assert!(asked(&end(&mut app, job, Outcome::Released)).is_some());
 }

@@ -2,6 +2,7 @@
 
 mod lists;
 mod models;
+mod notes;
 mod review;
 mod running;
 
@@ -82,7 +83,11 @@ pub(crate) fn draw(app: &App, view: &View, area: Rect, theme: &Theme, screen: &m
     if area.is_empty() {
         return None;
     }
-    let area = if overlay.is_popup() { foot(area, lists::popup_rows(overlay)) } else { area };
+    let area = match overlay {
+        Overlay::Notes(_) => foot(area, notes::lines(app, usize::from(area.width), theme).len()),
+        popup if popup.is_popup() => foot(area, lists::popup_rows(popup)),
+        _ => area,
+    };
     Clear.render(area, screen);
     let mut canvas = Canvas { theme, screen };
     match overlay {
@@ -92,6 +97,10 @@ pub(crate) fn draw(app: &App, view: &View, area: Rect, theme: &Theme, screen: &m
         }
         Overlay::Files(files) => {
             lists::files(files, area, &mut canvas);
+            None
+        }
+        Overlay::Notes(_) => {
+            notes::draw(app, area, &mut canvas);
             None
         }
         Overlay::Choose(choose) => Some(lists::choose(choose, area, &mut canvas)),
