@@ -58,6 +58,7 @@ pub const COMMANDS: &[Command] = &[
     command("branch", "[next|prev]", "switch between branches", chat::branch),
     command("copy", "[N|all]", "copy the answer, or block N", chat::copy),
     command("open", "[PATH[:LINE]]", "edit a file", editor::open),
+    command("search", "[TEXT]", "search all files of the folder", editor::search),
     command("save", "[NAME]", "save the edited file", editor::save),
     command("editor", "", "switch to the editor and back", editor::editor),
     command("attach", "[FILE]", "attach a file or a folder", chat::attach),
@@ -87,6 +88,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("?", "help"),
     ("clear", "new"),
     ("e", "open"),
+    ("find", "search"),
+    ("grep", "search"),
 ];
 
 /// The presets, with what they are for.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::editor::files::path_and_place;
 use super::editor::msg::{EditorEffect, Place};
 use super::msg::{Effect, Level};
+use super::search::Sought;
 use super::{App, Out, Pane};
 use crate::chat::Role;
 
@@ -16,6 +17,12 @@ const LONGEST: usize = 200;
 /// Without a path the list of files.
 pub(crate) fn open(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() { app.open_picker(out) } else { app.open_typed(args, out) }
+}
+
+/// Without a text what was looked for last.
+pub(crate) fn search(app: &mut App, args: &str, out: &mut Out) {
+    let sought = (!args.is_empty()).then(|| Sought { text: args.to_owned(), is_regex: false });
+    app.open_search(sought, out);
 }
 
 /// Without a name under its own.

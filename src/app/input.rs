@@ -1,8 +1,8 @@
 //! What is being typed, and what the editing keys do to it.
 
-use super::App;
 use super::keys::Action;
 use super::overlay::Overlay;
+use super::{App, Out};
 use crate::chat::tree::NodeId;
 use crate::text::buffer::Buffer;
 use crate::text::history::History;
@@ -39,7 +39,11 @@ impl App {
     }
 
     /// Pasted text goes where typing goes; it opens no popup.
-    pub(crate) fn on_paste(&mut self, text: &str) {
+    pub(crate) fn on_paste(&mut self, text: &str, out: &mut Out) {
+        if matches!(self.overlay, Some(Overlay::Search)) {
+            self.search.type_in(&text.replace(['\n', '\r'], " "));
+            return self.follow_search(out);
+        }
         let fits = match self.overlay.as_mut().and_then(Overlay::field) {
             Some(field) => field.insert(&text.replace(['\n', '\r'], " ")),
             None => {

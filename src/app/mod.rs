@@ -33,6 +33,7 @@ pub mod notice;
 pub mod overlay;
 mod path;
 mod pressure;
+pub mod search;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -50,6 +51,7 @@ use model::Model;
 use msg::{Effect, FilesMsg, Gauge, Level, Msg, Scroll, Scrolled};
 use notice::Notices;
 use overlay::{Listing, Overlay};
+use search::Search;
 use unsent::Unsent;
 
 /// What effects are collected in.
@@ -172,6 +174,8 @@ pub struct App {
     pub refusing: bool,
     /// Changes of files and commands under way.
     pub edits: Edits,
+    /// The search over all files.
+    pub search: Search,
     /// The next Ctrl-C leaves.
     pub leave_armed: bool,
     /// Leaving as soon as what runs has ended.
@@ -215,6 +219,7 @@ impl App {
             cache: Cache::default(),
             refusing: false,
             edits: Edits::default(),
+            search: Search::default(),
             leave_armed: false,
             leaving: false,
             files: None,
@@ -262,7 +267,7 @@ impl App {
             Msg::Paste(text) if self.pane == Pane::Editor && self.overlay.is_none() => {
                 self.paste_into_file(&text, &mut out);
             }
-            Msg::Paste(text) => self.on_paste(&text),
+            Msg::Paste(text) => self.on_paste(&text, &mut out),
             Msg::Wheel(rows) if self.pane == Pane::Editor && self.overlay.is_none() => self.scroll_text(rows, &mut out),
             Msg::Wheel(rows) => out.push(Effect::Scroll(msg::Move::Rows(rows))),
             Msg::Resize(columns, rows) => {
@@ -283,6 +288,7 @@ impl App {
                 self.on_files_read(attachments, notices, unmatched, &mut out);
             }
             Msg::Notes(purpose, looked) => self.on_notes(purpose, looked, &mut out),
+            Msg::Search(told) => self.on_search(told),
             Msg::Models(told) => self.on_models(told, &mut out),
             Msg::Edits(told) => self.on_edits(told, &mut out),
             Msg::Run(told) => self.on_run(told, &mut out),
@@ -293,6 +299,7 @@ impl App {
         }
         self.offer_notes();
         self.keep_unsent(false, &mut out);
+        self.end_unseen_search(&mut out);
         if self.leaving && self.answer.is_none() && !self.cache.is_saving() {
             out.push(Effect::Quit);
         }

@@ -8,6 +8,7 @@ use crossterm::event::KeyEvent;
 use super::editor::msg::{EditorEffect, EditorMsg, SuggestId, SuggestRequest};
 use super::look;
 use super::notes::{Decision, Looked, Purpose};
+use super::search::{SearchId, SearchMsg, Sought};
 use crate::budget::Plan;
 use crate::budget::watch::Action;
 use crate::chat::Message;
@@ -76,6 +77,8 @@ pub enum Msg {
     Files(FilesMsg),
     /// Answers [`Effect::LookForNotes`].
     Notes(Purpose, Looked),
+    /// About the search over all files.
+    Search(SearchMsg),
     /// About models.
     Models(ModelsMsg),
     /// About changes of files.
@@ -448,6 +451,10 @@ pub enum Effect {
         /// What was decided.
         decision: Decision,
     },
+    /// Search all files of the folder; takes the place of the search before it. Answered by [`SearchMsg`].
+    Search(SearchId, Sought),
+    /// What is looked for is not wanted any more.
+    CancelSearch,
     /// Answered by [`ModelsMsg::Offered`].
     ListModels,
     /// Download a model; answered by the other [`ModelsMsg`].

@@ -6,6 +6,7 @@ pub(crate) mod edits;
 pub(crate) mod notes;
 mod overlays;
 mod pressure;
+pub(crate) mod search;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;

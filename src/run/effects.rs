@@ -96,6 +96,8 @@ impl Desk {
                         kept.err().map(|why| Msg::Notice(Level::Warning, format!("the choice is not kept: {why}")))
                     });
                 }
+                Effect::Search(id, sought) => self.search_files(id, sought),
+                Effect::CancelSearch => self.searcher.cancel(),
                 Effect::ListModels => {
                     let paths = self.start.paths.clone();
                     self.models(move || services::offers(&paths).map(ModelsMsg::Offered));

@@ -13,6 +13,7 @@
 //! | `command` | commands that the person has run |
 //! | `journal` | writing conversations, on a thread of its own |
 //! | `signals` | those that matter to someone who holds a terminal |
+//! | `search` | searching all files of the folder |
 //! | `suggest` | what could stand at the editor's cursor |
 //! | [`wake`] | a phone that stays awake while an answer is made |
 //! | `unsent` | what was typed into the chat and not sent |
@@ -40,6 +41,7 @@ mod kept;
 pub mod last;
 mod notes;
 mod preferences;
+mod search;
 pub mod services;
 mod signals;
 pub mod start;
@@ -130,6 +132,7 @@ struct Desk {
     kept: kept::Place,
     keeper: kept::Keeper,
     unsent: unsent::Unsent,
+    searcher: search::Searcher,
     suggester: suggest::Suggester,
     drawn: Option<Instant>,
     dirty: bool,
@@ -218,6 +221,7 @@ impl Desk {
             kept,
             keeper,
             unsent: unsent::Unsent::start(&start.paths, &start.folder),
+            searcher: search::Searcher::default(),
             suggester,
             drawn: None,
             dirty: true,
@@ -471,7 +475,10 @@ impl Desk {
 
     /// The end: what runs is stopped, what was said is on disk, the terminal is given back.
     async fn close(self) {
-        let Self { mut app, journal, engine, screen, inbox, pull, command, keeper, unsent, suggester, .. } = self;
+        let Self {
+            mut app, journal, engine, screen, inbox, pull, command, keeper, unsent, searcher, suggester, ..
+        } = self;
+        searcher.cancel();
         // nobody could end it any more
         if let Some(command) = command {
             command.kill();

@@ -124,7 +124,7 @@ pub(crate) fn cut(text: &str, room: usize) -> String {
 }
 
 /// The end of a text that has been sanitised, in at most `room` cells.
-fn tail(text: &str, room: usize) -> String {
+pub(crate) fn tail(text: &str, room: usize) -> String {
     let mut out: Vec<&str> = Vec::new();
     let mut used = 0;
     for grapheme in unicode_segmentation::UnicodeSegmentation::graphemes(text, true).rev() {

@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::app::editor::msg::{EditorEffect, EditorMsg, Opened, Place};
 use crate::app::editor::tests as editor;
 use crate::app::msg::*;
+use crate::app::search::{LARGEST, SearchMsg, Searched};
 use crate::app::tests::*;
 use crate::engine::{Event, Facts, Stop};
 use crate::fim::pace::Power;
@@ -535,6 +536,61 @@ fn the_list_of_files_to_open() {
     });
 }
 
+/// A search that came to its end, with what is hard to draw among what it found.
+fn searching(size: (u16, u16)) -> App {
+    let mut app = with_file(size, "a.rs", FILE);
+    editor::keys(&mut app, "<A-l>needl");
+    let (id, _) = search::wanted(&editor::keys(&mut app, "e")).unwrap();
+    let long = format!("{}let «needle» = 1; {}", "a long way to go before; ".repeat(2), "and more ".repeat(20));
+    let mut lines = vec![
+        search::found("a.rs", 7, "«needle»"),
+        search::found("a/very/long/path/that/no/phone/has/room/for/main.rs", 1234, &long),
+        search::found("b\u{1b}[31m/ma\u{202e}.rs", 1, "x\u{1b}[2J\u{202e} = «needle»\u{7}\t\u{9b}31m;"),
+        search::found("目录/文件.rs", 42, "让 和 = «needle»;"),
+    ];
+    lines.extend((1..30).map(|n| search::found("src/many.rs", n, "call(«needle», 1);")));
+    let searched = Searched { files: 300, large: 2, unreadable: 1 };
+    app.update(Msg::Search(SearchMsg::Found { id, lines, searched }));
+    app.update(Msg::Search(SearchMsg::Done { id, searched, more: false }));
+    editor::keys(&mut app, "<Down>");
+    app.update(Msg::Key(KeyCode::Tab.into()));
+    app
+}
+
+#[test]
+fn lines_found_in_all_files() {
+    check("search", searching);
+    check_at(&[(45, 14)], "search", searching);
+    for size in [(80, 24), (45, 30), (45, 14)] {
+        let (text, _) = screen(&searching(size), &view());
+        assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
+        let rows: Vec<&str> = text.lines().filter(|row| row.contains("needle")).collect();
+        assert!(
+            rows.len() > 8 && rows.iter().all(|row| crate::ui::sanitise::width(row) <= usize::from(size.0)),
+            "{text}"
+        );
+        assert!(text.contains("33 lines in 5 files") && text.contains(&crate::budget::bytes(LARGEST)), "{text}");
+        assert!(rows.iter().any(|row| row.starts_with("›@…") && row.contains("main.rs:1234")), "{text}");
+    }
+}
+
+#[test]
+fn a_search_says_how_far_it_is_and_what_is_wrong() {
+    let mut app = with_gauge((45, 14));
+    let seen = |app: &App| screen(app, &view()).0;
+    press(&mut app, KeyCode::Char('l'), KeyModifiers::ALT);
+    assert!(seen(&app).contains("type what to look for"), "{}", seen(&app));
+    let (id, _) = search::wanted(&press(&mut app, KeyCode::Char('('), KeyModifiers::NONE)).unwrap();
+    let searched = Searched { files: 70, ..Searched::default() };
+    app.update(Msg::Search(SearchMsg::Found { id, lines: Vec::new(), searched }));
+    assert!(seen(&app).contains("searching…") && seen(&app).contains("70 files"), "{}", seen(&app));
+    app.update(Msg::Search(SearchMsg::Done { id, searched, more: true }));
+    assert!(seen(&app).contains("more than 1000 lines"), "{}", seen(&app));
+    let (id, _) = search::wanted(&press(&mut app, KeyCode::Char('x'), KeyModifiers::ALT)).unwrap();
+    app.update(Msg::Search(SearchMsg::Wrong { id, why: "unclosed\u{1b}[2J group".into() }));
+    assert!(seen(&app).contains("expression (") && seen(&app).contains("unclosed group"), "{}", seen(&app));
+}
+
 #[test]
 fn chat_and_editor_side_by_side() {
     let mut app = with_file((120, 16), "a.rs", FILE);
@@ -670,6 +726,7 @@ proptest! {
                     Effect::Ask(_) => { piece(&mut app, "text "); if n % 2 == 0 { done(&mut app, Stop::End); } }
                     Effect::ListSessions => { app.update(Msg::Session(SessionMsg::Listed(vec![summary(1, "t", true)]))); }
                     Effect::Propose(_) => { app.update(Msg::Edits(EditsMsg::Proposed(Box::new(edits::proposed())))); }
+                    Effect::Search(id, _) => { search::answer(&mut app, id, vec![search::found("a.rs", n, "x«y»z"); n]); }
                     Effect::Run(run, _) => { app.update(Msg::Run(RunMsg::Output(run, paste.clone()))); }
                     Effect::Editor(EditorEffect::Open { path, place }) => {
                         let place = place.or(Some(Place { line: n, column: n }));

@@ -156,6 +156,7 @@ impl App {
             Act::FindNext => self.step(true),
             Act::FindPrevious => self.step(false),
             Act::GoToLine => self.editor.bar = Some(Bar::Line(Buffer::default())),
+            Act::SearchFiles => self.search_selected(out),
             Act::Suggest => self.suggest_key(out),
             Act::Tab if had_ghost => self.accept_seen(),
             Act::Word if had_ghost => self.accept(Ghost::accept_word),

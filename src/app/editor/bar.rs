@@ -5,10 +5,12 @@ use std::ops::Range;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::OpenFile;
 use super::msg::{FileId, Kept};
 use crate::app::input::edit;
 use crate::app::keys::{self, Action};
 use crate::app::msg::Level;
+use crate::app::search::Sought;
 use crate::app::{App, Out};
 use crate::text::buffer::Buffer;
 use crate::text::document::Selection;
@@ -127,11 +129,9 @@ impl App {
     /// Opens the bar for finding, with what is selected or was last looked for.
     pub(super) fn open_find(&mut self, replace: bool) {
         let Some(file) = self.editor.file() else { return };
-        let selected = file.document.selected();
-        let one_line = !selected.is_empty() && !selected.contains('\n') && selected.len() < 200;
         let (text, regex, old) = match (&self.editor.bar, &self.editor.sought) {
             (Some(Bar::Find(find)), _) => (find.query.text().to_owned(), find.regex, false),
-            _ if one_line => (selected, false, true),
+            _ if let Some(selected) = selected_words(file) => (selected, false, true),
             (_, Some((text, regex))) => (text.clone(), *regex, true),
             _ => (String::new(), false, false),
         };
@@ -145,6 +145,13 @@ impl App {
         };
         self.editor.bar = Some(Bar::Find(Box::new(find)));
         self.seek();
+    }
+
+    /// Searches all files for what is selected, or was last looked for in all files.
+    pub(super) fn search_selected(&mut self, out: &mut Out) {
+        let selected = self.editor.file().and_then(selected_words);
+        self.open_search(selected.map(|text| Sought { text, is_regex: false }), out);
+        self.search.is_old = true;
     }
 
     /// Asks something. A question that is up already is not pushed aside: its answer would be given to another.
@@ -188,7 +195,7 @@ impl App {
                 if closes {
                     self.remember_sought(&find);
                 } else {
-                    self.find_key(*find, event, action, typed);
+                    self.find_key(*find, event, action, typed, out);
                 }
             }
         }
@@ -201,13 +208,25 @@ impl App {
         }
     }
 
-    fn find_key(&mut self, mut find: Find, event: KeyEvent, action: Option<Action>, typed: Option<char>) {
+    fn find_key(
+        &mut self,
+        mut find: Find,
+        event: KeyEvent,
+        action: Option<Action>,
+        typed: Option<char>,
+        out: &mut Out,
+    ) {
         let alt = |wanted: char| {
             event.modifiers == KeyModifiers::ALT
                 && matches!(event.code, KeyCode::Char(c) if c.to_ascii_lowercase() == wanted)
         };
         let up = matches!(event.code, KeyCode::Up | KeyCode::BackTab) || alt('p');
         let down = event.code == KeyCode::Down || alt('n') || (event.code == KeyCode::Enter && !find.in_with);
+        if alt('l') {
+            self.remember_sought(&find);
+            let sought = Sought { text: find.query.text().to_owned(), is_regex: find.regex };
+            return self.open_search((!find.query.is_empty()).then_some(sought), out);
+        }
         if alt('a') && find.with.is_some() {
             return self.replace_everywhere(find);
         }
@@ -340,6 +359,12 @@ impl App {
             file.document.go_to(line.saturating_sub(1), column.saturating_sub(1));
         }
     }
+}
+
+/// What is selected, if it is a part of one line.
+fn selected_words(file: &OpenFile) -> Option<String> {
+    let selected = file.document.selected();
+    (!selected.is_empty() && !selected.contains('\n') && selected.len() < 200).then_some(selected)
 }
 
 fn type_into(field: &mut Buffer, action: Option<Action>, typed: Option<char>) {

@@ -43,6 +43,7 @@ pub enum Act {
     FindPrevious,
     Replace,
     GoToLine,
+    SearchFiles,
     Suggest,
     /// Takes the next word of the suggestion, else moves by a word.
     Word,
@@ -132,6 +133,7 @@ pub const KEYS: &[EditorKey] = &[
     ctrl('r', Act::Replace, ""),
     alt('g', Act::GoToLine, "Alt-G, Ctrl-G|go to a line"),
     ctrl('g', Act::GoToLine, ""),
+    alt('l', Act::SearchFiles, "Alt-L|search all files of the folder"),
     alt('b', Act::Move(Motion::Bracket), "Alt-B, Ctrl-B|to the other bracket"),
     ctrl('b', Act::Move(Motion::Bracket), ""),
     alt('/', Act::Comment, "Alt-/, Ctrl-/|comment the lines, or take the comment away"),
@@ -224,6 +226,7 @@ pub fn help(has_ghost: bool, has_mark: bool) -> &'static [(&'static str, &'stati
             ("Alt-U", "undo"),
             ("Alt-M", "mark"),
             ("Alt-\\", "suggest"),
+            ("Alt-L", "search"),
             ("Alt-H", "help"),
             ("Alt-W", "close"),
             ("Alt-Q", "leave"),

@@ -8,6 +8,7 @@ mod open;
 mod popup;
 mod review;
 mod running;
+mod search;
 mod seen;
 mod sessions;
 
@@ -48,6 +49,8 @@ pub enum Overlay {
     Open(Box<Picker>),
     /// Whether the folder's notes are used.
     Notes(Consent),
+    /// Lines in all files; what it shows is [`App::search`], which outlives it.
+    Search,
     /// A conversation that was cut off.
     Resume(Box<Resume>),
     /// Changes of files, to be taken or not.
@@ -69,7 +72,7 @@ impl Overlay {
             Self::Choose(choose) => Some(&mut choose.query),
             Self::Open(picker) => Some(&mut picker.query),
             Self::NewFile(file) => Some(&mut file.name),
-            Self::Palette(_) | Self::Files(_) | Self::Notes(_) | Self::Page(_) | Self::Resume(_) => None,
+            Self::Palette(_) | Self::Files(_) | Self::Notes(_) | Self::Page(_) | Self::Resume(_) | Self::Search => None,
             Self::Review(_) | Self::Confirm(_) | Self::Running(_) => None,
         }
     }
@@ -140,6 +143,7 @@ impl App {
             Some(Overlay::Sessions(sessions)) => self.sessions_key(sessions, action, typed, out),
             Some(Overlay::Models(models)) => self.models_key(models, action, typed, out),
             Some(Overlay::Open(picker)) => self.picker_key(picker, action, typed, out),
+            Some(Overlay::Search) => self.search_key(action, typed, out),
             Some(Overlay::Resume(resume)) => self.resume_key(resume, action, typed, out),
             Some(Overlay::Review(review)) => self.review_key(review, action, typed, out),
             Some(Overlay::NewFile(file)) => self.new_file_key(file, action, typed, out),

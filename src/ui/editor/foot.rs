@@ -127,9 +127,14 @@ pub(super) fn help(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
         Some(Bar::Find(find)) if find.with.is_some() => {
             &[("Enter", "next"), ("Tab", "field"), ("Alt-A", "all"), ("Alt-X", "expression"), ("Esc", "done")]
         }
-        Some(Bar::Find(_)) => {
-            &[("Enter", "next"), ("↑", "before"), ("Tab", "replace"), ("Alt-X", "expression"), ("Esc", "done")]
-        }
+        Some(Bar::Find(_)) => &[
+            ("Enter", "next"),
+            ("↑", "before"),
+            ("Tab", "replace"),
+            ("Alt-X", "expression"),
+            ("Alt-L", "all files"),
+            ("Esc", "done"),
+        ],
         Some(Bar::Line(_)) => &[("Enter", "go"), ("Esc", "back")],
         Some(Bar::Question(_)) => &[],
         None => keys::help(app.editor.ghost.is_some(), marked),

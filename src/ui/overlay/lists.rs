@@ -24,7 +24,7 @@ pub(super) fn popup_rows(overlay: &Overlay) -> usize {
 }
 
 /// Draws the rows of a list that are seen; `draw` gets the row of the area and the index.
-fn rows(
+pub(super) fn rows(
     len: usize,
     selected: usize,
     area: Rect,
@@ -209,7 +209,13 @@ pub(super) fn sessions(app: &App, sessions: &Sessions, area: Rect, canvas: &mut 
 }
 
 /// A snippet with its match marked; on a narrow screen what stands before the match is cut first.
-fn snippet(text: &str, matched: std::ops::Range<usize>, room: usize, plain: Style, mark: Style) -> Vec<Span<'static>> {
+pub(super) fn snippet(
+    text: &str,
+    matched: std::ops::Range<usize>,
+    room: usize,
+    plain: Style,
+    mark: Style,
+) -> Vec<Span<'static>> {
     let (Some(before), Some(hit), Some(after)) =
         (text.get(..matched.start), text.get(matched.clone()), text.get(matched.end..))
     else {

@@ -5,6 +5,7 @@ mod models;
 mod notes;
 mod review;
 mod running;
+mod search;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -115,6 +116,7 @@ pub(crate) fn draw(app: &App, view: &View, area: Rect, theme: &Theme, screen: &m
             (!models.first || models.path.is_some() || models.asked.is_some()).then_some(cursor)
         }
         Overlay::Open(picker) => Some(lists::picker(picker, area, &mut canvas)),
+        Overlay::Search => Some(search::search(app, area, &mut canvas)),
         Overlay::Resume(resume) => {
             lists::resume(app, resume, foot(area, 6), &mut canvas);
             Some(None)
