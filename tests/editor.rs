@@ -135,6 +135,35 @@ fn a_change_by_someone_else_is_not_written_over() {
 }
 
 #[test]
+fn a_search_over_all_files_lands_on_the_line() {
+    let (home, folder) = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("sub/target")).unwrap();
+    fs::write(at(".gitignore"), "target/\n").unwrap();
+    fs::write(at("sub/target/built.rs"), "the needle\n").unwrap();
+    fs::write(at("sub/deep.rs"), format!("{}\u{e9}\tlet Needle = 1;\n", "// hay\n".repeat(400))).unwrap();
+    fs::write(at("a.txt"), "no needle here\n").unwrap();
+    let mut screen = open(home.path(), folder.path(), "main.rs");
+    screen.wait_for("one();");
+    screen.keys("\x1blneedle");
+    screen.wait_for("2 lines in 2 files");
+    screen.wait_for("a.txt:1");
+    assert!(screen.text().contains("sub/deep.rs:401") && !screen.text().contains("built.rs"), "{}", screen.text());
+    screen.keys("\x1b[B\r");
+    // the row at the foot tells the place
+    screen.wait_for("401:7");
+    assert!(screen.text().contains("let Needle = 1;"), "{}", screen.text());
+    screen.keys("\x1bl");
+    screen.wait_for("2 lines in 2 files");
+    screen.keys("zzz");
+    screen.wait_for("nothing found");
+    screen.keys("\x1b");
+    screen.wait_for("401:7");
+    screen.keys(LEAVE);
+    assert!(screen.end().success());
+}
+
+#[test]
 fn what_cannot_be_edited_says_so() {
     let (home, folder) = folder();
     fs::write(folder.path().join("logo.png"), b"\x89PNG\0\0").unwrap();
