@@ -80,6 +80,7 @@ impl App {
         if self.conversation.model() != self.model.name && !self.model.name.is_empty() {
             self.record(Entry::Model { name: self.model.name.clone() }, out);
         }
+        self.join_notes(out);
         let (node, job) = (self.conversation.next_id(), self.new_job());
         let entry = Entry::Node {
             id: node,

@@ -6,6 +6,7 @@
 //! changed are asked about again. Losing it loses nothing but them.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -72,8 +73,14 @@ fn read(root: &Path, file: &Path) -> Result<Option<Content>, String> {
     if file.symlink_metadata().is_err() || file.is_dir() {
         return Ok(None);
     }
-    let file = inside::path(root, &file.to_string_lossy()).map_err(|refused| refused.to_string())?;
-    let bytes = small::read(&file, LARGEST).map_err(|error| error.to_string())?;
+    // what the folders above are called is nobody's doing here
+    let name = file.strip_prefix(root).unwrap_or(file).to_string_lossy();
+    let file = inside::path(root, &name).map_err(|refused| refused.to_string())?;
+    let bytes = match small::read(&file, LARGEST) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
     let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or("it is not text (UTF-8)")?;
     let (text, hidden) = clean::without_hidden(text.strip_prefix('\u{feff}').unwrap_or(&text));
@@ -135,7 +142,8 @@ mod tests {
     /// An installation, and a repository with a folder in it.
     fn scene() -> (tempfile::TempDir, Paths, PathBuf) {
         let home = tempfile::tempdir().unwrap();
-        let repository = home.path().join("project");
+        // a name that would be refused inside of it
+        let repository = home.path().join("my\u{a0}project");
         fs::create_dir_all(repository.join(".git")).unwrap();
         fs::create_dir_all(repository.join("sub/deep")).unwrap();
         let paths = Paths::under(home.path().join("zord"));

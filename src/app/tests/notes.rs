@@ -227,7 +227,13 @@ fn long_notes_are_cut_at_a_line_to_a_quarter_of_the_context_and_it_is_told() {
     let small = Facts { n_ctx: 2048, plan: None, ..facts() };
     app.update(Msg::Engine(Event::Loaded(Box::new(small))));
     app.update(Msg::Files(FilesMsg::Read { attachments: vec![], notices: vec![], unmatched: vec![] }));
-    assert!(compose::estimate(&app.conversation.notes().unwrap().text) <= 512);
+    let tokens = |app: &App| compose::estimate(&app.conversation.notes().unwrap().text);
+    assert!(tokens(&app) <= 512);
+    done(&mut app, Stop::End);
+    // asking again is a prompt as well
+    app.update(Msg::Engine(Event::Loaded(Box::new(Facts { n_ctx: 1024, plan: None, ..facts() }))));
+    assert!(system(&press(&mut app, KeyCode::Char('r'), KeyModifiers::ALT)).is_some());
+    assert!(tokens(&app) <= 256);
 }
 
 #[test]
