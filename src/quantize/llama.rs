@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::child;
 use super::imatrix::gather;
 use super::measure::lockstep;
-use super::shrink::native;
+use super::shrink::{errors, native};
 use crate::error::ExitCode;
 
 /// The longest job read, in bytes: texts of [`super::TEXTS`], written as JSON.
@@ -16,6 +16,8 @@ const LONGEST: u64 = 6 * super::TEXTS + (1 << 20);
 pub(crate) enum Work {
     /// Another file type.
     Quantize(native::Job),
+    /// What types would lose of matrices.
+    Errors(errors::Job),
     /// Sums of a matrix's inputs.
     Imatrix(gather::Job),
     /// Models against their base.
@@ -28,6 +30,7 @@ pub(crate) enum Work {
 pub(crate) fn serve(parent: u32) -> ExitCode {
     child::serve(parent, LONGEST, |work| match work {
         Work::Quantize(job) => native::quantize(&job),
+        Work::Errors(job) => errors::measure(&job),
         Work::Imatrix(job) => gather::gather(&job),
         Work::Compare(job) => lockstep::compare(&job),
         Work::Rate(job) => lockstep::rate(&job),

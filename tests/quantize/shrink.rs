@@ -86,6 +86,38 @@ fn dry_runs_foresee_the_file_and_fit_stays_below_its_size() {
 }
 
 #[test]
+fn what_fits_a_size_is_never_worse_than_a_plain_mixture_of_that_size() {
+    let _turn = turn();
+    let Some(model) = crate::smollm2() else { return };
+    let tool = Tool::new();
+    let run = |args: &[&str]| tool.run(std::iter::once("quantize").chain(args.iter().copied()));
+    let whole = ["quantize".as_ref(), model.as_os_str(), "m.gguf".as_ref()];
+    tool.run(whole.into_iter().chain(["--type", "F16", "--allow-requantize"].map(AsRef::as_ref))).done();
+    run(&["m.gguf", "{type}.gguf", "--type", "Q3_K_M", "--type", "Q4_K_M", "--type", "Q5_K_M"]).done();
+    run(&["m.gguf", "down.gguf", "--type", "Q4_K_M", "--tensor-type", "ffn_down=q6_K"]).done();
+    run(&["m.gguf", "fit94.gguf", "--fit", "94MB"]).done();
+    run(&["m.gguf", "fit113.gguf", "--fit", "113MB"]).done();
+    let quants = ["Q3_K_M", "fit94", "Q4_K_M", "down", "Q5_K_M", "fit113"].map(|name| format!("{name}.gguf"));
+    let fixed = ["measure", "--base", "m.gguf", "--ctx", "128", "--chunks", "2", "--no-rates", "--json", "--quants"];
+    let told = tool.run(fixed.into_iter().chain(quants.iter().map(String::as_str))).json();
+    let measured = |at: usize| {
+        let number = |key: &str| told["quants"][at][key].as_f64().unwrap();
+        (number("bytes"), number("kld_mean"))
+    };
+    for (fit, plain, room) in [(1, &[0][..], 94e6), (5, &[0, 2, 3, 4], 113e6)] {
+        assert!(measured(fit).0 <= room, "{told}");
+        for &plain in plain {
+            assert!(measured(plain).0 <= room, "{told}");
+            // Some 256 tokens: what two files of about the same loss differ in by chance is a few per cent of it.
+            assert!(measured(fit).1 <= measured(plain).1 * 1.02, "{fit} against {plain}: {told}");
+        }
+    }
+    // Nothing in it depends on threads or chance.
+    run(&["m.gguf", "again.gguf", "--fit", "94MB", "--threads", "1"]).done();
+    assert!(tensors(&tool.path("again.gguf")) == tensors(&tool.path("fit94.gguf")));
+}
+
+#[test]
 fn requests_that_make_no_sense_are_refused_and_leave_nothing() {
     let _turn = turn();
     let Some(model) = crate::smollm2() else { return };

@@ -1,5 +1,6 @@
 //! `zord-quantize quantize`: one or several smaller files from one, or the best that fits a size.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -205,8 +206,15 @@ fn fallbacks(planned: &Planned) {
     }
 }
 
+/// What was chosen, tensors of the same name in all layers together.
 fn chosen(fitted: &Fitted) {
-    let raised: Vec<String> = fitted.raised.iter().map(|(pattern, kind)| format!("`{pattern}` in {kind}")).collect();
+    let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for (name, kind) in &fitted.raised {
+        let layer =
+            name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')).map_or(name.as_str(), |(_, rest)| rest);
+        *kinds.entry((layer.trim_end_matches(".weight"), kind.name())).or_default() += 1;
+    }
+    let raised: Vec<String> = kinds.iter().map(|((name, kind), count)| format!("{count} `{name}` in {kind}")).collect();
     let raised = if raised.is_empty() { String::new() } else { format!(", with {}", raised.join(", ")) };
     output::note(format!("{} fits{raised}: {}", fitted.request.kind.name, bytes(fitted.bytes)));
 }

@@ -1,18 +1,26 @@
 //! The best mixture for a size: of a file, or of everything in memory while the model runs.
 //!
-//! The mixtures are tried from the one with the most bits on; what is left of the size then goes to the tensors where it
-//! helps most, a group at a time. Each try is a dry run, so sizes are llama.cpp's own and exact.
+//! Every mixture that fits is a place to start from. What each type would lose of each matrix is measured; then matrices
+//! get better types, those first that gain most for a byte, and what loses least in all is chosen. No matrix ever gets a
+//! type that loses more than the mixture's own, so that the choice is not worse than a mixture that fits. Sizes are those
+//! of dry runs, llama.cpp's own and exact.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use regex::Regex;
+
+use super::fill::{self, Choice as Kept, Matrix};
 use super::plan::{Planned, Request, ShrinkError, dry};
-use super::types::Mixture;
+use super::{errors, types::Mixture};
 use crate::budget::KvType;
 use crate::budget::need::{Choice, plan_of};
 use crate::budget::shape::Shape;
 use crate::device::Device;
 use crate::engine::Cancel;
+use crate::quantize::child;
 use crate::quantize::imatrix::Imatrix;
+use crate::quantize::llama::Work;
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgmlType, Header, Metadata, Parts};
 
@@ -34,18 +42,34 @@ pub struct Fitted {
     pub planned: Planned,
     /// Bytes of what the budget is about.
     pub bytes: u64,
-    /// Groups of tensors that were given a better type.
+    /// Tensors that were given another type than the mixture's.
     pub raised: Vec<(String, GgmlType)>,
 }
 
-/// Groups in the order in which better types help: pattern, and types from good to better.
-const GROUPS: [(&str, &[GgmlType]); 5] = [
-    ("attn_v", &[GgmlType::Q5_K, GgmlType::Q6_K, GgmlType::Q8_0]),
-    ("ffn_down", &[GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K, GgmlType::Q8_0]),
-    ("^(output|token_embd)\\.weight$", &[GgmlType::Q6_K, GgmlType::Q8_0]),
-    ("attn_(output|qkv|k)", &[GgmlType::Q5_K, GgmlType::Q6_K, GgmlType::Q8_0]),
-    ("ffn_(up|gate)|attn_q\\.", &[GgmlType::Q5_K, GgmlType::Q6_K, GgmlType::Q8_0]),
+/// Mixtures that are started from, of those that fit: the largest ones.
+const STARTS: usize = 8;
+
+/// Losses that are about the same: errors are measured on some rows only.
+const ALIKE: f64 = 1.02;
+
+/// Types that a matrix may get beside those of the mixtures that fit.
+const BETTER: [GgmlType; 10] = [
+    GgmlType::Q3_K,
+    GgmlType::IQ4_XS,
+    GgmlType::IQ4_NL,
+    GgmlType::Q4_1,
+    GgmlType::Q4_K,
+    GgmlType::Q5_0,
+    GgmlType::Q5_1,
+    GgmlType::Q5_K,
+    GgmlType::Q6_K,
+    GgmlType::Q8_0,
 ];
+
+/// How much an error in a matrix counts, by what its name has in it; others count 1. These are the matrices that
+/// llama.cpp's own mixtures favour: what they give goes on into every later layer, or is the answer itself.
+const COUNTS: [(&str, f64); 5] =
+    [("attn_v.", 2.0), ("attn_qkv.", 2.0), ("ffn_down", 2.0), ("attn_output.", 1.5), ("output.weight", 8.0)];
 
 /// Chooses.
 ///
@@ -56,48 +80,190 @@ pub fn fit(request: &Request, budget: Budget, cancel: &Cancel) -> Result<Fitted,
     let (Budget::File(have) | Budget::Memory(have, ..)) = budget;
     let notes = request.imatrix.as_deref().map(noted).transpose()?.unwrap_or_default();
     let measure = Measure { model: &model, budget, notes };
-    let largest = model.tensors().max_by_key(|tensor| tensor.bytes).map_or(GgmlType::F16, |tensor| tensor.kind);
+    let starts = starts(request, have, &measure, cancel)?;
+    if let [only] = starts.as_slice()
+        && (only.request.pure || only.request.kind.is_plain())
+    {
+        return Ok(only.clone());
+    }
+    let losses = Losses::of(&starts, request, &model, cancel)?;
+    let filled: Vec<(f64, Fitted)> = starts
+        .iter()
+        .map(|start| raise(start, have, &measure, &losses, cancel).map(|filled| (losses.sum(&filled.planned), filled)))
+        .collect::<Result<_, _>>()?;
+    let plain = starts.iter().map(|start| losses.sum(&start.planned)).fold(f64::INFINITY, f64::min);
+    let least = filled.iter().map(|(loss, _)| *loss).fold(f64::INFINITY, f64::min);
+    // Of those that are about as good, the one whose name says most about what is in the file.
+    let good = filled.into_iter().filter(|(loss, _)| *loss <= (least * ALIKE).min(plain));
+    let best = good.min_by_key(|(_, fitted)| fitted.raised.len());
+    best.map(|(_, fitted)| fitted).ok_or(ShrinkError::Fit { have, need: u64::MAX })
+}
+
+/// The mixtures that fit, the ones with most bits first; a whole model is the only one.
+fn starts(request: &Request, have: u64, measure: &Measure<'_>, cancel: &Cancel) -> Result<Vec<Fitted>, ShrinkError> {
+    let largest = measure.model.tensors().max_by_key(|tensor| tensor.bytes).map_or(GgmlType::F16, |tensor| tensor.kind);
     let own = !request.kinds.is_empty() || request.output_kind.is_some() || request.embedding_kind.is_some();
-    let mut smallest = u64::MAX;
+    let (mut found, mut smallest) = (Vec::new(), u64::MAX);
     for kind in Mixture::ladder(largest, request.imatrix.is_some()).filter(|kind| !(own && kind.is_plain())) {
         let request = Request { kind, ..request.clone() };
         let planned = dry(&request, cancel)?;
         let bytes = measure.of(&planned)?;
         smallest = smallest.min(bytes);
         if bytes <= have && !planned.wants_imatrix {
-            let fitted = Fitted { request, planned, bytes, raised: Vec::new() };
-            return raise(fitted, have, &measure, cancel);
+            found.push(Fitted { request, planned, bytes, raised: Vec::new() });
+            if kind.is_plain() || found.len() == STARTS {
+                break;
+            }
         }
     }
-    Err(ShrinkError::Fit { have, need: smallest })
+    if found.is_empty() { Err(ShrinkError::Fit { have, need: smallest }) } else { Ok(found) }
 }
 
-/// Gives what is left to groups of tensors.
-fn raise(mut best: Fitted, have: u64, measure: &Measure<'_>, cancel: &Cancel) -> Result<Fitted, ShrinkError> {
-    if best.request.pure || best.request.kind.is_plain() {
-        return Ok(best);
-    }
-    // What the person chose comes first, and the first that matches counts.
-    let own = best.request.kinds.clone();
-    for (pattern, kinds) in GROUPS {
-        for &kind in kinds {
-            let mut raised = best.raised.clone();
-            raised.retain(|(known, _)| known != pattern);
-            raised.push((pattern.to_owned(), kind));
-            let request = Request { kinds: own.iter().chain(&raised).cloned().collect(), ..best.request.clone() };
-            let planned = match dry(&request, cancel) {
-                Err(ShrinkError::Unused { .. }) => break,
-                planned => planned?,
-            };
-            let worse = planned.tensors.iter().zip(&best.planned.tensors).any(|(new, old)| new.2.bits() < old.2.bits());
-            let bytes = measure.of(&planned)?;
-            if worse || bytes <= best.bytes || bytes > have {
-                continue;
+/// What each type would lose of each matrix, measured.
+struct Losses {
+    by_name: BTreeMap<String, BTreeMap<GgmlType, f64>>,
+    /// Matrices whose type is not the person's own choice.
+    free: BTreeSet<String>,
+    /// The type of each tensor as it is, which loses nothing.
+    stored: BTreeMap<String, GgmlType>,
+}
+
+impl Losses {
+    fn of(starts: &[Fitted], request: &Request, model: &Parts, cancel: &Cancel) -> Result<Self, ShrinkError> {
+        let mut asked: BTreeMap<String, BTreeSet<GgmlType>> = BTreeMap::new();
+        for (name, old, new) in starts.iter().flat_map(|start| &start.planned.tensors) {
+            if old != new {
+                asked.entry(name.clone()).or_default().insert(*new);
             }
-            best = Fitted { request, planned, bytes, raised };
+        }
+        let own = |name: &str| {
+            let output =
+                name == "output.weight" || (name == "token_embd.weight" && model.tensor("output.weight").is_none());
+            let matches =
+                |(pattern, _): &(String, GgmlType)| Regex::new(pattern).is_ok_and(|regex| regex.is_match(name));
+            request.pure
+                || (output && (request.output_kind.is_some() || request.leave_output))
+                || (name == "token_embd.weight" && request.embedding_kind.is_some())
+                || request.kinds.iter().any(matches)
+        };
+        let free: BTreeSet<String> = asked.keys().filter(|name| !own(name)).cloned().collect();
+        for (name, kinds) in &mut asked {
+            if free.contains(name) {
+                kinds.extend(BETTER);
+            }
+            let row = model.tensor(name).and_then(|tensor| tensor.dims.first().copied()).unwrap_or(1);
+            kinds.retain(|kind| kind.block() > 1 && row.is_multiple_of(kind.block()));
+        }
+        let stored = model.tensors().map(|tensor| (tensor.name.clone(), tensor.kind)).collect();
+        let by_name = measured(asked, request, model, cancel)?;
+        Ok(Self { by_name, free, stored })
+    }
+
+    /// Nothing for a type as it is or a float.
+    fn one(&self, name: &str, kind: GgmlType) -> f64 {
+        let counts = COUNTS.iter().find(|(part, _)| name.contains(part)).map_or(1.0, |(_, counts)| *counts);
+        // Embeddings are the answer's matrix too where there is none of its own.
+        let tied = name == "token_embd.weight" && !self.stored.contains_key("output.weight");
+        let counts = if tied { 8.0 } else { counts };
+        if self.stored.get(name) == Some(&kind) {
+            return 0.0;
+        }
+        self.by_name.get(name).and_then(|kinds| kinds.get(&kind)).map_or(0.0, |error| counts * error)
+    }
+
+    fn sum(&self, planned: &Planned) -> f64 {
+        planned.tensors.iter().map(|(name, _, new)| self.one(name, *new)).sum()
+    }
+}
+
+fn measured(
+    asked: BTreeMap<String, BTreeSet<GgmlType>>,
+    request: &Request,
+    model: &Parts,
+    cancel: &Cancel,
+) -> Result<BTreeMap<String, BTreeMap<GgmlType, f64>>, ShrinkError> {
+    let known = |name: &str| model.tensor(name).is_some();
+    let asked: Vec<(String, BTreeSet<GgmlType>)> = asked.into_iter().filter(|(name, _)| known(name)).collect();
+    let job = errors::Job {
+        input: request.input.clone(),
+        imatrix: request.imatrix.clone(),
+        asked: asked.iter().map(|(name, kinds)| (name.clone(), kinds.iter().map(|kind| kind.id()).collect())).collect(),
+        threads: request.threads.into(),
+    };
+    let mut all = BTreeMap::new();
+    child::run(
+        &Work::Errors(job),
+        cancel,
+        |value| {
+            let at = value.get("at").and_then(serde_json::Value::as_u64).and_then(|at| asked.get(at as usize));
+            let errors = value.get("errors").and_then(serde_json::Value::as_array);
+            if let Some(((name, kinds), errors)) = at.zip(errors) {
+                let errors = errors.iter().map(|error| error.as_f64().unwrap_or(f64::INFINITY));
+                all.insert(name.clone(), kinds.iter().copied().zip(errors).collect());
+            }
+        },
+        |_| (),
+    )?;
+    Ok(all)
+}
+
+/// Gives what is left to the matrices that gain most by it.
+fn raise(
+    start: &Fitted,
+    have: u64,
+    measure: &Measure<'_>,
+    losses: &Losses,
+    cancel: &Cancel,
+) -> Result<Fitted, ShrinkError> {
+    let (mut places, mut matrices) = (Vec::new(), Vec::new());
+    for (at, (name, old, new)) in start.planned.tensors.iter().enumerate() {
+        let (Some(tensor), Some(kinds)) = (measure.model.tensor(name), losses.by_name.get(name)) else { continue };
+        if old == new || !losses.free.contains(name) {
+            continue;
+        }
+        let kept = |kind: GgmlType| Some(Kept { kind, bytes: kind.bytes(&tensor.dims)?, loss: losses.one(name, kind) });
+        if let Some(now) = kept(*new) {
+            let stored = Some(old).filter(|old| old.block() > 1);
+            let others = kinds.keys().chain(stored).filter_map(|&kind| kept(kind)).collect();
+            places.push(at);
+            matrices.push(Matrix { now, others });
         }
     }
-    Ok(best)
+    let with = |choices: &[Kept]| {
+        let mut planned = start.planned.clone();
+        for (&at, choice) in places.iter().zip(choices) {
+            if let Some(tensor) = planned.tensors.get_mut(at) {
+                tensor.2 = choice.kind;
+            }
+        }
+        planned
+    };
+    let choices = fill::fill(&matrices, &fill::steps(&matrices), |choices| {
+        measure.of(&with(choices)).map(|bytes| bytes <= have)
+    })?;
+    let wanted = with(&choices);
+    let mut raised = Vec::new();
+    let mut kinds = start.request.kinds.clone();
+    // Each by its own name, also those that stay: llama.cpp counts layers by the tensors that no pattern matches.
+    for (name, was, kind) in places.iter().filter_map(|&at| {
+        let (name, _, kind) = wanted.tensors.get(at)?;
+        Some((name, start.planned.tensors.get(at)?.2, *kind))
+    }) {
+        kinds.push((format!("^{}$", regex::escape(name)), kind));
+        if was != kind {
+            raised.push((name.clone(), kind));
+        }
+    }
+    if raised.is_empty() {
+        return Ok(start.clone());
+    }
+    let request = Request { kinds, ..start.request.clone() };
+    let planned = dry(&request, cancel)?;
+    let bytes = measure.of(&planned)?;
+    if bytes > have || planned.tensors != wanted.tensors {
+        return Ok(start.clone());
+    }
+    Ok(Fitted { request, planned, bytes, raised })
 }
 
 /// Bytes that the values about an importance matrix take in a header, as llama.cpp writes them.

@@ -1,5 +1,8 @@
 //! Smaller files: llama.cpp's own quantizers and mixtures, driven from outside.
 
+#[allow(unsafe_code, reason = "ggml's own quantizers")]
+pub(crate) mod errors;
+mod fill;
 mod fit;
 #[allow(unsafe_code, reason = "llama.cpp's C interface")]
 pub(crate) mod native;

@@ -92,9 +92,10 @@ impl Mixture {
     /// Those that are worth trying when a size is given, the best first, by bits for a weight: what the model has
     /// (`stored`), then less. `guided` tells that there is an importance matrix.
     pub(super) fn ladder(stored: GgmlType, guided: bool) -> impl Iterator<Item = Self> {
-        const STEPS: [&str; 18] = [
-            "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "IQ4_XS", "Q3_K_L", "Q3_K_M", "IQ3_S", "IQ3_XXS",
-            "Q2_K", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S",
+        const STEPS: [&str; 26] = [
+            "Q8_0", "Q6_K", "Q5_K_M", "Q5_1", "Q5_K_S", "Q5_0", "Q4_K_M", "Q4_1", "Q4_K_S", "IQ4_NL", "Q4_0", "IQ4_XS",
+            "Q3_K_L", "Q3_K_M", "IQ3_M", "IQ3_S", "Q3_K_S", "IQ3_XS", "IQ3_XXS", "Q2_K", "IQ2_M", "IQ2_S", "IQ2_XS",
+            "IQ2_XXS", "IQ1_M", "IQ1_S",
         ];
         let whole: &[&str] = match stored {
             GgmlType::F32 => &["F32", "F16"],
