@@ -4,10 +4,13 @@
 use ratatui::layout::Rect;
 
 use crate::app::App;
+use crate::app::overlay::Overlay;
 use crate::text::wrap;
 
 /// Most rows of notices.
 const NOTICES: u16 = 4;
+/// Rows of a screen, up to which a review has it to itself: a phone's with the keyboard open.
+const SHORT: u16 = 17;
 
 /// Where things are drawn. Any of them may be empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +27,11 @@ impl Areas {
     /// For a screen of this size.
     pub(crate) fn new(app: &App, area: Rect) -> Self {
         let height = area.height;
+        if height <= SHORT && matches!(app.overlay, Some(Overlay::Review(_))) {
+            let notices = notice_height(app, area.width).min(1).min(height.saturating_sub(3));
+            let chat = Rect { height: height - notices, ..area };
+            return Self { chat, notices: Rect { y: chat.bottom(), height: notices, ..area }, ..Self::default() };
+        }
         let input_rows = wrap::rows(app.composer.buffer.text(), app.input_width()).len();
         let most = (height / 3).max(1);
         let input = u16::try_from(input_rows).unwrap_or(most).clamp(1, most).min(height);
@@ -31,8 +39,7 @@ impl Areas {
         let rule = u16::from(height >= 6);
         let waiting = u16::from(app.outgoing.is_some() && height >= 8);
         let chrome = input + status + rule + waiting;
-        let wanted = app.notices.iter().map(|notice| notice_rows(&notice.text, area.width)).sum::<u16>();
-        let notices = wanted.min(NOTICES).min(height.saturating_sub(chrome + 3));
+        let notices = notice_height(app, area.width).min(NOTICES).min(height.saturating_sub(chrome + 3));
         let chat = height.saturating_sub(chrome + notices);
         let mut y = area.y;
         let mut next = |rows: u16| {
@@ -49,6 +56,11 @@ impl Areas {
             status: next(status),
         }
     }
+}
+
+/// Rows that all notices would take.
+fn notice_height(app: &App, width: u16) -> u16 {
+    app.notices.iter().map(|notice| notice_rows(&notice.text, width)).sum()
 }
 
 fn notice_rows(text: &str, width: u16) -> u16 {

@@ -20,8 +20,8 @@ const SIDE_BY_SIDE: u16 = 110;
 const AROUND: usize = 3;
 /// Begins the rows a long line goes on in.
 const GOES_ON: &str = "↳ ";
-/// Rows under the hunks: what is decided, and the keys.
-const FOOT: u16 = 2;
+/// Rows of a review, up to which what is decided stands in its title.
+const SHORT: u16 = 17;
 
 /// One side of two: a line's number, its text, its look.
 type Side<'a> = Option<(usize, &'a str, Style)>;
@@ -260,8 +260,17 @@ fn head(review: &Review, change: &Change, hunk: usize, width: usize, theme: &The
     ])
 }
 
+/// Rows under the hunks: what is decided, where there is room, and the keys.
+fn foot(area: Rect) -> u16 {
+    match area.height {
+        0..=4 => 0,
+        5..=SHORT => 1,
+        _ => 2,
+    }
+}
+
 fn body(area: Rect) -> Rect {
-    let foot = if area.height > FOOT + 2 { FOOT } else { 0 };
+    let foot = foot(area);
     let below = area.height.saturating_sub(1);
     Rect { y: area.y + u16::from(area.height > 0), height: below.saturating_sub(foot), ..area }
 }
@@ -286,8 +295,13 @@ pub(super) fn draw(review: &Review, area: Rect, canvas: &mut Canvas<'_>) {
     } else {
         String::new()
     };
-    let room = usize::from(area.width).saturating_sub(sanitise::width(&files) + new.len() + 5);
-    canvas.title(area, &format!("{}{new}{files}", tail(&name, room)), "");
+    let (accepted, rejected, open) = review.counts();
+    let decided = match foot(area) {
+        2 => String::new(),
+        _ => format!("{} of {} decided", accepted + rejected, accepted + rejected + open),
+    };
+    let room = usize::from(area.width).saturating_sub(sanitise::width(&files) + new.len() + decided.len() + 9);
+    canvas.title(area, &format!("{}{new}{files}", tail(&name, room)), &decided);
     let inner = body(area);
     let height = usize::from(inner.height);
     let layout = layout(review, area.width, height, canvas.theme);
@@ -298,15 +312,16 @@ pub(super) fn draw(review: &Review, area: Rect, canvas: &mut Canvas<'_>) {
     }
     if inner.bottom() < area.bottom() {
         let foot = Rect { y: inner.bottom(), height: area.bottom() - inner.bottom(), ..area };
-        let (accepted, rejected, open) = review.counts();
         let then = match review.then {
             Then::Nothing => "",
             Then::Fix => " · then it runs again",
             Then::Undo(_) => " · undo",
         };
         let count = format!("{accepted} accepted · {rejected} rejected · {open} to decide{then}");
-        canvas.line(foot, 0, Line::styled(cut(&count, usize::from(area.width)), canvas.theme.dim));
-        canvas.line(foot, 1, keys(usize::from(area.width), canvas.theme));
+        if foot.height > 1 {
+            canvas.line(foot, 0, Line::styled(cut(&count, usize::from(area.width)), canvas.theme.dim));
+        }
+        canvas.line(foot, foot.height - 1, keys(usize::from(area.width), canvas.theme));
     }
 }
 

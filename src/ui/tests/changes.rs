@@ -42,6 +42,19 @@ fn every_line_of_a_change_can_be_reached_however_long_it_is() {
 }
 
 #[test]
+fn above_an_open_keyboard_a_review_shows_eleven_rows_of_the_change() {
+    check_at(&[(45, 14)], "review-long", |size| {
+        let mut app = with_gauge(size);
+        let new: String = (0..40).map(|n| format!("line {n}\n")).collect();
+        let changes = vec![edits::change("src/deeply/nested/folder/a_long_name.txt", "", &new)];
+        edits::deliver(&mut app, crate::edits::propose::Proposed { changes, ..Default::default() });
+        let shown = screen(&app, &view()).0.lines().filter(|row| row.starts_with("+line")).count();
+        assert!(shown >= 11, "{shown}\n{}", screen(&app, &view()).0);
+        app
+    });
+}
+
+#[test]
 fn a_long_command_is_read_to_its_end_before_it_can_be_agreed_to() {
     for size in [(80, 24), (45, 30), (45, 8)] {
         let mut app = with_gauge(size);
