@@ -14,7 +14,7 @@ const DRAFT_ROWS: u64 = 16;
 
 const MIB: u64 = 1 << 20;
 /// Pages of the program's own file and its libraries that are touched, in bytes.
-const PROGRAM_CODE: u64 = 9 * MIB;
+const PROGRAM_CODE: u64 = 13 * MIB;
 /// What the program allocates before a model is there, in bytes.
 const PROGRAM_HEAP: u64 = 2 * MIB;
 /// `llama_vocab`: a token costs its entry in `id_to_token`, `token_to_id` and `cache_token_to_piece`, a merge its node in
