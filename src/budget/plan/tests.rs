@@ -135,12 +135,13 @@ fn deepseeks_cache_is_as_large_as_its_weights() {
 
 /// Peak resident sets (`VmHWM` in KiB) of `zord chat` with SmolLM2-135M Q4_1, two threads, flash attention, ubatch 512:
 /// the cache filled to its end.
-const MEASURED: [(u32, KvType, u64); 5] = [
+const MEASURED: [(u32, KvType, u64); 6] = [
     (512, KvType::F16, 154_988),
     (2048, KvType::F16, 192_648),
     (8192, KvType::F16, 338_812),
     (512, KvType::Q8_0, 149_484),
     (2048, KvType::Q8_0, 170_936),
+    (8192, KvType::Q8_0, 250_728),
 ];
 
 #[test]
