@@ -44,7 +44,7 @@ impl App {
             self.ease.told = false;
         } else if working < planned && !std::mem::replace(&mut self.ease.told, true) {
             let why = self.ease.easing.reason();
-            self.tell(Level::Info, format!("{why}: {working} of {planned} threads work until that is over"));
+            self.tell(Level::Info, format!("{why}: using {working} of {planned} threads until it is over"));
         }
     }
 

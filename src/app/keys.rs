@@ -149,7 +149,7 @@ pub const BINDINGS: &[Binding] = &[
     alt('x', Action::Regex, "Alt-X|in that search: a regular expression, or not"),
     alt('h', Action::Help, "Alt-H, F1|help"),
     key(KeyCode::F(1), NONE, Action::Help, ""),
-    ctrl('l', Action::Redraw, "Ctrl-L|draw the screen anew"),
+    ctrl('l', Action::Redraw, "Ctrl-L|redraw the screen"),
     ctrl('z', Action::Suspend, "Ctrl-Z|stop, and go on with `fg`"),
 ];
 

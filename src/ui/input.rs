@@ -22,7 +22,7 @@ pub(crate) fn rule(app: &App, area: Rect, theme: &Theme, screen: &mut Screen) {
         Some(id) => {
             let user = |id| app.conversation.node(id).is_some_and(|node| node.role == Role::User);
             let n = app.path.iter().filter(|known| **known <= id && user(**known)).count();
-            format!("writing message {n} anew · Esc leaves it")
+            format!("editing message {n} · Esc cancels")
         }
         None if app.conversation.is_empty() => String::new(),
         None => sanitise::line(&app.conversation.title()).into_owned(),

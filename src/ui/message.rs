@@ -90,7 +90,7 @@ pub(crate) fn lines(
 }
 
 fn cut_mark(summed: bool, width: u16, theme: &Theme) -> Line<'static> {
-    let words = if summed { " older messages are summed up " } else { " older messages are left out " };
+    let words = if summed { " older messages are summarised " } else { " older messages are left out " };
     let room = usize::from(width).saturating_sub(sanitise::width(words));
     let left = "╌".repeat(room / 2);
     let right = "╌".repeat(room - room / 2);
