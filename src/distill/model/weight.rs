@@ -144,6 +144,16 @@ impl Numbers {
         }
     }
 
+    /// How many finite numbers would become infinite in a file's type: half precision ends at 65504.
+    pub(crate) fn beyond(&self, dtype: Dtype) -> usize {
+        match (self, dtype) {
+            (Self::F32(numbers), Dtype::F16) => {
+                numbers.iter().filter(|x| x.is_finite() && !f16::from_f32(**x).is_finite()).count()
+            }
+            _ => 0,
+        }
+    }
+
     /// Little-endian bytes of some numbers in a file's type, rounded to nearest. What was not trained comes out as it
     /// came in.
     pub(crate) fn write(&self, dtype: Dtype, from: usize, to: usize) -> Vec<u8> {
@@ -194,5 +204,16 @@ impl Gradients {
     /// With the places of their weights.
     pub(crate) fn each(&mut self) -> impl Iterator<Item = (Id, &mut Vec<f32>)> {
         self.0.iter_mut().enumerate().filter(|(_, gradient)| !gradient.is_empty()).map(|(at, g)| (Id(at), g))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trained_weights_that_half_precision_cannot_hold_are_counted() {
+        let numbers = Numbers::F32(vec![1.0, 65_504.0, 65_520.0, -1e9, f32::INFINITY]);
+        assert_eq!([Dtype::F16, Dtype::BF16, Dtype::F32].map(|dtype| numbers.beyond(dtype)), [2, 0, 0]);
     }
 }

@@ -66,7 +66,7 @@ const BASE: &str = "base";
 /// Writes the trained student.
 ///
 /// # Errors
-/// The folder cannot be written to.
+/// The folder cannot be written to, or a weight does not fit the student's own type.
 pub(crate) fn write(student: &Student, recipe: &Recipe, out: &Path) -> Result<(), RunError> {
     let Some(settings) = &recipe.adapter else { return whole(student, out) };
     let mut base = recipe.student.path.clone();
@@ -90,6 +90,13 @@ fn whole(student: &Student, out: &Path) -> Result<(), RunError> {
         Entry { name: name.clone(), dims: dims.clone(), dtype: *dtype, numbers: Values::Weight(numbers) }
     };
     let entries: Vec<Entry<'_>> = own.map(entry).collect();
+    for Entry { name, dtype, numbers, .. } in &entries {
+        if let Values::Weight(numbers) = numbers
+            && let count @ 1.. = numbers.beyond(*dtype)
+        {
+            return Err(RunError::Overflow { tensor: name.clone(), count });
+        }
+    }
     let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
     save::write(&out.join("model.safetensors"), &entries, &notes)?;
     let text = serde_json::to_string_pretty(&config(student)).unwrap_or_default();
