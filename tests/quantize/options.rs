@@ -105,7 +105,14 @@ fn what_was_chosen_by_hand_stays_when_a_size_is_filled() {
     model(&tool, &tool.path("m.gguf"));
     let size = Header::read(&tool.path("m.gguf")).unwrap().file_len / 3;
     let size = format!("{size}B");
-    tool.run(["quantize", "m.gguf", "q.gguf", "--fit", &size, "--tensor-type", "ffn_down=q4_0"]).done();
+    let fit = |name, threads| {
+        let chosen = ["--tensor-type", "ffn_down=q4_0", "--threads", threads];
+        tool.run(["quantize", "m.gguf", name, "--fit", &size].into_iter().chain(chosen)).done()
+    };
+    fit("q.gguf", "3");
+    // Nothing in it depends on threads or chance.
+    fit("again.gguf", "1");
+    assert!(tensors(&tool.path("again.gguf")) == tensors(&tool.path("q.gguf")));
     let header = Header::read(&tool.path("q.gguf")).unwrap();
     let mut down = header.tensors.iter().filter(|tensor| tensor.name.contains("ffn_down"));
     assert!(down.all(|tensor| tensor.kind == GgmlType::Q4_0));

@@ -105,7 +105,8 @@ fn alike(files: &[&Path]) -> Result<(), Report> {
     Ok(())
 }
 
-fn compare(job: lockstep::Job, cancel: &Cancel) -> Result<Vec<Vec<Tally>>, Report> {
+/// The tallies of each kind of text, the base's first.
+pub(super) fn compare(job: lockstep::Job, cancel: &Cancel) -> Result<Vec<Vec<Tally>>, Report> {
     let mut bar = progress::Bar::counting("comparing", "windows");
     let mut tallies = None;
     let done = child::run(

@@ -10,6 +10,8 @@ mod edit;
 #[cfg(feature = "engine")]
 mod export;
 #[cfg(feature = "engine")]
+mod fit;
+#[cfg(feature = "engine")]
 mod imatrix;
 mod inspect;
 #[cfg(feature = "engine")]

@@ -1,18 +1,17 @@
 //! `zord-quantize quantize`: one or several smaller files from one, or the best that fits a size.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use super::threads;
+use super::{fit, threads};
 use crate::budget::{KvType, bytes};
 use crate::cli::{output, progress};
 use crate::config;
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report};
-use crate::quantize::shrink::{self, Budget, Fitted, Mixture, Planned, Request};
+use crate::quantize::shrink::{self, Budget, Mixture, Planned, Request};
 use crate::weights::gguf::GgmlType;
 
 /// Tokens of context at most.
@@ -96,21 +95,20 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<ExitCode, Report> {
         (_, Some((bytes, tokens))) => Some(Budget::Memory(bytes, tokens, args.kv_type)),
         _ => None,
     };
-    let mut documents = Vec::new();
-    let kinds = if budget.is_some() { vec![Mixture::COPY] } else { args.kinds.clone() };
-    for kind in kinds {
-        let mut request = args.request(kind);
-        if let Some(budget) = budget {
-            let fitted = shrink::fit(&request, budget, &cancel)?;
-            chosen(&fitted);
-            request = fitted.request;
-        }
+    let named = |request: &Request| {
         let name = template.as_ref().map(|name| PathBuf::from(name.replace("{type}", request.kind.name)));
-        let document = match name.filter(|_| !args.dry_run) {
+        name.filter(|_| !args.dry_run)
+    };
+    let mut documents = Vec::new();
+    if let Some(budget) = budget {
+        documents.push(fit::run(&args.request(Mixture::COPY), budget, named, args.json, &cancel)?);
+    }
+    for &kind in &args.kinds {
+        let request = args.request(kind);
+        documents.push(match named(&request) {
             Some(name) => write(&request, &name, &cancel)?,
             None => foresee(&request, args.json, &cancel)?,
-        };
-        documents.push(document);
+        });
     }
     if args.json {
         output::json(&documents)?;
@@ -138,25 +136,29 @@ impl QuantizeArgs {
     }
 }
 
-fn write(request: &Request, name: &Path, cancel: &Cancel) -> Result<Json, Report> {
+pub(super) fn write(request: &Request, name: &Path, cancel: &Cancel) -> Result<Json, Report> {
     let mut bar = progress::Bar::counting(request.kind.name, "tensors");
     let done = shrink::run(request, name, cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
-    let done = done?;
-    fallbacks(&done);
+    written(request, name, &done?)
+}
+
+/// Tells what was written.
+pub(super) fn written(request: &Request, name: &Path, done: &Planned) -> Result<Json, Report> {
+    fallbacks(done);
     let files = shrink::outputs(request, name)?;
     let size = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|facts| facts.len()).sum();
     let name = files.first().map_or(name, PathBuf::as_path);
     let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
     output::note(format!("{}{more}: {}, {}", name.display(), request.kind.name, bytes(size)));
-    let mut document = document(request, &done);
+    let mut document = document(request, done);
     document["file"] = json!(name);
     document["files"] = json!(files);
     document["file_bytes"] = json!(size);
     Ok(document)
 }
 
-fn foresee(request: &Request, quiet: bool, cancel: &Cancel) -> Result<Json, Report> {
+pub(super) fn foresee(request: &Request, quiet: bool, cancel: &Cancel) -> Result<Json, Report> {
     let planned = shrink::dry(request, cancel)?;
     if !quiet {
         let rows = planned.tensors.iter().map(|(name, old, new)| {
@@ -204,19 +206,6 @@ fn fallbacks(planned: &Planned) {
             "notice: `{first}`{others}: {got} instead of {wanted}, as rows of {row} are no whole blocks"
         ));
     }
-}
-
-/// What was chosen, tensors of the same name in all layers together.
-fn chosen(fitted: &Fitted) {
-    let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for (name, kind) in &fitted.raised {
-        let layer =
-            name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')).map_or(name.as_str(), |(_, rest)| rest);
-        *kinds.entry((layer.trim_end_matches(".weight"), kind.name())).or_default() += 1;
-    }
-    let raised: Vec<String> = kinds.iter().map(|((name, kind), count)| format!("{count} `{name}` in {kind}")).collect();
-    let raised = if raised.is_empty() { String::new() } else { format!(", with {}", raised.join(", ")) };
-    output::note(format!("{} fits{raised}: {}", fitted.request.kind.name, bytes(fitted.bytes)));
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -2,7 +2,8 @@
 //!
 //! The loss of a model is taken as the sum over its matrices of the relative squared error, each times how much the
 //! matrix counts. That the divergence grows so for small errors is the linearity theorem of Malinovskii et al. 2024,
-//! "Pushing the Limits of Large Language Model Quantization via the Linearity Theorem". Nothing here ever raises it.
+//! "Pushing the Limits of Large Language Model Quantization via the Linearity Theorem"; how much each matrix counts is
+//! guessed. Nothing here ever raises the sum.
 
 use crate::weights::gguf::GgmlType;
 
@@ -31,6 +32,7 @@ const BETTER: f64 = 0.95;
 /// A matrix as it is, and what it could be instead.
 #[derive(Clone, Debug)]
 pub(super) struct Matrix {
+    pub(super) name: String,
     pub(super) now: Choice,
     pub(super) others: Vec<Choice>,
 }
@@ -107,6 +109,51 @@ pub(super) fn fill<E>(
     Ok(after(matrices, &taken))
 }
 
+/// Groups of matrices in the order in which llama.cpp's own mixtures favour them, by what their names have in them.
+const GROUPS: [&[&str]; 5] = [
+    &["attn_v."],
+    &["ffn_down"],
+    &["output.weight", "token_embd."],
+    &["attn_output.", "attn_qkv.", "attn_k."],
+    &["ffn_up", "ffn_gate", "attn_q."],
+];
+
+/// Better types, each with what llama.cpp gives rows instead that are not whole blocks of 256.
+const BUMPS: [(GgmlType, GgmlType); 4] = [
+    (GgmlType::Q4_K, GgmlType::Q5_0),
+    (GgmlType::Q5_K, GgmlType::Q5_1),
+    (GgmlType::Q6_K, GgmlType::Q8_0),
+    (GgmlType::Q8_0, GgmlType::Q8_0),
+];
+
+/// As people do it by hand: one group after the other in a better type, wherever a matrix of it gains by that, as long as
+/// the whole fits.
+pub(super) fn bump<E>(
+    matrices: &[Matrix],
+    mut fits: impl FnMut(&[Choice]) -> Result<bool, E>,
+) -> Result<Vec<Choice>, E> {
+    let mut now = after(matrices, &[]);
+    for group in GROUPS {
+        for (kind, instead) in BUMPS {
+            let mut next = now.clone();
+            for (matrix, choice) in matrices.iter().zip(&mut next) {
+                // `attn_output.weight` ends like the output's own matrix.
+                let output = matrix.name == "output.weight";
+                let inside = |part: &&str| if *part == "output.weight" { output } else { matrix.name.contains(*part) };
+                let known = |kind| matrix.others.iter().find(|other| other.kind == kind);
+                let better = known(kind).or_else(|| known(instead)).filter(|better| better.loss < choice.loss);
+                if let Some(better) = better.filter(|_| group.iter().any(inside)) {
+                    *choice = *better;
+                }
+            }
+            if next != now && fits(&next)? {
+                now = next;
+            }
+        }
+    }
+    Ok(now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +183,8 @@ mod tests {
                 if n % 3 == 0 {
                     others.push(kind(GgmlType::Q4_1, 3, 1e-8));
                 }
-                Matrix { now: kind(GgmlType::Q4_K, 4, 7e-3), others }
+                let name = format!("blk.{n}.{}.weight", ["attn_v", "ffn_down", "attn_q"][n as usize % 3]);
+                Matrix { name, now: kind(GgmlType::Q4_K, 4, 7e-3), others }
             })
             .collect()
     }
@@ -172,5 +220,23 @@ mod tests {
         });
         let changed = filled.unwrap().iter().filter(|choice| choice.kind == GgmlType::Q4_1).count();
         assert_eq!(changed, 3);
+    }
+
+    #[test]
+    fn a_group_is_bumped_as_a_whole_and_only_where_it_gains() {
+        let matrices = matrices();
+        let bytes = |all: &[Choice]| all.iter().map(|choice| choice.bytes).sum::<u64>();
+        let room = bytes(&after(&matrices, &[])) + 6000;
+        let bumped = bump(&matrices, |choices| Ok::<_, ()>(bytes(choices) <= room)).unwrap();
+        assert!(bytes(&bumped) <= room);
+        let kinds = |part: &str| {
+            let of = matrices.iter().zip(&bumped).filter(|(matrix, _)| matrix.name.contains(part));
+            of.map(|(_, choice)| choice.kind).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert!(kinds("attn_v").iter().all(|&kind| kind != GgmlType::Q4_K), "{bumped:?}");
+        assert_eq!(kinds("attn_v").len(), 1);
+        for (matrix, choice) in matrices.iter().zip(&bumped) {
+            assert!(choice.loss <= matrix.now.loss);
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! The best mixture for a size: of a file, or of everything in memory while the model runs.
 //!
-//! Every mixture that fits is a place to start from. What each type would lose of each matrix is measured; then matrices
-//! get better types, those first that gain most for a byte, and what loses least in all is chosen. No matrix ever gets a
-//! type that loses more than the mixture's own, so that the choice is not worse than a mixture that fits. Sizes are those
-//! of dry runs, llama.cpp's own and exact.
+//! What is worth trying is found by an estimate: what each type would lose of each matrix is measured, and what is left of
+//! the size goes to matrices that gain by it, in the mixtures that fit. No matrix ever gets a type that loses more than the
+//! mixture's own. The estimate cannot tell two whole models apart that are close; that is left to whoever runs them. Sizes
+//! are those of dry runs, llama.cpp's own and exact.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -33,7 +33,7 @@ pub enum Budget {
     Memory(u64, u32, KvType),
 }
 
-/// What was chosen.
+/// A mixture that fits, perhaps with better types for some matrices.
 #[derive(Clone, Debug)]
 pub struct Fitted {
     /// The request with its mixture and types filled in.
@@ -49,9 +49,6 @@ pub struct Fitted {
 /// Mixtures that are started from, of those that fit: the largest ones.
 const STARTS: usize = 8;
 
-/// Losses that are about the same: errors are measured on some rows only.
-const ALIKE: f64 = 1.02;
-
 /// Types that a matrix may get beside those of the mixtures that fit.
 const BETTER: [GgmlType; 10] = [
     GgmlType::Q3_K,
@@ -66,16 +63,17 @@ const BETTER: [GgmlType; 10] = [
     GgmlType::Q8_0,
 ];
 
-/// How much an error in a matrix counts, by what its name has in it; others count 1. These are the matrices that
+/// How much an error in a matrix counts, by what its name has in it; others count 1. A guess, after the matrices that
 /// llama.cpp's own mixtures favour: what they give goes on into every later layer, or is the answer itself.
 const COUNTS: [(&str, f64); 5] =
     [("attn_v.", 2.0), ("attn_qkv.", 2.0), ("ffn_down", 2.0), ("attn_output.", 1.5), ("output.weight", 8.0)];
 
-/// Chooses.
+/// Mixtures that are worth trying, the one first that loses least by the estimate. A single one where there is nothing to
+/// choose.
 ///
 /// # Errors
 /// Nothing fits, or as [`dry`].
-pub fn fit(request: &Request, budget: Budget, cancel: &Cancel) -> Result<Fitted, ShrinkError> {
+pub fn candidates(request: &Request, budget: Budget, cancel: &Cancel) -> Result<Vec<Fitted>, ShrinkError> {
     let model = Parts::read(&request.input)?;
     let (Budget::File(have) | Budget::Memory(have, ..)) = budget;
     let notes = request.imatrix.as_deref().map(noted).transpose()?.unwrap_or_default();
@@ -84,19 +82,25 @@ pub fn fit(request: &Request, budget: Budget, cancel: &Cancel) -> Result<Fitted,
     if let [only] = starts.as_slice()
         && (only.request.pure || only.request.kind.is_plain())
     {
-        return Ok(only.clone());
+        return Ok(starts);
     }
     let losses = Losses::of(&starts, request, &model, cancel)?;
-    let filled: Vec<(f64, Fitted)> = starts
-        .iter()
-        .map(|start| raise(start, have, &measure, &losses, cancel).map(|filled| (losses.sum(&filled.planned), filled)))
-        .collect::<Result<_, _>>()?;
-    let plain = starts.iter().map(|start| losses.sum(&start.planned)).fold(f64::INFINITY, f64::min);
-    let least = filled.iter().map(|(loss, _)| *loss).fold(f64::INFINITY, f64::min);
-    // Of those that are about as good, the one whose name says most about what is in the file.
-    let good = filled.into_iter().filter(|(loss, _)| *loss <= (least * ALIKE).min(plain));
-    let best = good.min_by_key(|(_, fitted)| fitted.raised.len());
-    best.map(|(_, fitted)| fitted).ok_or(ShrinkError::Fit { have, need: u64::MAX })
+    let (mut filled, mut bumped) = (Vec::new(), Vec::new());
+    for start in &starts {
+        let room = Room { start, have, measure: &measure, places: places(start, &measure, &losses) };
+        filled.push((start, room.filled()?));
+        bumped.push((start, room.bumped()?));
+    }
+    let plain: Vec<(&Fitted, Planned)> = starts.iter().map(|start| (start, start.planned.clone())).collect();
+    // The mixture with most bits is what a person would take, whatever the estimate says of it.
+    let wanted = [losses.least(&filled), bumped.first().cloned(), losses.least(&bumped), losses.least(&plain)];
+    let mut kept: Vec<(&Fitted, Planned)> = Vec::new();
+    for wanted in wanted.into_iter().flatten() {
+        if !kept.iter().any(|better| losses.covers(&better.1, &wanted.1)) {
+            kept.push(wanted);
+        }
+    }
+    kept.iter().map(|(start, wanted)| built(start, wanted, have, &measure, &losses, cancel)).collect()
 }
 
 /// The mixtures that fit, the ones with most bits first; a whole model is the only one.
@@ -174,6 +178,16 @@ impl Losses {
     fn sum(&self, planned: &Planned) -> f64 {
         planned.tensors.iter().map(|(name, _, new)| self.one(name, *new)).sum()
     }
+
+    fn least<'a>(&self, all: &[(&'a Fitted, Planned)]) -> Option<(&'a Fitted, Planned)> {
+        all.iter().min_by(|one, other| self.sum(&one.1).total_cmp(&self.sum(&other.1))).cloned()
+    }
+
+    /// Whether no matrix loses more in one than in the other.
+    fn covers(&self, one: &Planned, other: &Planned) -> bool {
+        let mut pairs = one.tensors.iter().zip(&other.tensors);
+        pairs.all(|((name, _, one), (_, _, other))| self.one(name, *one) <= self.one(name, *other))
+    }
 }
 
 fn measured(
@@ -207,51 +221,78 @@ fn measured(
     Ok(all)
 }
 
-/// Gives what is left to the matrices that gain most by it.
-fn raise(
+/// Matrices of a mixture that may get better types, by their places in its plan.
+fn places(start: &Fitted, measure: &Measure<'_>, losses: &Losses) -> Vec<(usize, Matrix)> {
+    let matrix = |(at, (name, old, new)): (usize, &(String, GgmlType, GgmlType))| {
+        let (tensor, kinds) = (measure.model.tensor(name)?, losses.by_name.get(name)?);
+        if old == new || !losses.free.contains(name) {
+            return None;
+        }
+        let kept = |kind: GgmlType| Some(Kept { kind, bytes: kind.bytes(&tensor.dims)?, loss: losses.one(name, kind) });
+        let stored = Some(old).filter(|old| old.block() > 1);
+        let others = kinds.keys().chain(stored).filter_map(|&kind| kept(kind)).collect();
+        Some((at, Matrix { name: name.clone(), now: kept(*new)?, others }))
+    };
+    start.planned.tensors.iter().enumerate().filter_map(matrix).collect()
+}
+
+/// What a mixture leaves of the size, to be given to its matrices.
+struct Room<'a> {
+    start: &'a Fitted,
+    have: u64,
+    measure: &'a Measure<'a>,
+    places: Vec<(usize, Matrix)>,
+}
+
+impl Room<'_> {
+    /// To those first that gain most for a byte.
+    fn filled(&self) -> Result<Planned, ShrinkError> {
+        let matrices = self.matrices();
+        fill::fill(&matrices, &fill::steps(&matrices), |choices| self.fits(choices)).map(|choices| self.with(&choices))
+    }
+
+    /// To whole groups.
+    fn bumped(&self) -> Result<Planned, ShrinkError> {
+        fill::bump(&self.matrices(), |choices| self.fits(choices)).map(|choices| self.with(&choices))
+    }
+
+    fn matrices(&self) -> Vec<Matrix> {
+        self.places.iter().map(|(_, matrix)| matrix.clone()).collect()
+    }
+
+    fn fits(&self, choices: &[Kept]) -> Result<bool, ShrinkError> {
+        Ok(self.measure.of(&self.with(choices))? <= self.have)
+    }
+
+    fn with(&self, choices: &[Kept]) -> Planned {
+        let mut planned = self.start.planned.clone();
+        for ((at, _), choice) in self.places.iter().zip(choices) {
+            if let Some(tensor) = planned.tensors.get_mut(*at) {
+                tensor.2 = choice.kind;
+            }
+        }
+        planned
+    }
+}
+
+/// The mixture with the types that are wanted; as it was where llama.cpp would make something else of them.
+fn built(
     start: &Fitted,
+    wanted: &Planned,
     have: u64,
     measure: &Measure<'_>,
     losses: &Losses,
     cancel: &Cancel,
 ) -> Result<Fitted, ShrinkError> {
-    let (mut places, mut matrices) = (Vec::new(), Vec::new());
-    for (at, (name, old, new)) in start.planned.tensors.iter().enumerate() {
-        let (Some(tensor), Some(kinds)) = (measure.model.tensor(name), losses.by_name.get(name)) else { continue };
-        if old == new || !losses.free.contains(name) {
-            continue;
-        }
-        let kept = |kind: GgmlType| Some(Kept { kind, bytes: kind.bytes(&tensor.dims)?, loss: losses.one(name, kind) });
-        if let Some(now) = kept(*new) {
-            let stored = Some(old).filter(|old| old.block() > 1);
-            let others = kinds.keys().chain(stored).filter_map(|&kind| kept(kind)).collect();
-            places.push(at);
-            matrices.push(Matrix { now, others });
-        }
-    }
-    let with = |choices: &[Kept]| {
-        let mut planned = start.planned.clone();
-        for (&at, choice) in places.iter().zip(choices) {
-            if let Some(tensor) = planned.tensors.get_mut(at) {
-                tensor.2 = choice.kind;
-            }
-        }
-        planned
-    };
-    let choices = fill::fill(&matrices, &fill::steps(&matrices), |choices| {
-        measure.of(&with(choices)).map(|bytes| bytes <= have)
-    })?;
-    let wanted = with(&choices);
     let mut raised = Vec::new();
     let mut kinds = start.request.kinds.clone();
-    // Each by its own name, also those that stay: llama.cpp counts layers by the tensors that no pattern matches.
-    for (name, was, kind) in places.iter().filter_map(|&at| {
-        let (name, _, kind) = wanted.tensors.get(at)?;
-        Some((name, start.planned.tensors.get(at)?.2, *kind))
-    }) {
-        kinds.push((format!("^{}$", regex::escape(name)), kind));
+    for ((name, old, was), (_, _, kind)) in start.planned.tensors.iter().zip(&wanted.tensors) {
+        // Each by its own name, also those that stay: llama.cpp counts layers by the tensors that no pattern matches.
+        if old != was && losses.free.contains(name) {
+            kinds.push((format!("^{}$", regex::escape(name)), *kind));
+        }
         if was != kind {
-            raised.push((name.clone(), kind));
+            raised.push((name.clone(), *kind));
         }
     }
     if raised.is_empty() {

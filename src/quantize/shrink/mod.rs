@@ -9,6 +9,6 @@ pub(crate) mod native;
 mod plan;
 mod types;
 
-pub use fit::{Budget, Fitted, fit};
-pub use plan::{Planned, Request, ShrinkError, dry, outputs, run};
+pub use fit::{Budget, Fitted, candidates};
+pub use plan::{Planned, Request, ShrinkError, draft, dry, outputs, run};
 pub use types::{Mixture, tensor_type, weight_type};

@@ -155,15 +155,48 @@ pub fn run(
     request: &Request,
     output: &Path,
     cancel: &Cancel,
-    mut show: impl FnMut(u64, u64),
+    show: impl FnMut(u64, u64),
 ) -> Result<Planned, ShrinkError> {
+    let names = outputs(request, output)?;
+    if names.len() > 1 {
+        let (partial, done) = begin(request, &names, cancel, show)?;
+        return settle(&partial, &names, done);
+    }
+    let (partial, done) = draft(request, output, cancel, show)?;
+    partial.finish()?;
+    Ok(done)
+}
+
+/// Makes a single file that is whole but does not have its name yet. Dropped unfinished, it is removed.
+///
+/// # Errors
+/// As [`run`].
+pub fn draft(
+    request: &Request,
+    output: &Path,
+    cancel: &Cancel,
+    show: impl FnMut(u64, u64),
+) -> Result<(Partial, Planned), ShrinkError> {
+    let (partial, done) = begin(request, &[output.to_owned()], cancel, show)?;
+    match done {
+        Ok(done) => Ok((partial, done)),
+        Err(error) => Err(full(&partial, error)),
+    }
+}
+
+/// Lets llama.cpp write, beside the first of the names.
+fn begin(
+    request: &Request,
+    names: &[PathBuf],
+    cancel: &Cancel,
+    mut show: impl FnMut(u64, u64),
+) -> Result<(Partial, Result<Planned, ShrinkError>), ShrinkError> {
     let model = Parts::read(&request.input)?;
-    let names = names(request, &model, output);
-    for name in &names {
+    for name in names {
         spare(name, model.headers().map(|header| header.path()).chain(request.imatrix.as_deref()))?;
     }
     let notices = check(request, &model, false)?;
-    let mut partial = Partial::create(names.first().map_or(output, PathBuf::as_path))?;
+    let mut partial = Partial::create(names.first().map_or(Path::new(""), PathBuf::as_path))?;
     let file = partial.file().and_then(|file| file.try_clone()).map_err(|error| partial.fault(error))?;
     let mut eighths = 0;
     let done = work(request, &model, partial.path(), false, cancel, |done, all| {
@@ -175,14 +208,7 @@ pub fn run(
             eighths = now;
         }
     });
-    let done = done.map(|done| Planned { notices, ..done });
-    if names.len() > 1 {
-        return settle(&partial, &names, done);
-    }
-    match done {
-        Ok(done) => partial.finish().map(|()| done).map_err(Into::into),
-        Err(error) => Err(full(&partial, error)),
-    }
+    Ok((partial, done.map(|done| Planned { notices, ..done })))
 }
 
 /// llama.cpp says of a full disk only that its stream failed.
