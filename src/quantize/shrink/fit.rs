@@ -5,6 +5,7 @@
 //! mixture's own. The estimate cannot tell two whole models apart that are close; that is left to whoever runs them. Sizes
 //! are those of dry runs, llama.cpp's own and exact.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -77,7 +78,8 @@ pub fn candidates(request: &Request, budget: Budget, cancel: &Cancel) -> Result<
     let model = Parts::read(&request.input)?;
     let (Budget::File(have) | Budget::Memory(have, ..)) = budget;
     let notes = request.imatrix.as_deref().map(noted).transpose()?.unwrap_or_default();
-    let measure = Measure { model: &model, budget, notes };
+    let dims = model.tensors().map(|tensor| (tensor.name.clone(), tensor.dims.clone())).collect();
+    let measure = Measure { model: &model, budget, notes, dims, head: OnceCell::new() };
     let starts = starts(request, have, &measure, cancel)?;
     if let [only] = starts.as_slice()
         && (only.request.pure || only.request.kind.is_plain())
@@ -322,15 +324,27 @@ struct Measure<'a> {
     budget: Budget,
     /// Bytes of values that the file will have beside the model's.
     notes: u64,
+    dims: BTreeMap<String, Vec<u64>>,
+    /// Bytes of a file before its data, which are as many whatever the types are, and its alignment.
+    head: OnceCell<(u64, u64)>,
 }
 
 impl Measure<'_> {
     fn of(&self, planned: &Planned) -> Result<u64, ShrinkError> {
-        let header = self.like(planned)?;
         let Budget::Memory(_, n_ctx, kv_type) = self.budget else {
+            let (head, alignment) = match self.head.get() {
+                Some(known) => *known,
+                None => {
+                    let header = self.like(planned)?;
+                    *self.head.get_or_init(|| (header.data_offset, header.alignment))
+                }
+            };
+            let bytes = planned.tensors.iter().filter_map(|(name, _, kind)| kind.bytes(self.dims.get(name)?));
+            let data: u64 = bytes.map(|bytes| bytes.next_multiple_of(alignment)).sum();
             // The header is filled up to the alignment.
-            return Ok(header.file_len + self.notes.next_multiple_of(header.alignment));
+            return Ok(head + data + self.notes.next_multiple_of(alignment));
         };
+        let header = self.like(planned)?;
         let shape = Shape::from_header(&header).map_err(|error| ShrinkError::Shape(error.to_string()))?;
         let processor = Device::probe().processor();
         let choice = Choice {
