@@ -18,7 +18,7 @@ fn a_change_is_reviewed_written_survives_a_kill_and_is_taken_back() {
     let mut screen = scene.open();
     screen.wait_for(READY);
     screen.keys("/edit @src/a.py the sum is wrong\r");
-    screen.wait_for("does not stand in the file");
+    screen.wait_for("is not in the file");
     screen.wait_for("outside the opened folder");
     screen.wait_for("+    return a + b");
     decide(&mut screen, "\r");

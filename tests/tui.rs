@@ -28,8 +28,9 @@ fn bare(text: &str) -> String {
 fn seen_answer(screen: &str, question: &str) -> String {
     let after = screen.split_once(question).map_or(screen, |(_, after)| after);
     let lines = after.lines().skip(1).take_while(|line| !line.starts_with("──"));
-    // Until the answer begins, its place says what is done meanwhile.
-    lines.filter(|line| !line.contains("reading ") && !line.contains("waiting")).collect::<Vec<_>>().join("\n")
+    // Until the answer begins, its place says what is done meanwhile; what is told stands below it.
+    let told = |line: &&str| line.contains("reading ") || line.contains("waiting") || line.starts_with("· ");
+    lines.filter(|line| !told(line)).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

@@ -378,7 +378,7 @@ mod tests {
         let reasons: Vec<_> = proposed.problems.iter().map(|problem| problem.reason.as_str()).collect();
         assert_eq!(
             reasons,
-            ["it lies outside the opened folder", "there is no such file", "`x = 2` does not stand in the file"]
+            ["it lies outside the opened folder", "there is no such file", "`x = 2` is not in the file"]
         );
     }
 
@@ -447,7 +447,7 @@ mod tests {
         assert!(proposed.changes.is_empty() && proposed.problems[0].reason.contains("deletes the file"));
         let wrong = "--- a/b.py\n+++ b/b.py\n@@ -1 +1 @@\n-x = 5\n+x = 6\n";
         let proposed = propose(&wanted("", &[("diff", "", wrong)]), &read);
-        assert_eq!(proposed.problems[0].told(), "Hunk 1 of b.py: `x = 5` does not stand in the file");
+        assert_eq!(proposed.problems[0].told(), "Hunk 1 of b.py: `x = 5` is not in the file");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) fn proposed() -> Proposed {
     let new = old.replace("line 4\n", "line four\nand more\n").replace("line 20\n", "");
     Proposed {
         changes: vec![change("src/a.rs", &old, &new), change("b.py", "x = 1\n", "x = 2\n")],
-        problems: vec![Problem { what: "block 3 for c.rs".into(), reason: "`z` does not stand in the file".into() }],
+        problems: vec![Problem { what: "block 3 for c.rs".into(), reason: "`z` is not in the file".into() }],
         ..Proposed::default()
     }
 }
@@ -227,7 +227,7 @@ fn what_does_not_apply_is_told_where_nothing_else_is_there_to_show() {
     let mut app = with_code();
     app.command("apply", "1", &mut Vec::new());
     deliver(&mut app, Proposed { changes: Vec::new(), ..proposed() });
-    assert!(app.overlay.is_none() && told(&app).contains("does not stand in the file"));
+    assert!(app.overlay.is_none() && told(&app).contains("is not in the file"));
 }
 
 pub(super) fn asked_to_edit(app: &mut App, attachments: Vec<Attachment>) -> Vec<Effect> {

@@ -212,8 +212,8 @@ fn missing(now: &[Line], search: &[&str], replace: &[&str]) -> String {
             if line.chars().count() > 60 {
                 line = line.chars().take(59).chain(['…']).collect();
             }
-            format!("`{line}` does not stand in the file")
+            format!("`{line}` is not in the file")
         }
-        None => "its lines stand in the file, but not in this order and indentation".into(),
+        None => "its lines are in the file, but not in this order or with this indentation".into(),
     }
 }

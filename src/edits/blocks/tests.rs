@@ -107,7 +107,7 @@ fn what_does_not_apply_is_refused_with_its_reason_and_changes_nothing() {
     let text = "a\nb\na\n";
     for (wrong, reason) in [
         (block("a\n", "x\n"), "stands 2 times in the file (lines 1, 3)"),
-        (block("z\n", "x\n"), "`z` does not stand"),
+        (block("z\n", "x\n"), "`z` is not in the file"),
         (block("b\nb\n", "x\n"), "not in this order"),
         (block("\n", "x\n"), "SEARCH is empty"),
         (block("a\n", "a\n"), "identical to the file"),

@@ -65,12 +65,12 @@ pub(super) fn confirm(app: &App, confirm: &Confirm, area: Rect, canvas: &mut Can
     }
     lines.push(Line::default());
     lines.extend(again.into_iter().map(|row| Line::styled(row, canvas.theme.text)));
-    let yes = if confirm.seen || below == 0 { " runs it here · " } else { " goes on reading · " };
+    let yes = if confirm.seen || below == 0 { " run it here · " } else { " read on · " };
     lines.push(Line::from(vec![
         Span::styled("y", canvas.theme.accent),
         Span::raw(yes),
         Span::styled("n", canvas.theme.accent),
-        Span::raw(" does not"),
+        Span::raw(" cancel"),
     ]));
     for (n, line) in (0u16..).zip(lines) {
         canvas.line(inner, n, line);
