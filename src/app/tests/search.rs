@@ -8,14 +8,14 @@ use crate::app::editor::tests as editor;
 use crate::app::overlay::Overlay;
 use crate::app::search::{FoundFile, FoundLine, MOST, SearchId, SearchMsg, SearchProgress, Searched, Sought};
 
-/// A line of `/work/NAME` with its match in «».
+/// A line of `/project/NAME` with its match in «».
 pub(crate) fn found(name: &str, line: usize, marked: &str) -> FoundLine {
     let (before, rest) = marked.split_once('«').unwrap();
     let (matched, after) = rest.split_once('»').unwrap();
     let (column, matched) = (before.chars().count() + 1, before.len()..before.len() + matched.len());
     let text = marked.replace(['«', '»'], "");
     assert_eq!(text.len(), matched.end + after.len());
-    let file = Arc::new(FoundFile { path: format!("/work/{name}").into(), name: name.into() });
+    let file = Arc::new(FoundFile { path: format!("/project/{name}").into(), name: name.into() });
     FoundLine { file, place: Place { line, column }, text, matched }
 }
 
@@ -98,7 +98,7 @@ fn enter_opens_the_file_at_the_line_and_coming_back_goes_on_where_it_was() {
     key(&mut app, KeyCode::Down);
     let place = Some(Place { line: 12, column: 3 });
     let effects = key(&mut app, KeyCode::Enter);
-    assert_eq!(effects, [Effect::Editor(EditorEffect::Open { path: "/work/src/b.rs".into(), place })]);
+    assert_eq!(effects, [Effect::Editor(EditorEffect::Open { path: "/project/src/b.rs".into(), place })]);
     assert!(!is_open(&app));
     let text: String = (0..20).map(|_| "  main();\n").collect();
     let file = Opened { place, ..editor::opened("src/b.rs", &text) };
@@ -218,7 +218,7 @@ fn a_name_that_cannot_be_written_is_not_attached() {
     let mut app = ready(SIZE);
     alt(&mut app, 'l');
     let (id, _) = wanted(&key(&mut app, KeyCode::Char('a'))).unwrap();
-    let shown = FoundFile { path: "/work/new\nline".into(), name: "new line".into() };
+    let shown = FoundFile { path: "/project/new\nline".into(), name: "new line".into() };
     let line = FoundLine { file: Arc::new(shown), ..found("x", 1, "«a»") };
     answer(&mut app, id, vec![line, found("q\"uote", 1, "«a»")]);
     for _ in 0..2 {
