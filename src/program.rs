@@ -16,7 +16,7 @@ unsafe extern "C" {
     pub safe fn getauxval(kind: c_ulong) -> c_ulong;
 }
 
-/// The path as it was started, which may be relative to the folder of that moment; empty if the kernel did not say.
+/// The path as it was started, from the root on; empty if the kernel did not say.
 /// [`std::env::current_exe`] asks `/proc`, of which Android shows apps a part.
 #[must_use]
 pub fn path() -> PathBuf {
@@ -26,7 +26,8 @@ pub fn path() -> PathBuf {
     }
     // SAFETY: the kernel puts the path there, ended by a zero, for as long as the process lives.
     let name = unsafe { CStr::from_ptr(name) };
-    PathBuf::from(OsStr::from_bytes(name.to_bytes()))
+    // a bare name would be looked for in `PATH` by whoever starts it again
+    std::path::absolute(OsStr::from_bytes(name.to_bytes())).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ mod tests {
     #[test]
     fn the_kernel_says_what_was_started() {
         let path = super::path();
+        assert!(path.is_absolute());
         assert_eq!(path.canonicalize().unwrap(), std::env::current_exe().unwrap().canonicalize().unwrap());
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::history;
+use super::kept::hex;
 use crate::app::notes::{Decision, Looked, Notes};
 use crate::edits::inside;
 use crate::paths::Paths;
@@ -81,7 +82,7 @@ fn read(root: &Path, file: &Path) -> Result<Option<Content>, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
-    let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&Sha256::digest(&bytes));
     let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or("it is not text (UTF-8)")?;
     let (text, hidden) = clean::without_hidden(text.strip_prefix('\u{feff}').unwrap_or(&text));
     let text = clean::pasted(&text);

@@ -9,8 +9,8 @@ use crate::text::wrap;
 
 /// Most rows of notices.
 const NOTICES: u16 = 4;
-/// Rows of a screen, up to which a review has it to itself: a phone's with the keyboard open.
-const SHORT: u16 = 17;
+/// Rows up to which a screen is short, as a phone's with the keyboard open: a review has it to itself.
+pub(crate) const SHORT: u16 = 17;
 
 /// Where things are drawn. Any of them may be empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -137,8 +137,7 @@ fn in_the_way(request: &Request, candidates: &[Fitted], names: &[PathBuf]) -> Re
             bytes(free)
         )));
     }
-    let folder = name.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let room = rustix::fs::statvfs(folder).map_or(u64::MAX, |facts| facts.f_bavail.saturating_mul(facts.f_frsize));
+    let room = shrink::disk_room(name);
     if files > room {
         return Ok(Some(format!(
             "{} candidates take {}, and {} of the disk are free",

@@ -9,6 +9,7 @@ use crate::app::overlay::{Review, Then};
 use crate::edits::diff::Row;
 use crate::edits::{Change, Problem};
 use crate::text::clean;
+use crate::ui::areas::SHORT;
 use crate::ui::input::cut;
 use crate::ui::sanitise;
 use crate::ui::theme::Theme;
@@ -20,8 +21,6 @@ const SIDE_BY_SIDE: u16 = 110;
 const AROUND: usize = 3;
 /// Begins the rows a long line goes on in.
 const GOES_ON: &str = "↳ ";
-/// Rows of a review, up to which what is decided stands in its title.
-const SHORT: u16 = 17;
 
 /// One side of two: a line's number, its text, its look.
 type Side<'a> = Option<(usize, &'a str, Style)>;
@@ -260,7 +259,7 @@ fn head(review: &Review, change: &Change, hunk: usize, width: usize, theme: &The
     ])
 }
 
-/// Rows under the hunks: what is decided, where there is room, and the keys.
+/// Rows under the hunks: what is decided, which stands in the title where there is little room, and the keys.
 fn foot(area: Rect) -> u16 {
     match area.height {
         0..=4 => 0,
