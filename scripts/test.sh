@@ -13,6 +13,9 @@ cd "$ROOT"
 
 passed=() failed=() skipped=()
 
+# Free room for what is built, in GB.
+room() { df -Pk "$(target_folder)" | awk 'NR == 2 { printf "%.0f GB", $4 / 1e6 }'; }
+
 # step NAME COMMAND…
 step() {
   local name=$1 start=$SECONDS
@@ -20,10 +23,10 @@ step() {
   say "── $name"
   if "$@"; then
     passed+=("$name")
-    say "   $name: $((SECONDS - start)) s"
+    say "   $name: $((SECONDS - start)) s, $(room) of disk left"
   else
     failed+=("$name")
-    say "   $name: FAILED"
+    say "   $name: FAILED, $(room) of disk left"
   fi
 }
 

@@ -45,7 +45,11 @@ impl App {
             return self.follow_search(out);
         }
         let fits = match self.overlay.as_mut().and_then(Overlay::field) {
-            Some(field) => field.insert(&text.replace(['\n', '\r'], " ")),
+            Some(field) => {
+                let fits = field.insert(&text.replace(['\n', '\r'], " "));
+                self.follow_query(out);
+                fits
+            }
             None => {
                 self.composer.dismissed = true;
                 let fits = self.composer.buffer.insert(text);

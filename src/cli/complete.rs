@@ -158,10 +158,8 @@ fn site(place: &Place) -> Site {
 /// The text before and after a line and column.
 fn place(file: &Path, line: u64, col: u64) -> Result<Place, Report> {
     let name = file.display();
-    let failed = |error: std::io::Error| Report::failed(format!("cannot read `{name}`: {error}"));
-    let mut bytes = Vec::new();
-    std::fs::File::open(file).map_err(failed)?.take(LARGEST).read_to_end(&mut bytes).map_err(failed)?;
-    let text = String::from_utf8(bytes).map_err(|_| Report::failed(format!("`{name}` is not UTF-8")))?;
+    let text = crate::small::text(file, LARGEST)
+        .map_err(|error| Report::failed(format!("cannot read `{name}`: {error}")))?;
     let at = offset(&text, line, col).map_err(|reason| Report::failed(format!("`{name}` {reason}")))?;
     let (prefix, suffix) = text.split_at(at);
     Ok(Place { prefix: prefix.into(), suffix: suffix.into(), path: Some(name.to_string()) })

@@ -141,7 +141,7 @@ pub fn check(
 /// A read that fails.
 pub fn hash_file(path: &Path, step: &mut dyn FnMut(u64), cancel: &Cancel) -> io::Result<Option<String>> {
     let mut hasher = Sha256::new();
-    let done = feed(&mut File::open(path)?, &mut hasher, step, cancel)?;
+    let done = feed(&mut crate::small::open(path)?, &mut hasher, step, cancel)?;
     Ok(done.then(|| hex(hasher)))
 }
 

@@ -74,7 +74,7 @@ fn places_that_are_not_there_are_named() {
     at("a.py", "1", "1").refused(1, &["nothing before the cursor"]);
     at("none.py", "1", "1").refused(1, &["cannot read `none.py`"]);
     at("folder", "1", "1").refused(1, &["cannot read `folder`"]);
-    at("latin.py", "1", "1").refused(1, &["`latin.py` is not UTF-8"]);
+    at("latin.py", "1", "1").refused(1, &["cannot read `latin.py`: it is not UTF-8 text"]);
     at("a.py", "0", "1").refused(2, &["--line"]);
     at("a.py", "1", "18446744073709551616").refused(2, &["--col"]);
     zord.run(["complete", "--file", "a.py", "--line", "1"]).advised(2, &["--col"]);

@@ -1,8 +1,9 @@
 //! Against PyTorch, transformers and PEFT, on SmolLM2: the same losses step by step, the same logits.
 
+use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use zord::weights::safetensors::Folder;
@@ -12,23 +13,36 @@ use crate::ran::Tool;
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/distill");
 
-/// SmolLM2 as a checkpoint, made once; `None`, said loudly, where it cannot be.
-pub(crate) fn smollm2() -> Option<&'static Path> {
-    static MADE: OnceLock<Option<(PathBuf, tempfile::TempDir)>> = OnceLock::new();
-    let made = MADE.get_or_init(|| {
-        let name = "SmolLM2-135M-Instruct.Q4_1.gguf";
-        let model = std::env::var_os("ZORD_TEST_MODELS").map(|folder| PathBuf::from(folder).join(name));
-        let Some(model) = model.filter(|model| cfg!(feature = "engine") && model.is_file()) else {
-            eprintln!("SKIPPED: needs `engine`, and `{name}` in the folder that ZORD_TEST_MODELS names");
-            return None;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let smollm2 = folder.path().join("smollm2");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
-        succeed(command.arg("export").arg(model).arg("-o").arg(&smollm2));
-        Some((smollm2, folder))
-    });
-    made.as_ref().map(|(smollm2, _)| smollm2.as_path())
+/// SmolLM2 as a checkpoint, one for all tests; `None`, said loudly, where it cannot be made.
+pub(crate) fn smollm2() -> Option<PathBuf> {
+    let name = "SmolLM2-135M-Instruct.Q4_1.gguf";
+    let model = std::env::var_os("ZORD_TEST_MODELS").map(|folder| PathBuf::from(folder).join(name));
+    let Some(model) = model.filter(|model| cfg!(feature = "engine") && model.is_file()) else {
+        eprintln!("SKIPPED: needs `engine`, and `{name}` in the folder that ZORD_TEST_MODELS names");
+        return None;
+    };
+    Some(exported(&model))
+}
+
+/// The checkpoint of a model file. Each test runs in a process of its own: the first one makes it, the others wait for it,
+/// and another build of the program makes another one.
+fn exported(model: &Path) -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_zord-quantize"));
+    let built = std::fs::metadata(program).unwrap().modified().unwrap();
+    let built = format!("{} {built:?}", model.display());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (smollm2, maker) = (folder.join("smollm2"), folder.join("smollm2.made-by"));
+    let mut lock = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(maker).unwrap();
+    lock.lock().unwrap();
+    let mut made_by = String::new();
+    lock.read_to_string(&mut made_by).unwrap();
+    if made_by != built {
+        let _ = std::fs::remove_dir_all(&smollm2);
+        lock.set_len(0).unwrap();
+        succeed(Command::new(program).arg("export").arg(model).arg("-o").arg(&smollm2));
+        lock.write_all_at(built.as_bytes(), 0).unwrap();
+    }
+    smollm2
 }
 
 /// The peers' Python, with PyTorch, transformers and PEFT.
@@ -134,7 +148,7 @@ fn fine_tuning_is_what_pytorch_does() {
     tool.run(["run", "recipe.toml", "-o", "out"]).done();
     job["logits"] = json!(tool.path("theirs.safetensors"));
     same(&losses(&tool.path("out")), &torch(&tool, &python, &job));
-    same_logits(&tool, &job, smollm2().unwrap(), None);
+    same_logits(&tool, &job, &smollm2().unwrap(), None);
 }
 
 #[test]
@@ -176,7 +190,7 @@ fn adapters_are_what_peft_does_and_it_reads_ours() {
         job["steps"] = json!([job["steps"][0]]);
         job["logits"] = json!(tool.path("theirs.safetensors"));
         torch(&tool, &python, &job);
-        same_logits(&tool, &job, smollm2().unwrap(), Some("out"));
+        same_logits(&tool, &job, &smollm2().unwrap(), Some("out"));
     }
 }
 

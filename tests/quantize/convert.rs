@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use zord::weights::gguf::{Header, Metadata, ValueKind};
 
@@ -53,25 +52,21 @@ pub fn succeed(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// All checkpoints, made once.
-pub fn checkpoints() -> Option<&'static (tempfile::TempDir, PathBuf)> {
-    static MADE: OnceLock<Option<(tempfile::TempDir, PathBuf)>> = OnceLock::new();
-    let made = MADE.get_or_init(|| {
-        let python = python()?;
-        let maker = Path::new(HERE).join("../../../shared/reference/smollm2_hf.py");
-        let model = crate::smollm2()?;
-        if !maker.is_file() {
-            eprintln!("SKIPPED: needs `../shared/reference/smollm2_hf.py`");
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let smollm2 = folder.path().join("smollm2");
-        succeed(Command::new(&python).arg(maker).arg(&smollm2).arg("--gguf").arg(model));
-        succeed(Command::new(&python).arg(format!("{HERE}/checkpoints.py")).arg(folder.path()).arg(&smollm2));
-        std::fs::write(smollm2.join("README.md"), CARD).unwrap();
-        Some((folder, python))
-    });
-    made.as_ref()
+/// All checkpoints, in a folder that lives as long as the test, and the Python that made them.
+pub fn checkpoints() -> Option<(tempfile::TempDir, PathBuf)> {
+    let python = python()?;
+    let maker = Path::new(HERE).join("../../../shared/reference/smollm2_hf.py");
+    let model = crate::smollm2()?;
+    if !maker.is_file() {
+        eprintln!("SKIPPED: needs `../shared/reference/smollm2_hf.py`");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let smollm2 = folder.path().join("smollm2");
+    succeed(Command::new(&python).arg(maker).arg(&smollm2).arg("--gguf").arg(model));
+    succeed(Command::new(&python).arg(format!("{HERE}/checkpoints.py")).arg(folder.path()).arg(&smollm2));
+    std::fs::write(smollm2.join("README.md"), CARD).unwrap();
+    Some((folder, python))
 }
 
 fn metadata(path: &Path) -> Vec<(String, ValueKind, Vec<u8>)> {

@@ -128,6 +128,18 @@ impl List {
 }
 
 impl App {
+    /// Shows what belongs to the query of the open list after it was changed by something else than a key.
+    pub(crate) fn follow_query(&mut self, out: &mut Out) {
+        match &mut self.overlay {
+            Some(Overlay::Sessions(sessions)) => sessions.follow_query(out),
+            Some(Overlay::Open(picker)) => picker.list = List::default(),
+            Some(Overlay::Choose(choose)) => choose.list = List::default(),
+            Some(Overlay::Models(models)) => models.list = List::default(),
+            _ => {}
+        }
+        self.fill_picker();
+    }
+
     /// Gives a key to what is open; `false` if it is for the input or the program.
     pub(crate) fn overlay_key(&mut self, action: Option<Action>, typed: Option<char>, out: &mut Out) -> bool {
         if matches!(action, Some(Action::Interrupt | Action::Suspend | Action::Redraw)) {

@@ -55,6 +55,14 @@ impl Sessions {
         self.all = Some(all);
     }
 
+    /// Begins at the first row, and has the conversations searched for a query that is long enough.
+    pub(super) fn follow_query(&mut self, out: &mut Out) {
+        self.list = List::default();
+        if self.query.text().trim().chars().count() >= LEAST {
+            out.push(Effect::SearchSessions(self.query.text().to_owned()));
+        }
+    }
+
     pub(crate) fn found(&mut self, query: &str, hits: Vec<Hit>) {
         if query == self.query.text() {
             self.hits = hits;
@@ -109,10 +117,7 @@ impl App {
             }
         }
         if sessions.query.text().len() != before {
-            sessions.list = List::default();
-            if sessions.query.text().trim().chars().count() >= LEAST {
-                out.push(Effect::SearchSessions(sessions.query.text().to_owned()));
-            }
+            sessions.follow_query(out);
         }
         self.overlay = Some(Overlay::Sessions(sessions));
         true

@@ -86,6 +86,24 @@ fn sessions_are_found_by_what_was_said_and_late_answers_are_ignored() {
 }
 
 #[test]
+fn a_list_follows_what_is_pasted_into_its_query() {
+    let mut app = ready(SIZE);
+    press(&mut app, KeyCode::Char('s'), KeyModifiers::ALT);
+    app.update(Msg::Session(SessionMsg::Listed(vec![summary(1, "alpha", false), summary(2, "beta", false)])));
+    key(&mut app, KeyCode::Down);
+    assert_eq!(app.update(Msg::Paste("alp\n".into())), [Effect::SearchSessions("alp ".into())]);
+    assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(1, "alpha", false).id)]);
+
+    let mut app = ready(SIZE);
+    press(&mut app, KeyCode::Char('o'), KeyModifiers::ALT);
+    let names = std::sync::Arc::new(vec!["src/main.rs".to_owned(), "notes.md".to_owned()]);
+    app.update(Msg::Files(FilesMsg::Listed { names, more: false }));
+    app.update(Msg::Paste("notes".into()));
+    let Some(Overlay::Open(picker)) = &app.overlay else { panic!("{:?}", app.overlay) };
+    assert_eq!(picker.matches.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["notes.md"]);
+}
+
+#[test]
 fn without_a_model_the_first_screen_lists_fetches_and_loads_one() {
     let mut app = fresh(SIZE);
     app.model = Model::new(None, Vec::new());

@@ -157,7 +157,7 @@ impl Imatrix {
     }
 
     fn of_legacy(path: &Path) -> Result<Self, ImatrixError> {
-        let bytes = std::fs::read(path).map_err(|source| ImatrixError::Io { path: path.to_owned(), source })?;
+        let bytes = small::read(path, LARGEST).map_err(|source| ImatrixError::Io { path: path.to_owned(), source })?;
         legacy::read(&bytes).ok_or_else(|| {
             let what = "it is neither GGUF nor llama.cpp's older form".to_owned();
             ImatrixError::Damaged { path: path.to_owned(), what }
