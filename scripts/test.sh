@@ -59,7 +59,14 @@ licences() {
 
 tests() {
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --release --locked --no-fail-fast --no-tests=warn "$@" && cargo test --release --locked --doc --quiet
+    local code=0 report reason
+    report=$(target_folder)/nextest/default/report.xml
+    rm -f "$report"
+    cargo nextest run --release --locked --no-fail-fast --no-tests=warn "$@" || code=$?
+    if [ -f "$report" ] && has python3; then
+      while read -r reason; do skip "a part of the tests" "$reason"; done < <(python3 scripts/skipped.py "$report")
+    fi
+    [ "$code" = 0 ] && cargo test --release --locked --doc --quiet
   else
     cargo test --release --locked --no-fail-fast "$@"
   fi

@@ -15,17 +15,16 @@ use toml::de::DeTable;
 use crate::budget::KvType;
 use crate::engine::Overflow;
 use crate::error::Advise;
-use crate::models::names::printable;
+use crate::size::{SizeError, parse_size};
+use crate::text::clean::printable;
 
 mod check;
 mod editor;
 mod phone;
-mod size;
 
 use check::{Checker, KEYS, known, last, line_of};
 pub use editor::EditorConfig;
 pub use phone::PhoneConfig;
-pub use size::{SizeError, parse_size};
 
 /// The documented defaults, as text: what `zord` writes when a person asks for a file to edit.
 pub const DEFAULT_TEXT: &str = include_str!("../assets/config.toml");

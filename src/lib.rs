@@ -1,33 +1,43 @@
 //! Zord Coder: a coding assistant in a terminal, with the model on the device.
 //!
-//! The rooms, and which way they may look (`bin → cli, run → {ui, engine, app} → {text, fim, chat, budget}`):
+//! The rooms. Each may use those below it and none above it, which `tests/rooms.rs` checks.
 //!
 //! | room | what it is for |
 //! |---|---|
-//! | [`app`] | what the program thinks: state and `update(Msg) -> Vec<Effect>`; pure |
-//! | [`text`] | what is edited; pure |
-//! | [`fim`] | completing code: what to ask for, what to keep, what to show; pure but for its cache |
-//! | [`chat`] | conversation tree, journal, templates, thinking, what stays when the context is full |
-//! | [`budget`] | what fits in memory: the plan (pure) and the probe of the machine |
-//! | [`edits`] | how an answer becomes a change of files: diffs, places, search/replace blocks, undo |
+//! | `distill` | teaches small models from larger ones, and fine-tunes them (feature `train`) |
+//! | `merge` | merges checkpoints, moves adapters and tokenizers between them (feature `lab`) |
+//! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
+//! | [`cli`] | one file a command of the `zord` program |
+//! | [`run`] | the interface at work: the terminal's loop, and everything that waits for a disk, a model or a program |
+//! | [`ui`] | draws the state; changes nothing |
+//! | [`app`] | what the interface thinks: state and `update(Msg) -> Vec<Effect>`; pure |
+//! | [`config`] | `config.toml`: every key, its default, and what is wrong with it |
 //! | [`engine`] | who talks to llama.cpp, or to a server: one thread, a job in, events out |
 //! | [`models`] | the catalogue, the store, downloads |
-//! | [`device`] | what this machine is: cores and clusters, instruction sets, Termux |
-//! | [`small`] | reads small files whole, and only those |
-//! | [`walk`] | the files of a folder without what `.gitignore` leaves out |
+//! | [`chat`] | conversation tree, journal, templates, thinking, what stays when the context is full |
+//! | [`edits`] | how an answer becomes a change of files: diffs, places, search/replace blocks, undo |
+//! | [`budget`] | what fits in memory: the plan, and what to give back while running; pure |
+//! | [`device`] | what this machine is: memory, cores and clusters, instruction sets, Termux |
+//! | [`weights`] | model files: bounded readers shared by all programs |
+//! | [`fim`] | completing code: what to ask for, what to keep, what to show; pure but for its cache |
+//! | [`sampling`] | the parameters by which the next token is chosen |
+//! | [`term`] | the terminal's modes, and how they are restored |
 //! | [`crash`] | what is done when native code crashes |
 //! | [`program`] | the file that this process runs |
-//! | [`weights`] | model files: bounded readers shared by all programs |
-//! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
-//! | `merge` | merges checkpoints, moves adapters and tokenizers between them (feature `lab`) |
+//! | [`paths`] | where files lie |
 //! | `picture` | figures as SVG and PNG, for the tools (feature `lab`) |
-//! | `distill` | teaches small models from larger ones, and fine-tunes them (feature `train`) |
-//! | [`ui`] | draws the state; changes nothing |
-//! | [`cli`] | one file a command of the `zord` program |
+//! | [`walk`] | the files of a folder without what `.gitignore` leaves out |
+//! | [`size`] | sizes in bytes, as people write and read them |
+//! | [`cancel`] | the flag that stops work |
+//! | [`error`] | how an error is told: message, hint, exit code |
+//! | [`text`] | what is edited; pure |
+//! | [`atomic`] | files that are whole or not there |
+//! | [`small`] | reads small files whole, and only those |
 
 pub mod app;
 pub mod atomic;
 pub mod budget;
+pub mod cancel;
 pub mod chat;
 pub mod cli;
 pub mod config;
@@ -49,6 +59,8 @@ pub mod program;
 #[cfg(feature = "lab")]
 pub mod quantize;
 pub mod run;
+pub mod sampling;
+pub mod size;
 pub mod small;
 pub mod term;
 pub mod text;

@@ -378,3 +378,23 @@ fn the_readme_names_only_commands_that_exist() {
     }
     assert!(scripts >= 2, "the README's two commands are scripts/run.sh and scripts/test.sh");
 }
+
+#[test]
+fn tests_that_could_not_work_are_told_with_their_reason() {
+    if !is_there("python3") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.xml");
+    let case = |name: &str, said: &str| format!("<testcase name=\"{name}\"><system-err>{said}</system-err></testcase>");
+    let cases = [
+        case("b", "running\nSKIPPED: needs `a &amp; b`\n"),
+        case("a", "    SKIPPED: needs `a &amp; b`\nSKIPPED: needs `a &amp; b`\n"),
+        case("c", "[  SKIPPED ] 1 test\n"),
+        case("d", "SKIPPED: no disk\n"),
+    ];
+    std::fs::write(&report, format!("<testsuites><testsuite>{}</testsuite></testsuites>", cases.concat())).unwrap();
+    let output = Command::new("python3").arg("scripts/skipped.py").arg(&report).current_dir(root()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, "needs `a & b` (2 tests: a, b)\nno disk (1 test: d)\n", "{:?}", output.stderr);
+}

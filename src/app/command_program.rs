@@ -7,8 +7,9 @@ use super::look;
 use super::msg::{Effect, Level, Preference};
 use super::overlay::{Choose, Overlay, Page, Pick, Row};
 use super::{App, Out, guides};
-use crate::budget::{Plan, bytes};
+use crate::budget::Plan;
 use crate::engine::Overflow;
+use crate::size::bytes;
 
 pub(crate) fn help(app: &mut App, args: &str, _out: &mut Out) {
     if args.is_empty() {

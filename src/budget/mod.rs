@@ -1,19 +1,20 @@
-//! What fits in memory. [`plan()`] is pure arithmetic over a model's [`Shape`], the machine's [`MemoryFacts`] and a
-//! [`Policy`]; [`probe`] reads the facts; [`watch`] decides what to give back while running.
+//! What fits in memory. [`plan()`] is pure arithmetic over a model's [`Shape`], the machine's
+//! [`MemoryFacts`](crate::device::memory::MemoryFacts) and a [`Policy`]; [`watch`] decides what to give back while
+//! running.
 
 use serde::Serialize;
 
+use crate::size::bytes;
+
 pub mod need;
 pub mod plan;
-pub mod probe;
 pub mod shape;
 pub mod watch;
 
 #[cfg(test)]
 mod mission;
 
-pub use plan::{Processor, plan};
-pub use probe::Probe;
+pub use plan::plan;
 pub use shape::{Shape, ShapeError};
 
 /// How a KV cache stores its numbers.
@@ -65,17 +66,6 @@ pub struct Policy {
     pub careful: bool,
     /// Weights must stay as they are: the kernels for rearranged ones are wrong in this build.
     pub plain: bool,
-}
-
-/// What the machine has, in bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct MemoryFacts {
-    /// MemTotal.
-    pub total: u64,
-    /// MemAvailable.
-    pub available: u64,
-    /// The smallest cgroup limit above us, less what other members use; `None` without one.
-    pub cgroup: Option<u64>,
 }
 
 /// What will be used, and why. Sizes in bytes.
@@ -145,16 +135,4 @@ impl crate::error::Advise for Refusal {
     fn hint(&self) -> Option<String> {
         Some(self.hint.clone())
     }
-}
-
-/// A size as people read it: `98.4 MB`-style decimal for files is what shops use; memory here is in binary units.
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
-    let mut value = n as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }

@@ -5,8 +5,10 @@
 
 use super::need::{self, Choice};
 use super::shape::Shape;
-use super::{KvType, MemoryFacts, Plan, Policy, Refusal, bytes};
-use crate::device::Features;
+use super::{KvType, Plan, Policy, Refusal};
+use crate::device::Processor;
+use crate::device::memory::MemoryFacts;
+use crate::size::bytes;
 
 mod refuse;
 
@@ -26,15 +28,6 @@ const SMALLER: [u32; 3] = [2048, 1024, 512];
 const CONTEXT_STEP: u32 = 256;
 /// Keeps sizes inside 64 bits whatever was asked.
 const MOST_CONTEXT: u32 = 1 << 24;
-
-/// What is known of the processor.
-#[derive(Clone, Debug, Default)]
-pub struct Processor {
-    /// Threads that help.
-    pub threads: u32,
-    /// Its instruction sets, which decide whether weights are rearranged.
-    pub features: Features,
-}
 
 /// The budget in bytes: what the policy says, else the smaller of 3.5 GiB and 60 % of what is available; never more than
 /// 85 % of the room the cgroup leaves (page tables and sockets count there too), beyond which the kernel ends the

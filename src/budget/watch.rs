@@ -4,7 +4,7 @@
 //! moment to show), unless the machine is nearly out, and calms down only after several readings well clear of the
 //! line. What it refuses to do: read the machine or free anything.
 
-use super::probe::Reading;
+use crate::device::memory::Reading;
 
 mod marker;
 
@@ -144,8 +144,8 @@ fn between(from: Level, to: Level) -> Vec<Action> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::probe::{Pressure, Resident};
     use super::*;
+    use crate::device::memory::{Pressure, Resident};
     use proptest::prelude::*;
 
     fn thresholds() -> Thresholds {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Role;
 use super::calendar::Moment;
 use super::tree::{Attachment, Conversation, NodeId, TreeError};
-use crate::engine::{Stats, Stop};
+use super::{Stats, Stop};
 use crate::error::Advise;
 
 mod lines;

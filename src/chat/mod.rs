@@ -12,10 +12,13 @@ pub mod export;
 pub(crate) mod fence;
 pub mod journal;
 mod search;
+mod stats;
 pub mod store;
 pub mod template;
 pub mod thinking;
 pub mod tree;
+
+pub use stats::{Stats, Stop};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Role;
 use super::journal::{Entry, SessionId};
-use crate::engine::{Stats, Stop};
+use super::{Stats, Stop};
 use crate::error::Advise;
 
 mod title;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::prepare::{self, Tuned};
 use super::stream::Session;
 use super::{Scene, output};
-use crate::budget::probe::Probe;
+use crate::device::memory::Probe;
 use crate::device::{Device, Rates};
 use crate::engine::{CompleteRequest, LocalSpec, Outcome, Sampling, Spec, Stats, Work};
 use crate::error::{ExitCode, Report};
@@ -84,7 +84,7 @@ pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
             ),
             row("prefill", format!("{:.1} tokens/s", measured.prefill_tps)),
             row("decode", format!("{:.1} tokens/s", measured.decode_tps)),
-            row("peak memory", crate::budget::bytes(peak)),
+            row("peak memory", crate::size::bytes(peak)),
         ];
         if let Some((first, last)) = measured.sustained {
             let kept = 100.0 * last / first;

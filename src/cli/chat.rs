@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::stream::Session;
 use super::{Scene, output, prepare};
-use crate::budget::probe::Probe;
 use crate::chat::{Message, Role, thinking};
 use crate::device::Termux;
+use crate::device::memory::Probe;
 use crate::engine::{ChatRequest, Event, Outcome, Sampling, Stats, Stop, Work, presets};
 use crate::error::{ExitCode, Report};
 use crate::models::catalogue::Preset;
@@ -131,7 +131,7 @@ fn bytes(input: impl Read, name: &str) -> Result<Vec<u8>, Report> {
     let read = input.take(LARGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| Report::failed(format!("cannot read {name}: {error}")))?;
     if bytes.len() as u64 > LARGEST {
-        output::note(format_args!("notice: only the last {} of {name} are looked at", crate::budget::bytes(LARGEST)));
+        output::note(format_args!("notice: only the last {} of {name} are looked at", crate::size::bytes(LARGEST)));
         bytes.drain(..bytes.len() - LARGEST as usize);
     }
     Ok(bytes)

@@ -158,8 +158,8 @@ fn site(place: &Place) -> Site {
 /// The text before and after a line and column.
 fn place(file: &Path, line: u64, col: u64) -> Result<Place, Report> {
     let name = file.display();
-    let text = crate::small::text(file, LARGEST)
-        .map_err(|error| Report::failed(format!("cannot read `{name}`: {error}")))?;
+    let text =
+        crate::small::text(file, LARGEST).map_err(|error| Report::failed(format!("cannot read `{name}`: {error}")))?;
     let at = offset(&text, line, col).map_err(|reason| Report::failed(format!("`{name}` {reason}")))?;
     let (prefix, suffix) = text.split_at(at);
     Ok(Place { prefix: prefix.into(), suffix: suffix.into(), path: Some(name.to_string()) })

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Scene, output, prepare};
-use crate::budget::probe::Probe;
+use crate::device::memory::Probe;
 use crate::device::{Device, Finding, State, Surroundings, advice};
 use crate::error::{ExitCode, Report};
 

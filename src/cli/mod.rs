@@ -190,7 +190,7 @@ fn kv_type(text: &str) -> Result<KvType, String> {
 }
 
 pub(crate) fn size(text: &str) -> Result<u64, String> {
-    config::parse_size(text).map_err(|error| error.to_string())
+    crate::size::parse_size(text).map_err(|error| error.to_string())
 }
 
 fn lora(text: &str) -> Result<(PathBuf, f32), String> {

@@ -6,11 +6,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Scene, output, progress};
-use crate::budget::bytes;
-use crate::budget::probe::Probe;
 use crate::budget::shape::Shape;
+use crate::device::memory::Probe;
 use crate::error::{ExitCode, Report};
 use crate::models::{Catalogue, Hub, Request, Store, net, pull, record, store};
+use crate::size::bytes;
 use crate::weights::gguf::Header;
 
 #[derive(Args, Debug)]

@@ -4,10 +4,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Scene, output, prepare};
-use crate::budget::probe::Probe;
-use crate::budget::{Plan, Refusal, bytes};
+use crate::budget::{Plan, Refusal};
 use crate::device::Device;
+use crate::device::memory::Probe;
 use crate::error::{ExitCode, Report};
+use crate::size::bytes;
 
 #[derive(Args, Debug)]
 pub(super) struct PlanArgs {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::EngineOptions;
-use crate::budget::probe::Probe;
 use crate::budget::shape::Shape;
-use crate::budget::{MemoryFacts, Plan, Policy, Refusal};
+use crate::budget::{Plan, Policy, Refusal};
 use crate::config::{ChatConfig, Config};
 use crate::device::Device;
+use crate::device::memory::MemoryFacts;
+use crate::device::memory::Probe;
 use crate::engine::{InfillRequest, LocalSpec, RemoteSpec, Spec, admission};
 use crate::error::Report;
 use crate::fim::form::{Family, Known};

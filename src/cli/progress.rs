@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::output;
-use crate::budget::bytes;
 use crate::engine::Cancel;
 use crate::error::Report;
+use crate::size::bytes;
 
 /// A flag that Ctrl-C raises; the second one ends the process.
 ///

@@ -9,8 +9,8 @@ use crate::app::editor::files::path_and_place;
 use crate::app::editor::msg::Place;
 use crate::app::look::Choice;
 use crate::app::msg::Load;
+use crate::budget::Plan;
 use crate::budget::watch::{Marker, Unclean};
-use crate::budget::{Plan, bytes};
 use crate::config::{Config, Thinking};
 use crate::crash;
 use crate::engine::Spec;
@@ -20,6 +20,7 @@ use crate::models::store::Store;
 use crate::paths::Paths;
 use crate::run::last;
 use crate::run::start::{Check, Prepare, Prepared, Start};
+use crate::size::bytes;
 
 pub(super) fn run(scene: Scene, path: Option<PathBuf>, go_on: bool) -> Result<ExitCode, Report> {
     let (folder, open) = place(path.as_deref())?;

@@ -5,8 +5,9 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
-use super::size::parse_size;
-use crate::models::names::{nearest, printable};
+use crate::models::names::nearest;
+use crate::size::parse_size;
+use crate::text::clean::printable;
 
 /// `GGML_MAX_N_THREADS`: more end llama.cpp.
 const MOST_THREADS: u32 = 512;

@@ -153,29 +153,9 @@ fn a_wrong_setting_leaves_the_file_alone() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "nonsense = [\n");
 }
 
-#[test]
-fn sizes_are_read_with_their_units() {
-    for (text, bytes) in [
-        ("900MB", 900_000_000),
-        ("1.2GiB", 1_288_490_189),
-        ("512M", 512 << 20),
-        ("512 mib", 512 << 20),
-        ("17", 17),
-        ("0", 0),
-        ("1k", 1024),
-        ("2.5 GB", 2_500_000_000),
-    ] {
-        assert_eq!(parse_size(text), Ok(bytes), "{text}");
-    }
-    for text in ["", "MB", "-1", "1.5", "1e9", "1.2.3G", "1XB", "NaN", "inf", "99999999999T", "18446744073709551616"] {
-        assert!(parse_size(text).is_err(), "{text}");
-    }
-}
-
 proptest! {
     #[test]
     fn no_text_makes_the_parser_fall_over(text in "[a-z\\[\\]=.\"'#0-9\n ]{0,60}") {
         let _ = read_text(&text);
-        let _ = parse_size(&text);
     }
 }

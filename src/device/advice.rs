@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{Colours, Device, Storage, Termux, storage_of};
-use crate::budget::{MemoryFacts, bytes};
+use crate::device::memory::MemoryFacts;
+use crate::size::bytes;
 
 /// How a finding should be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -13,6 +13,7 @@ mod effort;
 mod features;
 mod heat;
 mod level;
+pub mod memory;
 mod power;
 mod rates;
 mod storage;
@@ -33,10 +34,17 @@ pub use storage::{Storage, storage_of};
 pub use terminal::{Colours, Terminal};
 pub use termux::Termux;
 
-use crate::budget::Processor;
-
 /// Looks up an environment variable; tests bring their own.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What is known of the processor.
+#[derive(Clone, Debug, Default)]
+pub struct Processor {
+    /// Threads that help.
+    pub threads: u32,
+    /// Its instruction sets, which decide whether weights are rearranged.
+    pub features: Features,
+}
 
 /// This machine.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use crate::budget::bytes;
+use crate::size::bytes;
 use crate::text::clean;
 
 /// Bytes of a file that is edited.

@@ -14,8 +14,8 @@ use super::Change;
 use super::diff::Diff;
 use super::inside::{self, Refused};
 use crate::atomic;
-use crate::budget::bytes;
 use crate::error::Advise;
+use crate::size::bytes;
 
 mod records;
 #[cfg(test)]

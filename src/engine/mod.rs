@@ -6,44 +6,24 @@
 //! server). What it refuses to do: draw, read the configuration, or keep a conversation; a request carries all of it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Plan;
+pub use crate::cancel::Cancel;
 use crate::chat::Message;
+pub use crate::chat::{Stats, Stop};
 use crate::edits::grammar::Constraint;
 use crate::fim::Site;
 use crate::fim::cache::Suggestion;
 use crate::fim::form::Known;
 use crate::fim::ring::Chunk;
+pub use crate::sampling::Sampling;
 
 /// Names a job; late pieces of a dead job are recognised by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub u64);
-
-/// Raised by whoever asked; polled inside the evaluation, so that cancelling takes effect within 100 ms.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(pub(crate) Arc<AtomicBool>);
-
-impl Cancel {
-    /// A flag that is down.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Ask the job to stop. It still ends with `Done` (stop reason [`Stop::Cancelled`]).
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the job was asked to stop.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// One thing to do, with the flag that stops it.
 #[derive(Debug)]
@@ -161,84 +141,6 @@ pub enum Overflow {
     Drop,
     /// The model writes a short summary of them, which takes their place.
     Summarise,
-}
-
-/// The sampling chain, in the order it is applied: penalties, DRY, top-k, top-p, min-p, temperature, draw.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sampling {
-    /// 0 is greedy.
-    pub temperature: f32,
-    /// 0 is off.
-    pub top_k: i32,
-    /// 1 is off.
-    pub top_p: f32,
-    /// 0 is off.
-    pub min_p: f32,
-    /// 1 is off.
-    pub repeat_penalty: f32,
-    /// How many past tokens the penalties look at.
-    pub repeat_last_n: i32,
-    /// 0 is off.
-    pub dry_multiplier: f32,
-    /// The same seed and prompt give the same text on the same machine.
-    pub seed: u32,
-}
-
-impl Default for Sampling {
-    /// Greedy.
-    fn default() -> Self {
-        Self {
-            temperature: 0.0,
-            top_k: 0,
-            top_p: 1.0,
-            min_p: 0.0,
-            repeat_penalty: 1.0,
-            repeat_last_n: 64,
-            dry_multiplier: 0.0,
-            seed: 0,
-        }
-    }
-}
-
-/// Why a generation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stop {
-    /// The model said so.
-    End,
-    /// One of the stop texts came up.
-    Text,
-    /// `max_tokens` was reached.
-    Length,
-    /// No cell was left in the context.
-    Context,
-    /// The person stopped it.
-    Cancelled,
-}
-
-/// What a generation took. Times in milliseconds, rates in tokens per second.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Stats {
-    /// Tokens of the whole prompt.
-    pub prompt_tokens: u32,
-    /// Of these, how many were evaluated now; the rest came from the KV cache.
-    pub prefilled_tokens: u32,
-    /// New tokens.
-    pub generated_tokens: u32,
-    /// From taking up the job to the first token.
-    pub first_token_ms: f64,
-    /// Evaluation of the prompt.
-    pub prefill_tps: f64,
-    /// Generation, after the first token.
-    pub decode_tps: f64,
-    /// Tokens proposed by speculation.
-    pub drafted_tokens: u32,
-    /// Of these, how many were accepted.
-    pub accepted_tokens: u32,
-    /// Cells in use after the job.
-    pub context_tokens: u32,
 }
 
 /// How a job ended well.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::names::{Source, nearest};
 use super::store::MARGIN;
-use crate::engine::Sampling;
+use crate::sampling::Sampling;
 
 /// All entries.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -233,7 +233,7 @@ enum Size {
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     match Size::deserialize(deserializer)? {
         Size::Bytes(bytes) => Ok(bytes),
-        Size::Text(text) => crate::config::parse_size(&text).map_err(serde::de::Error::custom),
+        Size::Text(text) => crate::size::parse_size(&text).map_err(serde::de::Error::custom),
     }
 }
 

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use super::download::{Retry, Tries};
 use super::fault::PullError;
 use super::hub::{Facts, Fault, Hub, is_sha256};
-use super::names::{Source, component, printable};
-use crate::engine::Cancel;
+use super::names::{Source, component};
+use crate::cancel::Cancel;
+use crate::text::clean::printable;
 
 /// Files a checkpoint may have.
 const MOST_FILES: usize = 512;

@@ -57,7 +57,7 @@ impl Resolver {
     /// # Errors
     /// [`LookupError`] when nobody knows the name.
     pub async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, LookupError> {
-        let fail = |source| LookupError { host: super::names::printable(host), source };
+        let fail = |source| LookupError { host: crate::text::clean::printable(host), source };
         let mut failed = None;
         if self.system {
             match tokio::net::lookup_host((host, 0)).await {

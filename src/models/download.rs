@@ -14,7 +14,7 @@ use super::fault::PullError;
 use super::hub::{Answer, Facts, Fault, Hub, chunk, or_cancel};
 use super::record;
 use super::store::{MARGIN, StoreError};
-use crate::engine::Cancel;
+use crate::cancel::Cancel;
 
 /// Accepted from a server that does not say how long a file is, in bytes.
 const UNANNOUNCED: u64 = 16 << 20;

@@ -15,7 +15,7 @@ use super::fault::PullError;
 use super::hub::{Fault, chunk};
 use super::names::Source;
 use super::pull::{Request, pull_piece};
-use crate::engine::Cancel;
+use crate::cancel::Cancel;
 
 /// The longest header of a safetensors file, in bytes (the format's own bound).
 const LONGEST: u64 = 100_000_000;

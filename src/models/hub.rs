@@ -14,9 +14,10 @@ use reqwest::header::{
 use reqwest::{Client, Method, Response, StatusCode, Url};
 
 use super::fault::PullError;
-use super::names::{Source, printable};
+use super::names::Source;
 use super::net;
-use crate::engine::Cancel;
+use crate::cancel::Cancel;
+use crate::text::clean::printable;
 
 /// The public hub.
 pub const PUBLIC: &str = "https://huggingface.co";

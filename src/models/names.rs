@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::text::clean::{is_invisible, printable};
+
 /// The longest name in the store, in bytes: file systems take 255, and the store adds endings.
 pub const LONGEST: usize = 180;
 
@@ -83,21 +85,6 @@ pub fn component(name: &str) -> Result<&str, NameError> {
         return Err(NameError::Reserved(name.into()));
     }
     Ok(name)
-}
-
-/// Direction marks and zero-width characters: they make two names look alike.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-/// The text without anything that could disturb a terminal, cut to a line.
-pub fn printable(text: &str) -> String {
-    let safe = |c: char| if c.is_control() || is_invisible(c) { '\u{fffd}' } else { c };
-    let mut out: String = text.chars().take(120).map(safe).collect();
-    if text.chars().nth(120).is_some() {
-        out.push('…');
-    }
-    out
 }
 
 /// Something on a hub: a repository, perhaps a revision, perhaps one file of it.

@@ -15,7 +15,7 @@ use super::hub::{Facts, Hub, is_sha256};
 use super::names::{NameError, Source};
 use super::record::{self, FileRecord, Record};
 use super::store::{Store, StoreError};
-use crate::engine::Cancel;
+use crate::cancel::Cancel;
 use crate::weights::gguf::{GgufError, Header, part_of};
 
 /// What to get, from where, to where.
@@ -45,7 +45,7 @@ impl Request {
             let catalogue = Catalogue::builtin();
             let unknown = || {
                 let near = catalogue.nearest(name).into_iter().map(Into::into).collect();
-                StoreError::Unknown { name: super::names::printable(name), near }
+                StoreError::Unknown { name: crate::text::clean::printable(name), near }
             };
             let entry = catalogue.find(name).ok_or_else(unknown)?;
             let source = entry.source().ok_or_else(|| StoreError::NotHere { name: entry.name.clone(), pull: None })?;

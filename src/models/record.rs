@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::names::component;
-use crate::engine::Cancel;
+use crate::cancel::Cancel;
 use crate::weights::gguf::{GgufError, Header};
 
 /// The largest record that is read, in bytes.

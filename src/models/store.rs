@@ -7,9 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::catalogue::Catalogue;
-use super::names::{NameError, Source, confine, nearest, printable};
+use super::names::{NameError, Source, confine, nearest};
 use super::record::{self, FileRecord, Record, Verdict};
-use crate::engine::Cancel;
+use crate::cancel::Cancel;
+use crate::text::clean::printable;
 
 mod error;
 mod leftovers;

@@ -17,7 +17,7 @@ use super::kept;
 use crate::app::editor::files::path_and_place;
 use crate::app::editor::msg::{Disk, EditorMsg, FileId, Opened, Place, Stamp};
 use crate::app::msg::Trouble;
-use crate::budget::bytes;
+use crate::size::bytes;
 use crate::text::document::BOM;
 use crate::text::undo::StepId;
 

@@ -10,9 +10,9 @@ use std::path::{Component, Path, PathBuf};
 use globset::GlobBuilder;
 
 use crate::app::msg::Reading;
-use crate::budget::bytes;
 use crate::chat::tree::Attachment;
 use crate::edits::{excerpt, guard, inside};
+use crate::size::bytes;
 use crate::text::clean;
 
 /// Names listed at most.

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::app::msg::{Gauge, Offer};
-use crate::budget::probe::Probe;
+use crate::budget::Plan;
 use crate::budget::watch::{self, Action, Thresholds, Watch};
-use crate::budget::{Plan, bytes};
+use crate::device::memory::Probe;
 use crate::engine::{Cancel, Sampling, presets};
 use crate::error::Report;
 use crate::models::{self, Catalogue, Entry, Hub, Request, Store};
 use crate::paths::Paths;
+use crate::size::bytes;
 
 /// The models in the store, then those of the catalogue that could be fetched: what fits first, the best first. Reads the
 /// store's folder; may block.

@@ -81,6 +81,21 @@ fn breaks(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
+/// Direction marks and zero-width characters: they make two names look alike.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The text without anything that could disturb a terminal, cut to a line.
+pub fn printable(text: &str) -> String {
+    let safe = |c: char| if c.is_control() || is_invisible(c) { '\u{fffd}' } else { c };
+    let mut out: String = text.chars().take(120).map(safe).collect();
+    if text.chars().nth(120).is_some() {
+        out.push('…');
+    }
+    out
+}
+
 /// The text as it may be drawn: line feeds and tabs stay, other C0 controls become their pictures (`␛`), C1 controls and
 /// hidden characters become `\u{FFFD}`. Carriage returns before a line feed go.
 pub fn visible(text: &str) -> Cow<'_, str> {

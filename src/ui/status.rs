@@ -13,7 +13,7 @@ use super::theme::Theme;
 use crate::app::App;
 use crate::app::model::State;
 use crate::app::msg::Gauge;
-use crate::budget::bytes;
+use crate::size::bytes;
 
 /// Cells of the model's name that are worth more than long forms of the rest.
 const NAME: usize = 8;

@@ -568,7 +568,7 @@ fn lines_found_in_all_files() {
             rows.len() > 8 && rows.iter().all(|row| crate::ui::sanitise::width(row) <= usize::from(size.0)),
             "{text}"
         );
-        assert!(text.contains("33 lines in 5 files") && text.contains(&crate::budget::bytes(LARGEST)), "{text}");
+        assert!(text.contains("33 lines in 5 files") && text.contains(&crate::size::bytes(LARGEST)), "{text}");
         assert!(rows.iter().any(|row| row.starts_with("›@…") && row.contains("main.rs:1234")), "{text}");
     }
 }

@@ -243,8 +243,8 @@ fn distillation_is_what_pytorch_makes_of_it() {
 fn training_computes_what_llama_cpp_does() {
     let Some(smollm2) = smollm2() else { return };
     let tool = Tool::new();
-    let gguf = convert(&tool, smollm2, "same.gguf");
-    let told = tool.run([Path::new("compare"), smollm2, &gguf, Path::new("--json")]).json();
+    let gguf = convert(&tool, &smollm2, "same.gguf");
+    let told = tool.run([Path::new("compare"), &smollm2, &gguf, Path::new("--json")]).json();
     eprintln!("{told}");
     let number = |key: &str| told[key].as_f64().unwrap();
     // single precision on both sides, sums in another order

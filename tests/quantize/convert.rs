@@ -125,7 +125,7 @@ fn the_real_checkpoint_becomes_the_file_that_the_peer_makes() {
             kind.as_ref(),
         ])
         .done();
-        peer(python, &source, &theirs, kind, "-");
+        peer(&python, &source, &theirs, kind, "-");
         same(&ours, &theirs, &[], false);
     }
 }
@@ -145,7 +145,7 @@ fn every_architecture_becomes_the_file_that_the_peer_makes() {
             }
         }
         tool.run(["convert".as_ref(), source.as_os_str(), "-o".as_ref(), ours.as_os_str()]).done();
-        peer(python, &source, &theirs, "auto", pre);
+        peer(&python, &source, &theirs, "auto", pre);
         same(&ours, &theirs, but, name == "gemma3-half");
     }
 }

@@ -79,7 +79,10 @@ fn every_architecture_comes_back_from_a_folder() {
         let kind = header.tensors.iter().find(|tensor| tensor.name == "token_embd.weight").unwrap().kind.name();
         tool.run(["convert", "back", "-o", "b.gguf", "--type", kind]).done();
         let read = source.join("tokenizer.json").is_file();
-        assert!(!read || split(python, &source) == split(python, &tool.path("back")), "{name}: other tokens in a text");
+        assert!(
+            !read || split(&python, &source) == split(&python, &tool.path("back")),
+            "{name}: other tokens in a text"
+        );
         let [first, again] = ["a.gguf", "b.gguf"].map(|file| tensors(&tool.path(file)));
         let differs = first.iter().zip(&again).find(|(a, b)| a != b).map(|(a, b)| (&a.0, &a.1, &b.0, &b.1));
         assert!(first.len() == again.len() && differs.is_none(), "{name}: {differs:?}");

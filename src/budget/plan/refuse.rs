@@ -1,7 +1,9 @@
 //! The way out when nothing fits: a shorter context, a smaller quantization, or a smaller model.
 
 use super::{CONTEXT_STEP, Ladder};
-use crate::budget::{KvType, MemoryFacts, Policy, Refusal, bytes};
+use crate::budget::{KvType, Policy, Refusal};
+use crate::device::memory::MemoryFacts;
+use crate::size::bytes;
 
 /// Quantizations people publish, with the bits they take for a parameter in models of the mission's size
 /// (llama.cpp's `tools/quantize/README.md`, and the Qwen2.5-Coder-1.5B files).

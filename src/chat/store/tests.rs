@@ -2,8 +2,8 @@ use std::io::Write as _;
 
 use super::*;
 use crate::chat::Role;
+use crate::chat::Stop;
 use crate::chat::tree::NodeId;
-use crate::engine::Stop;
 
 fn node(id: u32, role: Role, text: &str, at: u64) -> Entry {
     let parent = id.checked_sub(1).map(NodeId);

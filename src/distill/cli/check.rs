@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::RecipeArgs;
-use crate::budget::{Probe, bytes};
 use crate::cli::{output, progress};
+use crate::device::memory::Probe;
 use crate::distill::data::prepare::{self, Estimate};
 use crate::distill::objective::Kind;
 use crate::distill::recipe::{self, Recipe};
@@ -16,6 +16,7 @@ use crate::distill::run::estimate::{self, Sizes};
 use crate::distill::run::measure;
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report, chain};
+use crate::size::bytes;
 
 /// Bytes of each source that are read; more is estimated.
 const MOST: u64 = 2 << 20;

@@ -10,8 +10,8 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::symbols::Marker;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Paragraph, Widget, Wrap};
 
-use crate::budget::bytes;
 use crate::distill::run::Line;
+use crate::size::bytes;
 
 /// The tallest page, in rows.
 const TALLEST: u16 = 18;
@@ -128,7 +128,7 @@ impl Live {
         if let Some(sample) = &line.sample {
             page.sample.clone_from(sample);
         }
-        page.memory = crate::budget::probe::Probe::new().resident().peak;
+        page.memory = crate::device::memory::Probe::new().resident().peak;
         page.line = Some(line.clone());
         let first = *self.first.get_or_insert(line.step);
         if line.step > first {

@@ -8,10 +8,10 @@ use serde_json::json;
 use super::device::Device;
 use super::page::Live;
 use super::{RecipeArgs, clean};
-use crate::budget::bytes;
 use crate::cli::{output, progress};
 use crate::distill::run::{Event, Line, Options, Outcome, train, unfit};
 use crate::error::{ExitCode, Report};
+use crate::size::bytes;
 
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {

@@ -214,7 +214,7 @@ impl Run<'_> {
             val_loss_before: loss(self.state.before),
             val_loss_after: None,
             tokens_per_s: (self.state.tokens - at_start) as f64 / begun.elapsed().as_secs_f64().max(1e-9),
-            peak_rss: crate::budget::probe::Probe::new().resident().peak,
+            peak_rss: crate::device::memory::Probe::new().resident().peak,
             interrupted: false,
         }
     }

@@ -2,10 +2,11 @@
 
 use super::context::CHAT;
 use super::*;
-use crate::budget::probe::Probe;
+use crate::budget::Policy;
 use crate::budget::shape::Shape;
-use crate::budget::{Policy, Processor};
 use crate::chat::{Message, Role};
+use crate::device::Processor;
+use crate::device::memory::Probe;
 use crate::engine::{Cancel, ChatRequest, Overflow, Stop};
 use crate::fim::form::Known;
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::budget::bytes;
 use crate::cli::output;
 use crate::error::{ExitCode, Report};
 use crate::merge::plan::{Plan, Summary, peak, route, seconds};
 use crate::merge::recipe::{Layers, Recipe, Scalar, resolve};
+use crate::size::bytes;
 
 /// Kinds of problems that are shown; a hostile file has as many as tensors.
 const SHOWN: usize = 100;

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use crate::budget::bytes;
+use crate::size::bytes;
 
 use crate::error::Report;
 use crate::merge::lora::{Adapter, bake};

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::budget::bytes;
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report};
@@ -14,6 +13,7 @@ use crate::merge::recipe::Recipe;
 use crate::merge::stream::{self, Done, Options};
 use crate::merge::{MergeError, output as beside};
 use crate::quantize::convert::{self, Type};
+use crate::size::bytes;
 
 /// How a checkpoint is written.
 #[derive(Args, Debug)]

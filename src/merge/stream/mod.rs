@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::MergeError;
 use super::plan::Plan;
-use crate::budget::bytes;
 use crate::engine::Cancel;
+use crate::size::bytes;
 
 mod journal;
 mod layout;

@@ -76,7 +76,7 @@ pub enum StoreError {
 }
 
 fn size(bytes: u64) -> String {
-    crate::budget::bytes(bytes)
+    crate::size::bytes(bytes)
 }
 
 /// What helps against an error of the file system.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::weight;
-use crate::engine::Cancel;
+use crate::cancel::Cancel;
 
 /// A file that becomes a model when it is whole. Dropped before that, it is gone.
 pub(super) struct Copy {

@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 use regex::Regex;
 
 use super::{source, threads};
-use crate::budget::bytes;
 use crate::cli::{output, progress};
 use crate::error::{ExitCode, Report};
 use crate::quantize::convert::{self, Request, Type};
+use crate::size::bytes;
 
 #[derive(Args, Debug)]
 pub(super) struct ConvertArgs {

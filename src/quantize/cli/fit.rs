@@ -10,13 +10,14 @@ use serde_json::{Value as Json, json};
 
 use super::quantize::{foresee, write, written};
 use super::{measure, texts};
-use crate::budget::{Probe, bytes};
 use crate::cli::{output, progress};
+use crate::device::memory::Probe;
 use crate::engine::{Cancel, admission};
 use crate::error::{ExitCode, Report};
 use crate::quantize::Partial;
 use crate::quantize::measure::{Tally, lockstep};
 use crate::quantize::shrink::{self, Budget, Fitted, Planned, Request};
+use crate::size::bytes;
 use crate::weights::gguf::Parts;
 
 /// Tokens of a window, of which the second half is scored, and windows of each kind of text. These few tell files apart

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value as Json;
 
-use crate::budget::bytes;
 use crate::cli::output;
 use crate::error::{ExitCode, Report};
 use crate::quantize::inspect::Contents;
+use crate::size::bytes;
 
 #[derive(Args, Debug)]
 pub(super) struct InspectArgs {

@@ -6,7 +6,6 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{texts, threads};
-use crate::budget::bytes;
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report};
@@ -14,6 +13,7 @@ use crate::quantize::child;
 use crate::quantize::inspect::Contents;
 use crate::quantize::llama::Work;
 use crate::quantize::measure::{Kind, Sizes, Tally, lockstep};
+use crate::size::bytes;
 use crate::weights::gguf::Header;
 
 #[derive(Args, Debug)]

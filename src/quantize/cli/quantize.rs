@@ -6,12 +6,12 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{fit, threads};
-use crate::budget::{KvType, bytes};
+use crate::budget::KvType;
 use crate::cli::{output, progress};
-use crate::config;
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report};
 use crate::quantize::shrink::{self, Budget, Mixture, Planned, Request};
+use crate::size::bytes;
 use crate::weights::gguf::GgmlType;
 
 /// Tokens of context at most.
@@ -209,7 +209,7 @@ fn fallbacks(planned: &Planned) {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    config::parse_size(text).map_err(|error| error.to_string())
+    crate::size::parse_size(text).map_err(|error| error.to_string())
 }
 
 fn size_at(text: &str) -> Result<(u64, u32), String> {

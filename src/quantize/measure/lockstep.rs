@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::stats::Row;
 use super::{Kind, Tally};
-use crate::budget::probe::Probe;
+use crate::device::memory::Probe;
 use crate::quantize::child::tell;
 use crate::quantize::session::{self, Session, Setup};
 

@@ -73,7 +73,7 @@ pub enum ShrinkError {
     Plain { kind: &'static str },
     #[error("llama.cpp tells of {found} tensors where the model has {expected}")]
     Log { expected: usize, found: usize },
-    #[error("{} are wanted, and the smallest mixture takes {}", crate::budget::bytes(*have), crate::budget::bytes(*need))]
+    #[error("{} are wanted, and the smallest mixture takes {}", crate::size::bytes(*have), crate::size::bytes(*need))]
     Fit { have: u64, need: u64 },
     #[error("{0}")]
     Shape(String),

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::lists::typed;
 use super::{Canvas, window};
 use crate::app::overlay::{Models, Progress};
-use crate::budget::bytes;
+use crate::size::bytes;
 use crate::text::wrap;
 use crate::ui::input::{cut, field};
 use crate::ui::sanitise;

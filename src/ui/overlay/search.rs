@@ -7,7 +7,7 @@ use super::Canvas;
 use super::lists::{rows, snippet};
 use crate::app::App;
 use crate::app::search::{FoundLine, LARGEST, MOST, Search, SearchProgress, Searched};
-use crate::budget::bytes;
+use crate::size::bytes;
 use crate::ui::input::{cut, field, tail};
 use crate::ui::sanitise;
 

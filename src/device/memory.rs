@@ -4,8 +4,20 @@
 
 use std::path::{Path, PathBuf};
 
-use super::MemoryFacts;
-use crate::device::{cgroup, read};
+use serde::Serialize;
+
+use super::{cgroup, read};
+
+/// What the machine has, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryFacts {
+    /// MemTotal.
+    pub total: u64,
+    /// MemAvailable.
+    pub available: u64,
+    /// The smallest cgroup limit above us, less what other members use; `None` without one.
+    pub cgroup: Option<u64>,
+}
 
 /// Reads below a root, which is `/` outside tests.
 #[derive(Clone, Debug)]

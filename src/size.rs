@@ -1,7 +1,7 @@
-//! Sizes as people write them.
+//! Sizes in bytes as people write and read them.
 
 use crate::error::Advise;
-use crate::models::names::printable;
+use crate::text::clean::printable;
 
 /// A text that is no size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,4 +45,51 @@ pub fn parse_size(text: &str) -> Result<u64, SizeError> {
         return Err(wrong());
     }
     Ok(bytes.round() as u64)
+}
+
+/// A size as people read it: `98.4 MB`-style decimal for files is what shops use; memory here is in binary units.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, bytes) in [
+            ("900MB", 900_000_000),
+            ("1.2GiB", 1_288_490_189),
+            ("512M", 512 << 20),
+            ("512 mib", 512 << 20),
+            ("17", 17),
+            ("0", 0),
+            ("1k", 1024),
+            ("2.5 GB", 2_500_000_000),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in
+            ["", "MB", "-1", "1.5", "1e9", "1.2.3G", "1XB", "NaN", "inf", "99999999999T", "18446744073709551616"]
+        {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_fall_over(text in "[a-zA-Z0-9. +-]{0,30}") {
+            let _ = parse_size(&text);
+        }
+    }
 }
