@@ -172,7 +172,7 @@ impl Desk {
         let post = self.post.clone();
         match start(&self.start.folder, command) {
             Err(error) => {
-                let _ = post.try_send(Told::Msg(Msg::Run(RunMsg::Ended(run, RunEnd::Failed(error.to_string())))));
+                self.own.put(Told::Msg(Msg::Run(RunMsg::Ended(run, RunEnd::Failed(error.to_string())))));
             }
             Ok(started) => {
                 let handle = Handle { run, group: started.group, stop: Arc::default(), over: Arc::default() };

@@ -295,9 +295,7 @@ impl Desk {
             return;
         }
         match clipboard::sequence(&text).map(|sequence| self.screen.tell(&sequence)) {
-            Some(Ok(())) => {
-                let _ = self.post.try_send(done);
-            }
+            Some(Ok(())) => self.own.put(done),
             Some(Err(_)) => {}
             None => self.hint(Level::Warning, format!("{what} is too long for the terminal's clipboard; `/export` writes the conversation, `/save NAME` the file in the editor")),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::inbox::Own;
 use super::start::Prepared;
 use super::{Desk, Told, notice};
 use crate::app::msg::{Level, Load, Msg};
@@ -23,7 +24,7 @@ pub(super) struct Slot {
     engine: Option<Engine>,
     number: u64,
     jobs: HashMap<JobId, Cancel>,
-    post: Sender<Told>,
+    own: Own,
 }
 
 /// Tells when the engine's thread is at its end, however it came to it.
@@ -31,7 +32,7 @@ struct Gone(Sender<Told>, u64);
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        let _ = self.0.blocking_send(Told::EngineGone(self.1));
+        hand_over(&self.0, Told::EngineGone(self.1));
     }
 }
 
@@ -45,8 +46,8 @@ fn hand_over(post: &Sender<Told>, mut told: Told) {
 }
 
 impl Slot {
-    pub(super) fn new(post: Sender<Told>) -> Self {
-        Self { engine: None, number: 0, jobs: HashMap::new(), post }
+    pub(super) fn new(own: Own) -> Self {
+        Self { engine: None, number: 0, jobs: HashMap::new(), own }
     }
 
     pub(super) fn is_current(&self, number: u64) -> bool {
@@ -69,7 +70,7 @@ impl Slot {
             self.jobs.insert(id, cancel);
         } else {
             let gone = Event::Failed { job: id, message: "the engine is not running".into(), hint: None };
-            let _ = self.post.try_send(Told::Engine(self.number, gone));
+            self.own.put(Told::Engine(self.number, gone));
         }
     }
 
@@ -151,8 +152,34 @@ impl Desk {
         }
     }
 
-    /// Tells something through the channel, where waiting for it is not possible.
+    /// Tells something at the next turn of the loop.
     pub(super) fn hint(&self, level: Level, text: impl Into<String>) {
-        let _ = self.post.try_send(notice(level, text));
+        self.own.put(notice(level, text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inbox::Inbox;
+    use super::*;
+
+    #[test]
+    fn a_job_that_no_engine_takes_ends_though_the_channel_is_full() {
+        let (post, own, mut inbox) = Inbox::new(1);
+        assert!(post.try_send(Told::Drawable).is_ok());
+        let mut slot = Slot::new(own);
+        slot.submit(JobId(7), Work::Release);
+        let told: Vec<Told> = std::iter::from_fn(|| inbox.try_next()).collect();
+        let failed = |told: &Told| matches!(told, Told::Engine(0, Event::Failed { job: JobId(7), .. }));
+        assert_eq!(told.iter().filter(|told| failed(told)).count(), 1);
+    }
+
+    /// A server's engine ends inside a runtime, where the channel's own way of waiting panics.
+    #[test]
+    fn the_end_of_an_engine_is_told_from_inside_a_runtime() {
+        let (post, _own, mut inbox) = Inbox::new(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { drop(Gone(post, 3)) });
+        assert!(matches!(inbox.try_next(), Some(Told::EngineGone(3))));
     }
 }

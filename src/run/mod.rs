@@ -8,6 +8,7 @@
 //! | [`services`] | questions to the rooms that know models and memory |
 //! | `effects` | carrying out what is wanted |
 //! | `engine` | the engine in use, and the change to another |
+//! | `inbox` | what comes in to the loop |
 //! | `edits` | working out, writing and taking back changes of files |
 //! | `git` | what has changed in the folder |
 //! | `command` | commands that the person has run |
@@ -36,6 +37,7 @@ mod engine;
 mod files;
 mod git;
 mod history;
+mod inbox;
 mod journal;
 mod kept;
 pub mod last;
@@ -54,7 +56,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossterm::event::{Event as TerminalEvent, EventStream, MouseEventKind};
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGCONT, SIGTSTP};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::Sender;
 
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Effect, Level, Msg, SessionMsg};
@@ -68,6 +70,7 @@ use crate::term::Screen;
 use crate::ui::View;
 use crate::ui::highlight::Highlighter;
 use crate::ui::theme::Ability;
+use inbox::{Inbox, Own};
 use journal::Journal;
 use signals::Signals;
 use start::{Prepared, Start};
@@ -118,7 +121,8 @@ struct Desk {
     start: Start,
     store: Store,
     post: Sender<Told>,
-    inbox: Receiver<Told>,
+    own: Own,
+    inbox: Inbox,
     keys: Option<EventStream>,
     journal: Journal,
     engine: engine::Slot,
@@ -148,7 +152,7 @@ fn now_ms() -> u64 {
 
 impl Desk {
     fn new(start: Start, screen: Screen) -> Self {
-        let (post, inbox) = mpsc::channel(CHANNEL);
+        let (post, own, inbox) = Inbox::new(CHANNEL);
         let store = Store::at(start.paths.sessions());
         let now = now_ms();
         let name = start.model.clone().unwrap_or_default();
@@ -207,8 +211,9 @@ impl Desk {
             screen,
             store,
             journal,
-            engine: engine::Slot::new(post.clone()),
+            engine: engine::Slot::new(own.clone()),
             post,
+            own,
             inbox,
             keys: None,
             memory: None,
@@ -258,7 +263,7 @@ impl Desk {
                     Some(Ok(event)) => self.on_terminal(event),
                     Some(Err(_)) | None => return Err(Report::failed("the terminal went away")),
                 },
-                told = self.inbox.recv() => {
+                told = self.inbox.next() => {
                     if let Some(told) = told {
                         self.take_in(told);
                     }
@@ -276,9 +281,9 @@ impl Desk {
     /// Takes in what else is there, so that one frame shows all of it.
     fn drain(&mut self) {
         for _ in 0..CHANNEL {
-            match self.inbox.try_recv() {
-                Ok(told) => self.take_in(told),
-                Err(_) => break,
+            match self.inbox.try_next() {
+                Some(told) => self.take_in(told),
+                None => break,
             }
         }
     }

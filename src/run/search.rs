@@ -213,7 +213,7 @@ impl Desk {
         let folder: PathBuf = self.start.folder.clone();
         if let Err(error) = self.searcher.search(&folder, id, sought, &tell) {
             let why = format!("cannot search: {error}");
-            let _ = self.post.try_send(Told::Msg(Msg::Search(SearchMsg::Wrong { id, why })));
+            self.own.put(Told::Msg(Msg::Search(SearchMsg::Wrong { id, why })));
         }
     }
 }
