@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::budget::Plan;
+use crate::weights::gguf::{Header, Parts, TensorInfo};
 
 /// What a snapshot was made with. Two equal ones may share cells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fingerprint {
     /// This program's version; llama.cpp's state format may change with it.
     version: String,
-    /// Of the model file: its size, when it was written, and a checksum of parts of all of it.
+    /// Of the model's files: their sizes, when they were written, and a checksum of parts of all of them.
     model: String,
     n_ctx: u32,
     kv_type: String,
@@ -47,28 +48,62 @@ const HEAD: u64 = 1 << 20;
 /// Blocks of the rest that count, spread over all of it, the last one at its very end.
 const BLOCKS: u64 = 256;
 const BLOCK: u64 = 4 << 10;
+/// Bytes of a tensor that count whole; of a larger one its first, middle and last block do.
+const WHOLE: u64 = 4 * BLOCK;
 
-/// Size, time and a checksum of the first megabyte and of blocks all over the rest: a model that was trained further has
-/// the same header and size as the one before. Reads two megabytes, whatever the file's size.
+/// Size and time of each of a model's files, and a checksum over parts of their contents: a model that was trained further
+/// has the same header and size as the one before, and where only a few of its tensors were trained, only these differ.
+/// Reads a few megabytes, whatever the model's size.
 fn identity(file: &Path) -> io::Result<String> {
-    let mut file = File::open(file)?;
-    let data = file.metadata()?;
-    let since = data.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let (len, mut hash) = (data.len(), Sha256::new());
+    let mut hash = Sha256::new();
+    let mut told: Vec<String> = match Parts::read(file) {
+        Ok(parts) => {
+            parts.headers().map(|header| sample(header.path(), Some(header), &mut hash)).collect::<io::Result<_>>()?
+        }
+        // what is no model of ours is told apart by its bytes alone
+        Err(_) => vec![sample(file, None, &mut hash)?],
+    };
+    told.push(hex(&hash.finalize()));
+    Ok(told.join("-"))
+}
+
+/// Adds a file's samples to the checksum; gives its size and time.
+fn sample(path: &Path, header: Option<&Header>, hash: &mut Sha256) -> io::Result<String> {
+    let file = crate::small::open(path)?;
+    let facts = file.metadata()?;
+    let since = facts.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let mut part = Vec::new();
-    Read::by_ref(&mut file).take(HEAD).read_to_end(&mut part)?;
-    hash.update(&part);
-    let rest = len.saturating_sub(HEAD);
-    for block in 0..BLOCKS.min(rest.div_ceil(BLOCK)) {
-        let last = rest.saturating_sub(BLOCK);
-        let from = HEAD + if rest <= BLOCKS * BLOCK { block * BLOCK } else { last / (BLOCKS - 1) * block };
-        let from = if block == BLOCKS - 1 { HEAD + last } else { from };
+    for (from, len) in spread(facts.len()).into_iter().chain(header.into_iter().flat_map(of_tensors)) {
         part.clear();
-        file.seek(SeekFrom::Start(from))?;
-        Read::by_ref(&mut file).take(BLOCK).read_to_end(&mut part)?;
+        (&file).seek(SeekFrom::Start(from))?;
+        (&file).take(len).read_to_end(&mut part)?;
         hash.update(&part);
     }
-    Ok(format!("{len}-{}-{}", since.as_nanos(), hex(&hash.finalize())))
+    Ok(format!("{}-{}", facts.len(), since.as_nanos()))
+}
+
+/// Stretches of a file of `len` bytes, each with its length: the beginning, and blocks all over the rest.
+fn spread(len: u64) -> Vec<(u64, u64)> {
+    let rest = len.saturating_sub(HEAD);
+    let last = rest.saturating_sub(BLOCK);
+    let block = |block: u64| {
+        let from = if rest <= BLOCKS * BLOCK { block * BLOCK } else { last / (BLOCKS - 1) * block };
+        (HEAD + if block == BLOCKS - 1 { last } else { from }, BLOCK)
+    };
+    std::iter::once((0, HEAD)).chain((0..BLOCKS.min(rest.div_ceil(BLOCK))).map(block)).collect()
+}
+
+/// Stretches of every tensor.
+fn of_tensors(header: &Header) -> Vec<(u64, u64)> {
+    let of = |tensor: &TensorInfo| {
+        let (from, bytes) = (header.data_offset.saturating_add(tensor.offset), tensor.bytes);
+        if bytes <= WHOLE {
+            vec![(from, bytes)]
+        } else {
+            [0, bytes / 2, bytes - BLOCK].map(|at| (from.saturating_add(at), BLOCK)).to_vec()
+        }
+    };
+    header.tensors.iter().flat_map(of).collect()
 }
 
 /// The note beside a snapshot.
@@ -149,6 +184,8 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::gguf::GgmlType;
+    use crate::weights::gguf::write::HeaderWriter;
 
     fn fixture() -> (tempfile::TempDir, PathBuf, Fingerprint) {
         let dir = tempfile::tempdir().unwrap();
@@ -223,6 +260,56 @@ mod tests {
         let now = identity(&file).unwrap();
         File::options().write(true).open(&file).unwrap().set_modified(written).unwrap();
         assert_ne!(identity(&file).unwrap(), now, "another time is another file");
+    }
+
+    /// Writes over a byte of a tensor, and gives the file its time back.
+    fn train(file: &Path, tensor: &str, byte: u8) {
+        use std::os::unix::fs::FileExt;
+        let header = Header::read(file).unwrap();
+        let tensor = header.tensors.iter().find(|one| one.name == tensor).unwrap();
+        let written = fs::metadata(file).unwrap().modified().unwrap();
+        let open = File::options().write(true).open(file).unwrap();
+        open.write_all_at(&[byte], header.data_offset + tensor.offset + tensor.bytes / 2).unwrap();
+        open.set_modified(written).unwrap();
+    }
+
+    #[test]
+    fn a_model_of_which_one_small_tensor_was_trained_is_another_model() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("model.gguf");
+        let tensor = |writer: HeaderWriter, name: &str, dims: &[u64]| writer.tensor(name, dims, GgmlType::F32);
+        // the norm lies between two of the blocks that are spread over the file
+        let writer = tensor(HeaderWriter::new(), "a", &[1024, 2056]);
+        let writer = tensor(tensor(writer, "norm", &[256]), "b", &[1024, 2048]);
+        writer.write_sparse(&file).unwrap();
+        let header = Header::read(&file).unwrap();
+        let norm = header.data_offset + header.tensors[1].offset + header.tensors[1].bytes / 2;
+        assert!(spread(header.file_len).iter().all(|(from, len)| !(*from..from + len).contains(&norm)));
+        let first = identity(&file).unwrap();
+        assert_eq!(identity(&file).unwrap(), first);
+        for tensor in ["norm", "a", "b"] {
+            let before = identity(&file).unwrap();
+            train(&file, tensor, 1);
+            assert_ne!(identity(&file).unwrap(), before, "{tensor}");
+            train(&file, tensor, 0);
+        }
+        assert_eq!(identity(&file).unwrap(), first);
+    }
+
+    #[test]
+    fn all_files_of_a_model_in_parts_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let stem = dir.path().join("m");
+        for number in 1..=2 {
+            let writer = HeaderWriter::new().u32("split.count", 2).u32("split.no", number - 1);
+            let name = if number == 1 { "a" } else { "b" };
+            let file = crate::weights::gguf::part(&stem, u64::from(number), 2);
+            writer.tensor(name, &[32, 4], GgmlType::F32).write_sparse(&file).unwrap();
+        }
+        let first = crate::weights::gguf::part(&stem, 1, 2);
+        let before = identity(&first).unwrap();
+        train(&crate::weights::gguf::part(&stem, 2, 2), "b", 1);
+        assert_ne!(identity(&first).unwrap(), before);
     }
 
     #[test]
