@@ -59,6 +59,8 @@ pub struct Cache {
     /// Places before a place, to that place.
     back: HashMap<u64, u64>,
     tick: u64,
+    /// The tick at which this was what the file holds: what was used after it is this program's.
+    kept: u64,
     dirty: bool,
 }
 
@@ -108,6 +110,18 @@ impl Cache {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// With what the file holds now, which another program may have written since: what this one used is the newest, and
+    /// what it only read stands as the file has it.
+    fn merged(&self, now: Option<Self>) -> Self {
+        let since = if now.is_some() { self.kept } else { 0 };
+        let mut all = now.unwrap_or_default();
+        let mut own: Vec<&Entry> = self.entries.values().filter(|entry| entry.used > since).collect();
+        own.sort_by_key(|entry| entry.used);
+        own.into_iter().for_each(|entry| all.insert(entry.clone()));
+        all.kept = all.tick;
+        all
     }
 
     fn at(&mut self, key: u64, typed: &str) -> Option<Vec<Suggestion>> {

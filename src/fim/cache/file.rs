@@ -1,8 +1,9 @@
-//! The cache on disk: one file of JSON lines, the newest place first, rewritten as a whole. Whatever is wrong with it,
-//! it is as if it were not there.
+//! The cache on disk: one file of JSON lines, the newest place first, rewritten as a whole, together with what other
+//! programs wrote into it meanwhile. Whatever is wrong with it, it is as if it were not there.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,9 @@ use crate::error::Advise;
 const LARGEST: usize = 512 << 10;
 /// Bytes of a suggestion.
 const LONGEST: usize = 8 << 10;
+/// How often another program's lock is tried, and how long is waited between two tries. Writing takes milliseconds; who
+/// holds the lock for longer does not write suggestions.
+const TRIES: (u32, Duration) = (500, Duration::from_millis(10));
 /// Of the file's layout and of how places are hashed.
 const VERSION: u32 = 1;
 
@@ -51,7 +55,8 @@ impl Cache {
         read(file).and_then(|text| parse(&text)).unwrap_or_default()
     }
 
-    /// Writes the newest places, as many as the file may hold. Does nothing when there is nothing new.
+    /// Writes the newest places, as many as the file may hold, and those of other programs behind them; has what the file
+    /// has then. Does nothing when there is nothing new.
     ///
     /// # Errors
     /// The folder cannot be made or the file not written; the old one then stays.
@@ -63,8 +68,11 @@ impl Cache {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
-        crate::atomic::write(file, self.spelt()).map_err(failed)?;
-        self.dirty = false;
+        // of two programs the later one reads what the earlier one wrote
+        let _lock = file.parent().and_then(hold);
+        let merged = self.merged(read(file).and_then(|text| parse(&text)));
+        crate::atomic::write(file, merged.spelt()).map_err(failed)?;
+        *self = merged;
         Ok(())
     }
 
@@ -87,6 +95,19 @@ impl Cache {
     }
 }
 
+/// The folder, locked until it is dropped; `None` where that cannot be done.
+fn hold(folder: &Path) -> Option<File> {
+    let folder = File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()?;
+    for _ in 0..TRIES.0 {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(TRIES.1),
+            Err(fs::TryLockError::Error(_)) => return None,
+        }
+    }
+    None
+}
+
 fn read(file: &Path) -> Option<String> {
     // A pipe or a device in its place could block.
     crate::small::text(file, LARGEST as u64).ok()
@@ -105,6 +126,7 @@ fn parse(text: &str) -> Option<Cache> {
     }
     let mut cache = Cache::new();
     entries.into_iter().rev().for_each(|entry| cache.insert(entry));
+    cache.kept = cache.tick;
     Some(cache)
 }
 

@@ -92,6 +92,54 @@ fn a_saved_cache_comes_back_and_a_clean_one_is_not_written() {
 }
 
 #[test]
+fn two_programs_keep_each_others_suggestions() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("suggestions");
+    let mut first = Cache::new();
+    for i in 0..MOST {
+        first.put(1, &site(&format!("v{i} = ")), list(&["1"]));
+    }
+    first.save(&file).unwrap();
+    let (mut one, mut other) = (Cache::load(&file), Cache::load(&file));
+    assert!(other.get(1, &site("v0 = ")).is_some());
+    one.put(1, &site("one = "), list(&["1"]));
+    one.put(1, &site("both = "), list(&["of one"]));
+    other.put(1, &site("other = "), list(&["2"]));
+    other.put(1, &site("both = "), list(&["of the other"]));
+    one.save(&file).unwrap();
+    other.save(&file).unwrap();
+    let mut again = Cache::load(&file);
+    assert_eq!(again.len(), MOST);
+    assert_eq!(texts(again.get(1, &site("one = "))), ["1"]);
+    assert_eq!(texts(again.get(1, &site("other = "))), ["2"]);
+    assert_eq!(texts(again.get(1, &site("both = "))), ["of the other"], "the later one");
+    // of what both had read, what was used stays and the oldest goes
+    assert!(again.get(1, &site("v0 = ")).is_some());
+    assert_eq!(again.get(1, &site("v1 = ")), None);
+    assert!(again.get(1, &site(&format!("v{} = ", MOST - 1))).is_some());
+    assert_eq!(again.len(), other.len());
+}
+
+#[test]
+fn programs_that_end_at_the_same_time_keep_each_others_suggestions() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("suggestions");
+    let start = std::sync::Barrier::new(8);
+    std::thread::scope(|scope| {
+        for i in 0..8 {
+            let (file, start) = (&file, &start);
+            scope.spawn(move || {
+                let mut cache = Cache::load(file);
+                cache.put(1, &site(&format!("v{i} = ")), list(&["1"]));
+                start.wait();
+                cache.save(file).unwrap();
+            });
+        }
+    });
+    assert_eq!(Cache::load(&file).len(), 8);
+}
+
+#[test]
 fn the_file_stays_small_and_keeps_the_newest() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("suggestions");
