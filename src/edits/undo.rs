@@ -148,7 +148,7 @@ fn put(path: &Path, text: Option<&str>) -> io::Result<()> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
-            atomic::write(path, text)
+            atomic::save(path, text)
         }
         None => match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

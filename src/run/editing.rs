@@ -47,6 +47,10 @@ fn trouble(path: &Path, what: &str, error: &io::Error) -> Trouble {
 /// An error without the number that the system gives it.
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
+    // our own words, which may name a file
+    if error.get_ref().is_some() {
+        return text;
+    }
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
@@ -236,7 +240,7 @@ pub(super) fn save(saving: &Saving) -> EditorMsg {
 
 /// In one piece; where the folder takes no new files but the file may be written, over what is there.
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    match crate::atomic::write(path, content) {
+    match crate::atomic::save(path, content) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             let mut file = File::options().write(true).truncate(true).open(path).map_err(|_| error)?;
             file.write_all(content)?;
@@ -338,6 +342,16 @@ mod tests {
         assert_eq!(fs::read_to_string(&real).unwrap(), "somebody else\n");
         fs::remove_file(&real).unwrap();
         assert!(matches!(compare(&link, &stamp), Some(Disk::Gone)));
+    }
+
+    #[test]
+    fn a_file_with_two_names_is_saved_under_both() {
+        let (folder, kept) = place();
+        fs::write(folder.path().join("a.txt"), "one\n").unwrap();
+        fs::hard_link(folder.path().join("a.txt"), folder.path().join("b.txt")).unwrap();
+        let opened = opened(folder.path(), &kept, "a.txt");
+        assert!(matches!(save(&saving(&opened, Rope::from_str("two\n"))), EditorMsg::Saved { .. }));
+        assert_eq!(fs::read_to_string(folder.path().join("b.txt")).unwrap(), "two\n");
     }
 
     #[test]

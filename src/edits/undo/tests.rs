@@ -47,6 +47,16 @@ fn all_files_of_a_change_come_back_also_after_a_restart() {
 }
 
 #[test]
+fn a_file_with_two_names_is_changed_under_both() {
+    let scene = scene();
+    fs::hard_link(scene.folder.join("a.txt"), scene.folder.join("linked.txt")).unwrap();
+    scene.undo.write(&scene.record(&[("a.txt", Some("one\n"), "1\n")])).unwrap();
+    assert_eq!(scene.text("linked.txt").as_deref(), Some("1\n"));
+    scene.undo.undo(&scene.folder).unwrap();
+    assert_eq!(scene.text("linked.txt").as_deref(), Some("one\n"));
+}
+
+#[test]
 fn a_file_edited_since_is_left_alone_with_the_others() {
     let scene = scene();
     scene.undo.write(&scene.record(&[("a.txt", Some("one\n"), "1\n"), ("b.txt", Some("two\n"), "2\n")])).unwrap();
