@@ -124,8 +124,12 @@ fn search(store: &Store, text: &str, as_json: bool) -> Result<(), Report> {
     output::print(&output::table(&rows))
 }
 
-/// An id from its beginning; `last` is the newest.
+/// An id from its beginning; `last` is the newest. Nothing is the beginning of each: an empty variable in a script must not
+/// name a conversation.
 fn resolve(store: &Store, text: &str) -> Result<SessionId, Report> {
+    if text.is_empty() {
+        return Err(Report::usage("the id of the conversation is empty").hint("`zord sessions list` has the ids"));
+    }
     let sessions = store.list()?;
     let mut matching = sessions.iter().filter(|s| text == "last" || s.id.to_string().starts_with(text));
     match (matching.next(), matching.next()) {
@@ -134,6 +138,30 @@ fn resolve(store: &Store, text: &str) -> Result<SessionId, Report> {
         (Some(_), Some(_)) => Err(Report::failed(format!("`{text}` is the beginning of several conversations"))),
         (None, _) => {
             Err(Report::failed(format!("there is no conversation `{text}`")).hint("`zord sessions list` has the ids"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::Role;
+    use crate::chat::journal::Entry;
+    use crate::chat::tree::NodeId;
+
+    #[test]
+    fn an_empty_id_names_no_conversation_though_there_is_only_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path().join("sessions"));
+        let (conversation, mut writer) = store.create("m", 5_000).unwrap();
+        let (id, text, attachments) = (NodeId(0), "hi".to_owned(), Vec::new());
+        writer.write(&Entry::Node { id, parent: None, role: Role::User, text, attachments, at: 5 }).unwrap();
+        drop(writer);
+        let whole = conversation.id().to_string();
+        assert_eq!(resolve(&store, "").unwrap_err().code, ExitCode::Usage);
+        assert!(resolve(&store, " ").is_err());
+        for named in ["last", whole.as_str(), &whole[..4]] {
+            assert_eq!(resolve(&store, named).unwrap(), *conversation.id(), "{named}");
         }
     }
 }

@@ -45,6 +45,7 @@ fn there_are_no_sessions_in_an_empty_home() {
     assert_eq!(zord.run(["sessions", "list", "--json"]).json(), serde_json::json!([]));
     zord.run(["sessions", "show", "last"]).advised(1, &["no conversation `last`", "zord sessions list"]);
     zord.run(["sessions", "remove", "x"]).refused(1, &["`x`"]);
+    zord.run(["sessions", "remove", ""]).advised(2, &["the id of the conversation is empty"]);
 }
 
 #[test]
