@@ -79,7 +79,7 @@ pub(super) fn run(scene: &Scene, args: ChatArgs) -> Result<ExitCode, Report> {
     awake.keep(true);
     let mut session = Session::start(ready.spec)?;
     session.ease();
-    let mut out = Output { json: args.json, ends_line: true };
+    let mut out = Output { json: args.json, ends_line: true, refused: None };
     let outcome = session.work(Work::Chat(request), |event| out.take(event)).inspect_err(|_| out.break_off())?;
     let interrupted = session.interrupted();
     let code = out.finish(outcome, interrupted)?;
@@ -154,6 +154,8 @@ fn random() -> u32 {
 struct Output {
     json: bool,
     ends_line: bool,
+    /// What stdout said when it took no more.
+    refused: Option<std::io::Error>,
 }
 
 impl Output {
@@ -183,22 +185,31 @@ impl Output {
     }
 
     /// What was said so far gets its line's end, so that the error stands on a line of its own.
-    fn break_off(&self) {
+    fn break_off(&mut self) {
         if !self.json && !self.ends_line {
             self.write("\n");
         }
     }
 
-    fn write(&self, text: &str) -> bool {
-        output::write(text).is_ok()
+    fn write(&mut self, text: &str) -> bool {
+        self.wrote(output::write(text))
     }
 
-    fn finish(self, outcome: Outcome, interrupted: bool) -> Result<ExitCode, Report> {
+    fn wrote(&mut self, done: std::io::Result<()>) -> bool {
+        if let Err(error) = done {
+            self.refused.get_or_insert(error);
+        }
+        self.refused.is_none()
+    }
+
+    fn finish(mut self, outcome: Outcome, interrupted: bool) -> Result<ExitCode, Report> {
         let Outcome::Generated { text, stop, stats } = outcome else { return Ok(ExitCode::Done) };
-        if self.json {
-            output::print(&format!("{}\n", done(&text, stop, &stats)))?;
-        } else if !self.ends_line {
-            output::print("\n")?;
+        if self.refused.is_none() {
+            if self.json {
+                self.write(&format!("{}\n", done(&text, stop, &stats)));
+            } else if !self.ends_line {
+                self.write("\n");
+            }
         }
         if stop == Stop::Context {
             output::note("notice: the context is full; the answer ends here");
@@ -206,16 +217,18 @@ impl Output {
         if matches!(stop, Stop::End | Stop::Text) && thinking::strip(&text).trim().is_empty() {
             output::note("notice: the answer is empty");
         }
-        Ok(if interrupted && stop == Stop::Cancelled && !self.nobody_reads() {
-            ExitCode::Interrupted
-        } else {
-            ExitCode::Done
-        })
+        self.code(stop, interrupted)
     }
 
-    /// A reader that went away cancels like a signal, and is success.
-    fn nobody_reads(&self) -> bool {
-        !self.write("")
+    /// A reader that went away cancels like a signal, and is success; anything else that stdout meets is a failure.
+    fn code(self, stop: Stop, interrupted: bool) -> Result<ExitCode, Report> {
+        match self.refused {
+            Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Report::failed(format!("cannot write to stdout: {error}")))
+            }
+            None if interrupted && stop == Stop::Cancelled => Ok(ExitCode::Interrupted),
+            _ => Ok(ExitCode::Done),
+        }
     }
 }
 
@@ -226,4 +239,26 @@ fn done(text: &str, stop: Stop, stats: &Stats) -> serde_json::Value {
     value["stop"] = json!(stop);
     value["peak_rss"] = json!(Probe::new().resident().peak);
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_goes_away_is_success_in_either_form() {
+        let ended = |json: bool, met: Option<ErrorKind>| {
+            let mut out = Output { json, ends_line: true, refused: None };
+            assert_eq!(out.wrote(met.map_or(Ok(()), |kind| Err(kind.into()))), met.is_none());
+            assert_eq!(out.wrote(Ok(())), met.is_none(), "it is not forgotten");
+            out.code(Stop::Cancelled, true).map_err(|report| report.code)
+        };
+        for json in [false, true] {
+            assert_eq!(ended(json, Some(ErrorKind::BrokenPipe)), Ok(ExitCode::Done));
+            assert_eq!(ended(json, Some(ErrorKind::StorageFull)), Err(ExitCode::Failed));
+            assert_eq!(ended(json, None), Ok(ExitCode::Interrupted));
+        }
+    }
 }

@@ -154,14 +154,16 @@ const COUNT: &str = "Write down all numbers from one to ten thousand in words, e
 fn a_reader_that_goes_away_is_success() {
     let Some(model) = real::smollm2() else { return };
     let zord = Zord::with(&model);
-    let mut child = zord.spawn(ENDLESS.into_iter().chain([COUNT]));
-    let mut some = [0; 5];
-    child.stdout.take().unwrap().read_exact(&mut some).unwrap();
-    let gone = Instant::now();
-    let ran: Ran = child.wait_with_output().unwrap().into();
-    eprintln!("ended {:?} after its reader", gone.elapsed());
-    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
-    assert!(gone.elapsed() < LONG);
+    for form in [&[COUNT][..], &["--json", COUNT]] {
+        let mut child = zord.spawn(ENDLESS.iter().chain(form));
+        let mut some = [0; 5];
+        child.stdout.take().unwrap().read_exact(&mut some).unwrap();
+        let gone = Instant::now();
+        let ran: Ran = child.wait_with_output().unwrap().into();
+        eprintln!("ended {:?} after its reader", gone.elapsed());
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{form:?}");
+        assert!(gone.elapsed() < LONG);
+    }
 }
 
 #[test]
