@@ -183,25 +183,47 @@ const OUTLINE: usize = 8;
 /// Characters of each.
 const OUTLINE_LINE: usize = 80;
 
-/// What was asked, a line each: the summary of somebody who did not read the answers.
-pub fn outline(turns: &[Message]) -> String {
-    let asked = turns.iter().rev().filter(|turn| turn.role == Role::User).take(OUTLINE);
+/// What stands above them.
+const ASKED: &str = "Asked before:";
+
+/// What was asked, a line each, behind what an earlier summary says: the summary of somebody who did not read the answers.
+pub fn outline(earlier: Option<&str>, turns: &[Message]) -> String {
+    let earlier = earlier.unwrap_or_default();
+    let (told, listed) = earlier.rsplit_once(ASKED).unwrap_or((earlier, ""));
+    let asked = turns.iter().rev().filter(|turn| turn.role == Role::User);
     let mut lines: Vec<String> = asked
         .filter_map(|turn| turn.content.lines().rev().find(|line| !line.trim().is_empty()))
         .map(|line| format!("- {}", line.trim().chars().take(OUTLINE_LINE).collect::<String>()))
+        .chain(listed.lines().rev().filter(|line| line.starts_with("- ")).map(str::to_owned))
+        .take(OUTLINE)
         .collect();
-    lines.push("Asked before:".to_owned());
+    lines.push(ASKED.to_owned());
+    lines.extend(Some(told.trim().to_owned()).filter(|told| !told.is_empty()));
     lines.reverse();
     lines.join("\n")
 }
 
-/// The system message with a summary of what was left out.
+/// What a summary begins with in the system message, at whose end it stands.
+const SUMMARY: &str = "Summary of the conversation so far:\n";
+
+/// The system message with a summary of what was left out; `None` when there is neither. A summary that `system` has
+/// already stays: [`parted`] takes it away.
 pub fn with_summary(system: Option<&str>, summary: Option<&str>) -> Option<String> {
+    let summary = summary.map(|text| format!("{SUMMARY}{}", text.trim()));
     match (system, summary) {
         (system, None) => system.map(str::to_owned),
-        (None, Some(summary)) => Some(format!("Summary of the conversation so far:\n{summary}")),
-        (Some(system), Some(summary)) => Some(format!("{system}\n\nSummary of the conversation so far:\n{summary}")),
+        (None, summary) => summary,
+        (Some(system), Some(summary)) => Some(format!("{system}\n\n{summary}")),
     }
+}
+
+/// A system message without its summary, and the summary.
+pub fn parted(system: &str) -> (Option<&str>, Option<&str>) {
+    if let Some(summary) = system.strip_prefix(SUMMARY) {
+        return (None, Some(summary));
+    }
+    let parts = system.rsplit_once(SUMMARY).and_then(|(own, summary)| Some((own.strip_suffix("\n\n")?, summary)));
+    parts.map_or((Some(system), None), |(own, summary)| (Some(own), Some(summary)))
 }
 
 #[cfg(test)]
@@ -328,7 +350,32 @@ mod tests {
             Message::new(Role::Assistant, "Code."),
             Message::new(Role::User, "x".repeat(200)),
         ];
-        assert_eq!(outline(&turns), format!("Asked before:\n- What is this?\n- {}", "x".repeat(80)));
+        let asked = format!("- What is this?\n- {}", "x".repeat(80));
+        assert_eq!(outline(None, &turns), format!("Asked before:\n{asked}"));
+        // an earlier summary is not lost, and its list is gone on with
+        assert_eq!(
+            outline(Some("They build a parser."), &turns),
+            format!("They build a parser.\nAsked before:\n{asked}")
+        );
+        let again = outline(Some("They build a parser.\nAsked before:\n- Why?"), &turns);
+        assert_eq!(again, format!("They build a parser.\nAsked before:\n- Why?\n{asked}"));
+        let long = (0..20).fold(String::new(), |earlier, n| {
+            outline(Some(&earlier), &[Message::new(Role::User, format!("question {n}"))])
+        });
+        assert_eq!(long.lines().collect::<Vec<_>>()[..2], ["Asked before:", "- question 12"]);
+        assert_eq!(long.lines().count(), 1 + OUTLINE);
+    }
+
+    #[test]
+    fn a_summary_is_found_in_the_system_message_and_taken_away() {
+        for system in [None, Some("be brief"), Some("be brief\n\nin a list")] {
+            let with = with_summary(system, Some(" they asked why\n")).unwrap();
+            assert_eq!(parted(&with), (system, Some("they asked why")));
+        }
+        for own in ["be brief", "Write a Summary of the conversation so far:\nin a list"] {
+            assert_eq!(parted(own), (Some(own), None));
+        }
+        assert_eq!(with_summary(None, None), None);
     }
 
     #[test]

@@ -15,7 +15,6 @@ mod title;
 mod turns;
 
 pub(crate) use title::{LIMIT, one_line, title_from};
-pub use turns::system_text;
 
 /// Names a message inside its conversation; later messages have higher numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

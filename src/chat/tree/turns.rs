@@ -1,7 +1,7 @@
 //! What of a conversation the model is shown.
 
 use super::{Attachment, Conversation, Node, NodeId};
-use crate::chat::{Message, Role, fence, thinking};
+use crate::chat::{Message, Role, compact, fence, thinking};
 use crate::edits::prompt;
 
 impl Conversation {
@@ -13,7 +13,7 @@ impl Conversation {
         let notes = self.notes().map(noted);
         let said = [self.system(), notes.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
         let said = Some(said).filter(|said| !said.is_empty());
-        let system = system_text(said.as_deref(), summary).map(|text| Message::new(Role::System, text));
+        let system = compact::with_summary(said.as_deref(), summary).map(|text| Message::new(Role::System, text));
         let mut turns: Vec<Message> = system.into_iter().collect();
         let first = cut.map_or(NodeId(0), |cut| cut.first_kept);
         let kept = self.path().into_iter().skip_while(|id| *id < first).filter_map(|id| self.node(id));
@@ -30,16 +30,6 @@ impl Conversation {
             }
         }
         turns
-    }
-}
-
-/// The system message: the prompt, then the summary of what was left out; `None` when there is neither.
-pub fn system_text(system: Option<&str>, summary: Option<&str>) -> Option<String> {
-    let summary = summary.map(|text| format!("Summary of the conversation so far:\n{}", text.trim()));
-    match (system, summary) {
-        (Some(system), Some(summary)) => Some(format!("{system}\n\n{summary}")),
-        (Some(system), None) => Some(system.to_owned()),
-        (None, summary) => summary,
     }
 }
 

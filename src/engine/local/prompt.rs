@@ -99,8 +99,9 @@ impl Worker {
         let turns = compact::fit(&turns, room, |turns| self.render(turns).map(|tokens| tokens.len()))?.turns;
         let tokens = self.render(&turns)?;
         let dropped = &request.turns[system..system + fit.dropped];
+        let earlier = request.turns[..system].first().and_then(|turn| compact::parted(&turn.content).1);
         if tokens.len() > room {
-            return Ok(Some(compact::outline(dropped)));
+            return Ok(Some(compact::outline(earlier, dropped)));
         }
         let quiet = ChatRequest { max_tokens: Some(SUMMARY_TOKENS), sampling: Sampling::default(), ..request.clone() };
         let mut no_pieces: Sink = Box::new(|_| ());
@@ -110,7 +111,7 @@ impl Worker {
         sink(Event::Prefill { job: job.id, done: 0, total: 0 });
         let summary = crate::chat::thinking::strip(&written.text).trim().to_owned();
         // A small model may have nothing to say; what was asked is then better than nothing.
-        Ok(Some(if summary.is_empty() { compact::outline(dropped) } else { summary }))
+        Ok(Some(if summary.is_empty() { compact::outline(earlier, dropped) } else { summary }))
     }
 
     /// Puts the summary before what stays, which must then fit again.
@@ -129,11 +130,35 @@ impl Worker {
     }
 }
 
+/// The turns with the summary in the system message, in place of an earlier one: the model has read that.
 fn with_summary(turns: &[Message], summary: &str) -> Vec<Message> {
     let (system, rest) = match turns.split_first() {
-        Some((first, rest)) if first.role == Role::System => (Some(first.content.as_str()), rest),
+        Some((first, rest)) if first.role == Role::System => (compact::parted(&first.content).0, rest),
         _ => (None, turns),
     };
     let system = compact::with_summary(system, Some(summary)).map(|text| Message::new(Role::System, text));
     system.into_iter().chain(rest.iter().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_takes_the_place_of_the_one_before_it() {
+        let asked = Message::new(Role::User, "and now?");
+        let with = |system: Option<&str>| {
+            let turns: Vec<_> =
+                system.map(|text| Message::new(Role::System, text)).into_iter().chain([asked.clone()]).collect();
+            let turns = with_summary(&turns, "the second");
+            assert_eq!((turns.len(), &turns[1]), (2, &asked));
+            turns[0].content.clone()
+        };
+        let summary = "Summary of the conversation so far:\nthe second";
+        assert_eq!(with(None), summary);
+        assert_eq!(with(Some("be brief")), format!("be brief\n\n{summary}"));
+        assert_eq!(with(Some("Summary of the conversation so far:\nthe first")), summary);
+        let both = with(Some("be brief\n\nSummary of the conversation so far:\nthe first\nin two lines"));
+        assert_eq!(both, format!("be brief\n\n{summary}"));
+    }
 }
