@@ -1,5 +1,5 @@
-//! What to do when memory is short, in the order that `budget::watch` decides: the completions' cells, the chat's cache,
-//! new questions. An answer under way is stopped for it and keeps what was written: a program that is killed keeps less.
+//! What to do when memory is short, in the order that `budget::watch` decides: the cache, then new questions. An answer
+//! under way is stopped for it and keeps what was written: a program that is killed keeps less.
 
 use super::msg::{Level, Trouble};
 use super::{App, Out};
@@ -12,8 +12,6 @@ impl App {
             return;
         }
         match action {
-            // the chat's engine is planned without cells for completions, so there are none to give back yet
-            Action::DropCompletions => {}
             Action::FreeChat => self.free_chat(out),
             Action::RefuseWork => {
                 self.refusing = true;

@@ -1,8 +1,7 @@
 //! What to give back while running, and in which order; and whether the last run was ended from outside.
 //!
-//! [`decide`] is pure: a reading goes in, actions come out. It escalates one step a reading (memory given back takes a
-//! moment to show), unless the machine is nearly out, and calms down only after several readings well clear of the
-//! line. What it refuses to do: read the machine or free anything.
+//! [`decide`] is pure: a reading goes in, actions come out. It takes the steps that a reading calls for at once, each of
+//! which gives something back, and calms down one by one, after several readings well clear of the line. What it refuses to do: read the machine or free anything.
 
 use crate::device::memory::Reading;
 
@@ -18,9 +17,7 @@ pub enum Level {
     /// Nothing.
     #[default]
     Calm,
-    /// The completions' cells.
-    CompletionsDropped,
-    /// The chat's KV cache, after a snapshot.
+    /// The KV cache of chat and completions, after a snapshot of the chat's.
     ChatFreed,
     /// New work is refused.
     Refusing,
@@ -29,9 +26,8 @@ pub enum Level {
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Forget the completions' cells.
-    DropCompletions,
-    /// Write the chat's KV cache to disk and free it.
+    /// Write the chat's KV cache to disk and free it. The completions' cells go with it: they lie in the same buffer, and
+    /// emptying them alone would give nothing back to the system.
     FreeChat,
     /// Take no new work.
     RefuseWork,
@@ -42,14 +38,12 @@ pub enum Action {
 /// Where the lines are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
-    /// Below this many bytes of room (available, or in the cgroup) something is given back; half of it is serious, a
-    /// quarter critical.
+    /// Memory is low below this many bytes of room (available, or in the cgroup); from half of it on the cache is given
+    /// back, from a quarter on work is refused.
     pub low: u64,
-    /// From this share of time waiting for memory (percent, over 10 s) something is given back; twice it is serious,
-    /// four times critical.
+    /// The share of time waiting for memory (percent, over 10 s) above which memory is low; from twice it on the cache is
+    /// given back.
     pub pressure: f32,
-    /// Bytes that anonymous memory of ours should stay under.
-    pub budget: u64,
     /// Readings well clear of the line before a step back.
     pub patience: u8,
     /// Bytes that the chat's cache takes when it comes back; 0 unless it is away. Where they have no room, nothing that
@@ -58,10 +52,10 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// For a machine with `total` bytes (the smaller of its memory and the cgroup's limit) and a plan's budget. On a
-    /// machine of 4 GiB the line is at 205 MiB: Android's low-memory killer begins near there.
-    pub fn for_machine(total: u64, budget: u64) -> Self {
-        Self { low: (total / 20).clamp(24 * MIB, 512 * MIB), pressure: 15.0, budget, patience: 3, away: 0 }
+    /// For a machine with `total` bytes (the smaller of its memory and the cgroup's limit). On a machine of 4 GiB the line is
+    /// at 205 MiB: Android's low-memory killer begins near there.
+    pub fn for_machine(total: u64) -> Self {
+        Self { low: (total / 20).clamp(24 * MIB, 512 * MIB), pressure: 15.0, patience: 3, away: 0 }
     }
 }
 
@@ -77,8 +71,7 @@ pub struct Watch {
 pub fn decide(watch: Watch, reading: &Reading, thresholds: &Thresholds) -> (Watch, Vec<Action>) {
     let wanted = severity(reading, thresholds, 1.0);
     if wanted > watch.level {
-        let next = if wanted == Level::Refusing { wanted } else { up(watch.level) };
-        return (Watch { level: next, clear: 0 }, between(watch.level, next));
+        return (Watch { level: wanted, clear: 0 }, between(watch.level, wanted));
     }
     // Half as much room again, and two thirds of the pressure: a step back must not lead straight up again.
     if severity(reading, thresholds, 1.5) >= watch.level {
@@ -97,59 +90,41 @@ fn severity(reading: &Reading, thresholds: &Thresholds, margin: f64) -> Level {
     let available = (reading.available > 0).then_some(reading.available);
     let room = available.into_iter().chain(reading.cgroup).min();
     let short = |share: u64| room.is_some_and(|room| (room as f64) < thresholds.low as f64 * margin / share as f64);
-    let stalled = |times: f32| {
-        reading
-            .pressure
-            .is_some_and(|pressure| f64::from(pressure.avg10) > f64::from(thresholds.pressure * times) / margin)
-    };
-    let over = reading.resident.anonymous as f64 > thresholds.budget as f64 / (margin * 2.0 + 1.0) * 3.0;
+    let stalled = reading
+        .pressure
+        .is_some_and(|pressure| f64::from(pressure.avg10) > f64::from(thresholds.pressure) * 2.0 / margin);
     let stays_away = thresholds.away > 0
         && room.is_some_and(|room| (room as f64) < thresholds.away as f64 + thresholds.low as f64 * margin / 2.0);
-    // Pressure alone can be another program's doing: it asks for the first two steps, never for refusing work.
+    // Pressure alone can be another program's doing: it asks for the first step, never for refusing work.
     if short(4) || stays_away {
         Level::Refusing
-    } else if short(2) || stalled(2.0) {
+    } else if short(2) || stalled {
         Level::ChatFreed
-    } else if short(1) || stalled(1.0) || over {
-        Level::CompletionsDropped
     } else {
         Level::Calm
-    }
-}
-
-fn up(level: Level) -> Level {
-    match level {
-        Level::Calm => Level::CompletionsDropped,
-        Level::CompletionsDropped => Level::ChatFreed,
-        Level::ChatFreed | Level::Refusing => Level::Refusing,
     }
 }
 
 fn down(level: Level) -> Level {
     match level {
         Level::Refusing => Level::ChatFreed,
-        Level::ChatFreed => Level::CompletionsDropped,
-        Level::CompletionsDropped | Level::Calm => Level::Calm,
+        Level::ChatFreed | Level::Calm => Level::Calm,
     }
 }
 
 fn between(from: Level, to: Level) -> Vec<Action> {
-    let steps = [
-        (Level::CompletionsDropped, Action::DropCompletions),
-        (Level::ChatFreed, Action::FreeChat),
-        (Level::Refusing, Action::RefuseWork),
-    ];
+    let steps = [(Level::ChatFreed, Action::FreeChat), (Level::Refusing, Action::RefuseWork)];
     steps.into_iter().filter(|&(level, _)| from < level && level <= to).map(|(_, action)| action).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::memory::{Pressure, Resident};
+    use crate::device::memory::Pressure;
     use proptest::prelude::*;
 
     fn thresholds() -> Thresholds {
-        Thresholds { low: 400, pressure: 15.0, budget: 1000, patience: 2, away: 0 }
+        Thresholds { low: 400, pressure: 15.0, patience: 2, away: 0 }
     }
 
     fn room(available: u64) -> Reading {
@@ -172,20 +147,20 @@ mod tests {
     fn memory_is_given_back_in_the_stated_order() {
         use Action::*;
         let (level, actions) = run(&[room(500), room(390), room(190), room(90)]);
-        assert_eq!(actions, [vec![], vec![DropCompletions], vec![FreeChat], vec![RefuseWork]]);
+        assert_eq!(actions, [vec![], vec![], vec![FreeChat], vec![RefuseWork]]);
         assert_eq!(level, Level::Refusing);
     }
 
     #[test]
-    fn a_serious_shortage_still_takes_one_step_at_a_time() {
+    fn a_serious_shortage_frees_the_cache_at_the_first_reading() {
         let (_, actions) = run(&[room(190), room(190), room(190)]);
-        assert_eq!(actions, [vec![Action::DropCompletions], vec![Action::FreeChat], vec![]]);
+        assert_eq!(actions, [vec![Action::FreeChat], vec![], vec![]]);
     }
 
     #[test]
     fn a_critical_shortage_takes_all_steps_at_once() {
         let (_, actions) = run(&[room(50)]);
-        assert_eq!(actions, [vec![Action::DropCompletions, Action::FreeChat, Action::RefuseWork]]);
+        assert_eq!(actions, [vec![Action::FreeChat, Action::RefuseWork]]);
     }
 
     #[test]
@@ -199,8 +174,8 @@ mod tests {
 
     #[test]
     fn around_the_line_nothing_flutters() {
-        let readings: Vec<_> = (0..40).map(|n| room(if n % 2 == 0 { 390 } else { 410 })).collect();
-        assert_eq!(run(&readings).1.concat(), [Action::DropCompletions]);
+        let readings: Vec<_> = (0..40).map(|n| room(if n % 2 == 0 { 190 } else { 210 })).collect();
+        assert_eq!(run(&readings).1.concat(), [Action::FreeChat]);
     }
 
     #[test]
@@ -209,8 +184,6 @@ mod tests {
         assert_eq!(run(&[cgroup]).0, Level::Refusing);
         let stalled = Reading { pressure: Some(Pressure { avg10: 95.0, avg60: 50.0 }), ..room(9000) };
         assert_eq!(run(&[stalled; 5]).0, Level::ChatFreed);
-        let large = Reading { resident: Resident { anonymous: 1001, ..Resident::default() }, ..room(9000) };
-        assert_eq!(run(&[large; 5]).0, Level::CompletionsDropped);
     }
 
     #[test]
@@ -243,7 +216,7 @@ mod tests {
                     match action {
                         Action::RefuseWork => { prop_assert!(!refused); refused = true; }
                         Action::AllowWork => { prop_assert!(refused); refused = false; }
-                        Action::DropCompletions | Action::FreeChat => prop_assert!(!refused),
+                        Action::FreeChat => prop_assert!(!refused),
                     }
                 }
             }

@@ -155,7 +155,7 @@ impl Memory {
         let probe = Probe::new();
         let facts = probe.memory();
         let total = facts.cgroup.map_or(facts.total, |limit| limit.min(facts.total));
-        let thresholds = Thresholds::for_machine(total, if budget > 0 { budget } else { u64::MAX });
+        let thresholds = Thresholds::for_machine(total);
         let watch = before.map_or_else(Watch::default, |before| before.watch);
         Self { probe, watch, budget, context, thresholds }
     }

@@ -94,7 +94,6 @@ fn a_snapshot_that_is_being_written_anyway_is_not_written_twice() {
 fn nothing_is_asked_until_memory_is_free_again() {
     let mut app = ready(SIZE);
     exchange(&mut app, "one", "1");
-    pressure(&mut app, DropCompletions);
     let effects = pressure(&mut app, FreeChat);
     assert_eq!(pressure(&mut app, RefuseWork), []);
     given_back(&mut app, &effects);
@@ -146,7 +145,7 @@ fn another_conversation_does_not_stop_the_giving_back() {
 fn a_server_is_asked_whatever_our_memory_is() {
     let mut app = ready(SIZE);
     app.update(Msg::Engine(Event::Loaded(Box::new(Facts { plan: None, ..facts() }))));
-    for action in [DropCompletions, FreeChat, RefuseWork] {
+    for action in [FreeChat, RefuseWork] {
         assert_eq!(pressure(&mut app, action), []);
     }
     assert!(asked(&say(&mut app, "why?")).is_some());
