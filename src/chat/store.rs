@@ -266,12 +266,21 @@ impl Store {
     /// # Errors
     /// The folder is there but cannot be read.
     pub fn search(&self, query: &str) -> Result<Vec<Hit>, StoreError> {
-        let Some(query) = Query::new(query) else { return Ok(Vec::new()) };
+        Ok(self.search_until(query, &|| false)?.unwrap_or_default())
+    }
+
+    /// The same, until it is not wanted any more, which is asked before each session: `None` then.
+    ///
+    /// # Errors
+    /// As [`Store::search`].
+    pub fn search_until(&self, query: &str, ends: &(dyn Fn() -> bool + Sync)) -> Result<Option<Vec<Hit>>, StoreError> {
+        let Some(query) = Query::new(query) else { return Ok(Some(Vec::new())) };
         let ids = self.ids()?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
         let share = ids.len().div_ceil(threads).max(1);
         let look = |ids: &[SessionId]| -> Vec<(u64, Vec<Hit>)> {
             ids.iter()
+                .take_while(|_| !ends())
                 .filter_map(|id| {
                     let conversation = self.read(id).ok()?.conversation;
                     Some((conversation.updated(), query.hits(&conversation)))
@@ -282,9 +291,12 @@ impl Store {
             let searches: Vec<_> = ids.chunks(share).map(|ids| scope.spawn(|| look(ids))).collect();
             searches.into_iter().flat_map(|search| search.join().unwrap_or_default()).collect()
         });
+        if ends() {
+            return Ok(None);
+        }
         found.retain(|(_, hits)| !hits.is_empty());
         found.sort_by(|(a, x), (b, y)| (b, y.first().map(|hit| &hit.id)).cmp(&(a, x.first().map(|hit| &hit.id))));
-        Ok(found.into_iter().flat_map(|(_, hits)| hits).take(MAX_HITS).collect())
+        Ok(Some(found.into_iter().flat_map(|(_, hits)| hits).take(MAX_HITS).collect()))
     }
 
     /// The branch that is shown, as Markdown.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{
     Desk, Told, clipboard, completion, editing, edits, files, git, history, last, notes, notice, now_ms, preferences,
-    services,
+    search, services,
 };
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
@@ -58,10 +58,7 @@ impl Desk {
                     let store = self.store.clone();
                     self.session(move || Ok(SessionMsg::Listed(store.list()?)));
                 }
-                Effect::SearchSessions(query) => {
-                    let store = self.store.clone();
-                    self.session(move || Ok(SessionMsg::Found { hits: store.search(&query)?, query }));
-                }
+                Effect::SearchSessions(query) => self.search_sessions(query),
                 Effect::Export { markdown, title, file } => {
                     let folder = self.start.folder.clone();
                     self.session(move || export(&folder, &markdown, &title, file).map(SessionMsg::Exported));
@@ -182,6 +179,22 @@ impl Desk {
         // what is prepared ahead for the editor must not be waited for
         self.cancel_suggestion();
         self.engine.submit(ask.job, Work::Chat(request));
+    }
+
+    /// One search at a time: it reads everything that was ever said.
+    fn search_sessions(&mut self, query: String) {
+        let (store, post) = (self.store.clone(), self.post.clone());
+        let work = move |query: String, cancel: &Cancel| {
+            let found = match store.search_until(&query, &|| cancel.is_cancelled()) {
+                Ok(None) => return,
+                Ok(Some(hits)) => SessionMsg::Found { query, hits },
+                Err(error) => SessionMsg::Failed(Report::from(error).into()),
+            };
+            let _ = post.blocking_send(Told::Msg(Msg::Session(found)));
+        };
+        if let Err(error) = self.sessions.ask("sessions", search::PAUSE, query, work) {
+            self.hint(Level::Error, format!("cannot search: {error}"));
+        }
     }
 
     fn snapshot(&mut self, job: JobId, id: &SessionId, work: fn(PathBuf) -> Work) {

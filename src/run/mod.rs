@@ -15,6 +15,7 @@
 //! | `journal` | writing conversations, on a thread of its own |
 //! | `signals` | those that matter to someone who holds a terminal |
 //! | `search` | searching all files of the folder |
+//! | `newest` | a thread that does the newest of what it is asked for |
 //! | `suggest` | what could stand at the editor's cursor |
 //! | [`wake`] | a phone that stays awake while an answer is made |
 //! | `unsent` | what was typed into the chat and not sent |
@@ -41,6 +42,7 @@ mod inbox;
 mod journal;
 mod kept;
 pub mod last;
+mod newest;
 mod notes;
 mod preferences;
 mod search;
@@ -137,6 +139,8 @@ struct Desk {
     keeper: kept::Keeper,
     unsent: unsent::Unsent,
     searcher: search::Searcher,
+    /// Searches what was said in all conversations.
+    sessions: newest::Newest<String>,
     suggester: suggest::Suggester,
     drawn: Option<Instant>,
     dirty: bool,
@@ -227,6 +231,7 @@ impl Desk {
             keeper,
             unsent: unsent::Unsent::start(&start.paths, &start.folder),
             searcher: search::Searcher::default(),
+            sessions: newest::Newest::default(),
             suggester,
             drawn: None,
             dirty: true,
@@ -481,9 +486,22 @@ impl Desk {
     /// The end: what runs is stopped, what was said is on disk, the terminal is given back.
     async fn close(self) {
         let Self {
-            mut app, journal, engine, screen, inbox, pull, command, keeper, unsent, searcher, suggester, ..
+            mut app,
+            journal,
+            engine,
+            screen,
+            inbox,
+            pull,
+            command,
+            keeper,
+            unsent,
+            searcher,
+            sessions,
+            suggester,
+            ..
         } = self;
         searcher.cancel();
+        sessions.cancel();
         // nobody could end it any more
         if let Some(command) = command {
             command.kill();

@@ -13,9 +13,9 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::newest::Newest;
 use super::{Desk, Told, files};
 use crate::app::msg::Msg;
 use crate::app::search::{FoundFile, FoundLine, LARGEST, MOST, SearchId, SearchMsg, Searched, Sought};
@@ -23,7 +23,7 @@ use crate::engine::Cancel;
 use pattern::Pattern;
 
 /// How long is waited for the next key.
-const PAUSE: Duration = Duration::from_millis(80);
+pub(super) const PAUSE: Duration = Duration::from_millis(80);
 /// Between two words about how far it is.
 const STEP: Duration = Duration::from_millis(50);
 /// Bytes that tell whether a file is text.
@@ -38,10 +38,7 @@ struct Order {
 
 /// The thread that searches, once there is something to search for.
 #[derive(Default)]
-pub(super) struct Searcher {
-    orders: Option<Sender<Order>>,
-    current: Cancel,
-}
+pub(super) struct Searcher(Newest<(SearchId, Sought)>);
 
 impl Searcher {
     /// Searches; what was searched for before is not wanted any more.
@@ -49,44 +46,20 @@ impl Searcher {
     /// # Errors
     /// There is no thread for it.
     fn search(&mut self, folder: &Path, id: SearchId, sought: Sought, post: &Post) -> std::io::Result<()> {
-        self.cancel();
-        self.current = Cancel::new();
-        let mut order = Order { id, sought, cancel: self.current.clone() };
-        if let Some(orders) = &self.orders {
-            match orders.send(order) {
-                Ok(()) => return Ok(()),
-                Err(unheard) => order = unheard.0,
-            }
-        }
-        let (orders, inbox) = channel();
         let (folder, post) = (folder.to_owned(), Arc::clone(post));
-        std::thread::Builder::new().name("search".into()).spawn(move || serve(&folder, &inbox, &*post))?;
-        let _ = orders.send(order);
-        self.orders = Some(orders);
-        Ok(())
+        let work = move |(id, sought), cancel: &Cancel| {
+            search(&folder, &Order { id, sought, cancel: cancel.clone() }, &*post);
+        };
+        self.0.ask("search", PAUSE, (id, sought), work)
     }
 
     pub(super) fn cancel(&self) {
-        self.current.cancel();
+        self.0.cancel();
     }
 }
 
 /// Whom to tell; `false` when nobody listens any more.
 type Post = Arc<dyn Fn(SearchMsg) -> bool + Send + Sync>;
-
-/// Takes orders until nobody gives any.
-fn serve(folder: &Path, orders: &Receiver<Order>, post: &dyn Fn(SearchMsg) -> bool) {
-    while let Ok(mut order) = orders.recv() {
-        loop {
-            match orders.recv_timeout(PAUSE) {
-                Ok(newer) => order = newer,
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
-        search(folder, &order, post);
-    }
-}
 
 /// Searches the folder; says nothing more once it is cancelled.
 fn search(folder: &Path, order: &Order, post: &dyn Fn(SearchMsg) -> bool) {

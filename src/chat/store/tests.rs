@@ -255,6 +255,23 @@ fn a_search_finds_words_that_were_streamed_in_pieces() {
 }
 
 #[test]
+fn a_search_that_is_not_wanted_any_more_reads_no_further_session() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let (_dir, store) = store();
+    for at in 0..40 {
+        session(&store, at, 1, "needle");
+    }
+    let asked = AtomicUsize::new(0);
+    let after = |most: usize| move |asked: &AtomicUsize| asked.fetch_add(1, Ordering::Relaxed) >= most;
+    let whole = after(usize::MAX);
+    assert_eq!(store.search_until("needle", &|| whole(&asked)).unwrap().unwrap().len(), 80);
+    assert_eq!(asked.swap(0, Ordering::Relaxed), 41);
+    let soon = after(3);
+    assert_eq!(store.search_until("needle", &|| soon(&asked)).unwrap(), None);
+    assert!(asked.into_inner() <= 3 + 4 + 1, "each of four threads asks once more, and whoever gives the answer");
+}
+
+#[test]
 fn names_made_in_one_instant_differ() {
     let (_dir, store) = store();
     let ids: std::collections::HashSet<SessionId> = (0..20).map(|_| session(&store, 7, 1, "x")).collect();

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::mpsc::channel;
 
 use super::*;
 use crate::app::search::LONGEST;
