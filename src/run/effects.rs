@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::mpsc::Sender;
+
 use super::{
     Desk, Told, clipboard, completion, editing, edits, files, git, history, last, notes, notice, now_ms, preferences,
     search, services,
@@ -12,6 +14,8 @@ use super::{
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
 use crate::chat::journal::{Entry, SessionId};
+use crate::chat::tree::Attachment;
+use crate::edits::guard::Guard;
 use crate::edits::undo::Undo;
 use crate::engine::{Cancel, ChatRequest, JobId, Work};
 use crate::error::{ExitCode, Report};
@@ -171,14 +175,18 @@ impl Desk {
             max_tokens: self.start.max_tokens,
             stop: self.start.stop.clone(),
             overflow: ask.overflow,
-            constraint: (!ask.files.is_empty())
-                .then(|| edits::constraint(&self.start.folder, &ask.files, ask.guard.as_ref())),
             ..ChatRequest::default()
         };
         self.looked.get_or_insert_with(std::time::Instant::now);
         // what is prepared ahead for the editor must not be waited for
         self.cancel_suggestion();
-        self.engine.submit(ask.job, Work::Chat(request));
+        if ask.files.is_empty() {
+            self.engine.submit(ask.job, Work::Chat(request));
+        } else {
+            let number = self.engine.expect(ask.job);
+            let (files, guard) = (ask.files, ask.guard);
+            form(&self.post, number, ask.job, request, self.start.folder.clone(), files, guard);
+        }
     }
 
     /// One search at a time: it reads everything that was ever said.
@@ -349,6 +357,23 @@ impl Desk {
     }
 }
 
+/// Works out the form of an answer that changes files, which means reading them; the question comes back with it.
+fn form(
+    post: &Sender<Told>,
+    number: u64,
+    job: JobId,
+    request: ChatRequest,
+    folder: PathBuf,
+    files: Vec<Attachment>,
+    guard: Option<Guard>,
+) {
+    let post = post.clone();
+    tokio::task::spawn_blocking(move || {
+        let constraint = Some(edits::constraint(&folder, &files, guard.as_ref()));
+        let _ = post.blocking_send(Told::Formed(number, job, Box::new(ChatRequest { constraint, ..request })));
+    });
+}
+
 /// Writes a new file; an existing one is never overwritten. Without a name the title gives one, numbered if need be.
 fn export(folder: &Path, markdown: &str, title: &str, file: Option<PathBuf>) -> Result<PathBuf, Report> {
     let named = file.is_some();
@@ -399,6 +424,25 @@ mod tests {
         assert_eq!(file_stem("What does `../../etc/passwd` do?"), "what-does-etc-passwd-do");
         assert_eq!(file_stem("解释 this"), "解释-this");
         assert_eq!(file_stem("?!"), "conversation");
+    }
+
+    #[test]
+    fn the_form_of_an_answer_is_worked_out_elsewhere_and_comes_with_its_question() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.rs"), "fn a() {}\n").unwrap();
+        let files = vec![Attachment { name: "a.rs".into(), text: "fn a() {}\n".into(), real: None }];
+        let (post, mut inbox) = tokio::sync::mpsc::channel(1);
+        // nothing can come in yet: whoever worked it out here would wait for ever
+        assert!(post.try_send(Told::Drawable).is_ok());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let request = ChatRequest { raw: true, ..ChatRequest::default() };
+            form(&post, 3, JobId(5), request, folder.path().to_owned(), files, None);
+            assert!(matches!(inbox.recv().await, Some(Told::Drawable)));
+            let Some(Told::Formed(3, JobId(5), request)) = inbox.recv().await else { panic!() };
+            let ChatRequest { constraint: Some(form), raw: true, .. } = *request else { panic!() };
+            assert!(form.allows(b"a.rs\n<<<<<<< SEARCH\nfn a() {}\n") && !form.allows(b"a.rs\n<<<<<<< SEARCH\nfn b"));
+        });
     }
 
     #[test]

@@ -61,9 +61,15 @@ impl Slot {
         }
     }
 
+    /// A job is being made ready: it can be cancelled from now on. Gives the number of the engine that it is for.
+    pub(super) fn expect(&mut self, id: JobId) -> u64 {
+        self.jobs.insert(id, Cancel::new());
+        self.number
+    }
+
     /// Queues a job; a dead engine answers by its last event.
     pub(super) fn submit(&mut self, id: JobId, work: Work) {
-        let cancel = Cancel::new();
+        let cancel = self.jobs.remove(&id).unwrap_or_default();
         let job = Job { id, cancel: cancel.clone(), work };
         let taken = self.engine.as_ref().is_some_and(|engine| engine.submit(job));
         if taken {
@@ -162,6 +168,7 @@ impl Desk {
 mod tests {
     use super::super::inbox::Inbox;
     use super::*;
+    use crate::engine::{RemoteSpec, Spec};
 
     #[test]
     fn a_job_that_no_engine_takes_ends_though_the_channel_is_full() {
@@ -172,6 +179,28 @@ mod tests {
         let told: Vec<Told> = std::iter::from_fn(|| inbox.try_next()).collect();
         let failed = |told: &Told| matches!(told, Told::Engine(0, Event::Failed { job: JobId(7), .. }));
         assert_eq!(told.iter().filter(|told| failed(told)).count(), 1);
+    }
+
+    #[test]
+    fn what_is_cancelled_while_it_is_made_ready_is_queued_cancelled() {
+        let (_post, own, _inbox) = Inbox::new(1);
+        let spec = RemoteSpec {
+            url: "http://127.0.0.1:1".into(),
+            model: None,
+            key: None,
+            ctx: None,
+            silence: Duration::from_secs(1),
+        };
+        let engine = Engine::start(Spec::Remote(spec), Box::new(|_| ())).unwrap();
+        let mut slot = Slot { engine: Some(engine), ..Slot::new(own) };
+        assert_eq!(slot.expect(JobId(1)), 0);
+        slot.cancel(JobId(1));
+        for job in [JobId(1), JobId(2)] {
+            slot.submit(job, Work::Release);
+        }
+        assert!(slot.jobs[&JobId(1)].is_cancelled() && !slot.jobs[&JobId(2)].is_cancelled());
+        slot.take().unwrap().stop();
+        assert!(slot.jobs.is_empty());
     }
 
     /// A server's engine ends inside a runtime, where the channel's own way of waiting panics.

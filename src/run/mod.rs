@@ -67,6 +67,7 @@ use crate::chat::Role;
 use crate::chat::journal::SessionId;
 use crate::chat::store::{Store, Writer};
 use crate::chat::tree::Conversation;
+use crate::engine::{ChatRequest, JobId, Work};
 use crate::error::{ExitCode, Report};
 use crate::term::Screen;
 use crate::ui::View;
@@ -96,6 +97,8 @@ pub(crate) enum Told {
     EngineGone(u64),
     /// The engine with this number can be started.
     Prepared(u64, Result<Box<Prepared>, Report>),
+    /// A question for the engine with this number, with the form that its answer must have.
+    Formed(u64, JobId, Box<ChatRequest>),
     /// A conversation and the way to write it.
     Opened(Box<Conversation>, Box<Writer>, Option<String>),
     /// More can be drawn than before.
@@ -410,6 +413,12 @@ impl Desk {
                 }
             }
             Told::Prepared(number, prepared) => self.start_engine(number, prepared),
+            Told::Formed(number, job, request) => {
+                // one that was taken out meanwhile has ended its jobs
+                if self.engine.is_current(number) {
+                    self.engine.submit(job, Work::Chat(*request));
+                }
+            }
             Told::Opened(conversation, writer, notice) => {
                 self.journal.switch(*writer);
                 self.tell(Msg::Session(SessionMsg::Opened { conversation, notice }));
