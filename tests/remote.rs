@@ -4,11 +4,12 @@
 
 mod program;
 mod real;
+mod tied;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use program::{DONE, Ran, Zord, has_keys, lines, pieces};
 use real::{Asked, one_thread};
 use rustix::process::{Pid, Signal, kill_process};
+use tied::Tied;
 use zord::chat::{Message, Role};
 use zord::engine::{ChatRequest, Event, RemoteSpec, Spec, Work};
 
@@ -26,7 +28,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// llama.cpp's server on a port of this device, gone with this value.
 struct Server {
-    child: Child,
+    _program: Tied,
     url: String,
     log: Receiver<String>,
 }
@@ -51,20 +53,19 @@ impl Server {
             std::fs::copy(model, &there).unwrap();
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut child = Command::new("chroot")
-            .arg(root)
-            .args(["llama-server", "-m", &format!("/m/{name}"), "--host", "127.0.0.1", "--port", &port.to_string()])
-            .args(["-t", "1", "-np", "1", "--no-webui"])
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut program = Tied::start("chroot", |command| {
+            command
+                .arg(root)
+                .args(["llama-server", "-m", &format!("/m/{name}"), "--host", "127.0.0.1", "--port", &port.to_string()])
+                .args(["-t", "1", "-np", "1", "--no-webui"])
+                .args(more)
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+        });
         let (sender, log) = mpsc::channel();
-        let err = BufReader::new(child.stderr.take().unwrap());
+        let err = BufReader::new(program.child.stderr.take().unwrap());
         std::thread::spawn(move || err.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let server = Self { child, url: format!("http://127.0.0.1:{port}"), log };
+        let server = Self { _program: program, url: format!("http://127.0.0.1:{port}"), log };
         server.says("listening on");
         server
     }
@@ -82,11 +83,32 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Not a test of its own: the process that the next one kills.
+#[test]
+fn held_until_killed() {
+    if std::env::var_os("ZORD_TEST_TIED").is_none() {
+        return;
     }
+    let _held = Tied::start("sh", |command| command.args(["-c", "echo began; sleep 20; echo survived"]));
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+#[test]
+fn what_a_test_started_ends_with_it_when_it_is_killed() {
+    let mut test = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "held_until_killed", "--nocapture"])
+        .env("ZORD_TEST_TIED", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(test.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line.ends_with("began")));
+    test.kill().unwrap();
+    test.wait().unwrap();
+    // The end of what it says: nobody holds the pipe any more, and whoever was not killed has said so.
+    let rest: Vec<String> = said.collect();
+    assert!(!rest.iter().any(|line| line.contains("survived")), "{rest:?}");
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod real;
 mod screen;
 #[path = "chat/tasks.rs"]
 mod tasks;
+#[path = "../tied/mod.rs"]
+mod tied;
 
 use std::path::Path;
 use std::process::Command;

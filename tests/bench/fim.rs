@@ -11,6 +11,8 @@
 mod peer;
 #[path = "../real/mod.rs"]
 mod real;
+#[path = "../tied/mod.rs"]
+mod tied;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

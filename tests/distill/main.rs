@@ -15,6 +15,8 @@ mod ran;
 mod refused;
 mod small;
 mod teachers;
+#[path = "../tied/mod.rs"]
+mod tied;
 mod train;
 
 /// What is tested here.

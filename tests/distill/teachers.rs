@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::losses;
 use crate::ran::{Ran, Tool};
 use crate::small::{Small, lines, stage};
+use crate::tied::Tied;
 
 /// A student, data, and the student as a GGUF file.
 pub(crate) fn school(more: &str) -> Tool {
@@ -203,13 +204,9 @@ fn states_become_like_the_teachers() {
 }
 
 /// llama.cpp's own server on a port of this machine, gone with this value.
-struct Server(std::process::Child, String);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+struct Server {
+    _program: Tied,
+    url: String,
 }
 
 fn server(model: &Path, name: &str) -> Option<Server> {
@@ -223,14 +220,15 @@ fn server(model: &Path, name: &str) -> Option<Server> {
     std::fs::create_dir_all(there.parent().unwrap()).unwrap();
     std::fs::copy(model, &there).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut command = Command::new("chroot");
-    command.arg(&root).args(["llama-server", "-m", &format!("/m/{name}"), "--host", "127.0.0.1"]);
-    command.args(["--port", &port.to_string(), "-t", "1", "-np", "2", "-c", "1024", "--no-webui", "--no-warmup"]);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut program = Tied::start("chroot", |command| {
+        command.arg(&root).args(["llama-server", "-m", &format!("/m/{name}"), "--host", "127.0.0.1"]);
+        command.args(["--port", &port.to_string(), "-t", "1", "-np", "2", "-c", "1024", "--no-webui", "--no-warmup"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped())
+    });
+    let mut lines = BufReader::new(program.child.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("listening on")), "llama-server ended");
     std::thread::spawn(move || lines.for_each(drop));
-    Some(Server(child, format!("http://127.0.0.1:{port}")))
+    Some(Server { _program: program, url: format!("http://127.0.0.1:{port}") })
 }
 
 #[test]
@@ -248,7 +246,7 @@ fn servers_teach_as_files_do() {
     let asked = |url: &str, name: &str| {
         vec![few.clone(), format!("teacher.0.servers=['{url}', '{url}/v1']"), format!("teacher.0.model={name}")]
     };
-    let served = kd("served", &asked(&server.1, &name));
+    let served = kd("served", &asked(&server.url, &name));
     // a cache of 16 bits on either side, of which the batches differ
     let apart = file.iter().zip(&served).map(|(a, b)| (a - b).abs() / b).fold(0.0, f64::max);
     eprintln!("largest relative difference of losses: {apart:.2e}");
@@ -257,14 +255,14 @@ fn servers_teach_as_files_do() {
         let set = set.iter().flat_map(|set| ["--set", set]);
         tool.run(["run", "recipe.toml", "-o", "no"].into_iter().chain(set)).refused(1, words);
     };
-    refused(&asked(&server.1, "another.gguf"), &["another.gguf", &name]);
+    refused(&asked(&server.url, "another.gguf"), &["another.gguf", &name]);
     refused(&asked("ftp://here", &name), &["ftp://here"]);
-    refused(&[asked(&server.1, &name), vec!["objective.temperature=2".into()]].concat(), &["temperature"]);
+    refused(&[asked(&server.url, &name), vec!["objective.temperature=2".into()]].concat(), &["temperature"]);
     let mut other = Small::new();
     other.tokenizer["model"]["vocab"]["a"] = 98.into();
     other.tokenizer["model"]["vocab"]["b"] = 97.into();
     other.write(&tool, "student");
-    refused(&asked(&server.1, &name), &["other tokens"]);
+    refused(&asked(&server.url, &name), &["other tokens"]);
     drop(server);
     std::fs::remove_file(Path::new(&std::env::var_os("ZORD_PEERS").unwrap()).join("llama/m").join(name)).unwrap();
 }

@@ -3,10 +3,12 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::tied::Tied;
 
 /// The tools and a model they can see.
 pub struct Peer {
@@ -27,12 +29,6 @@ impl Peer {
             std::fs::copy(model, &inside).ok()?;
         }
         Some(Self { root, model: format!("/m/{name}") })
-    }
-
-    fn command(&self, tool: &str) -> Command {
-        let mut command = Command::new("chroot");
-        command.arg(&self.root).arg(tool).args(["-m", &self.model]);
-        command
     }
 
     /// Prefill and decode rates of llama-bench, the server's time to be ready, llama-bench's peak memory in MiB.
@@ -67,7 +63,7 @@ impl Peer {
 
 /// A llama-server on a port of its own; killed when dropped.
 pub struct Server {
-    child: Child,
+    program: Tied,
     port: u16,
     pub ready_ms: f64,
 }
@@ -80,17 +76,18 @@ impl Server {
     pub fn start_with(peer: &Peer, threads: &str, n_ctx: u32, more: &[&str]) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let started = Instant::now();
-        let child = peer
-            .command("llama-server")
-            .args(["-t", threads, "-c", &n_ctx.to_string(), "--port", &port.to_string(), "--parallel", "1"])
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut server = Self { child, port, ready_ms: 0.0 };
+        let program = Tied::start("chroot", |command| {
+            command
+                .arg(&peer.root)
+                .args(["llama-server", "-m", &peer.model])
+                .args(["-t", threads, "-c", &n_ctx.to_string(), "--port", &port.to_string(), "--parallel", "1"])
+                .args(more)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+        });
+        let mut server = Self { program, port, ready_ms: 0.0 };
         while !server.get("/health").is_some_and(|answer| answer.contains("\"ok\"")) {
-            assert!(server.child.try_wait().unwrap().is_none(), "llama-server ended");
+            assert!(server.program.child.try_wait().unwrap().is_none(), "llama-server ended");
             std::thread::sleep(Duration::from_millis(2));
         }
         server.ready_ms = started.elapsed().as_secs_f64() * 1e3;
@@ -118,12 +115,5 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
