@@ -77,7 +77,9 @@ impl AdamW {
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
         let correction = (1.0 - recipe.beta2.powi(steps)).sqrt() as f32;
         let size = (rate / (1.0 - recipe.beta1.powi(steps))) as f32;
-        let (b1, b2, eps) = (recipe.beta1 as f32, recipe.beta2 as f32, recipe.eps as f32);
+        let (b2, eps) = (recipe.beta2 as f32, recipe.eps as f32);
+        // rounded once: of 1 - 0.999 in single precision five digits are wrong
+        let (new1, new2) = ((1.0 - recipe.beta1) as f32, (1.0 - recipe.beta2) as f32);
         for (id, gradient) in gradients.each() {
             let weight = &mut weights[id.0];
             // Norms and biases have one dimension and are not pulled to zero.
@@ -86,8 +88,8 @@ impl AdamW {
             let state = self.means[id.0].par_chunks_mut(CHUNK).zip(self.squares[id.0].par_chunks_mut(CHUNK));
             numbers.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(state).for_each(|((w, g), (m, v))| {
                 for ((w, g), (m, v)) in w.iter_mut().zip(g).zip(m.iter_mut().zip(v)) {
-                    *m += (1.0 - b1) * (g - *m);
-                    *v = b2 * *v + (1.0 - b2) * g * g;
+                    *m += new1 * (g - *m);
+                    *v = b2 * *v + new2 * g * g;
                     *w = *w * shrink - size * *m / (v.sqrt() / correction + eps);
                 }
             });
@@ -111,4 +113,26 @@ pub(crate) fn clip(gradients: &mut Gradients, most: f64) -> f64 {
         }
     }
     length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_step_is_as_long_as_the_rate() {
+        let recipe = OptimiserRecipe::default();
+        let (rate, given) = (1e-3, [0.1_f32, -0.3, 2e-3]);
+        let mut weights = [Weight::f32("norm", &[3], vec![0.0; 3])];
+        let (mut optimiser, mut gradients) = (AdamW::new(&weights), Gradients::new(&weights));
+        gradients.each().for_each(|(_, gradient)| gradient.copy_from_slice(&given));
+        optimiser.step(&recipe, rate, &mut weights, &mut gradients);
+        for (weight, gradient) in weights[0].all().iter().zip(given.map(f64::from)) {
+            let exact = -rate * gradient / (gradient.abs() + recipe.eps);
+            // single precision is good to 6e-8 an operation, and there are about ten
+            assert!((f64::from(*weight) / exact - 1.0).abs() < 1e-6, "{weight} instead of {exact}");
+        }
+        assert_eq!(optimiser.squares[0], given.map(|gradient| 0.001 * gradient * gradient));
+        assert_eq!(optimiser.means[0], given.map(|gradient| 0.1 * gradient));
+    }
 }
