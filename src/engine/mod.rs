@@ -286,7 +286,7 @@ pub struct LocalSpec {
 }
 
 /// A server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RemoteSpec {
     /// `http://host:port`, with or without `/v1`.
     pub url: String,
@@ -298,6 +298,20 @@ pub struct RemoteSpec {
     pub ctx: Option<u32>,
     /// The longest time without a word before the server is given up.
     pub silence: Duration,
+}
+
+/// Without the key, and without what of the address is nobody's business.
+impl std::fmt::Debug for RemoteSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { url, model, key, ctx, silence } = self;
+        f.debug_struct("RemoteSpec")
+            .field("url", &remote::without_secrets(url))
+            .field("model", model)
+            .field("key", &key.as_ref().map(|_| "…"))
+            .field("ctx", ctx)
+            .field("silence", silence)
+            .finish()
+    }
 }
 
 impl RemoteSpec {

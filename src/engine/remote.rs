@@ -275,6 +275,11 @@ async fn wait<T>(cancel: &Cancel, deadline: Instant, future: impl Future<Output 
     }
 }
 
+/// An address as it may be shown: without a password or a key in it.
+pub(super) fn without_secrets(url: &str) -> String {
+    reqwest::Url::parse(url).map_or_else(|_| "…".to_owned(), |url| address::shown(&url))
+}
+
 /// A server's words, as they may stand in a line here.
 fn quote(text: &str) -> String {
     let text: String = text.chars().filter(|c| !c.is_control() && !crate::text::clean::turns(*c)).collect();

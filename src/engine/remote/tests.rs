@@ -68,6 +68,19 @@ fn spec(url: &str) -> RemoteSpec {
     RemoteSpec { url: url.into(), model: None, key: None, ctx: None, silence: RemoteSpec::SILENCE }
 }
 
+#[test]
+fn a_key_is_not_printed() {
+    let key = Some("secret-key".to_owned());
+    let url = "https://me:secret-word@host/v1?key=secret-query";
+    let with = RemoteSpec { model: Some("m".into()), key, ..spec(url) };
+    let none = format!("{:?}", RemoteSpec { key: None, ..with.clone() });
+    assert!(none.contains("key: None"), "{none}");
+    for shown in [format!("{with:?}"), format!("{:#?}", Spec::Remote(with.clone()))] {
+        assert!(!shown.contains("secret"), "{shown}");
+        assert!(shown.contains("https://host/v1") && shown.contains("\"m\""), "{shown}");
+    }
+}
+
 /// An engine, what it said of loading, and what it says.
 struct Asked(Engine, Receiver<Event>, Facts);
 
