@@ -23,7 +23,8 @@ pub fn builder(folder: &Path, hidden: bool) -> WalkBuilder {
     builder.standard_filters(false).hidden(!hidden).follow_links(false).sort_by_file_name(Ord::cmp);
     builder.filter_entry(move |entry| {
         let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-        entry.depth() == 0 || (entry.file_name() != ".git" && !rules.leave_out(entry.path(), is_folder))
+        entry.depth() == 0
+            || (!entry.file_name().eq_ignore_ascii_case(".git") && !rules.leave_out(entry.path(), is_folder))
     });
     builder
 }
@@ -140,6 +141,8 @@ mod tests {
         let folder = place.path().join("repository");
         put(&folder, ".gitignore", "# a note\n*.log\n/target/\n!keep.log\n");
         put(&folder, ".git/info/exclude", "private\n");
+        // as a disk that knows no capitals may give it
+        put(&folder, "src/.GIT/config", "x");
         put(place.path(), ".gitignore", "*.rs\n");
         for name in ["a.log", "keep.log", "private", "src/main.rs", "target/x", "src/b.log", "src/target/y"] {
             put(&folder, name, "x");
