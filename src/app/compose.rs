@@ -175,7 +175,10 @@ impl App {
         unmatched: Vec<String>,
         out: &mut Out,
     ) {
-        let Some(Outgoing::Reading(mut draft)) = self.outgoing.take() else { return };
+        // what it was read for may have been taken back since, and another message may wait now
+        let Some(Outgoing::Reading(draft)) = &mut self.outgoing else { return };
+        let mut draft = std::mem::take(draft);
+        self.outgoing = None;
         for notice in notices {
             self.tell(Level::Warning, notice);
         }

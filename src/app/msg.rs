@@ -116,7 +116,9 @@ pub enum SessionMsg {
         /// What was odd about its file.
         notice: Option<String>,
     },
-    /// It could not be opened, made or written.
+    /// The one that was on its way cannot be opened: what was open stays.
+    NotOpened(Trouble),
+    /// Something else about conversations failed: one could not be made, written, listed, searched or exported.
     Failed(Trouble),
     /// The newest first.
     Listed(Vec<Summary>),

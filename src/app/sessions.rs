@@ -26,11 +26,12 @@ impl App {
                     self.tell(Level::Warning, notice);
                 }
             }
-            SessionMsg::Failed(trouble) => {
+            SessionMsg::NotOpened(trouble) => {
                 self.tell_trouble(&trouble);
                 self.opening = false;
                 self.send_waiting(out);
             }
+            SessionMsg::Failed(trouble) => self.tell_trouble(&trouble),
             SessionMsg::Listed(all) => {
                 if let Some(Overlay::Sessions(sessions)) = &mut self.overlay {
                     sessions.list(all);

@@ -436,8 +436,40 @@ fn a_message_that_waits_is_not_asked_in_another_conversation() {
     say(&mut app, "for here only");
     app.open_session(SessionId::new(1_700_000_000_001, 2), None, &mut Vec::new());
     assert!(asked(&app.update(loaded())).is_none());
-    let failed = SessionMsg::Failed(Trouble { message: "it is gone".into(), hint: None });
+    let failed = SessionMsg::NotOpened(Trouble { message: "it is gone".into(), hint: None });
     assert!(asked(&app.update(Msg::Session(failed))).is_some());
+}
+
+#[test]
+fn what_is_sent_between_open_and_opened_is_asked_in_neither_conversation_by_itself() {
+    let id = || SessionId::new(1_700_000_000_001, 2);
+    let mut app = ready(SIZE);
+    exchange(&mut app, "one", "1");
+    app.open_session(id(), None, &mut Vec::new());
+    // a full disk, a list that cannot be read: nothing of that ends the opening
+    app.update(Msg::Session(SessionMsg::Failed(Trouble { message: "the disk is full".into(), hint: None })));
+    let effects = say(&mut app, "for the other");
+    assert!(asked(&effects).is_none() && written(&effects).is_empty(), "{effects:?}");
+    let conversation = Box::new(Conversation::new(id(), "tiny", 1_700_000_000));
+    let effects = app.update(Msg::Session(SessionMsg::Opened { conversation, notice: None }));
+    assert!(asked(&effects).is_none() && written(&effects).is_empty(), "{effects:?}");
+    assert_eq!((app.composer.buffer.text(), app.conversation.id()), ("for the other", &id()));
+    let effects = key(&mut app, KeyCode::Enter);
+    assert_eq!(asked(&effects).unwrap().turns.len(), 1, "nothing of the first conversation");
+}
+
+#[test]
+fn files_that_were_read_too_late_do_not_take_the_message_that_waits() {
+    let mut app = fresh(SIZE);
+    let effects = say(&mut app, "@a.rs why?");
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::ReadFiles(_))), "{effects:?}");
+    assert!(app.take_back());
+    app.composer.buffer.take();
+    say(&mut app, "why?");
+    assert!(matches!(app.outgoing, Some(Outgoing::Waiting(_))));
+    app.update(Msg::Files(FilesMsg::Read { attachments: vec![], notices: vec![], unmatched: vec![] }));
+    let effects = app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    assert_eq!(asked(&effects).unwrap().turns.last().unwrap().content, "why?");
 }
 
 #[test]

@@ -235,7 +235,7 @@ impl Desk {
                 Ok((conversation, writer, notice)) => {
                     Told::Opened(Box::new(conversation), Box::new(writer), notice.text())
                 }
-                Err(error) => Told::Msg(Msg::Session(SessionMsg::Failed(Report::from(error).into()))),
+                Err(error) => Told::Msg(Msg::Session(SessionMsg::NotOpened(Report::from(error).into()))),
             };
             let _ = post.blocking_send(told);
         });
