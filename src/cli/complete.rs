@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::stream::Session;
 use super::{EngineOptions, Scene, output, prepare};
-use crate::engine::{InfillRequest, Infilled, Outcome, Spec, Work};
+use crate::engine::{InfillRequest, Infilled, LocalSpec, Outcome, Spec, Work};
 use crate::error::{ExitCode, Report};
 use crate::fim::Site;
 use crate::fim::cache::{self, Cache};
@@ -133,15 +133,27 @@ fn fill(session: &mut Session, args: &CompleteArgs, site: Site) -> Result<Infill
 fn fingerprint(spec: &Spec) -> u64 {
     match spec {
         Spec::Local(spec) => {
-            let size = std::fs::metadata(&spec.model).map_or(0, |file| file.len());
+            // what cannot be read is not loaded either
+            let content = content(spec).unwrap_or_default();
             let lora = format!("{:?}", spec.lora);
-            cache::fingerprint(&[spec.model.as_os_str().as_encoded_bytes(), &size.to_le_bytes(), lora.as_bytes()])
+            cache::fingerprint(&[spec.model.as_os_str().as_encoded_bytes(), content.as_bytes(), lora.as_bytes()])
         }
         Spec::Remote(spec) => {
             let model = spec.model.as_deref().unwrap_or_default();
             cache::fingerprint(&[spec.url.as_bytes(), model.as_bytes()])
         }
     }
+}
+
+#[cfg(feature = "engine")]
+fn content(spec: &LocalSpec) -> std::io::Result<String> {
+    crate::engine::local::content(&spec.model, &spec.lora)
+}
+
+/// Nothing is filled in by files here.
+#[cfg(not(feature = "engine"))]
+fn content(_: &LocalSpec) -> std::io::Result<String> {
+    Ok(String::new())
 }
 
 /// The place with its repository, if the file is in one: the folder's name, and the path inside it.
@@ -197,6 +209,23 @@ fn from_stdin() -> Result<Place, Report> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "engine")]
+    #[test]
+    fn a_model_trained_further_under_its_name_has_suggestions_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("model.gguf");
+        let (plan, known) = (crate::budget::Plan::default(), crate::fim::form::Known::Nothing);
+        let spec = LocalSpec { model, plan, lora: Vec::new(), speculate: false, cpus: Vec::new(), known };
+        let of = |weights: &str| {
+            std::fs::write(&spec.model, weights).unwrap();
+            let file = std::fs::File::options().write(true).open(&spec.model).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+            fingerprint(&Spec::Local(spec.clone()))
+        };
+        assert_eq!(of("before"), of("before"));
+        assert_ne!(of("before"), of("behind"));
+    }
 
     #[test]
     fn lines_and_columns_count_from_one_in_characters() {

@@ -251,6 +251,8 @@ pub struct Facts {
     pub plan: Option<Plan>,
     /// Host and port of the server; `None` for a model in this process.
     pub server: Option<String>,
+    /// Tells the model's files and adapters from others, also of the same names and sizes; empty for a server.
+    pub content: String,
     /// From the start of the thread to here, in milliseconds.
     pub load_ms: f64,
     /// Whether the chat template came from the file (else the name of the built-in one).

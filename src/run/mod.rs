@@ -399,7 +399,7 @@ impl Desk {
                     self.engine.note(&event);
                     let Some(event) = self.take_suggestion(event) else { return };
                     self.note_plan(&event);
-                    let fills = self.fills(&event);
+                    let fills = suggest::known_by(&event, &self.app.model.lora);
                     self.tell(Msg::Engine(event));
                     if let Some(model) = fills {
                         self.suggestions_by(model);
@@ -432,20 +432,6 @@ impl Desk {
         if let crate::engine::Event::Loaded(facts) = event {
             self.memory = Some(services::Memory::new(facts.plan.as_ref(), self.memory.as_ref()));
             self.look();
-        }
-    }
-
-    /// What a loaded model's suggestions are known by; `None` inside: there is none any more.
-    fn fills(&self, event: &crate::engine::Event) -> Option<Option<u64>> {
-        match event {
-            crate::engine::Event::Loaded(facts) => {
-                let plan = facts.plan.as_ref().map_or(0, |plan| plan.weights);
-                let lora = format!("{:?}", self.app.model.lora);
-                let parts = [facts.name.as_bytes(), &plan.to_le_bytes(), lora.as_bytes()];
-                Some(Some(crate::fim::cache::fingerprint(&parts)))
-            }
-            crate::engine::Event::LoadFailed { .. } => Some(None),
-            _ => None,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::app::editor::msg::{Asked, EditorMsg, SuggestId, SuggestRequest};
 use crate::app::msg::Msg;
 use crate::engine::{Event, InfillRequest, JobId, Outcome, Work};
 use crate::fim::Site;
-use crate::fim::cache::Cache;
+use crate::fim::cache::{Cache, fingerprint};
 use crate::fim::ring::Ring;
 
 /// Tokens of a suggestion at most: a phone writes some ten a second.
@@ -22,6 +22,18 @@ const JOBS: u64 = 1 << 62;
 
 /// A cursor that moved this many lines left a place.
 const FAR: usize = 64;
+
+/// What a loaded model's suggestions are known by; `None` inside: there is none any more.
+pub(super) fn known_by(event: &Event, lora: &[(PathBuf, f32)]) -> Option<Option<u64>> {
+    match event {
+        Event::Loaded(facts) => {
+            let lora = format!("{lora:?}");
+            Some(Some(fingerprint(&[facts.name.as_bytes(), facts.content.as_bytes(), lora.as_bytes()])))
+        }
+        Event::LoadFailed { .. } => Some(None),
+        _ => None,
+    }
+}
 
 /// A request that the engine works on.
 struct Flight {
@@ -188,5 +200,21 @@ impl Desk {
         self.suggester.model = model;
         self.look_at_power();
         self.tell(Msg::Editor(EditorMsg::Suggests(model.is_some())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Facts;
+
+    #[test]
+    fn a_model_trained_further_under_its_name_has_suggestions_of_its_own() {
+        let loaded = |content: &str| {
+            let facts = Facts { name: "tiny".into(), content: content.into(), ..Facts::default() };
+            known_by(&Event::Loaded(Box::new(facts)), &[]).unwrap().unwrap()
+        };
+        assert_eq!(loaded("before"), loaded("before"));
+        assert_ne!(loaded("before"), loaded("after"));
     }
 }

@@ -32,6 +32,7 @@ mod snapshot;
 mod words;
 
 pub use log::system_info;
+pub use snapshot::content;
 
 use context::{Adapter, Context, DecodeError, MAX_OUTPUTS, Model};
 use snapshot::Fingerprint;
@@ -233,6 +234,7 @@ impl Worker {
             n_ctx_train: worker.model.view().n_ctx_train(),
             plan: Some(worker.spec.plan.clone()),
             server: None,
+            content: worker.fits.content(),
             load_ms: started.elapsed().as_secs_f64() * 1e3,
             template: worker.template.origin().to_owned(),
             thinks: worker.template.opens_thinking(),

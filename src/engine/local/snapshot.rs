@@ -31,16 +31,37 @@ impl Fingerprint {
     /// # Errors
     /// When the model file cannot be read.
     pub(super) fn new(model: &Path, plan: &Plan, lora: &[(PathBuf, f32)]) -> io::Result<Self> {
-        let adapted = |(path, scale): &(PathBuf, f32)| Ok(format!("{} {scale}", identity(path)?));
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             model: identity(model)?,
             n_ctx: plan.n_ctx,
             kv_type: format!("{:?}", plan.kv_type),
             flash: plan.flash,
-            lora: lora.iter().map(adapted).collect::<io::Result<_>>()?,
+            lora: adapted(lora)?,
         })
     }
+
+    /// What tells the files from others.
+    pub(super) fn content(&self) -> String {
+        joined(&self.model, &self.lora)
+    }
+}
+
+fn adapted(lora: &[(PathBuf, f32)]) -> io::Result<Vec<String>> {
+    lora.iter().map(|(path, scale)| Ok(format!("{} {scale}", identity(path)?))).collect()
+}
+
+fn joined(model: &str, lora: &[String]) -> String {
+    std::iter::once(model).chain(lora.iter().map(String::as_str)).collect::<Vec<_>>().join("\n")
+}
+
+/// What tells a model's files and its adapters from others, also of the same names and sizes, without loading them; as
+/// [`crate::engine::Facts::content`]. Reads a few megabytes.
+///
+/// # Errors
+/// They cannot be read.
+pub fn content(model: &Path, lora: &[(PathBuf, f32)]) -> io::Result<String> {
+    Ok(joined(&identity(model)?, &adapted(lora)?))
 }
 
 /// Bytes at the beginning of a file that count: header and vocabulary.
@@ -286,7 +307,10 @@ mod tests {
         let norm = header.data_offset + header.tensors[1].offset + header.tensors[1].bytes / 2;
         assert!(spread(header.file_len).iter().all(|(from, len)| !(*from..from + len).contains(&norm)));
         let first = identity(&file).unwrap();
-        assert_eq!(identity(&file).unwrap(), first);
+        assert_eq!(content(&file, &[]).unwrap(), first);
+        assert_ne!(content(&file, &[(file.clone(), 1.0)]).unwrap(), content(&file, &[(file.clone(), 0.5)]).unwrap());
+        let fits = Fingerprint::new(&file, &Plan::default(), &[(file.clone(), 0.5)]).unwrap();
+        assert_eq!(fits.content(), content(&file, &[(file.clone(), 0.5)]).unwrap());
         for tensor in ["norm", "a", "b"] {
             let before = identity(&file).unwrap();
             train(&file, tensor, 1);
