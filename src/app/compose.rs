@@ -157,7 +157,8 @@ impl App {
         } else {
             let tokens = self.room_for_files(&draft.text).saturating_sub(taken).max(64);
             let about = draft.about();
-            out.push(Effect::ReadFiles(Reading { patterns, guesses, tokens, about }));
+            self.reading += 1;
+            out.push(Effect::ReadFiles(Reading { id: self.reading, patterns, guesses, tokens, about }));
             self.outgoing = Some(Outgoing::Reading(draft));
         }
     }

@@ -190,6 +190,8 @@ pub struct App {
     unsent: Unsent,
     /// Another conversation is on its way.
     opening: bool,
+    /// Names the files that were asked for last.
+    reading: u32,
     next_job: u64,
 }
 
@@ -227,6 +229,7 @@ impl App {
             notes: notes::Known::default(),
             unsent: Unsent::default(),
             opening: false,
+            reading: 0,
             next_job: 0,
         };
         app.blocks.follow(&app.conversation, &app.path);
@@ -284,8 +287,10 @@ impl App {
             Msg::Session(told) => self.on_session(told, &mut out),
             Msg::Files(FilesMsg::Listed { names, more }) => self.on_file_list(names, more),
             Msg::Files(FilesMsg::Completed { typed, text, choices }) => self.on_completed(&typed, &text, &choices),
-            Msg::Files(FilesMsg::Read { attachments, notices, unmatched }) => {
-                self.on_files_read(attachments, notices, unmatched, &mut out);
+            Msg::Files(FilesMsg::Read { id, attachments, notices, unmatched }) => {
+                if id == self.reading {
+                    self.on_files_read(attachments, notices, unmatched, &mut out);
+                }
             }
             Msg::Notes(purpose, looked) => self.on_notes(purpose, looked, &mut out),
             Msg::Search(told) => self.on_search(told),

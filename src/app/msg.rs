@@ -158,6 +158,8 @@ pub enum FilesMsg {
     },
     /// What was asked for with [`Effect::ReadFiles`].
     Read {
+        /// What was asked, as [`Reading::id`]: the message that older ones were read for is not there any more.
+        id: u32,
         /// Texts, trimmed to the budget.
         attachments: Vec<Attachment>,
         /// What was trimmed or refused, a line each.
@@ -378,6 +380,8 @@ pub struct Ask {
 /// Patterns to read, with their limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
+    /// Comes back with what was read.
+    pub id: u32,
     /// Paths, folders, globs as typed.
     pub patterns: Vec<String>,
     /// Names that a command wrote: files of the folder, or nothing.

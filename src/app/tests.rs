@@ -328,7 +328,12 @@ fn files_are_read_before_the_message_is_sent() {
     assert_eq!(reading.patterns, ["src/a.rs", "Override"]);
     assert!(reading.tokens > 2000 && reading.tokens < 4096);
     let attachments = vec![Attachment { name: "src/a.rs".into(), text: "fn a() {}".into(), real: None }];
-    let read = FilesMsg::Read { attachments, notices: vec!["cut".into()], unmatched: vec!["Override".into()] };
+    let read = FilesMsg::Read {
+        id: app.reading,
+        attachments,
+        notices: vec!["cut".into()],
+        unmatched: vec!["Override".into()],
+    };
     let effects = app.update(Msg::Files(read));
     assert!(asked(&effects).unwrap().turns[0].content.contains("fn a() {}"));
     assert_eq!(told(&app), "cut", "a decorator is not a missing file");
@@ -459,7 +464,19 @@ fn what_is_sent_between_open_and_opened_is_asked_in_neither_conversation_by_itse
 }
 
 #[test]
-fn files_that_were_read_too_late_do_not_take_the_message_that_waits() {
+fn files_that_were_read_too_late_are_no_other_messages() {
+    let mut app = ready(SIZE);
+    let late = || Attachment { name: "a.rs".into(), text: "fn late() {}".into(), real: None };
+    say(&mut app, "@a.rs why?");
+    let first = app.reading;
+    assert!(app.take_back());
+    app.composer.buffer.take();
+    say(&mut app, "@b.rs why?");
+    let read = |id| Msg::Files(FilesMsg::Read { id, attachments: vec![late()], notices: vec![], unmatched: vec![] });
+    assert!(asked(&app.update(read(first))).is_none());
+    let second = app.reading;
+    assert!(asked(&app.update(read(second))).unwrap().turns[0].content.contains("fn late"));
+    // neither do they take one that waits by then
     let mut app = fresh(SIZE);
     let effects = say(&mut app, "@a.rs why?");
     assert!(effects.iter().any(|effect| matches!(effect, Effect::ReadFiles(_))), "{effects:?}");
@@ -467,7 +484,7 @@ fn files_that_were_read_too_late_do_not_take_the_message_that_waits() {
     app.composer.buffer.take();
     say(&mut app, "why?");
     assert!(matches!(app.outgoing, Some(Outgoing::Waiting(_))));
-    app.update(Msg::Files(FilesMsg::Read { attachments: vec![], notices: vec![], unmatched: vec![] }));
+    app.update(Msg::Files(FilesMsg::Read { id: app.reading, attachments: vec![], notices: vec![], unmatched: vec![] }));
     let effects = app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
     assert_eq!(asked(&effects).unwrap().turns.last().unwrap().content, "why?");
 }

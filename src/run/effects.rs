@@ -83,7 +83,7 @@ impl Desk {
                     let folder = self.start.folder.clone();
                     self.background(move || {
                         let files::Files { attachments, notices, unmatched } = files::read(&folder, &reading);
-                        Some(Msg::Files(FilesMsg::Read { attachments, notices, unmatched }))
+                        Some(Msg::Files(FilesMsg::Read { id: reading.id, attachments, notices, unmatched }))
                     });
                 }
                 Effect::LookForNotes(purpose) => {

@@ -320,6 +320,7 @@ mod tests {
 
     fn reading(patterns: &[&str], tokens: u32) -> Reading {
         Reading {
+            id: 0,
             patterns: patterns.iter().map(|text| (*text).to_owned()).collect(),
             guesses: Vec::new(),
             tokens,

@@ -95,7 +95,8 @@ fn fixing_runs_asks_shows_writes_and_runs_again_until_it_passes() {
     let effects = end(&mut app, first, "  File \"src/a.rs\", line 3\nNameError\n", RunEnd::Code(1));
     let [Effect::Redraw, Effect::ReadFiles(reading)] = &effects[..] else { panic!("{effects:?}") };
     assert!(reading.patterns.is_empty() && reading.guesses.contains(&"src/a.rs".to_owned()), "{reading:?}");
-    let read = FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() };
+    let read =
+        FilesMsg::Read { id: app.reading, attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() };
     let effects = app.update(Msg::Files(read));
     let ask = asked(&effects).unwrap();
     assert_eq!(ask.files, [file()], "the output is no file");
@@ -128,7 +129,8 @@ fn fixing_stops_after_its_rounds_when_nothing_is_taken_and_when_it_is_ended() {
             assert_eq!(effects, [Effect::Redraw]);
             break;
         }
-        let read = FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() };
+        let read =
+            FilesMsg::Read { id: app.reading, attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() };
         app.update(Msg::Files(read));
         done(&mut app, Stop::End);
         deliver(&mut app, proposed());
@@ -142,7 +144,12 @@ fn fixing_stops_after_its_rounds_when_nothing_is_taken_and_when_it_is_ended() {
 
     let (mut app, one) = fixing(3);
     end(&mut app, one, "bad\n", RunEnd::Code(2));
-    app.update(Msg::Files(FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() }));
+    app.update(Msg::Files(FilesMsg::Read {
+        id: app.reading,
+        attachments: vec![file()],
+        notices: Vec::new(),
+        unmatched: Vec::new(),
+    }));
     done(&mut app, Stop::End);
     deliver(&mut app, proposed());
     key(&mut app, KeyCode::Char('q'));
@@ -155,7 +162,12 @@ fn fixing_stops_after_its_rounds_when_nothing_is_taken_and_when_it_is_ended() {
 
     let (mut app, one) = fixing(3);
     end(&mut app, one, "bad\n", RunEnd::Code(2));
-    app.update(Msg::Files(FilesMsg::Read { attachments: Vec::new(), notices: Vec::new(), unmatched: Vec::new() }));
+    app.update(Msg::Files(FilesMsg::Read {
+        id: app.reading,
+        attachments: Vec::new(),
+        notices: Vec::new(),
+        unmatched: Vec::new(),
+    }));
     assert!(app.answer.is_none() && app.outgoing.is_none());
     key(&mut app, KeyCode::Esc);
     assert!(app.edits.fix.is_none() && told(&app).contains("`/fix make` stopped"));
@@ -163,11 +175,16 @@ fn fixing_stops_after_its_rounds_when_nothing_is_taken_and_when_it_is_ended() {
 
 #[test]
 fn where_no_file_is_known_the_output_is_shown_and_files_are_offered() {
-    let nothing = || FilesMsg::Read { attachments: Vec::new(), notices: Vec::new(), unmatched: Vec::new() };
+    let nothing = |app: &App| FilesMsg::Read {
+        id: app.reading,
+        attachments: Vec::new(),
+        notices: Vec::new(),
+        unmatched: Vec::new(),
+    };
     let mut app = ready(SIZE);
     let one = run(&mut app, "/fix cd py && ./check");
     end(&mut app, one, "it broke\n", RunEnd::Code(2));
-    let effects = app.update(Msg::Files(nothing()));
+    let effects = app.update(Msg::Files(nothing(&app)));
     assert_eq!(effects, [Effect::ListFiles]);
     let Some(Overlay::Running(running)) = &app.overlay else { panic!("{:?}", app.overlay) };
     assert!(running.lines.iter().any(|line| line == "it broke"), "the output is seen");
@@ -181,7 +198,8 @@ fn where_no_file_is_known_the_output_is_shown_and_files_are_offered() {
     let effects = key(&mut app, KeyCode::Enter);
     assert!(matches!(&effects[..], [Effect::ReadFiles(reading)] if reading.patterns == ["py/b.py"]), "{effects:?}");
     let b = Attachment { name: "py/b.py".into(), text: "x = 1\n".into(), real: None };
-    let read = FilesMsg::Read { attachments: vec![b.clone()], notices: Vec::new(), unmatched: Vec::new() };
+    let read =
+        FilesMsg::Read { id: app.reading, attachments: vec![b.clone()], notices: Vec::new(), unmatched: Vec::new() };
     let effects = app.update(Msg::Files(read));
     let ask = asked(&effects).unwrap();
     assert!(ask.files == [b] && ask.turns[0].content.contains("it broke"));
@@ -189,7 +207,7 @@ fn where_no_file_is_known_the_output_is_shown_and_files_are_offered() {
     let mut app = ready(SIZE);
     let one = run(&mut app, "/fix make");
     end(&mut app, one, "it broke\n", RunEnd::Code(2));
-    app.update(Msg::Files(nothing()));
+    app.update(Msg::Files(nothing(&app)));
     let names = std::sync::Arc::new(vec!["src/a.rs".to_owned()]);
     app.update(Msg::Files(FilesMsg::Listed { names, more: false }));
     key(&mut app, KeyCode::Enter);
@@ -207,8 +225,12 @@ fn a_fix_asks_for_the_program_and_shows_the_tests_only() {
         let [Effect::Redraw, Effect::ReadFiles(reading)] = &effects[..] else { panic!("{effects:?}") };
         let patterns = reading.patterns.clone();
         let attachments = vec![file(), test.clone()];
-        let effects =
-            app.update(Msg::Files(FilesMsg::Read { attachments, notices: Vec::new(), unmatched: Vec::new() }));
+        let effects = app.update(Msg::Files(FilesMsg::Read {
+            id: app.reading,
+            attachments,
+            notices: Vec::new(),
+            unmatched: Vec::new(),
+        }));
         let ask = asked(&effects).unwrap().clone();
         done(&mut app, Stop::End);
         (ask, patterns)
@@ -235,7 +257,12 @@ fn a_fix_asks_for_the_program_and_shows_the_tests_only() {
     let mut app = ready(SIZE);
     let one = run(&mut app, "/fix pytest");
     end(&mut app, one, "boom\n", RunEnd::Code(1));
-    app.update(Msg::Files(FilesMsg::Read { attachments: vec![test], notices: Vec::new(), unmatched: Vec::new() }));
+    app.update(Msg::Files(FilesMsg::Read {
+        id: app.reading,
+        attachments: vec![test],
+        notices: Vec::new(),
+        unmatched: Vec::new(),
+    }));
     assert!(app.answer.is_none() && told(&app).contains("no file that may be changed"), "{}", told(&app));
 }
 
@@ -343,7 +370,12 @@ fn fix_alone_repeats_the_last_command_with_its_files() {
 }
 
 fn read_files(app: &mut App) -> Vec<Effect> {
-    app.update(Msg::Files(FilesMsg::Read { attachments: vec![file()], notices: Vec::new(), unmatched: Vec::new() }))
+    app.update(Msg::Files(FilesMsg::Read {
+        id: app.reading,
+        attachments: vec![file()],
+        notices: Vec::new(),
+        unmatched: Vec::new(),
+    }))
 }
 
 /// `/fix make` whose first run has failed and whose files are read: it waits for the answer.

@@ -236,7 +236,7 @@ pub(super) fn asked_to_edit(app: &mut App, attachments: Vec<Attachment>) -> Vec<
         matches!(&effects[..], [.., Effect::ReadFiles(reading)] if reading.patterns == ["src/a.rs"]),
         "{effects:?}"
     );
-    app.update(Msg::Files(FilesMsg::Read { attachments, notices: Vec::new(), unmatched: Vec::new() }))
+    app.update(Msg::Files(FilesMsg::Read { id: app.reading, attachments, notices: Vec::new(), unmatched: Vec::new() }))
 }
 
 pub(super) fn file() -> Attachment {

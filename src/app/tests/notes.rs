@@ -226,7 +226,7 @@ fn long_notes_are_cut_at_a_line_to_a_quarter_of_the_context_and_it_is_told() {
     // a smaller model: they shrink once, and it is told again
     let small = Facts { n_ctx: 2048, plan: None, ..facts() };
     app.update(Msg::Engine(Event::Loaded(Box::new(small))));
-    app.update(Msg::Files(FilesMsg::Read { attachments: vec![], notices: vec![], unmatched: vec![] }));
+    app.update(Msg::Files(FilesMsg::Read { id: app.reading, attachments: vec![], notices: vec![], unmatched: vec![] }));
     let tokens = |app: &App| compose::estimate(&app.conversation.notes().unwrap().text);
     assert!(tokens(&app) <= 512);
     done(&mut app, Stop::End);
