@@ -19,6 +19,7 @@
 //! | [`budget`] | what fits in memory: the plan, and what to give back while running; pure |
 //! | [`device`] | what this machine is: memory, cores and clusters, instruction sets, Termux |
 //! | [`weights`] | model files: bounded readers shared by all programs |
+//! | [`arch`] | model families, one file each: names, tensors, positions, configurations |
 //! | [`fim`] | completing code: what to ask for, what to keep, what to show; pure but for its cache |
 //! | [`sampling`] | the parameters by which the next token is chosen |
 //! | [`term`] | the terminal's modes, and how they are restored |
@@ -35,6 +36,7 @@
 //! | [`small`] | reads small files whole, and only those |
 
 pub mod app;
+pub mod arch;
 pub mod atomic;
 pub mod budget;
 pub mod cancel;

@@ -32,11 +32,11 @@ mod enabled {
     use serde_json::Value;
 
     use super::*;
+    use crate::arch::{self, rotation};
     use crate::error::Advise;
     use crate::merge::model::{Numbers, Weight};
     use crate::merge::names;
-    use crate::quantize::convert::arch::Arch;
-    use crate::quantize::export::{self, dequantize};
+    use crate::quantize::export::{self, Heads, Undone, dequantize};
     use crate::weights::gguf::{GgmlType, Parts};
     use crate::weights::map::Map;
     use crate::weights::safetensors::Dtype;
@@ -48,10 +48,8 @@ mod enabled {
         kind: GgmlType,
         columns: u64,
         rows: u64,
-        /// Rows of so many heads that lie in pairs, where a checkpoint has them in halves.
-        paired: Option<u64>,
-        /// Gemma's norms, which are stored with one added.
-        minus_one: bool,
+        /// What is different in a checkpoint.
+        undone: Undone,
     }
 
     impl std::fmt::Debug for Blocks {
@@ -63,11 +61,10 @@ mod enabled {
     impl Blocks {
         /// The row in the file of a checkpoint's row.
         fn place(&self, row: u64, rows: u64) -> u64 {
-            let Some(heads) = self.paired else { return row };
-            let head = (rows / heads.max(1)).max(1);
-            let (start, within) = (row / head * head, row % head);
-            let half = (head / 2).max(1);
-            start + within % half * 2 + within / half
+            match self.undone {
+                Undone::Paired(heads) => rotation::in_file(row, rows, heads),
+                Undone::Nothing | Undone::MinusOne => row,
+            }
         }
 
         fn row(&self, row: u64, out: &mut [f32]) {
@@ -99,13 +96,13 @@ mod enabled {
                     (row, done) = (row + 1, done + length);
                 }
             }
-            if self.minus_one {
+            if self.undone == Undone::MinusOne {
                 out.iter_mut().for_each(|number| *number -= 1.0);
             }
         }
 
         fn forget(&self, elements: Range<u64>) {
-            if self.paired.is_none() && self.columns > 0 {
+            if !matches!(self.undone, Undone::Paired(_)) && self.columns > 0 {
                 let bytes = self.kind.row_bytes(self.columns).unwrap_or_default();
                 let (from, to) = (elements.start / self.columns, elements.end / self.columns);
                 self.map.forget(self.offset + from * bytes..self.offset + to * bytes);
@@ -123,8 +120,8 @@ mod enabled {
         let exported = |error: export::ExportError| fault(error.to_string(), error.hint());
         let name = header.str("general.architecture").unwrap_or_default().to_owned();
         let unknown = || exported(export::ExportError::Architecture(name.chars().take(40).collect()));
-        let arch = Arch::named(&name).ok_or_else(unknown)?;
-        let heads = |key: &str| u64::from(header.u32(&format!("{name}.attention.{key}")).unwrap_or(1));
+        let family = arch::named(&name).ok_or_else(unknown)?;
+        let heads = Heads::of(family, header);
         let mut weights = BTreeMap::new();
         let mut tensors = Vec::new();
         for part in parts.headers() {
@@ -134,22 +131,16 @@ mod enabled {
             tensors.extend(part.tensors.iter().map(|tensor| (part, map.clone(), tensor)));
         }
         for (part, map, tensor) in tensors.into_iter().filter(|(.., tensor)| !tensor.name.starts_with("rope_f")) {
-            let restored = arch.restore(&tensor.name);
+            let restored = family.checkpoint_name(&tensor.name);
             let restored = restored.ok_or_else(|| exported(export::ExportError::Unknown(tensor.name.clone())))?;
             let columns = tensor.dims.first().copied().unwrap_or(1).max(1);
-            let paired = match arch {
-                Arch::Llama if tensor.name.contains(".attn_q.") => Some(heads("head_count")),
-                Arch::Llama if tensor.name.contains(".attn_k.") => Some(heads("head_count_kv")),
-                _ => None,
-            };
             let blocks = Blocks {
                 map,
                 offset: part.data_offset + tensor.offset,
                 kind: tensor.kind,
                 columns,
                 rows: tensor.elements() / columns,
-                paired,
-                minus_one: arch == Arch::Gemma3 && tensor.name.ends_with("norm.weight"),
+                undone: Undone::of(family, &tensor.name, heads),
             };
             // A row of zeros shows whether there is a way back from this type.
             let zeros = tensor.kind.row_bytes(columns).map(|bytes| vec![0u8; bytes as usize]);
@@ -164,9 +155,9 @@ mod enabled {
             let weight = Weight::new(restored.clone(), shape, dtype, part.path().to_owned(), Box::new(blocks));
             weights.insert(restored, Arc::new(weight));
         }
-        let config = export::config::config(arch, &parts, export::Type::Bf16).map_err(exported)?;
+        let config = export::config::config(family, &parts, export::Type::Bf16).map_err(exported)?;
         let Value::Object(config) = config else { return Err(unknown()) };
-        let files = export::tokenizer::files(arch, header).map_err(exported)?;
+        let files = export::tokenizer::files(family, header).map_err(exported)?;
         let tokenizer = files.iter().find(|(name, _)| name == "tokenizer.json");
         let tokenizer = tokenizer.and_then(|(_, bytes)| serde_json::from_slice(bytes).ok());
         let layers = names::layers(weights.keys().map(String::as_str));

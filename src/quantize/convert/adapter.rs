@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::arch::{Arch, Sizes};
 use super::config::Config;
 use super::error::ConvertError;
-use super::names::Change;
 use super::numbers::decode;
-use super::stream::{From, Output};
+use super::sizes::{self, ModelSizes};
+use super::stream::{Change, From, Output};
 use super::{Parts, Request, Type, card, general};
+use crate::arch::Architecture;
 use crate::weights::gguf::{GgmlType, Metadata, Value};
 use crate::weights::peft::{self, CONFIG, Part, Settings, WEIGHTS};
 use crate::weights::safetensors::{Dtype, Folder, Tensor};
@@ -34,16 +34,16 @@ pub(super) fn parts<'a>(request: &Request, folder: &'a Folder) -> Result<Parts<'
     let settings = settings(&config)?;
     let base = base(request, &config)?;
     let base_config = Config::read(&base)?;
-    let arch = Arch::of(&base_config)?;
-    let sizes = arch.sizes(&base_config)?;
+    let family = sizes::family(&base_config)?;
+    let sizes = ModelSizes::of(family, &base_config)?;
     let kind = match request.kind {
         // Adapters are small, and most are kept in 32 bits.
         Type::Auto if folder.tensors.iter().any(|tensor| tensor.dtype == Dtype::F32) => GgmlType::F32,
         kind => kind.resolve(folder),
     };
-    let outputs = outputs(arch, &sizes, folder, kind)?;
+    let outputs = outputs(family, &sizes, folder, kind)?;
     let mut metadata = Metadata::new();
-    metadata.str("general.architecture", arch.name());
+    metadata.str("general.architecture", family.gguf);
     general::describe(&request.folder, &config, 0, request.name.as_deref(), &mut metadata)?;
     metadata.str("general.type", "adapter");
     let hub = |name: &&str| name.matches('/').count() == 1 && !name.starts_with(['.', '/']);
@@ -52,7 +52,7 @@ pub(super) fn parts<'a>(request: &Request, folder: &'a Folder) -> Result<Parts<'
     }
     metadata.str("adapter.type", "lora");
     metadata.number("adapter.lora.alpha", &Value::F32(alpha(&settings, folder)?));
-    Ok(Parts { architecture: arch.name(), metadata, outputs, kind, notices: Vec::new() })
+    Ok(Parts { architecture: family.gguf, metadata, outputs, kind, notices: Vec::new() })
 }
 
 fn named_base(config: &Config) -> Option<&str> {
@@ -109,19 +109,24 @@ fn half(name: &str) -> Option<(String, bool, bool)> {
     }
 }
 
-fn outputs<'a>(arch: Arch, sizes: &Sizes, folder: &'a Folder, kind: GgmlType) -> Result<Vec<Output<'a>>, ConvertError> {
+fn outputs<'a>(
+    family: &Architecture,
+    sizes: &ModelSizes,
+    folder: &'a Folder,
+    kind: GgmlType,
+) -> Result<Vec<Output<'a>>, ConvertError> {
     let mut pairs: BTreeMap<String, [Option<&Tensor>; 2]> = BTreeMap::new();
     for tensor in &folder.tensors {
-        let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: arch.name() };
+        let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: family.gguf };
         if let Some(stem) = tensor.name.strip_suffix(".base_layer.weight") {
             // PEFT keeps a copy of embeddings beside their pair, in case their number was changed.
-            unchanged(arch, sizes, stem, tensor)?;
+            unchanged(family, sizes, stem, tensor)?;
             continue;
         }
         let (stem, second, table) = half(&tensor.name).ok_or_else(|| ConvertError::Adapter {
             what: format!("`{}` is no half of a pair, but a tensor of its own", tensor.name),
         })?;
-        let name = arch.rename(&format!("{stem}.weight")).and_then(Result::ok).ok_or_else(unknown)?;
+        let name = family.gguf_name(&format!("{stem}.weight")).ok_or_else(unknown)?;
         if table != (name == "token_embd.weight") {
             return Err(unknown());
         }
@@ -138,15 +143,15 @@ fn outputs<'a>(arch: Arch, sizes: &Sizes, folder: &'a Folder, kind: GgmlType) ->
         let [Some(first), Some(second)] = pair else {
             return Err(ConvertError::Adapter { what: format!("the tensor for `{name}` has no second half") });
         };
-        all.extend(pair_of(arch, sizes, name, first, second, kind)?);
+        all.extend(pair_of(family, sizes, name, first, second, kind)?);
     }
     Ok(all)
 }
 
-fn unchanged(arch: Arch, sizes: &Sizes, stem: &str, tensor: &Tensor) -> Result<(), ConvertError> {
+fn unchanged(family: &Architecture, sizes: &ModelSizes, stem: &str, tensor: &Tensor) -> Result<(), ConvertError> {
     let stem = stem.strip_prefix("base_model.model.").unwrap_or(stem);
-    let name = arch.rename(&format!("{stem}.weight")).and_then(Result::ok);
-    let expected = name.and_then(|name| arch.shape(&name, sizes)).unwrap_or_default();
+    let name = family.gguf_name(&format!("{stem}.weight"));
+    let expected = name.and_then(|name| family.shape(&name, &sizes.dimensions())).unwrap_or_default();
     if tensor.shape == expected {
         return Ok(());
     }
@@ -155,15 +160,15 @@ fn unchanged(arch: Arch, sizes: &Sizes, stem: &str, tensor: &Tensor) -> Result<(
 
 /// Both halves, held against the matrix they change.
 fn pair_of<'a>(
-    arch: Arch,
-    sizes: &Sizes,
+    family: &Architecture,
+    sizes: &ModelSizes,
     name: &str,
     first: &'a Tensor,
     second: &'a Tensor,
     kind: GgmlType,
 ) -> Result<[Output<'a>; 2], ConvertError> {
-    let unknown = |tensor: &Tensor| ConvertError::Unknown { tensor: tensor.name.clone(), arch: arch.name() };
-    let matrix = arch.shape(name, sizes).ok_or_else(|| unknown(first))?;
+    let unknown = |tensor: &Tensor| ConvertError::Unknown { tensor: tensor.name.clone(), arch: family.gguf };
+    let matrix = family.shape(name, &sizes.dimensions()).ok_or_else(|| unknown(first))?;
     let &[rows, columns] = matrix.as_slice() else { return Err(unknown(first)) };
     let table = name == "token_embd.weight";
     let rank = first.shape.first().copied().unwrap_or(0);
@@ -188,7 +193,7 @@ fn pair_of<'a>(
     } else {
         output("lora_a", From::Checkpoint(first), Change::Kept, first.shape.clone())
     };
-    let change = arch.change(name, sizes);
+    let change = Change::of(family, name, sizes);
     Ok([first, output("lora_b", From::Checkpoint(second), change, second.shape.clone())])
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::arch::Arch;
+use crate::arch;
 use crate::error::{Advise, ExitCode};
 use crate::quantize::partial::WriteError;
 use crate::weights::gguf::GgmlType;
@@ -25,7 +25,7 @@ pub enum ConvertError {
     Missing { path: PathBuf, key: String, expected: &'static str },
     #[error("`{}` has {found} under `{key}`, which should be {expected}", path.display())]
     Config { path: PathBuf, key: String, expected: &'static str, found: String },
-    #[error("the architecture `{found}` cannot be converted; these can: {}", Arch::names())]
+    #[error("the architecture `{found}` cannot be converted; these can: {}", arch::class_names())]
     Architecture { found: String },
     #[error("the checkpoint's RoPE scaling `{found}` cannot be expressed for `{arch}`")]
     Rope { found: String, arch: &'static str },

@@ -3,128 +3,110 @@
 
 use serde_json::Value;
 
-use super::arch::{Arch, Sizes};
 use super::config::{Config, Rope};
 use super::error::ConvertError;
-
-/// Activations that are the same function under several names.
-const SILU: &[&str] = &["silu", "swish"];
-/// The approximation by a hyperbolic tangent, which is what llama.cpp's GELU is.
-const GELU: &[&str] = &["gelu_pytorch_tanh", "gelu_new", "gelu_fast"];
-
-/// How many layers apart Gemma's full layers are where no file says so.
-const GEMMA_PATTERN: usize = 6;
+use super::sizes::ModelSizes;
+use crate::arch::{Architecture, Limit, RotaryScaling, SlidingWindow};
 
 /// Holds a configuration against what the architecture computes.
 ///
 /// # Errors
 /// Something has no place in the file.
-pub(super) fn check(arch: Arch, config: &Config, sizes: &Sizes) -> Result<(), ConvertError> {
-    activation(arch, config)?;
-    window(arch, config, sizes)?;
-    attention(arch, config, sizes)?;
-    rope(arch, config)
+pub(super) fn check(family: &Architecture, config: &Config, sizes: &ModelSizes) -> Result<(), ConvertError> {
+    activation(family, config)?;
+    window(family, config, sizes)?;
+    family.limits.iter().try_for_each(|limit| own(family, *limit, config, sizes))?;
+    rope(family, config)
 }
 
-fn refuse(arch: Arch, key: &str, found: impl std::fmt::Display) -> ConvertError {
+fn refuse(family: &Architecture, key: &str, found: impl std::fmt::Display) -> ConvertError {
     let found = found.to_string().chars().take(60).collect();
-    ConvertError::Unsaid { key: key.to_owned(), found, arch: arch.name() }
+    ConvertError::Unsaid { key: key.to_owned(), found, arch: family.gguf }
 }
 
 fn is(config: &Config, key: &str, truth: bool) -> bool {
     config.map.get(key).and_then(Value::as_bool) == Some(truth)
 }
 
-fn activation(arch: Arch, config: &Config) -> Result<(), ConvertError> {
-    let (keys, known): (&[&str], _) = match arch {
-        Arch::Gemma3 => (&["hidden_activation"], GELU),
-        Arch::Phi2 => (&["hidden_act"], GELU),
-        _ => (&["hidden_act"], SILU),
-    };
-    match keys.iter().find_map(|key| Some((*key, config.str(key)?))) {
-        Some((key, found)) if !known.contains(&found) => Err(refuse(arch, key, found)),
+fn activation(family: &Architecture, config: &Config) -> Result<(), ConvertError> {
+    let known = family.activation;
+    match config.str(known.key) {
+        Some(found) if !known.names.contains(&found) => Err(refuse(family, known.key, found)),
         _ => Ok(()),
     }
 }
 
 /// Which layers look back only so far, where the configuration lists their kinds.
-pub(super) fn sliding(config: &Config) -> Option<Vec<bool>> {
+fn sliding(config: &Config) -> Option<Vec<bool>> {
     let kinds = config.map.get("layer_types")?.as_array()?;
     Some(kinds.iter().map(|kind| kind.as_str() == Some("sliding_attention")).collect())
 }
 
-/// Gemma's layers, when they do not follow the usual pattern.
-pub(super) fn gemma_pattern(config: &Config, sizes: &Sizes) -> Result<Option<Vec<bool>>, ConvertError> {
+/// Which layers look back only so far, when not just every `full`th sees everything.
+pub(super) fn unusual_pattern(
+    family: &Architecture,
+    full: usize,
+    config: &Config,
+    sizes: &ModelSizes,
+) -> Result<Option<Vec<bool>>, ConvertError> {
     let layers = sizes.layers as usize;
     let every = |n: usize| (0..layers).map(|layer| (layer + 1) % n != 0).collect::<Vec<_>>();
     let said = match sliding(config) {
         Some(kinds) if kinds.len() == layers => Some(kinds),
         Some(kinds) => {
-            return Err(refuse(Arch::Gemma3, "layer_types", format!("{} kinds for {layers} layers", kinds.len())));
+            return Err(refuse(family, "layer_types", format!("{} kinds for {layers} layers", kinds.len())));
         }
         None => config.u32(&["sliding_window_pattern"])?.filter(|&n| n > 1).map(|n| every(n as usize)),
     };
-    Ok(said.filter(|kinds| *kinds != every(GEMMA_PATTERN)))
+    Ok(said.filter(|kinds| *kinds != every(full)))
 }
 
-fn window(arch: Arch, config: &Config, sizes: &Sizes) -> Result<(), ConvertError> {
+fn window(family: &Architecture, config: &Config, sizes: &ModelSizes) -> Result<(), ConvertError> {
     let Some(window) = config.map.get("sliding_window").and_then(Value::as_u64) else { return Ok(()) };
     let some = |kinds: Vec<bool>| kinds.contains(&true);
-    let slides = match arch {
-        Arch::Qwen2 | Arch::Qwen3 => {
-            let first = config.u32(&["max_window_layers"])?.unwrap_or(28);
-            sliding(config).map_or(is(config, "use_sliding_window", true) && first < sizes.layers, some)
+    let slides = match family.window {
+        SlidingWindow::Switched { first } => {
+            let first = first.map(|(key, usual)| config.u32(&[key]).map(|said| said.unwrap_or(usual))).transpose()?;
+            let any = first.is_none_or(|first| first < sizes.layers);
+            sliding(config).map_or(is(config, "use_sliding_window", true) && any, some)
         }
-        // Of this class of models only Mistral's first has one, in all its layers.
-        Arch::Llama => sliding(config).map_or(config.str("model_type") == Some("mistral"), some),
-        // The others have a key for it, or know of none.
-        Arch::ChatGlm | Arch::Glm4 | Arch::Phi2 | Arch::Phi3 | Arch::Gemma3 => false,
+        SlidingWindow::OfModelType(kind) => sliding(config).map_or(config.str("model_type") == Some(kind), some),
+        SlidingWindow::None | SlidingWindow::AllLayers | SlidingWindow::Alternating { .. } => false,
     };
-    if slides && window < u64::from(sizes.context) { Err(refuse(arch, "sliding_window", window)) } else { Ok(()) }
+    if slides && window < u64::from(sizes.context) { Err(refuse(family, "sliding_window", window)) } else { Ok(()) }
 }
 
-fn attention(arch: Arch, config: &Config, sizes: &Sizes) -> Result<(), ConvertError> {
-    if arch == Arch::Gemma3 {
-        if let Some(cap) = config.f64(&["attn_logit_softcapping"])? {
-            return Err(refuse(arch, "attn_logit_softcapping", cap));
-        }
-        if is(config, "use_bidirectional_attention", true) {
-            return Err(refuse(arch, "use_bidirectional_attention", true));
-        }
-        // llama.cpp tells the largest by its number of layers.
-        let scale = if sizes.layers == 62 { sizes.embedding / sizes.heads } else { sizes.head };
-        if let Some(found) = config.f64(&["query_pre_attn_scalar"])?.filter(|&found| found != f64::from(scale)) {
-            return Err(refuse(arch, "query_pre_attn_scalar", found));
+fn own(family: &Architecture, limit: Limit, config: &Config, sizes: &ModelSizes) -> Result<(), ConvertError> {
+    match limit {
+        Limit::Unset(key) => config.f64(&[key])?.map_or(Ok(()), |found| Err(refuse(family, key, found))),
+        Limit::Not(key, wrong) if is(config, key, wrong) => Err(refuse(family, key, wrong)),
+        Limit::Not(..) => Ok(()),
+        Limit::HeadWidth { key, divided_with_layers } => {
+            let divided = sizes.layers == divided_with_layers;
+            let width = if divided { sizes.embedding / sizes.heads } else { sizes.head };
+            let found = config.f64(&[key])?.filter(|&found| found != f64::from(width));
+            found.map_or(Ok(()), |found| Err(refuse(family, key, found)))
         }
     }
-    if arch == Arch::ChatGlm {
-        for (key, wrong) in [("rmsnorm", false), ("apply_residual_connection_post_layernorm", true)] {
-            if is(config, key, wrong) {
-                return Err(refuse(arch, key, wrong));
-            }
-        }
-    }
-    Ok(())
 }
 
-fn rope(arch: Arch, config: &Config) -> Result<(), ConvertError> {
-    let rope = config.rope()?;
-    let whole = matches!(arch, Arch::Llama | Arch::Qwen2 | Arch::Qwen3 | Arch::Gemma3);
-    if let Some(part) = rope.partial.filter(|&part| whole && part != 1.0) {
-        return Err(refuse(arch, "partial_rotary_factor", part));
+fn rope(family: &Architecture, config: &Config) -> Result<(), ConvertError> {
+    let (rope, scalings) = (config.rope()?, family.rope.scalings);
+    if let Some(part) = rope.partial.filter(|&part| family.rope.partial.is_none() && part != 1.0) {
+        return Err(refuse(family, "partial_rotary_factor", part));
     }
-    if rope.kind == "llama3" && arch != Arch::Llama {
-        return Err(ConvertError::Rope { found: rope.kind, arch: arch.name() });
+    if rope.kind == "llama3" && !scalings.contains(&RotaryScaling::Llama3) {
+        return Err(ConvertError::Rope { found: rope.kind, arch: family.gguf });
     }
-    if rope.kind != "yarn" || arch == Arch::Phi3 {
+    if rope.kind != "yarn" || scalings.contains(&RotaryScaling::LongRope) {
         return Ok(());
     }
     if rope.values.get("truncate").and_then(Value::as_bool) == Some(false) {
-        return Err(refuse(arch, "truncate", false));
+        return Err(refuse(family, "truncate", false));
     }
     for (key, usual) in [("beta_fast", 32.0), ("beta_slow", 1.0)] {
         if let Some(found) = rope.f64(key).filter(|&found| found != usual) {
-            return Err(refuse(arch, key, found));
+            return Err(refuse(family, key, found));
         }
     }
     Ok(())
@@ -158,8 +140,8 @@ mod tests {
         }
         std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
         let config = Config::read(folder.path()).unwrap();
-        let arch = Arch::of(&config).unwrap();
-        check(arch, &config, &arch.sizes(&config).unwrap())
+        let family = super::super::sizes::family(&config).unwrap();
+        check(family, &config, &ModelSizes::of(family, &config).unwrap())
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 use super::Partial;
+use crate::arch::{self, Architecture};
 use crate::engine::Cancel;
 use crate::weights::checkpoint;
 use crate::weights::gguf::write::HeaderWriter;
@@ -19,22 +20,21 @@ use crate::weights::gguf::{GgmlType, Metadata, read_exact};
 use crate::weights::safetensors::{Dtype, Folder};
 
 mod adapter;
-pub(crate) mod arch;
 mod card;
 mod config;
+mod describe;
 mod error;
 mod general;
 mod limits;
-mod names;
 mod numbers;
+mod sizes;
 mod stream;
 mod tokenizer;
 
-use arch::{Arch, Sizes};
 use config::Config;
 pub use error::ConvertError;
-use names::Change;
-use stream::{Broken, From, Output};
+use sizes::ModelSizes;
+use stream::{Broken, Change, From, Output};
 pub(crate) use tokenizer::{TOKEN_NAMES, token_key};
 
 /// The version of the quantized types' layout (`GGML_QNT_VERSION` in `ggml.h`).
@@ -124,31 +124,31 @@ pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Re
         return adapter::parts(request, &folder)?.write(request, cancel, show);
     }
     let config = Config::read(&request.folder)?;
-    let arch = Arch::of(&config)?;
-    let sizes = arch.sizes(&config)?;
-    limits::check(arch, &config, &sizes)?;
+    let family = sizes::family(&config)?;
+    let sizes = ModelSizes::of(family, &config)?;
+    limits::check(family, &config, &sizes)?;
     let folder = Folder::open(&request.folder)?;
     let kind = request.kind.resolve(&folder);
 
     // Before the tokenizer: the weights bear out how large the vocabulary is.
-    let outputs = outputs(arch, &config, &sizes, &folder, kind, request.skip.as_ref())?;
+    let outputs = outputs(family, &config, &sizes, &folder, kind, request.skip.as_ref())?;
     let mut tokens = Metadata::new();
     let pre = request.pre.as_deref();
     let mut notices: Vec<String> = folder.notice.iter().cloned().collect();
     if config.map.get("tie_word_embeddings") == Some(&true.into()) && checkpoint::has_own_head(&folder)? {
         notices.push(checkpoint::OWN_HEAD.to_owned());
     }
-    notices.extend(tokenizer::describe(&request.folder, arch, &config, sizes.vocabulary, pre, &mut tokens)?);
+    notices.extend(tokenizer::describe(&request.folder, family, &config, sizes.vocabulary, pre, &mut tokens)?);
     let parameters = elements(&outputs);
 
     let mut metadata = Metadata::new();
-    metadata.str("general.architecture", arch.name());
+    metadata.str("general.architecture", family.gguf);
     general::describe(&request.folder, &config, parameters, request.name.as_deref(), &mut metadata)?;
-    arch.describe(&config, &sizes, file_type(kind), &mut metadata)?;
+    describe::describe(family, &config, &sizes, file_type(kind), &mut metadata)?;
     metadata.u32("general.quantization_version", QUANTIZATION_VERSION);
     metadata.extend(tokens);
 
-    let parts = Parts { architecture: arch.name(), metadata, outputs, kind, notices };
+    let parts = Parts { architecture: family.gguf, metadata, outputs, kind, notices };
     parts.write(request, cancel, show)
 }
 
@@ -266,43 +266,42 @@ fn file_type(kind: GgmlType) -> u32 {
 
 /// Every tensor of the file, in the order in which a model is walked through.
 fn outputs<'a>(
-    arch: Arch,
+    family: &Architecture,
     config: &Config,
-    sizes: &Sizes,
+    sizes: &ModelSizes,
     folder: &'a Folder,
     kind: GgmlType,
     skip: Option<&Regex>,
 ) -> Result<Vec<Output<'a>>, ConvertError> {
     let mut all = Vec::new();
-    for (name, numbers) in arch.made(config, sizes)? {
+    for (name, numbers) in describe::made(family, config, sizes)? {
         let (name, shape) = (name.to_owned(), vec![numbers.len() as u64]);
         let (from, change, kind) = (From::Made(numbers), Change::Kept, GgmlType::F32);
         all.push(Output { name, from, change, kind, shape, offset: 0 });
     }
-    let mut seen = HashSet::new();
-    for tensor in folder.tensors.iter().filter(|tensor| skip.is_none_or(|skip| !skip.is_match(&tensor.name))) {
-        let known = match arch.rename(&tensor.name) {
-            None => continue,
-            Some(known) => known,
-        };
-        let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: arch.name() };
-        let name = known.map_err(|()| unknown())?;
-        if layer(&name).is_some_and(|layer| layer >= sizes.layers) || !arch.reads(&name) || !seen.insert(name.clone()) {
+    let (mut seen, dimensions) = (HashSet::new(), sizes.dimensions());
+    let wanted =
+        |name: &str| !arch::is_buffer(name) && !arch::is_vision(name) && skip.is_none_or(|skip| !skip.is_match(name));
+    for tensor in folder.tensors.iter().filter(|tensor| wanted(&tensor.name)) {
+        let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: family.gguf };
+        let name = family.gguf_name(&tensor.name).ok_or_else(unknown)?;
+        let beyond = layer(&name).is_some_and(|layer| layer >= sizes.layers);
+        if beyond || !family.reads(&name) || !seen.insert(name.clone()) {
             return Err(unknown());
         }
         let shape = tensor.shape.clone();
-        let expected = arch.shape(&name, sizes).ok_or_else(unknown)?;
+        let expected = family.shape(&name, &dimensions).ok_or_else(unknown)?;
         if shape != expected {
             return Err(ConvertError::Shape { tensor: tensor.name.clone(), expected, found: shape });
         }
         if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64) {
             return Err(ConvertError::Dtype { tensor: tensor.name.clone(), found: tensor.dtype.name() });
         }
-        let change = arch.change(&name, sizes);
+        let change = Change::of(family, &name, sizes);
         let kind = stored(&name, &shape, kind);
         all.push(Output { name, from: From::Checkpoint(tensor), change, kind, shape, offset: 0 });
     }
-    if let Some(tensor) = arch.lacking(sizes, &seen) {
+    if let Some(tensor) = family.lacking(sizes.layers, &seen) {
         return Err(ConvertError::Lacks { tensor, layers: sizes.layers });
     }
     all.sort_by_key(|output| (layer(&output.name).map_or(0, |layer| layer + 1), output.name == "output.weight"));

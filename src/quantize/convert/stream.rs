@@ -10,8 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::ConvertError;
-use super::names::Change;
 use super::numbers::{Seen, decode, encode};
+use super::sizes::ModelSizes;
+use crate::arch::{Architecture, Rewrite, rotation};
 use crate::engine::Cancel;
 use crate::weights::gguf::GgmlType;
 use crate::weights::safetensors::Tensor;
@@ -20,6 +21,29 @@ use crate::weights::safetensors::Tensor;
 const PIECE: u64 = 1 << 20;
 /// How often the caller is told, and the flag is looked at.
 const TICK: Duration = Duration::from_millis(5);
+
+/// What happens to a tensor on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing but its type.
+    Kept,
+    /// Rows of each of so many heads go from two halves to pairs.
+    Paired(u32),
+    /// One is added.
+    PlusOne,
+}
+
+impl Change {
+    /// Of the tensor `name` of GGUF.
+    pub(super) fn of(family: &Architecture, name: &str, sizes: &ModelSizes) -> Self {
+        match family.rewrite(name) {
+            Rewrite::Kept => Self::Kept,
+            Rewrite::PairedQueries => Self::Paired(sizes.heads),
+            Rewrite::PairedKeys => Self::Paired(sizes.kv_heads),
+            Rewrite::PlusOne => Self::PlusOne,
+        }
+    }
+}
 
 /// Where a tensor's numbers come from.
 #[derive(Debug)]
@@ -56,10 +80,10 @@ impl Output<'_> {
 
     /// The checkpoint's row that becomes row `row`.
     fn source_row(&self, row: u64, rows: u64) -> u64 {
-        let Change::Paired(heads) = self.change else { return row };
-        let head = rows / u64::from(heads.max(1));
-        let (start, within) = (row / head * head, row % head);
-        start + within % 2 * (head / 2) + within / 2
+        match self.change {
+            Change::Paired(heads) => rotation::in_checkpoint(row, rows, heads.into()),
+            Change::Kept | Change::PlusOne => row,
+        }
     }
 }
 
@@ -196,21 +220,6 @@ impl Buffers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_of_a_head_go_from_halves_to_pairs() {
-        let output = |heads| Output {
-            name: String::new(),
-            from: From::Made(Vec::new()),
-            change: Change::Paired(heads),
-            kind: GgmlType::F32,
-            shape: vec![16, 2],
-            offset: 0,
-        };
-        let order = |heads| (0..16).map(|row| output(heads).source_row(row, 16)).collect::<Vec<_>>();
-        assert_eq!(order(2), [0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15]);
-        assert_eq!(order(1)[..4], [0, 8, 1, 9]);
-    }
 
     #[test]
     fn pieces_cover_every_row_once() {

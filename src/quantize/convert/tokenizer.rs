@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::arch::Arch;
 use super::config::{Config, optional};
 use super::error::ConvertError;
+use crate::arch::{Architecture, PrefixSpace};
 use crate::weights::checkpoint;
 use crate::weights::gguf::Metadata;
 
@@ -116,7 +116,7 @@ pub(crate) fn token_key(name: &str) -> Option<String> {
 /// the person should know.
 pub(super) fn describe(
     folder: &Path,
-    arch: Arch,
+    family: &Architecture,
     config: &Config,
     size: u32,
     pre: Option<&str>,
@@ -125,10 +125,10 @@ pub(super) fn describe(
     let files = Files::read(folder)?;
     let pieces = folder.join("tokenizer.model");
     let bytelevel = files.setting("tokenizer_class").and_then(Value::as_str) == Some("GPT2Tokenizer");
-    let mut vocabulary = if pieces.is_file() && !(arch == Arch::Phi3 && bytelevel) {
-        sentencepiece::read(&pieces, &files, size, arch)?
+    let mut vocabulary = if pieces.is_file() && !(family.tokenizer.gpt2_class && bytelevel) {
+        sentencepiece::read(&pieces, &files, size, &family.tokenizer)?
     } else if let Some(json) = &files.json {
-        bpe::read(json, &files, arch, size, pre)?
+        bpe::read(json, &files, &family.tokenizer, size, pre)?
     } else {
         let what = "there is neither `tokenizer.json` nor `tokenizer.model`".to_owned();
         return Err(ConvertError::Tokenizer { what });
@@ -139,7 +139,7 @@ pub(super) fn describe(
         }
         pre.clone_into(&mut vocabulary.pre);
     }
-    if arch == Arch::Llama
+    if family.tokenizer.prefix_space == PrefixSpace::AsSaid
         && let Some(prefix) = files.setting("add_prefix_space").and_then(Value::as_bool)
     {
         out.bool("tokenizer.ggml.add_space_prefix", prefix);
@@ -154,7 +154,7 @@ pub(super) fn describe(
     if !vocabulary.merges.is_empty() {
         out.strs("tokenizer.ggml.merges", vocabulary.merges.iter());
     }
-    special::describe(&files, arch, config, &vocabulary, out)
+    special::describe(&files, &family.tokenizer, config, &vocabulary, out)
 }
 
 impl Vocabulary {

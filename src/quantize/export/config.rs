@@ -3,14 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use super::{ExportError, Type};
-use crate::quantize::convert::arch::{Arch, Llama3, llama3_factors};
+use crate::arch::frequencies::Llama3Scaling;
+use crate::arch::{Architecture, AttentionBias, RotaryScaling};
 use crate::weights::gguf::{GgmlType, Parts, read_exact};
 
-pub(crate) fn config(arch: Arch, model: &Parts, kind: Type) -> Result<Value, ExportError> {
+pub(crate) fn config(family: &Architecture, model: &Parts, kind: Type) -> Result<Value, ExportError> {
     let header = model.first();
-    let key = |name: &str| format!("{}.{name}", arch.name());
+    let key = |name: &str| format!("{}.{name}", family.gguf);
     let need = |name: &str| header.need_u32(&key(name));
-    let (class, model_type) = arch.class();
+    let class = family.export_class();
     let mut all = Map::new();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {
@@ -25,8 +26,8 @@ pub(crate) fn config(arch: Arch, model: &Parts, kind: Type) -> Result<Value, Exp
         Type::F16 => "float16",
         Type::Bf16 => "bfloat16",
     };
-    put("architectures", json!([class]));
-    put("model_type", json!(model_type));
+    put("architectures", json!([class.name]));
+    put("model_type", json!(class.model_type));
     put("hidden_size", json!(embedding));
     put("intermediate_size", json!(need("feed_forward_length")?));
     put("num_hidden_layers", json!(need("block_count")?));
@@ -36,26 +37,30 @@ pub(crate) fn config(arch: Arch, model: &Parts, kind: Type) -> Result<Value, Exp
     put("max_position_embeddings", json!(need("context_length")?));
     put("tie_word_embeddings", json!(model.tensor("output.weight").is_none()));
     let bias = |part: &str| model.tensor(&format!("blk.0.{part}.bias")).is_some();
-    if !matches!(arch, Arch::Qwen2 | Arch::Phi2) {
+    if family.attention_bias == AttentionBias::AsSaid {
         put("attention_bias", json!(bias("attn_q")));
     }
     put("torch_dtype", json!(dtype));
-    let head = header.u32(&key("attention.key_length")).or_else(|| arch.has_head().then(|| embedding / heads.max(1)));
+    let head = header
+        .u32(&key("attention.key_length"))
+        .or_else(|| family.sizes.head.exported.then(|| embedding / heads.max(1)));
     put("head_dim", json!(head));
-    put("rms_norm_eps", number(header.f32(&key("attention.layer_norm_rms_epsilon"))));
-    put("layer_norm_eps", number(header.f32(&key("attention.layer_norm_epsilon"))));
+    put(family.norm.keys.first().copied().unwrap_or_default(), number(header.f32(&key(family.norm.gguf))));
     put("rope_theta", number(header.f32(&key("rope.freq_base"))));
     put("rope_local_base_freq", number(header.f32(&key("rope.freq_base_swa"))));
     put("sliding_window", json!(header.u32(&key("attention.sliding_window")).filter(|&window| window > 0)));
-    put("final_logit_softcapping", number(header.f32(&key("final_logit_softcapping"))));
-    if let Some(dims) = header.u32(&key("rope.dimension_count")).filter(|_| arch.is_partial()) {
+    for scalar in family.scalars {
+        put(scalar.key, number(header.f32(&key(scalar.gguf))));
+    }
+    if let Some(dims) = header.u32(&key("rope.dimension_count")).filter(|_| family.rope.partial.is_some()) {
         put("partial_rotary_factor", json!(f64::from(dims) / f64::from(head.unwrap_or(embedding / heads.max(1)))));
     }
-    if let Some(scaling) = scaling(arch, model, head.unwrap_or(embedding / heads.max(1)))? {
+    if let Some(scaling) = scaling(family, model, head.unwrap_or(embedding / heads.max(1)))? {
         put("rope_scaling", scaling);
     }
-    // Phi-3 has it beside the scaling, and without one.
-    let original = header.u32(&key("rope.scaling.original_context_length")).filter(|_| arch == Arch::Phi3);
+    // Beside the scaling too, and without one.
+    let long = family.rope.scalings.contains(&RotaryScaling::LongRope);
+    let original = header.u32(&key("rope.scaling.original_context_length")).filter(|_| long);
     put("original_max_position_embeddings", json!(original));
     let token = |name: &str| header.u32(&format!("tokenizer.ggml.{name}_token_id"));
     put("bos_token_id", json!(token("bos")));
@@ -68,9 +73,9 @@ pub(crate) fn config(arch: Arch, model: &Parts, kind: Type) -> Result<Value, Exp
 }
 
 /// `rope_scaling`: what `convert` made of it, undone; with the factors it computed, where they can be computed again.
-fn scaling(arch: Arch, model: &Parts, head: u32) -> Result<Option<Value>, ExportError> {
+fn scaling(family: &Architecture, model: &Parts, head: u32) -> Result<Option<Value>, ExportError> {
     let header = model.first();
-    let key = |name: &str| format!("{}.rope.{name}", arch.name());
+    let key = |name: &str| format!("{}.rope.{name}", family.gguf);
     let original = header.u32(&key("scaling.original_context_length"));
     let lost = |tensor: &str| ExportError::Rope { tensor: tensor.to_owned() };
     let factors = ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"]
@@ -121,9 +126,9 @@ fn scaling(arch: Arch, model: &Parts, head: u32) -> Result<Option<Value>, Export
 }
 
 /// The scaling that makes these factors, with the bounds that everybody writes (of three numbers only quotients count).
-fn llama3(theta: f32, factors: &[f32], head: u32) -> Option<Llama3> {
+fn llama3(theta: f32, factors: &[f32], head: u32) -> Option<Llama3Scaling> {
     let factor = factors.iter().copied().fold(1.0, f32::max);
-    let with = |original| Llama3 { theta, factor, low: 1.0, high: 4.0, original };
+    let with = |original| Llama3Scaling { theta, factor, low: 1.0, high: 4.0, original };
     // A wave between the bounds tells the context that the model had: s = (original / wave - low) / (high - low), where
     // 1 / f = (1 - s) / factor + s.
     let between = factors.iter().position(|&f| f > 1.001 && f < factor * 0.999);
@@ -134,8 +139,8 @@ fn llama3(theta: f32, factors: &[f32], head: u32) -> Option<Llama3> {
         Some((wave * (share * 3.0 + 1.0)).round() as f32)
     });
     let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * b.abs();
-    let makes = |scaling: &Llama3| {
-        let again = llama3_factors(scaling, head);
+    let makes = |scaling: &Llama3Scaling| {
+        let again = scaling.factors(head);
         again.len() == factors.len() && again.iter().zip(factors).all(near)
     };
     told.into_iter().chain([8192.0]).map(with).find(makes)

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
-use super::convert::arch::Arch;
 use super::partial::{PartialFolder, WriteError};
+use crate::arch::{self, Architecture, Rewrite, rotation};
 use crate::engine::Cancel;
 use crate::error::{Advise, ExitCode};
 use crate::weights::gguf::{GgmlType, GgufError, Header, Parts, TensorInfo, read_exact};
@@ -64,7 +64,7 @@ impl Advise for ExportError {
         match self {
             Self::Gguf(error) => error.hint(),
             Self::Write(error) => error.hint(),
-            Self::Architecture(_) => Some(format!("what `convert` takes can be exported: {}", Arch::names())),
+            Self::Architecture(_) => Some(format!("what `convert` takes can be exported: {}", arch::class_names())),
             Self::Overflow { .. } => Some("use `--type bf16` or `f32`".to_owned()),
             _ => None,
         }
@@ -88,7 +88,7 @@ pub fn run(
 ) -> Result<(), ExportError> {
     let model = Parts::read(file)?;
     let name = model.first().need_str("general.architecture")?;
-    let arch = Arch::named(name).ok_or_else(|| ExportError::Architecture(name.chars().take(40).collect()))?;
+    let family = arch::named(name).ok_or_else(|| ExportError::Architecture(name.chars().take(40).collect()))?;
     let mut tensors = Vec::new();
     for header in model.headers() {
         let io = |source| ExportError::Io { path: header.path().to_owned(), source };
@@ -96,19 +96,20 @@ pub fn run(
         for tensor in &header.tensors {
             // Factors that were computed from the configuration go back there.
             if !tensor.name.starts_with("rope_f") {
-                let name = arch.restore(&tensor.name).ok_or_else(|| ExportError::Unknown(tensor.name.clone()))?;
+                let name =
+                    family.checkpoint_name(&tensor.name).ok_or_else(|| ExportError::Unknown(tensor.name.clone()))?;
                 tensors.push(Named { name, tensor, header, source: Rc::clone(&source) });
             }
         }
     }
-    let config = config::config(arch, &model, kind)?;
-    let mut files = tokenizer::files(arch, model.first())?;
+    let config = config::config(family, &model, kind)?;
+    let mut files = tokenizer::files(family, model.first())?;
     files.push(("config.json".to_owned(), pretty(&config)));
     let target = PartialFolder::create(folder)?;
     for (name, bytes) in &files {
         crate::atomic::write(target.path().join(name), bytes).map_err(|error| target.fault(error))?;
     }
-    weights(&model, arch, &tensors, kind, &target, cancel, &mut show)?;
+    weights(&model, family, &tensors, kind, &target, cancel, &mut show)?;
     Ok(target.finish()?)
 }
 
@@ -122,7 +123,7 @@ struct Named<'a> {
 
 fn weights(
     model: &Parts,
-    arch: Arch,
+    family: &Architecture,
     tensors: &[Named<'_>],
     kind: Type,
     target: &PartialFolder,
@@ -143,12 +144,10 @@ fn weights(
     let fault = |error| ExportError::Write(target.fault(error));
     let mut out = BufWriter::new(File::create(target.path().join("model.safetensors")).map_err(fault)?);
     out.write_all(&(head.len() as u64).to_le_bytes()).and_then(|()| out.write_all(&head)).map_err(fault)?;
-    let heads = |key: &str| model.first().u32(&format!("{}.attention.{key}", arch.name()));
-    let queries = heads("head_count").unwrap_or(1);
-    let keys = heads("head_count_kv").unwrap_or(queries);
+    let heads = Heads::of(family, model.first());
     let mut done = 0;
     for Named { tensor, header, source, .. } in tensors {
-        let change = Change::of(arch, &tensor.name, queries, keys);
+        let change = Undone::of(family, &tensor.name, heads);
         let mut pieces = Pieces::of(tensor, change);
         while let Some(numbers) = pieces.next(header, source)? {
             if cancel.is_cancelled() {
@@ -197,22 +196,37 @@ fn encode(kind: Type, numbers: &[f32]) -> Vec<u8> {
     }
 }
 
+/// Heads of a model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heads {
+    queries: u64,
+    keys: u64,
+}
+
+impl Heads {
+    pub(crate) fn of(family: &Architecture, header: &Header) -> Self {
+        let heads = |key: &str| header.u32(&format!("{}.attention.{key}", family.gguf)).map(u64::from);
+        let queries = heads("head_count").unwrap_or(1);
+        Self { queries, keys: heads("head_count_kv").unwrap_or(queries) }
+    }
+}
+
 /// What `convert` did to a tensor, to be undone.
-#[derive(Clone, Copy)]
-enum Change {
-    None,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undone {
+    Nothing,
     /// Rows of so many heads, from pairs to halves.
-    Paired(u32),
+    Paired(u64),
     MinusOne,
 }
 
-impl Change {
-    fn of(arch: Arch, name: &str, queries: u32, keys: u32) -> Self {
-        match arch {
-            Arch::Llama if name.contains(".attn_q.") => Self::Paired(queries),
-            Arch::Llama if name.contains(".attn_k.") => Self::Paired(keys),
-            Arch::Gemma3 if name.ends_with("norm.weight") => Self::MinusOne,
-            _ => Self::None,
+impl Undone {
+    pub(crate) fn of(family: &Architecture, name: &str, heads: Heads) -> Self {
+        match family.rewrite(name) {
+            Rewrite::Kept => Self::Nothing,
+            Rewrite::PairedQueries => Self::Paired(heads.queries),
+            Rewrite::PairedKeys => Self::Paired(heads.keys),
+            Rewrite::PlusOne => Self::MinusOne,
         }
     }
 }
@@ -220,14 +234,14 @@ impl Change {
 /// A tensor's numbers, some rows at a time; all at once where rows move.
 struct Pieces<'a> {
     tensor: &'a TensorInfo,
-    change: Change,
+    change: Undone,
     row: u64,
     raw: Vec<u8>,
     numbers: Vec<f32>,
 }
 
 impl<'a> Pieces<'a> {
-    fn of(tensor: &'a TensorInfo, change: Change) -> Self {
+    fn of(tensor: &'a TensorInfo, change: Undone) -> Self {
         Self { tensor, change, row: 0, raw: Vec::new(), numbers: Vec::new() }
     }
 
@@ -237,7 +251,7 @@ impl<'a> Pieces<'a> {
         if self.row >= rows {
             return Ok(None);
         }
-        let step = if matches!(self.change, Change::Paired(_)) { rows } else { (PIECE / columns.max(1)).max(1) };
+        let step = if matches!(self.change, Undone::Paired(_)) { rows } else { (PIECE / columns.max(1)).max(1) };
         let count = step.min(rows - self.row);
         let kind = self.tensor.kind;
         let bytes = kind.row_bytes(columns).unwrap_or_default();
@@ -251,12 +265,12 @@ impl<'a> Pieces<'a> {
         }
         self.row += count;
         match self.change {
-            Change::None => {}
-            Change::MinusOne => self.numbers.iter_mut().for_each(|number| *number -= 1.0),
-            Change::Paired(heads) => {
+            Undone::Nothing => {}
+            Undone::MinusOne => self.numbers.iter_mut().for_each(|number| *number -= 1.0),
+            Undone::Paired(heads) => {
                 // A bias is a row of numbers; each of them counts as a row.
                 let (rows, columns) = if rows == 1 { (columns, 1) } else { (rows, columns) };
-                self.numbers = halves(&self.numbers, rows as usize, columns as usize, heads.max(1) as usize);
+                self.numbers = halves(&self.numbers, rows, columns, heads);
             }
         }
         Ok(Some(&self.numbers))
@@ -264,13 +278,12 @@ impl<'a> Pieces<'a> {
 }
 
 /// Rows of each head from pairs to two halves: what `convert` does, undone.
-fn halves(numbers: &[f32], rows: usize, columns: usize, heads: usize) -> Vec<f32> {
-    let head = rows / heads;
+fn halves(numbers: &[f32], rows: u64, columns: u64, heads: u64) -> Vec<f32> {
     let mut out = Vec::with_capacity(numbers.len());
     for row in 0..rows {
-        let (start, within) = (row / head.max(1) * head, row % head.max(1));
-        let from = start + within % (head / 2).max(1) * 2 + within / (head / 2).max(1);
-        out.extend(numbers.get(from * columns..(from + 1) * columns).unwrap_or_default());
+        let from = rotation::in_file(row, rows, heads);
+        let [start, end] = [from, from + 1].map(|row| (row * columns) as usize);
+        out.extend(numbers.get(start..end).unwrap_or_default());
     }
     out
 }

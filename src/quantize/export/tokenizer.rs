@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{ExportError, pretty};
-use crate::quantize::convert::arch::Arch;
+use crate::arch::Architecture;
 use crate::weights::gguf::{Header, Value as Number, ValueKind, read_exact};
 
 const CONTROL: i64 = 3;
@@ -11,7 +11,7 @@ const USER: i64 = 4;
 const UNUSED: i64 = 5;
 
 /// Names and contents.
-pub(crate) fn files(arch: Arch, header: &Header) -> Result<Vec<(String, Vec<u8>)>, ExportError> {
+pub(crate) fn files(family: &Architecture, header: &Header) -> Result<Vec<(String, Vec<u8>)>, ExportError> {
     let tokens = header.strings("tokenizer.ggml.tokens")?;
     let kinds: Vec<i64> = numbers(header, "tokenizer.ggml.token_type")?.into_iter().map(|kind| kind as i64).collect();
     let kind = |at: usize| kinds.get(at).copied().unwrap_or(1);
@@ -21,7 +21,7 @@ pub(crate) fn files(arch: Arch, header: &Header) -> Result<Vec<(String, Vec<u8>)
     match model {
         "gpt2" => files.push(("tokenizer.json".to_owned(), pretty(&bytelevel(header, &tokens, &kind)?))),
         "llama" => {
-            class = if arch == Arch::Gemma3 { "GemmaTokenizer" } else { "LlamaTokenizer" };
+            class = family.tokenizer.spm_class;
             let scores = numbers(header, "tokenizer.ggml.scores")?;
             files.push(("tokenizer.model".to_owned(), pieces(&tokens, &kind, &scores)));
         }

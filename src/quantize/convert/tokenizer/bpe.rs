@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::{Added, Files, Kind, Vocabulary, looks_special, padding, pre};
-use crate::quantize::convert::arch::Arch;
+use crate::arch::TokenizerSpec;
 use crate::quantize::convert::error::ConvertError;
 
 /// `known` is the pre-tokenizer's name where a person said it.
 pub(super) fn read(
     json: &Value,
     files: &Files,
-    arch: Arch,
+    spec: &TokenizerSpec,
     size: u32,
     known: Option<&str>,
 ) -> Result<Vocabulary, ConvertError> {
@@ -46,7 +46,7 @@ pub(super) fn read(
     }
     vocabulary.pre = match known {
         Some(known) => known.to_owned(),
-        None => pre::recognise(json, model, arch, &|text| vocabulary.id(text).is_some())?,
+        None => pre::recognise(json, model, spec, &|text| vocabulary.id(text).is_some())?,
     };
     Ok(vocabulary)
 }

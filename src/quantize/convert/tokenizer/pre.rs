@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::quantize::convert::arch::Arch;
+use crate::arch::TokenizerSpec;
 use crate::quantize::convert::error::ConvertError;
 
 /// Contractions, letters with what stands before them, digits, punctuation, line ends, spaces: the form most share, with
@@ -45,13 +45,13 @@ enum Step<'a> {
 pub(super) fn recognise(
     json: &Value,
     model: &Value,
-    arch: Arch,
+    spec: &TokenizerSpec,
     has: &dyn Fn(&str) -> bool,
 ) -> Result<String, ConvertError> {
     let mut steps = Vec::new();
     flatten(json.get("pre_tokenizer").unwrap_or(&Value::Null), &mut steps);
     let ignores = model.get("ignore_merges").and_then(Value::as_bool).unwrap_or(false);
-    match name(&steps, arch, ignores, has) {
+    match name(&steps, spec, ignores, has) {
         Some(name) => Ok(name.to_owned()),
         None => {
             let shown: String = format!("{steps:?}").chars().take(300).collect();
@@ -60,13 +60,12 @@ pub(super) fn recognise(
     }
 }
 
-fn name(steps: &[Step<'_>], arch: Arch, ignores: bool, has: &dyn Fn(&str) -> bool) -> Option<&'static str> {
+fn name(steps: &[Step<'_>], spec: &TokenizerSpec, ignores: bool, has: &dyn Fn(&str) -> bool) -> Option<&'static str> {
     use Step::{ByteLevel, Bytes, Digits, Split};
-    let glm = matches!(arch, Arch::ChatGlm | Arch::Glm4);
     Some(match steps {
         [Split(pattern), Bytes] => match pattern.strip_prefix(WORDS).and_then(|rest| rest.strip_suffix(REST)) {
             Some(r"\p{N}") => "qwen2",
-            Some(r"\p{N}{1,3}") if glm => "glm4",
+            Some(r"\p{N}{1,3}") if spec.three_digits_pre.is_some() => spec.three_digits_pre?,
             Some(r"\p{N}{1,3}") if ignores => "llama-bpe",
             // The same pattern without whole words that skip the merges (Phi-4's).
             Some(r"\p{N}{1,3}") => "dbrx",
@@ -79,8 +78,7 @@ fn name(steps: &[Step<'_>], arch: Arch, ignores: bool, has: &dyn Fn(&str) -> boo
         // One alphabet, told apart by what the vocabulary has for filling in the middle.
         [Digits, ByteLevel] if has("<fim_prefix>") => "starcoder",
         [Digits, ByteLevel] => "smollm",
-        [ByteLevel] if arch == Arch::Phi2 => "phi-2",
-        [ByteLevel] => "gpt-2",
+        [ByteLevel] => spec.gpt2_pre,
         [Split("[\r\n]" | r"[\r\n]"), Split(letters), Split(marks), .., Bytes] => match (*letters, *marks) {
             (r"\s?\p{L}+", r"\s?\p{P}+") => "deepseek-coder",
             (letters, _) if letters.starts_with(r"\s?[A-Za-z") => "deepseek-llm",

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::{Files, Kind, Vocabulary, looks_special, padding};
-use crate::quantize::convert::arch::Arch;
+use crate::arch::TokenizerSpec;
 use crate::quantize::convert::config::optional;
 use crate::quantize::convert::error::ConvertError;
 use crate::small;
@@ -14,7 +14,7 @@ const LONGEST: u64 = 64 << 20;
 /// The score of tokens that are never made by merging.
 const NEVER: f32 = -1000.0;
 
-pub(super) fn read(path: &Path, files: &Files, size: u32, arch: Arch) -> Result<Vocabulary, ConvertError> {
+pub(super) fn read(path: &Path, files: &Files, size: u32, spec: &TokenizerSpec) -> Result<Vocabulary, ConvertError> {
     let io = |source| ConvertError::Io { path: path.to_owned(), source };
     let pieces = pieces(&small::read(path, LONGEST).map_err(io)?)
         .ok_or_else(|| ConvertError::Tokenizer { what: format!("`{}` is damaged", path.display()) })?;
@@ -23,7 +23,7 @@ pub(super) fn read(path: &Path, files: &Files, size: u32, arch: Arch) -> Result<
         kinds: vec![Kind::Unused; size as usize],
         scores: vec![-10_000.0; size as usize],
         model: "llama",
-        pre: if arch == Arch::ChatGlm { "chatglm-spm" } else { "default" }.to_owned(),
+        pre: spec.spm_pre.to_owned(),
         ..Vocabulary::default()
     };
     // A vocabulary that was trimmed has fewer rows than the file has pieces.
@@ -35,16 +35,16 @@ pub(super) fn read(path: &Path, files: &Files, size: u32, arch: Arch) -> Result<
             vocabulary.put(id.as_u64().unwrap_or(u64::MAX), text, NEVER, Kind::User);
         }
     }
-    let phi = arch == Arch::Phi3;
+    let verbatim = spec.verbatim_added;
     for token in files.decoder() {
-        if token.special || (!phi && looks_special(token.text)) {
+        if token.special || (!verbatim && looks_special(token.text)) {
             vocabulary.put(token.id, token.text, NEVER, Kind::Control);
         } else {
-            let text = if phi { token.text.to_owned() } else { token.text.replace('\u{2581}', " ") };
+            let text = if verbatim { token.text.to_owned() } else { token.text.replace('\u{2581}', " ") };
             vocabulary.put(token.id, &text, NEVER, Kind::User);
         }
     }
-    for token in files.added().filter(|_| phi) {
+    for token in files.added().filter(|_| verbatim) {
         vocabulary.put(token.id, token.text, NEVER, if token.special { Kind::Control } else { Kind::User });
     }
     Ok(vocabulary)

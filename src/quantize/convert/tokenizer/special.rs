@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{Files, Vocabulary};
+use crate::arch::{BosToken, PrefixSpace, TokenizerSpec};
 use crate::fim::form::spellings;
-use crate::quantize::convert::arch::Arch;
 use crate::quantize::convert::config::Config;
 use crate::quantize::convert::error::ConvertError;
 use crate::weights::checkpoint::{self, Templates};
@@ -59,7 +59,7 @@ impl Jobs {
 
 pub(super) fn describe(
     files: &Files,
-    arch: Arch,
+    spec: &TokenizerSpec,
     config: &Config,
     vocabulary: &Vocabulary,
     out: &mut Metadata,
@@ -88,14 +88,8 @@ pub(super) fn describe(
         jobs.id(job, numbers(&config.map, job, vocabulary).first().copied());
     }
     ends(files, config, vocabulary, &mut jobs, &mut notices);
-    if matches!(arch, Arch::ChatGlm | Arch::Glm4) && vocabulary.model == "gpt2" {
-        let end = vocabulary.id("<|endoftext|>");
-        jobs.id("eos", end);
-        jobs.id("eot", vocabulary.id("<|user|>"));
-        jobs.id("unk", end);
-        if arch == Arch::Glm4 {
-            jobs.id("bos", end);
-        }
+    for &(job, text) in spec.special.iter().filter(|_| vocabulary.model == "gpt2") {
+        jobs.id(job, vocabulary.id(text));
     }
     if jobs.of("eos").is_none() && jobs.of("eot").is_none() {
         notices.push(
@@ -113,12 +107,15 @@ pub(super) fn describe(
     }
     fim(vocabulary, out);
     chat(files, out, &mut notices)?;
-    // Vocabularies whose BOS token, if they have one, belongs into no prompt.
-    let small = arch == Arch::Llama && vocabulary.texts.len() == 49_152;
-    if small || matches!(arch, Arch::ChatGlm | Arch::Phi2) {
+    let no_bos = match spec.bos {
+        BosToken::AsSaid => false,
+        BosToken::Never => true,
+        BosToken::NeverWith(tokens) => vocabulary.texts.len() == tokens,
+    };
+    if no_bos {
         out.bool("tokenizer.ggml.add_bos_token", false);
     }
-    if arch == Arch::Gemma3 && vocabulary.model == "llama" {
+    if spec.prefix_space == PrefixSpace::NeverWithSpm && vocabulary.model == "llama" {
         out.bool("tokenizer.ggml.add_space_prefix", false);
     }
     Ok(notices)

@@ -4,9 +4,10 @@ use super::pre::recognise;
 use super::sentencepiece::pieces;
 use super::*;
 
-fn named(steps: Value, arch: Arch, ignores: bool, tokens: &[&str]) -> Result<String, ConvertError> {
+fn named(steps: Value, arch: &str, ignores: bool, tokens: &[&str]) -> Result<String, ConvertError> {
+    let spec = &crate::arch::named(arch).unwrap().tokenizer;
     let json = json!({"pre_tokenizer": {"type": "Sequence", "pretokenizers": steps}});
-    recognise(&json, &json!({"ignore_merges": ignores}), arch, &|text| tokens.contains(&text))
+    recognise(&json, &json!({"ignore_merges": ignores}), spec, &|text| tokens.contains(&text))
 }
 
 fn split(pattern: &str) -> Value {
@@ -26,18 +27,18 @@ fn pre_tokenizers_are_told_by_their_pattern() {
     let bytes: Value = serde_json::from_str(BYTES).unwrap();
     let digits = json!({"type": "Digits", "individual_digits": true});
     let gpt = json!({"type": "ByteLevel", "add_prefix_space": false});
-    let name = |steps: Value, arch| named(steps, arch, false, &[]).unwrap();
-    assert_eq!(name(json!([words(r"\p{N}"), bytes]), Arch::Qwen2), "qwen2");
-    assert_eq!(name(json!([words(r"\p{N}{1,3}"), bytes]), Arch::ChatGlm), "glm4");
-    assert_eq!(name(json!([words(r"\p{N}{1,3}"), bytes]), Arch::Phi3), "dbrx");
-    assert_eq!(named(json!([words(r"\p{N}{1,3}"), bytes]), Arch::Llama, true, &[]).unwrap(), "llama-bpe");
-    assert_eq!(name(json!([digits, gpt]), Arch::Llama), "smollm");
-    assert_eq!(named(json!([digits, gpt]), Arch::Llama, false, &["<fim_prefix>"]).unwrap(), "starcoder");
-    assert_eq!(name(json!([gpt]), Arch::Phi2), "phi-2");
+    let name = |steps: Value, arch: &str| named(steps, arch, false, &[]).unwrap();
+    assert_eq!(name(json!([words(r"\p{N}"), bytes]), "qwen2"), "qwen2");
+    assert_eq!(name(json!([words(r"\p{N}{1,3}"), bytes]), "chatglm"), "glm4");
+    assert_eq!(name(json!([words(r"\p{N}{1,3}"), bytes]), "phi3"), "dbrx");
+    assert_eq!(named(json!([words(r"\p{N}{1,3}"), bytes]), "llama", true, &[]).unwrap(), "llama-bpe");
+    assert_eq!(name(json!([digits, gpt]), "llama"), "smollm");
+    assert_eq!(named(json!([digits, gpt]), "llama", false, &["<fim_prefix>"]).unwrap(), "starcoder");
+    assert_eq!(name(json!([gpt]), "phi2"), "phi-2");
     let deepseek = [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+"].map(split);
     let deepseek: Vec<Value> = deepseek.into_iter().chain([digits, bytes.clone()]).collect();
-    assert_eq!(name(json!(deepseek), Arch::Llama), "deepseek-coder");
-    let error = named(json!([split("x+"), bytes]), Arch::Llama, false, &[]).unwrap_err();
+    assert_eq!(name(json!(deepseek), "llama"), "deepseek-coder");
+    let error = named(json!([split("x+"), bytes]), "llama", false, &[]).unwrap_err();
     assert!(error.to_string().contains("no pre-tokenizer with the steps [Split(\"x+\"), Bytes]"), "{error}");
 }
 
