@@ -12,5 +12,7 @@ pub const FEED_FORWARD: [&str; 3] = ["intermediate_size", "ffn_hidden_size", "n_
 pub const VOCABULARY: [&str; 2] = ["padded_vocab_size", "vocab_size"];
 /// Tokens of context.
 pub const CONTEXT: [&str; 5] = ["max_position_embeddings", "seq_length", "n_positions", "n_ctx", "model_max_length"];
+/// The first layer that looks back only so far.
+pub const FIRST_SLIDING: &str = "max_window_layers";
 /// Lists with an entry for each layer.
 pub const PER_LAYER: [&str; 2] = ["layer_types", "no_rope_layers"];

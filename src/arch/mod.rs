@@ -116,6 +116,19 @@ pub fn trained_names() -> String {
     }
 }
 
+/// The name in GGUF, without layer and ending, of a checkpoint's tensor, whatever family it is of.
+pub fn gguf_stem(name: &str) -> Option<&'static str> {
+    ALL.iter().find_map(|family| Some(family.tensor(&family.gguf_name(name)?)?.0.gguf))
+}
+
+/// Whether `stem`, a name in a checkpoint without `.weight`, is or ends like the name that a family has for the tensor
+/// outside layers that GGUF calls `gguf`.
+pub fn is_outer(stem: &str, gguf: &str) -> bool {
+    let ends = |known: &&str| stem.strip_suffix(known).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    let specs = ALL.iter().flat_map(|family| family.outer).filter(|spec| spec.gguf == gguf);
+    specs.flat_map(|spec| spec.name.iter().chain(spec.also)).any(ends)
+}
+
 /// Whether a checkpoint's tensor is a buffer that is computed from the configuration: old files hold some.
 pub fn is_buffer(name: &str) -> bool {
     [

@@ -46,4 +46,4 @@ pub(super) const ROPE: RopeSpec = RopeSpec {
     scalings: &[RotaryScaling::Linear, RotaryScaling::Yarn],
     asserts_whole: true,
 };
-pub(super) const WINDOW: SlidingWindow = SlidingWindow::Switched { first: Some(("max_window_layers", 28)) };
+pub(super) const WINDOW: SlidingWindow = SlidingWindow::Switched { first: Some((keys::FIRST_SLIDING, 28)) };

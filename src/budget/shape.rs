@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use crate::arch;
 use crate::error::Advise;
 use crate::weights::gguf::{GgmlType, GgufError, Header, Value};
 
@@ -16,22 +17,9 @@ const MOST_HEADS: u32 = 1 << 12;
 const MOST_HEAD_WIDTH: u32 = 1 << 16;
 const MOST_TOKENS: u64 = 1 << 24;
 
-/// Architectures whose attention is an ordinary KV cache and whose peak memory was held against a measurement, or that
-/// share the graph of one that was.
-const MEASURED: [&str; 12] = [
-    "llama",
-    "qwen2",
-    "qwen3",
-    "gemma3",
-    "gemma2",
-    "gemma",
-    "phi2",
-    "phi3",
-    "chatglm",
-    "glm4",
-    "starcoder2",
-    "granite",
-];
+/// Architectures that are not converted here, whose attention is an ordinary KV cache and whose peak memory was held against
+/// a measurement, or that share the graph of one that was.
+const MEASURED: [&str; 4] = ["gemma2", "gemma", "starcoder2", "granite"];
 
 /// What llama.cpp knows besides (`src/llama-arch.cpp`); the estimate may be rough.
 const KNOWN: &str = " afmoe apertus arcee arctic arwkv7 baichuan bailingmoe bailingmoe2 bailingmoe3 bitnet bloom chameleon clef \
@@ -51,7 +39,7 @@ const OTHER: &str = " bert clip eurobert gemma-embedding jina-bert-v2 jina-bert-
 
 /// Whether the graph of an architecture is one of those that were held against measurements.
 pub fn is_measured(architecture: &str) -> bool {
-    MEASURED.contains(&architecture)
+    arch::named(architecture).is_some_and(|family| family.measured) || MEASURED.contains(&architecture)
 }
 
 /// A header from which no plan can be made.
@@ -168,7 +156,7 @@ impl Shape {
         if listed(OTHER) {
             return Err(ShapeError::NotText { path: path(), architecture });
         }
-        if !measured && !listed(KNOWN) {
+        if !measured && !listed(KNOWN) && arch::named(&architecture).is_none() {
             return Err(ShapeError::Architecture { path: path(), architecture });
         }
         Reader { header, prefix: &architecture }.shape(measured)

@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::arch;
 use crate::budget::shape;
 use crate::error::Advise;
 use crate::weights::adapter;
@@ -62,8 +63,8 @@ const MOST_EXPERTS: u64 = 1024;
 const ALIGNMENT: u64 = 32;
 /// `LLAMA_ROPE_SCALING_TYPES` in `src/llama-model.cpp`.
 const ROPE_SCALINGS: [&str; 4] = ["none", "linear", "yarn", "longrope"];
-/// Architectures whose graph asserts that all of a head is rotated.
-const ROTATED_WHOLE: [&str; 5] = ["llama", "qwen2", "qwen3", "starcoder2", "granite"];
+/// Architectures that are not converted here and whose graph asserts that all of a head is rotated.
+const ROTATED_WHOLE: [&str; 2] = ["starcoder2", "granite"];
 
 /// Whether a model's file may be loaded: its header, its vocabulary, and the numbers that are quickly read.
 ///
@@ -288,7 +289,8 @@ impl<'a> Look<'a> {
     fn rotated(&self, width: u64) -> Result<(), AdmissionError> {
         const KEY: &str = "rope.dimension_count";
         let rotated = self.number(KEY).unwrap_or(width);
-        if ROTATED_WHOLE.contains(&self.prefix) && rotated != width {
+        let whole = arch::named(self.prefix).is_some_and(|family| family.rope.asserts_whole);
+        if (whole || ROTATED_WHOLE.contains(&self.prefix)) && rotated != width {
             return Err(self.odd(KEY, format!("{width}, all of a head")));
         }
         if rotated == 0 || !rotated.is_multiple_of(2) || rotated > width {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::arch;
+
 /// How a checkpoint names its layers: `PREFIX` number `.rest`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
@@ -49,40 +51,63 @@ impl Layers {
     }
 }
 
+/// Ends of embeddings' names in architectures that are merged and not converted.
+const OTHER_EMBEDDINGS: [&str; 4] = ["word_embeddings", "wte", "embed_in", "tok_embeddings"];
+/// The same of what gives every token its score.
+const OTHER_HEADS: [&str; 1] = ["embed_out"];
+
 /// Whether a tensor has a row for each token.
 pub fn is_vocabulary(name: &str) -> bool {
-    const ENDS: [&str; 9] = [
-        "embed_tokens.weight",
-        "word_embeddings.weight",
-        "wte.weight",
-        "embed_in.weight",
-        "tok_embeddings.weight",
-        "lm_head.weight",
-        "lm_head.bias",
-        "output_layer.weight",
-        "embed_out.weight",
-    ];
-    ENDS.iter().any(|end| name.ends_with(end))
+    is_embedding(name) || is_head(name) || name.ends_with("lm_head.bias")
 }
 
 /// Whether a tensor gives every token its score.
 pub fn is_head(name: &str) -> bool {
-    ["lm_head.weight", "output_layer.weight", "embed_out.weight"].iter().any(|end| name.ends_with(end))
+    is_outer(name, "output", &OTHER_HEADS)
 }
 
 /// Whether a tensor is read before the first layer; the others outside layers are read after the last.
 pub fn is_before(name: &str) -> bool {
-    is_vocabulary(name) && !is_head(name) && !name.ends_with("lm_head.bias") || name.ends_with("wpe.weight")
+    is_embedding(name) || name.ends_with("wpe.weight")
 }
 
-/// Buffers that old files hold and that are computed from the configuration.
-pub fn is_buffer(name: &str) -> bool {
-    ["rotary_emb.inv_freq", "attn.masked_bias", "rotary_pos_emb.inv_freq"].iter().any(|end| name.ends_with(end))
+fn is_embedding(name: &str) -> bool {
+    is_outer(name, "token_embd", &OTHER_EMBEDDINGS)
+}
+
+/// Whether a tensor outside layers is what families have under this name in GGUF, or ends like one of `others`.
+fn is_outer(name: &str, gguf: &str, others: &[&str]) -> bool {
+    let Some(stem) = name.strip_suffix(".weight") else { return false };
+    others.iter().any(|end| stem.ends_with(end)) || (split(name).is_none() && arch::is_outer(stem, gguf))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_tokens_are_told_by_their_names() {
+        let embeddings = [
+            "model.embed_tokens.weight",
+            "language_model.model.embed_tokens.weight",
+            "transformer.embedding.word_embeddings.weight",
+            "transformer.wte.weight",
+            "gpt_neox.embed_in.weight",
+            "tok_embeddings.weight",
+        ];
+        let heads = ["lm_head.weight", "transformer.output_layer.weight", "embed_out.weight"];
+        for name in embeddings {
+            assert!(is_vocabulary(name) && is_before(name) && !is_head(name), "{name}");
+        }
+        for name in heads {
+            assert!(is_vocabulary(name) && !is_before(name) && is_head(name), "{name}");
+        }
+        assert!(is_vocabulary("lm_head.bias") && !is_head("lm_head.bias") && !is_before("lm_head.bias"));
+        assert!(is_before("transformer.wpe.weight") && !is_vocabulary("transformer.wpe.weight"));
+        for name in ["model.norm.weight", "model.layers.3.attention.output.weight", "model.embed_tokens_per_layer.weight"] {
+            assert!(!is_vocabulary(name) && !is_before(name), "{name}");
+        }
+    }
 
     #[test]
     fn layers_are_found_under_any_prefix() {

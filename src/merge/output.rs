@@ -10,13 +10,9 @@ use super::plan::Plan;
 use super::recipe::Recipe;
 use super::template;
 use super::tokens;
+use crate::arch::keys;
 use crate::small;
 use crate::weights::checkpoint;
-
-/// Keys under which configurations count layers.
-const LAYERS: [&str; 3] = ["num_hidden_layers", "num_layers", "n_layer"];
-/// Keys of lists with an entry for each layer.
-const PER_LAYER: [&str; 2] = ["layer_types", "no_rope_layers"];
 
 /// Whether the chat template that a recipe asks for is to be had.
 ///
@@ -68,13 +64,13 @@ fn json_bytes(value: &Value) -> Vec<u8> {
 fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
     let mut config = donor.config.clone();
     let before = donor.layers.count;
-    for key in LAYERS {
+    for key in keys::LAYERS {
         if let Some(layers) = config.get_mut(key) {
             *layers = json!(plan.layers);
         }
     }
     if plan.layers != before {
-        for key in PER_LAYER {
+        for key in keys::PER_LAYER {
             if let Some(Value::Array(kinds)) = config.get_mut(key) {
                 // Each layer keeps its kind, wherever it went.
                 let own: Vec<Value> =
@@ -83,7 +79,7 @@ fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
             }
         }
         if let Some(layers) =
-            config.get_mut("max_window_layers").filter(|layers| layers.as_u64() == Some(u64::from(before)))
+            config.get_mut(keys::FIRST_SLIDING).filter(|layers| layers.as_u64() == Some(u64::from(before)))
         {
             *layers = json!(plan.layers);
         }
@@ -106,7 +102,7 @@ fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
         config.insert(key.to_owned(), json!(name));
     }
     if let Some(merged) = &plan.vocabulary {
-        for key in ["vocab_size", "padded_vocab_size"] {
+        for key in keys::VOCABULARY {
             if let Some(size) = config.get_mut(key) {
                 *size = json!(merged.count);
             }

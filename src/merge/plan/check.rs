@@ -4,24 +4,22 @@
 use std::collections::BTreeMap;
 
 use super::{Plan, Problem};
+use crate::arch::{self, keys};
 use crate::merge::model::Model;
 use crate::merge::names;
 
 /// Facts that models must share, with the keys that configurations have them under.
 const FACTS: [(&str, &[&str]); 4] = [
-    ("hidden size", &["hidden_size", "n_embd", "d_model"]),
-    ("layers", &["num_hidden_layers", "num_layers", "n_layer"]),
-    ("feed-forward size", &["intermediate_size", "ffn_hidden_size", "n_inner"]),
-    ("vocabulary", &["vocab_size", "padded_vocab_size"]),
+    ("hidden size", &keys::EMBEDDING),
+    ("layers", &keys::LAYERS),
+    ("feed-forward size", &keys::FEED_FORWARD),
+    ("vocabulary", &keys::VOCABULARY),
 ];
 
 /// A model in one line: architecture and sizes.
 fn described(model: &Model) -> String {
-    let facts = FACTS.iter().filter_map(|(name, keys)| {
-        let keys: Vec<&str> =
-            if *name == "vocabulary" { vec!["padded_vocab_size", "vocab_size"] } else { keys.to_vec() };
-        model.number(&keys).map(|number| format!("{name} {number}"))
-    });
+    let facts =
+        FACTS.iter().filter_map(|(name, keys)| model.number(keys).map(|number| format!("{name} {number}")));
     let facts = facts.collect::<Vec<_>>().join(", ");
     format!("`{}` is {} ({facts})", model.reference, model.architecture())
 }
@@ -70,16 +68,12 @@ impl Summary {
 /// Tensors that the models have under the same role, and how many of them agree in shape: pairs of a role and each model's
 /// shape.
 pub fn compare(plan: &Plan) -> (usize, Vec<(String, Vec<String>)>) {
-    let role = |name: &str| {
-        let rest = names::split(name).map_or(name, |(_, _, rest)| rest);
-        let rest = rest.rsplit_once("model.").map_or(rest, |(_, rest)| rest);
-        ROLES.iter().find(|(_, ends)| ends.iter().any(|end| rest.ends_with(end))).map(|(role, _)| *role)
-    };
+    let is = |name: &str, wanted: &str| name.ends_with(".weight") && arch::gguf_stem(name) == Some(wanted);
     let mut rows = Vec::new();
     let mut shared = 0;
-    for (wanted, _) in ROLES {
+    for (role, wanted) in ROLES {
         let shape = |model: &Model| {
-            let found = model.weights.iter().find(|(name, _)| role(name) == Some(wanted));
+            let found = model.weights.iter().find(|(name, _)| is(name, wanted));
             found.map(|(_, weight)| weight.shape.iter().map(u64::to_string).collect::<Vec<_>>().join("×"))
         };
         let shapes: Vec<Option<String>> = plan.models.iter().map(shape).collect();
@@ -88,22 +82,22 @@ pub fn compare(plan: &Plan) -> (usize, Vec<(String, Vec<String>)>) {
         }
         shared += usize::from(shapes.iter().all(|shape| shape.is_some() && shape == &shapes[0]));
         let shown = shapes.into_iter().map(|shape| shape.unwrap_or_else(|| "none".to_owned())).collect();
-        rows.push(((*wanted).to_owned(), shown));
+        rows.push((role.to_owned(), shown));
     }
     (shared, rows)
 }
 
-/// What tensors do, by the ends of their names in the architectures that are converted here.
-const ROLES: [(&str, &[&str]); 9] = [
-    ("embedding", &["embed_tokens.weight", "word_embeddings.weight"]),
-    ("query", &["q_proj.weight"]),
-    ("key", &["k_proj.weight"]),
-    ("value", &["v_proj.weight"]),
-    ("query, key and value", &["query_key_value.weight"]),
-    ("attention output", &["o_proj.weight", "self_attention.dense.weight"]),
-    ("feed-forward up", &["up_proj.weight", "mlp.dense_h_to_4h.weight"]),
-    ("feed-forward down", &["down_proj.weight", "mlp.dense_4h_to_h.weight"]),
-    ("output", &["lm_head.weight", "output_layer.weight"]),
+/// What tensors do, with their names in GGUF.
+const ROLES: [(&str, &str); 9] = [
+    ("embedding", "token_embd"),
+    ("query", "attn_q"),
+    ("key", "attn_k"),
+    ("value", "attn_v"),
+    ("query, key and value", "attn_qkv"),
+    ("attention output", "attn_output"),
+    ("feed-forward up", "ffn_up"),
+    ("feed-forward down", "ffn_down"),
+    ("output", "output"),
 ];
 
 /// The way that works for models of different architectures: each teaches a student of one architecture, and the students

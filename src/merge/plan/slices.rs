@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::parameters::{Places, told};
 use super::{Action, Input, Output, Plan, find, fit};
+use crate::arch;
 use crate::merge::method::{Base, Scope, seed};
 use crate::merge::names;
 use crate::merge::recipe::{self, Recipe, Settings};
@@ -159,7 +160,7 @@ fn outside(plan: &Plan, slice: &Slice<'_>, before: bool) -> Vec<String> {
     for source in &slice.sources {
         let model = &plan.models[source.model];
         let own = model.weights.keys().filter(|name| model.layers.of(name).is_none());
-        names.extend(own.filter(|name| names::is_before(name) == before && !names::is_buffer(name)).cloned());
+        names.extend(own.filter(|name| names::is_before(name) == before && !arch::is_buffer(name)).cloned());
     }
     names.into_iter().collect()
 }
@@ -171,7 +172,7 @@ fn inside(plan: &Plan, slice: &Slice<'_>, offset: u32) -> Vec<String> {
         let model = &plan.models[source.model];
         let prefix = format!("{}{}.", model.layers.prefix, source.from + offset);
         let own = model.weights.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
-        rests.extend(own.filter(|(name, _)| !names::is_buffer(name)).map(|(name, _)| name[prefix.len()..].to_owned()));
+        rests.extend(own.filter(|(name, _)| !arch::is_buffer(name)).map(|(name, _)| name[prefix.len()..].to_owned()));
     }
     rests.into_iter().collect()
 }
