@@ -202,8 +202,9 @@ impl Architecture {
     /// The shape that the tensor `name` of GGUF must have, the slowest dimension first; `None` when nothing is known of it.
     pub fn shape(&self, name: &str, sizes: &Dimensions) -> Option<Vec<u64>> {
         let (spec, bias) = self.tensor(name)?;
-        let rank = if bias { 1 } else { spec.dims.len() };
-        Some(spec.dims.iter().take(rank).map(|dim| dim.of(sizes)).collect())
+        let mut shape = spec.shape(sizes);
+        shape.truncate(if bias { 1 } else { shape.len() });
+        Some(shape)
     }
 
     /// The first tensor that is not among `seen` and without which llama.cpp refuses a file of so many layers.

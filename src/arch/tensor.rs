@@ -34,7 +34,7 @@ pub enum Dim {
 }
 
 impl Dim {
-    pub(super) fn of(self, sizes: &Dimensions) -> u64 {
+    fn of(self, sizes: &Dimensions) -> u64 {
         let (queries, keys) = (sizes.heads.saturating_mul(sizes.head), sizes.kv_heads.saturating_mul(sizes.head));
         match self {
             Self::Vocabulary => sizes.vocabulary,
@@ -121,6 +121,11 @@ impl TensorSpec {
     /// It is read and cannot be exported.
     pub(super) const fn not_exported(self) -> Self {
         Self { name: None, ..self }
+    }
+
+    /// Its shape, the slowest dimension first.
+    pub fn shape(&self, sizes: &Dimensions) -> Vec<u64> {
+        self.dims.iter().map(|dim| dim.of(sizes)).collect()
     }
 
     pub(super) fn is_called(&self, name: &str) -> bool {

@@ -104,7 +104,9 @@ mod tests {
         }
         assert!(is_vocabulary("lm_head.bias") && !is_head("lm_head.bias") && !is_before("lm_head.bias"));
         assert!(is_before("transformer.wpe.weight") && !is_vocabulary("transformer.wpe.weight"));
-        for name in ["model.norm.weight", "model.layers.3.attention.output.weight", "model.embed_tokens_per_layer.weight"] {
+        for name in
+            ["model.norm.weight", "model.layers.3.attention.output.weight", "model.embed_tokens_per_layer.weight"]
+        {
             assert!(!is_vocabulary(name) && !is_before(name), "{name}");
         }
     }

@@ -8,8 +8,9 @@ use super::block::Block;
 use super::blocks::{Base, Blocks};
 use super::decoder::Decoder;
 use super::linear::Linear;
-use super::shape::{Family, Shape};
+use super::shape::Shape;
 use super::weight::{Id, Numbers, Weight};
+use crate::arch;
 use crate::distill::kernel::matmul::Precision;
 use crate::distill::kernel::rope::Rope;
 use crate::error::Advise;
@@ -47,7 +48,7 @@ impl Advise for ModelError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::File(error) => error.hint(),
-            Self::Family { .. } => Some("students are `llama`, `qwen2` or `qwen3`; any GGUF can teach".to_owned()),
+            Self::Family { .. } => Some(format!("students are {}; any GGUF can teach", arch::trained_names())),
             Self::Missing { .. } | Self::Dims { .. } => {
                 Some("the weights and `config.json` are not of the same model".to_owned())
             }
@@ -106,17 +107,12 @@ impl Source {
             }
         }
         let known = |name: &str| {
-            let left = name.ends_with("rotary_emb.inv_freq") || (self.shape.tied && name == "lm_head.weight");
+            let left = arch::is_buffer(name) || (self.shape.tied && name == "lm_head.weight");
             left || wanted.iter().any(|(wanted, _)| wanted == name)
         };
         match self.tensors.tensors.iter().find(|tensor| !known(&tensor.name)) {
             Some(tensor) => {
-                let family = match self.shape.family {
-                    Family::Llama => "llama",
-                    Family::Qwen2 => "qwen2",
-                    Family::Qwen3 => "qwen3",
-                };
-                let name = tensor.name.chars().take(120).collect();
+                let (family, name) = (self.shape.family.gguf, tensor.name.chars().take(120).collect());
                 Err(ModelError::Unknown { path: path(), name, family })
             }
             None => Ok(()),
@@ -156,33 +152,25 @@ impl Source {
 
 /// Names and shapes of all tensors of a model, in the order of its layers.
 pub(crate) fn names(shape: &Shape) -> Vec<(String, Vec<usize>)> {
-    let (hidden, q, kv) = (shape.hidden, shape.heads * shape.width, shape.keys * shape.width);
-    let mut all = vec![("model.embed_tokens.weight".to_owned(), vec![shape.vocabulary, hidden])];
+    let (family, sizes) = (shape.family, shape.dimensions());
+    let mut all = Vec::new();
+    let mut put = |gguf: &str| {
+        if let (Some(name), Some(dims)) = (family.checkpoint_name(gguf), family.shape(gguf, &sizes)) {
+            all.push((name, dims.into_iter().map(|dim| dim as usize).collect()));
+        }
+    };
+    put("token_embd.weight");
     for layer in 0..shape.layers {
-        let mut add = |name: &str, dims: &[usize]| all.push((format!("model.layers.{layer}.{name}"), dims.to_vec()));
-        add("input_layernorm.weight", &[hidden]);
-        for (name, outputs) in [("q", q), ("k", kv), ("v", kv)] {
-            add(&format!("self_attn.{name}_proj.weight"), &[outputs, hidden]);
-            if shape.bias {
-                add(&format!("self_attn.{name}_proj.bias"), &[outputs]);
+        for spec in family.layer {
+            put(&format!("blk.{layer}.{}.weight", spec.gguf));
+            if shape.has_bias(spec.gguf) {
+                put(&format!("blk.{layer}.{}.bias", spec.gguf));
             }
         }
-        add("self_attn.o_proj.weight", &[hidden, q]);
-        if shape.output_bias {
-            add("self_attn.o_proj.bias", &[hidden]);
-        }
-        if shape.family == Family::Qwen3 {
-            add("self_attn.q_norm.weight", &[shape.width]);
-            add("self_attn.k_norm.weight", &[shape.width]);
-        }
-        add("post_attention_layernorm.weight", &[hidden]);
-        add("mlp.gate_proj.weight", &[shape.inner, hidden]);
-        add("mlp.up_proj.weight", &[shape.inner, hidden]);
-        add("mlp.down_proj.weight", &[hidden, shape.inner]);
     }
-    all.push(("model.norm.weight".to_owned(), vec![hidden]));
+    put("output_norm.weight");
     if !shape.tied {
-        all.push(("lm_head.weight".to_owned(), vec![shape.vocabulary, hidden]));
+        put("output.weight");
     }
     all
 }
@@ -202,7 +190,7 @@ pub(crate) fn assemble(shape: Shape, weights: Vec<Weight>, context: usize) -> De
             };
             let [q, k, v] = [q, kv, kv].map(|outputs| linear(hidden, outputs, shape.bias));
             let o = linear(q.outputs, hidden, shape.output_bias);
-            let head_norms = (shape.family == Family::Qwen3).then(|| (id(), id()));
+            let head_norms = shape.family.has_head_norms().then(|| (id(), id()));
             let post_norm = id();
             let mut plain = |inputs, outputs| Linear { weight: id(), bias: None, inputs, outputs, adapter: None };
             let (gate, up) = (plain(hidden, shape.inner), plain(hidden, shape.inner));

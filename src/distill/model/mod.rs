@@ -1,4 +1,4 @@
-//! The student: one decoder for Llama, Qwen2 and Qwen3 checkpoints, forward and backward.
+//! The student: one decoder for the families that `arch` says are trained, forward and backward.
 //!
 //! | file | what changes there |
 //! |---|---|
@@ -42,7 +42,7 @@ pub(crate) use decoder::{Batch, Decoder, Halfway, Recompute, Slopes};
 pub(crate) use linear::{Adapter, Linear};
 pub use load::ModelError;
 pub(crate) use load::{Source, json};
-pub use shape::{Family, Shape};
+pub use shape::Shape;
 #[cfg(feature = "gpu")]
 pub(crate) use weight::Id;
 pub(crate) use weight::{Gradients, Numbers, Weight};

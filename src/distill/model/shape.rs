@@ -4,24 +4,14 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::load::ModelError;
-
-/// Which checkpoints it is one of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Llama, DeepSeek-Coder, SmolLM2.
-    Llama,
-    /// Qwen2, Qwen2.5 and their Coder models: biases on queries, keys and values.
-    Qwen2,
-    /// Qwen3: normalised queries and keys.
-    Qwen3,
-}
+use super::load::{ModelError, names};
+use crate::arch::{self, Architecture, AttentionBias, Dimensions, HeadDefault, RopeSpec};
 
 /// A decoder's measures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
-    /// Whose.
-    pub family: Family,
+    /// What it is one of.
+    pub family: &'static Architecture,
     /// Blocks.
     pub layers: usize,
     /// Numbers of a hidden state.
@@ -63,12 +53,10 @@ impl Shape {
     pub fn of(config: &Json, path: &Path) -> Result<Self, ModelError> {
         let wrong = |what: String| ModelError::Config { path: path.to_owned(), what };
         let kind = config.get("model_type").and_then(Json::as_str).unwrap_or_default();
-        let family = match kind {
-            "llama" => Family::Llama,
-            "qwen2" => Family::Qwen2,
-            "qwen3" => Family::Qwen3,
-            _ => return Err(ModelError::Family { path: path.to_owned(), found: kind.chars().take(60).collect() }),
-        };
+        let family = arch::trained(kind).ok_or_else(|| {
+            let found = kind.chars().take(60).collect();
+            ModelError::Family { path: path.to_owned(), found }
+        })?;
         let number = |key: &str| match config.get(key).and_then(Json::as_u64) {
             Some(number @ 1..=MOST) => Ok(number as usize),
             Some(number) => Err(wrong(format!("`{key}` is {number}, expected 1 to {MOST}"))),
@@ -77,20 +65,25 @@ impl Shape {
         let flag = |key: &str| config.get(key).and_then(Json::as_bool).unwrap_or(false);
         let (hidden, heads) = (number("hidden_size")?, number("num_attention_heads")?);
         let given = |key: &str| config.get(key).is_some_and(|value| !value.is_null());
-        let width = if given("head_dim") { number("head_dim")? } else { hidden / heads };
+        let width = match family.sizes.head.default {
+            _ if given("head_dim") => number("head_dim")?,
+            HeadDefault::Divided => hidden / heads,
+            HeadDefault::Width(width) => width as usize,
+        };
         let keys = if given("num_key_value_heads") { number("num_key_value_heads")? } else { heads };
         if heads % keys != 0 || width == 0 || width % 2 != 0 {
             return Err(wrong(format!("{heads} heads with {keys} for keys, of {width} numbers, do not fit together")));
         }
-        if config.get("hidden_act").and_then(Json::as_str).is_some_and(|act| act != "silu") || flag("mlp_bias") {
+        let activation = config.get(family.activation.key).and_then(Json::as_str);
+        if activation.is_some_and(|name| !family.activation.names.contains(&name)) || flag("mlp_bias") {
             return Err(wrong("its feed-forward part is not the gated `silu` without biases".to_owned()));
         }
         if flag("use_sliding_window") {
             return Err(wrong("it attends within a sliding window, which cannot be trained here".to_owned()));
         }
-        let (theta, factor) = rope(config).map_err(wrong)?;
-        let eps = config.get("rms_norm_eps").and_then(Json::as_f64).unwrap_or(1e-6);
-        let attention_bias = flag("attention_bias");
+        let (theta, factor) = rope(config, &family.rope).map_err(wrong)?;
+        let eps = family.norm.keys.iter().find_map(|key| config.get(*key).and_then(Json::as_f64));
+        let bias = family.attention_bias == AttentionBias::AsSaid && flag("attention_bias");
         Ok(Self {
             family,
             layers: number("num_hidden_layers")?,
@@ -100,32 +93,44 @@ impl Shape {
             keys,
             width,
             vocabulary: number("vocab_size")?,
-            eps: eps as f32,
+            eps: eps.unwrap_or(family.norm.default) as f32,
             theta,
             factor,
             positions: number("max_position_embeddings")?,
             tied: flag("tie_word_embeddings"),
-            bias: attention_bias || family == Family::Qwen2,
-            output_bias: attention_bias && family != Family::Qwen2,
+            bias: bias || family.attention_bias == AttentionBias::Always,
+            output_bias: bias,
         })
+    }
+
+    /// What shapes of tensors are computed from.
+    pub(crate) fn dimensions(&self) -> Dimensions {
+        let [vocabulary, embedding, feed_forward] = [self.vocabulary, self.hidden, self.inner].map(|size| size as u64);
+        let [heads, kv_heads, head] = [self.heads, self.keys, self.width].map(|size| size as u64);
+        Dimensions { vocabulary, embedding, feed_forward, heads, kv_heads, head }
+    }
+
+    /// Whether the tensor of a layer that GGUF calls so has a bias.
+    pub(crate) fn has_bias(&self, gguf: &str) -> bool {
+        match gguf {
+            "attn_q" | "attn_k" | "attn_v" => self.bias,
+            "attn_output" => self.output_bias,
+            _ => false,
+        }
     }
 
     /// Weights of a model of this shape.
     pub fn parameters(&self) -> u64 {
-        let (hidden, q, kv) = (self.hidden, self.heads * self.width, self.keys * self.width);
-        let matrices = hidden * (2 * q + 2 * kv) + 3 * hidden * self.inner;
-        let biases = if self.bias { q + 2 * kv } else { 0 } + if self.output_bias { hidden } else { 0 };
-        let norms = 2 * hidden + if self.family == Family::Qwen3 { 2 * self.width } else { 0 };
-        let embeddings = self.vocabulary * hidden * if self.tied { 1 } else { 2 };
-        ((matrices + biases + norms) * self.layers + embeddings + hidden) as u64
+        names(self).iter().map(|(_, dims)| dims.iter().product::<usize>() as u64).sum()
     }
 }
 
 /// Base and linear factor, in the old spelling or the one of transformers 5.
-fn rope(config: &Json) -> Result<(f64, f64), String> {
+fn rope(config: &Json, spec: &RopeSpec) -> Result<(f64, f64), String> {
     let nested = ["rope_parameters", "rope_scaling"].iter().find_map(|key| config.get(key).filter(|v| v.is_object()));
     let in_nested = |key: &str| nested.and_then(|nested| nested.get(key));
-    let theta = config.get("rope_theta").or_else(|| in_nested("rope_theta")).and_then(Json::as_f64).unwrap_or(10_000.0);
+    let theta =
+        config.get("rope_theta").or_else(|| in_nested("rope_theta")).and_then(Json::as_f64).unwrap_or(spec.base);
     let kind = in_nested("rope_type").or_else(|| in_nested("type")).and_then(Json::as_str).unwrap_or("default");
     let factor = match kind {
         "default" => 1.0,

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::error::RunError;
 use super::student::{self, kept_layers};
+use crate::arch::TensorSpec;
 use crate::distill::model::head::TILE;
-use crate::distill::model::{Family, Recompute, Shape, Source};
+use crate::distill::model::{Recompute, Shape, Source};
 use crate::distill::recipe::Recipe;
 use crate::distill::teacher::Look;
 
@@ -42,19 +43,17 @@ pub(super) type Projection = (String, usize, usize);
 
 /// All projections of a model.
 pub(super) fn projections(shape: &Shape) -> Vec<Projection> {
-    let (hidden, inner) = (shape.hidden, shape.inner);
-    let (q, kv) = (shape.heads * shape.width, shape.keys * shape.width);
-    let modules = [
-        ("self_attn.q_proj", hidden, q),
-        ("self_attn.k_proj", hidden, kv),
-        ("self_attn.v_proj", hidden, kv),
-        ("self_attn.o_proj", q, hidden),
-        ("mlp.gate_proj", hidden, inner),
-        ("mlp.up_proj", hidden, inner),
-        ("mlp.down_proj", inner, hidden),
-    ];
-    let layer =
-        |layer: usize| modules.map(|(name, inputs, outputs)| (format!("model.layers.{layer}.{name}"), inputs, outputs));
+    let sizes = shape.dimensions();
+    let matrix = |spec: &TensorSpec| match (spec.name, spec.shape(&sizes).as_slice()) {
+        (Some(name), &[outputs, inputs]) => Some((name, inputs as usize, outputs as usize)),
+        _ => None,
+    };
+    let modules: Vec<_> = shape.family.layer.iter().filter_map(matrix).collect();
+    let layer = |layer: usize| {
+        let named =
+            modules.iter().map(|&(name, inputs, outputs)| (format!("model.layers.{layer}.{name}"), inputs, outputs));
+        named.collect::<Vec<Projection>>()
+    };
     (0..shape.layers).flat_map(layer).collect()
 }
 
@@ -97,7 +96,7 @@ pub(crate) fn sizes(
             (trained, frozen + copy + trained * 4)
         }
     };
-    let raw = if shape.family == Family::Qwen3 { q + kv } else { 0 };
+    let raw = if shape.family.has_head_norms() { q + kv } else { 0 };
     let kept = 2 * q + 2 * kv + hidden + 2 * shape.inner + raw;
     let tokens = recipe.optimiser.micro_batch * recipe.data.context;
     let per_token = match recipe.optimiser.recompute {

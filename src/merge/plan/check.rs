@@ -18,8 +18,7 @@ const FACTS: [(&str, &[&str]); 4] = [
 
 /// A model in one line: architecture and sizes.
 fn described(model: &Model) -> String {
-    let facts =
-        FACTS.iter().filter_map(|(name, keys)| model.number(keys).map(|number| format!("{name} {number}")));
+    let facts = FACTS.iter().filter_map(|(name, keys)| model.number(keys).map(|number| format!("{name} {number}")));
     let facts = facts.collect::<Vec<_>>().join(", ");
     format!("`{}` is {} ({facts})", model.reference, model.architecture())
 }
