@@ -53,6 +53,7 @@ pub(super) static CHATGLM: Architecture = Architecture {
         rotated_in_file: RotatedInFile::OfHead,
         scalings: &[],
         asserts_whole: false,
+        unrotated_every: None,
     },
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,

@@ -52,6 +52,7 @@ pub(super) static GEMMA3: Architecture = Architecture {
         rotated_in_file: RotatedInFile::Unsaid,
         scalings: &[RotaryScaling::Linear, RotaryScaling::Yarn],
         asserts_whole: false,
+        unrotated_every: None,
     },
     activation: Activation { key: "hidden_activation", ..Activation::GELU },
     attention_bias: AttentionBias::AsSaid,

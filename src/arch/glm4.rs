@@ -44,6 +44,7 @@ pub(super) static GLM4: Architecture = Architecture {
         rotated_in_file: RotatedInFile::OfHead,
         scalings: &[RotaryScaling::Linear, RotaryScaling::Yarn],
         asserts_whole: false,
+        unrotated_every: None,
     },
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,

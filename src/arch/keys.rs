@@ -14,5 +14,11 @@ pub const VOCABULARY: [&str; 2] = ["padded_vocab_size", "vocab_size"];
 pub const CONTEXT: [&str; 5] = ["max_position_embeddings", "seq_length", "n_positions", "n_ctx", "model_max_length"];
 /// The first layer that looks back only so far.
 pub const FIRST_SLIDING: &str = "max_window_layers";
+/// Kinds of layers.
+pub const KINDS: &str = "layer_types";
+/// Which layers are rotated: 1, or 0 for those that are not.
+pub const ROTATED: &str = "no_rope_layers";
+/// Every so many layers one is not rotated, where no list says which.
+pub const UNROTATED_EVERY: &str = "no_rope_layer_interval";
 /// Lists with an entry for each layer.
-pub const PER_LAYER: [&str; 2] = ["layer_types", "no_rope_layers"];
+pub const PER_LAYER: [&str; 2] = [KINDS, ROTATED];

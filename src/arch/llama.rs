@@ -47,6 +47,7 @@ pub(super) static LLAMA: Architecture = Architecture {
         rotated_in_file: RotatedInFile::OfHead,
         scalings: &[RotaryScaling::Linear, RotaryScaling::Yarn, RotaryScaling::Llama3],
         asserts_whole: true,
+        unrotated_every: None,
     },
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,

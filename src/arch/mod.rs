@@ -11,6 +11,7 @@ mod chatglm;
 pub mod frequencies;
 mod gemma3;
 mod glm4;
+mod granite;
 pub mod keys;
 mod llama;
 mod phi2;
@@ -18,6 +19,7 @@ mod phi3;
 mod qwen2;
 mod qwen3;
 pub mod rotation;
+mod smollm3;
 mod spec;
 mod tensor;
 #[cfg(test)]
@@ -30,7 +32,7 @@ pub use spec::{
 pub use tensor::{Dim, Dimensions, Presence, Rewrite, TensorSpec};
 
 /// Every family, in the order in which messages list them.
-pub static ALL: [&Architecture; 8] = [
+pub static ALL: [&Architecture; 10] = [
     &llama::LLAMA,
     &qwen2::QWEN2,
     &qwen3::QWEN3,
@@ -39,6 +41,8 @@ pub static ALL: [&Architecture; 8] = [
     &phi2::PHI2,
     &phi3::PHI3,
     &gemma3::GEMMA3,
+    &granite::GRANITE,
+    &smollm3::SMOLLM3,
 ];
 
 /// A family of models that are computed by the same graph.

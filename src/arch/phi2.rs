@@ -41,6 +41,7 @@ pub(super) static PHI2: Architecture = Architecture {
         rotated_in_file: RotatedInFile::OfEmbedding,
         scalings: &[],
         asserts_whole: false,
+        unrotated_every: None,
     },
     activation: Activation::GELU,
     attention_bias: AttentionBias::Always,

@@ -33,6 +33,7 @@ pub(super) static PHI3: Architecture = Architecture {
         rotated_in_file: RotatedInFile::OfEmbedding,
         scalings: &[RotaryScaling::LongRope],
         asserts_whole: false,
+        unrotated_every: None,
     },
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,

@@ -45,5 +45,6 @@ pub(super) const ROPE: RopeSpec = RopeSpec {
     rotated_in_file: RotatedInFile::Unsaid,
     scalings: &[RotaryScaling::Linear, RotaryScaling::Yarn],
     asserts_whole: true,
+    unrotated_every: None,
 };
 pub(super) const WINDOW: SlidingWindow = SlidingWindow::Switched { first: Some((keys::FIRST_SLIDING, 28)) };

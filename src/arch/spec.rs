@@ -64,6 +64,8 @@ pub enum HeadInFile {
     Always,
     /// When the configuration says it.
     WhereSaid,
+    /// When the configuration says another one than llama.cpp's division of the embedding's width.
+    WhereUnusual,
     /// Never: llama.cpp divides the embedding's width.
     Never,
 }
@@ -111,6 +113,8 @@ pub struct RopeSpec {
     pub scalings: &'static [RotaryScaling],
     /// Whether llama.cpp's graph asserts that all of a head is rotated.
     pub asserts_whole: bool,
+    /// Every so many layers one is not rotated at all, which llama.cpp's graph has built in.
+    pub unrotated_every: Option<u32>,
 }
 
 /// How many numbers of a head are rotated (`rope.dimension_count`).
@@ -175,7 +179,7 @@ pub enum SlidingWindow {
     },
 }
 
-/// A number of the configuration that goes into the file as it is.
+/// A number of the configuration that goes into the file as it is. llama.cpp takes 0 for a number that is not there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scalar {
     /// The configuration's key.

@@ -93,10 +93,29 @@ fn what_a_file_lacks_is_named() {
 }
 
 #[test]
+fn names_are_known_whatever_the_family() {
+    let stems = [
+        ("model.layers.4.self_attn.q_proj.weight", Some("attn_q")),
+        ("transformer.encoder.layers.4.mlp.dense_h_to_4h.weight", Some("ffn_up")),
+        ("lm_head.weight", Some("output")),
+        ("model.layers.4.self_attn.rotary_emb.inv_freq", None),
+    ];
+    for (name, stem) in stems {
+        assert_eq!(gguf_stem(name), stem, "{name}");
+    }
+    assert!(is_outer("language_model.model.embed_tokens", "token_embd") && is_outer("lm_head", "output"));
+    assert!(!is_outer("model.own_embed_tokens", "token_embd") && !is_outer("model.embed_tokens", "output"));
+    assert!(is_buffer("model.layers.0.self_attn.rotary_emb.inv_freq") && !is_buffer("model.norm.weight"));
+    assert!(is_vision("model.vision_tower.x.weight") && !is_vision("model.embed_tokens.weight"));
+}
+
+#[test]
 fn students_are_named() {
     assert_eq!(trained_names(), "`llama`, `qwen2` or `qwen3`");
     assert_eq!(trained("qwen3").map(|family| family.gguf), Some("qwen3"));
     // Of one graph with Llama, but for its window.
     assert_eq!(trained("mistral"), None);
-    assert_eq!(trained("gemma3_text"), None);
+    for kind in ["gemma3_text", "granite", "smollm3"] {
+        assert_eq!(trained(kind), None, "{kind}");
+    }
 }

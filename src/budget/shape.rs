@@ -19,7 +19,7 @@ const MOST_TOKENS: u64 = 1 << 24;
 
 /// Architectures that are not converted here, whose attention is an ordinary KV cache and whose peak memory was held against
 /// a measurement, or that share the graph of one that was.
-const MEASURED: [&str; 4] = ["gemma2", "gemma", "starcoder2", "granite"];
+const MEASURED: [&str; 3] = ["gemma2", "gemma", "starcoder2"];
 
 /// What llama.cpp knows besides (`src/llama-arch.cpp`); the estimate may be rough.
 const KNOWN: &str = " afmoe apertus arcee arctic arwkv7 baichuan bailingmoe bailingmoe2 bailingmoe3 bitnet bloom chameleon clef \

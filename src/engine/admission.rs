@@ -64,7 +64,7 @@ const ALIGNMENT: u64 = 32;
 /// `LLAMA_ROPE_SCALING_TYPES` in `src/llama-model.cpp`.
 const ROPE_SCALINGS: [&str; 4] = ["none", "linear", "yarn", "longrope"];
 /// Architectures that are not converted here and whose graph asserts that all of a head is rotated.
-const ROTATED_WHOLE: [&str; 2] = ["starcoder2", "granite"];
+const ROTATED_WHOLE: [&str; 1] = ["starcoder2"];
 
 /// Whether a model's file may be loaded: its header, its vocabulary, and the numbers that are quickly read.
 ///

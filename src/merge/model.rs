@@ -9,6 +9,7 @@ use serde_json::{Map as Object, Value};
 use super::error::MergeError;
 use super::names::{Layers, layers};
 use super::recipe::Reference;
+use crate::arch::{self, Architecture};
 use crate::small;
 use crate::weights::checkpoint;
 use crate::weights::map::Map;
@@ -191,6 +192,12 @@ impl Model {
     /// A whole number of its configuration, under the first of these keys that it has.
     pub fn number(&self, keys: &[&str]) -> Option<u64> {
         keys.iter().find_map(|key| self.config.get(*key).and_then(Value::as_u64))
+    }
+
+    /// Its family, where that is one that is known.
+    pub fn family(&self) -> Option<&'static Architecture> {
+        let named = self.config.get("architectures").and_then(|all| all.get(0)).and_then(Value::as_str);
+        arch::of_checkpoint(named, self.config.get("model_type").and_then(Value::as_str))
     }
 
     /// Its architecture, as the configuration says.

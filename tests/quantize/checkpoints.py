@@ -45,6 +45,11 @@ MODELS = {
     "gemma3-half": lambda: tf.Gemma3ForCausalLM(tf.Gemma3TextConfig(**common(head_dim=64, sliding_window=64, query_pre_attn_scalar=64))),
     "spm": lambda: tf.Gemma3ForCausalLM(tf.Gemma3TextConfig(**common(vocab_size=512, head_dim=64, sliding_window=64, query_pre_attn_scalar=64))),
     "spm-llama": lambda: tf.LlamaForCausalLM(tf.LlamaConfig(**common(vocab_size=520))),
+    "granite": lambda: tf.GraniteForCausalLM(tf.GraniteConfig(**common(
+        embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.0625, logits_scaling=8.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6}))),
+    "smollm3": lambda: tf.SmolLM3ForCausalLM(tf.SmolLM3Config(**common(
+        num_hidden_layers=5, rope_parameters={"rope_type": "default", "rope_theta": 5e6}))),
 }
 
 

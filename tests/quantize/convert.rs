@@ -13,7 +13,7 @@ pub const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/quantize");
 
 /// Small checkpoints of all architectures, with the pre-tokenizer that the peer is told, and what the two converters say
 /// differently of them.
-pub const SMALL: [(&str, &str, &[&str]); 13] = [
+pub const SMALL: [(&str, &str, &[&str]); 15] = [
     ("llama-linear", "smollm", &[]),
     ("llama-three", "smollm", &[]),
     ("qwen2", "smollm", &[]),
@@ -28,6 +28,8 @@ pub const SMALL: [(&str, &str, &[&str]); 13] = [
     ("gemma3-half", "smollm", &[]),
     ("spm", "-", &[]),
     ("spm-llama", "-", &[]),
+    ("granite", "smollm", &[]),
+    ("smollm3", "smollm", &[]),
 ];
 
 /// A card of the forms that cards have.

@@ -32,7 +32,7 @@ fn backend() -> &'static LlamaBackend {
     })
 }
 
-fn computed(model: &Path, adapter: Option<&Path>, tokens: &[i32]) -> Vec<Vec<f32>> {
+pub(crate) fn computed(model: &Path, adapter: Option<&Path>, tokens: &[i32]) -> Vec<Vec<f32>> {
     let mut model = LlamaModel::load_from_file(backend(), model, &LlamaModelParams::default()).unwrap();
     let mut adapter = adapter.map(|file| model.lora_adapter_init(file).unwrap());
     let params = LlamaContextParams::default().with_n_ctx(NonZeroU32::new(256));

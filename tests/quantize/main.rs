@@ -12,6 +12,8 @@ mod convert;
 mod edit;
 #[cfg(feature = "engine")]
 mod export;
+#[cfg(feature = "engine")]
+mod families;
 mod file;
 #[cfg(feature = "engine")]
 mod logits;

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{Plan, Problem};
-use crate::arch::{self, keys};
+use crate::arch::{self, Scalar, keys};
 use crate::merge::model::Model;
 use crate::merge::names;
 
@@ -26,7 +28,7 @@ fn described(model: &Model) -> String {
 /// Architectures and sizes that differ.
 pub(super) fn models(plan: &mut Plan) {
     let kind = |model: &Model| {
-        let kind = model.config.get("model_type").and_then(serde_json::Value::as_str).map(str::to_owned);
+        let kind = model.config.get("model_type").and_then(Value::as_str).map(str::to_owned);
         kind.unwrap_or_else(|| model.architecture())
     };
     let Some(first) = plan.models.first() else { return };
@@ -36,7 +38,32 @@ pub(super) fn models(plan: &mut Plan) {
         let all: Vec<String> = plan.models.iter().map(described).collect();
         let what = if plan.models.iter().any(other) { "architectures" } else { "hidden sizes" };
         plan.problem("", format!("the models have different {what}: {}", all.join("; ")));
+        return;
     }
+    for reason in scalars(&plan.models) {
+        plan.problem("", reason);
+    }
+}
+
+/// Numbers that models of one family compute with, where they are not the same: weights that were trained under one are not
+/// those for another.
+fn scalars(models: &[Model]) -> Vec<String> {
+    let scalars = models.first().and_then(Model::family).map_or(&[][..], |family| family.scalars);
+    let differing = |scalar: &Scalar| {
+        let number = |model: &Model| model.config.get(scalar.key).and_then(Value::as_f64).or(scalar.default);
+        let numbers: Vec<Option<f64>> = models.iter().map(number).collect();
+        let shown = |(model, number): (&Model, &Option<f64>)| {
+            format!(
+                "`{}` has {}",
+                model.reference,
+                number.map_or_else(|| "none".to_owned(), |number| number.to_string())
+            )
+        };
+        let all: Vec<String> = models.iter().zip(&numbers).map(shown).collect();
+        let differ = numbers.windows(2).any(|pair| pair[0] != pair[1]);
+        differ.then(|| format!("the models have different `{}`: {}", scalar.key, all.join("; ")))
+    };
+    scalars.iter().filter_map(differing).collect()
 }
 
 /// Problems put together: tensors of all layers that fail alike in one line.

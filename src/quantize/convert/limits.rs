@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::config::{Config, Rope};
 use super::error::ConvertError;
 use super::sizes::ModelSizes;
-use crate::arch::{Architecture, Limit, RotaryScaling, SlidingWindow};
+use crate::arch::{Architecture, Limit, RotaryScaling, SlidingWindow, keys};
 
 /// Holds a configuration against what the architecture computes.
 ///
@@ -16,6 +16,12 @@ pub(super) fn check(family: &Architecture, config: &Config, sizes: &ModelSizes) 
     activation(family, config)?;
     window(family, config, sizes)?;
     family.limits.iter().try_for_each(|limit| own(family, *limit, config, sizes))?;
+    for scalar in family.scalars {
+        if config.f64(&[scalar.key])? == Some(0.0) {
+            return Err(refuse(family, scalar.key, 0));
+        }
+    }
+    unrotated(family, config, sizes)?;
     rope(family, config)
 }
 
@@ -38,7 +44,7 @@ fn activation(family: &Architecture, config: &Config) -> Result<(), ConvertError
 
 /// Which layers look back only so far, where the configuration lists their kinds.
 fn sliding(config: &Config) -> Option<Vec<bool>> {
-    let kinds = config.map.get("layer_types")?.as_array()?;
+    let kinds = config.map.get(keys::KINDS)?.as_array()?;
     Some(kinds.iter().map(|kind| kind.as_str() == Some("sliding_attention")).collect())
 }
 
@@ -54,7 +60,7 @@ pub(super) fn unusual_pattern(
     let said = match sliding(config) {
         Some(kinds) if kinds.len() == layers => Some(kinds),
         Some(kinds) => {
-            return Err(refuse(family, "layer_types", format!("{} kinds for {layers} layers", kinds.len())));
+            return Err(refuse(family, keys::KINDS, format!("{} kinds for {layers} layers", kinds.len())));
         }
         None => config.u32(&["sliding_window_pattern"])?.filter(|&n| n > 1).map(|n| every(n as usize)),
     };
@@ -88,6 +94,23 @@ fn own(family: &Architecture, limit: Limit, config: &Config, sizes: &ModelSizes)
             found.map_or(Ok(()), |found| Err(refuse(family, key, found)))
         }
     }
+}
+
+/// Layers without rotated positions are those that the graph has built in.
+fn unrotated(family: &Architecture, config: &Config, sizes: &ModelSizes) -> Result<(), ConvertError> {
+    let Some(built_in) = family.rope.unrotated_every else { return Ok(()) };
+    let every = |n: u32| (0..sizes.layers).map(move |layer| (layer + 1) % n != 0);
+    let key = keys::UNROTATED_EVERY;
+    let Some(list) = config.map.get(keys::ROTATED).and_then(Value::as_array) else {
+        let said = config.u32(&[key])?.filter(|&said| said != built_in);
+        return said.map_or(Ok(()), |said| Err(refuse(family, key, said)));
+    };
+    let said = list.iter().map(|layer| layer.as_u64() != Some(0) && layer.as_bool() != Some(false));
+    let few = list.len() < sizes.layers as usize;
+    if few || !said.take(sizes.layers as usize).eq(every(built_in)) {
+        return Err(refuse(family, keys::ROTATED, Value::from(list.clone())));
+    }
+    Ok(())
 }
 
 fn rope(family: &Architecture, config: &Config) -> Result<(), ConvertError> {
@@ -154,6 +177,7 @@ mod tests {
         let (llama, mistral, qwen, qwen3) =
             ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM");
         let gemma = "Gemma3ForCausalLM";
+        let (granite, smollm3) = ("GraniteForCausalLM", "SmolLM3ForCausalLM");
         let fine = [
             (llama, json!({"hidden_act": "silu"})),
             ("PhiForCausalLM", json!({"hidden_act": "gelu_new"})),
@@ -166,6 +190,11 @@ mod tests {
             (qwen, json!({"sliding_window": 512, "use_sliding_window": true, "max_window_layers": 0})),
             (mistral, json!({"model_type": "mistral", "sliding_window": null})),
             (qwen, yarn(json!({"attention_factor": 1.5, "beta_fast": 32}))),
+            (granite, json!({"residual_multiplier": 0.22, "attention_multiplier": 0.015625})),
+            (smollm3, json!({"no_rope_layers": [1, 1, 1, 0], "no_rope_layer_interval": 4})),
+            // The list counts where there is one, as in transformers.
+            (smollm3, json!({"no_rope_layers": [1, 1, 1, 0, 1], "no_rope_layer_interval": 2})),
+            (smollm3, json!({"no_rope_layers": null, "use_sliding_window": false, "sliding_window": null})),
         ];
         for (class, more) in fine {
             checked(class, &more).unwrap_or_else(|error| panic!("{class} {more}: {error}"));
@@ -187,6 +216,12 @@ mod tests {
             (qwen, json!({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}), "`llama3`"),
             (qwen, yarn(json!({"truncate": false})), "`truncate`"),
             (qwen3, yarn(json!({"beta_slow": 2.0})), "`beta_slow`"),
+            (granite, json!({"residual_multiplier": 0}), "`residual_multiplier`"),
+            (smollm3, json!({"no_rope_layers": [1, 1, 0, 1]}), "`no_rope_layers`"),
+            (smollm3, json!({"no_rope_layers": [1, 1, 1]}), "`no_rope_layers`"),
+            (smollm3, json!({"no_rope_layer_interval": 3}), "`no_rope_layer_interval`"),
+            (smollm3, json!({"sliding_window": 32, "use_sliding_window": true}), "`sliding_window`"),
+            (smollm3, json!({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}), "`llama3`"),
         ];
         for (class, more, word) in refused {
             let error = checked(class, &more).expect_err(word).to_string();

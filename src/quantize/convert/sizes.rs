@@ -62,6 +62,7 @@ impl ModelSizes {
             head_in_file: match spec.head.in_file {
                 HeadInFile::Always => true,
                 HeadInFile::WhereSaid => said.is_some(),
+                HeadInFile::WhereUnusual => said.is_some_and(|width| width != embedding / heads),
                 HeadInFile::Never => false,
             },
             vocabulary: config.need(&keys::VOCABULARY)?,

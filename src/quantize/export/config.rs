@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ExportError, Type};
 use crate::arch::frequencies::Llama3Scaling;
-use crate::arch::{Architecture, AttentionBias, RotaryScaling};
+use crate::arch::{Architecture, AttentionBias, RotaryScaling, keys};
 use crate::weights::gguf::{GgmlType, Parts, read_exact};
 
 pub(crate) fn config(family: &Architecture, model: &Parts, kind: Type) -> Result<Value, ExportError> {
@@ -37,6 +37,14 @@ pub(crate) fn config(family: &Architecture, model: &Parts, kind: Type) -> Result
     put("max_position_embeddings", json!(need("context_length")?));
     put("tie_word_embeddings", json!(model.tensor("output.weight").is_none()));
     let bias = |part: &str| model.tensor(&format!("blk.0.{part}.bias")).is_some();
+    if let Some(every) = family.rope.unrotated_every {
+        let layers = need("block_count")?;
+        put(keys::ROTATED, json!((1..=layers).map(|layer| u32::from(layer % every != 0)).collect::<Vec<_>>()));
+        put(keys::UNROTATED_EVERY, json!(every));
+    }
+    if bias("ffn_gate") {
+        put("mlp_bias", json!(true));
+    }
     if family.attention_bias == AttentionBias::AsSaid {
         put("attention_bias", json!(bias("attn_q")));
     }
