@@ -63,6 +63,7 @@ pub(super) static GEMMA3: Architecture = Architecture {
         Limit::Not("use_bidirectional_attention", true),
         Limit::HeadWidth { key: "query_pre_attn_scalar", divided_with_layers: 62 },
     ],
+    inert: &["boi_token_index", "eoi_token_index", "image_token_index", "mm_tokens_per_image"],
     tokenizer: TokenizerSpec {
         spm_class: "GemmaTokenizer",
         prefix_space: PrefixSpace::NeverWithSpm,

@@ -51,6 +51,7 @@ pub(super) static GLM4: Architecture = Architecture {
     window: SlidingWindow::None,
     scalars: &[],
     limits: &[],
+    inert: &[],
     tokenizer: TokenizerSpec {
         three_digits_pre: Some("glm4"),
         special: &[("eos", "<|endoftext|>"), ("eot", "<|user|>"), ("unk", "<|endoftext|>"), ("bos", "<|endoftext|>")],

@@ -61,6 +61,7 @@ pub(super) static GRANITE: Architecture = Architecture {
         multiplier("logits_scaling", "logit_scale"),
     ],
     limits: &[],
+    inert: &[],
     tokenizer: TokenizerSpec {
         prefix_space: PrefixSpace::AsSaid,
         // The BOS token of the small models' vocabulary belongs into no prompt.

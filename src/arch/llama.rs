@@ -53,7 +53,8 @@ pub(super) static LLAMA: Architecture = Architecture {
     attention_bias: AttentionBias::AsSaid,
     window: SlidingWindow::OfModelType("mistral"),
     scalars: &[],
-    limits: &[],
+    limits: &[Limit::Not("rope_interleaved", true)],
+    inert: &["is_llama_config"],
     tokenizer: TokenizerSpec {
         prefix_space: PrefixSpace::AsSaid,
         // SmolLM's and Granite's vocabularies, whose BOS token belongs into no prompt.

@@ -74,6 +74,9 @@ pub struct Architecture {
     pub scalars: &'static [Scalar],
     /// What else a configuration may ask for, and llama.cpp's graph does not compute.
     pub limits: &'static [Limit],
+    /// Keys of its configurations that change nothing of what is computed, beside those of all families; what hangs on
+    /// tensors alone is there or not among them.
+    pub inert: &'static [&'static str],
     /// Where the tokenizer is unusual.
     pub tokenizer: TokenizerSpec,
     /// Whether `zord-distill` trains it.

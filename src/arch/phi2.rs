@@ -48,6 +48,7 @@ pub(super) static PHI2: Architecture = Architecture {
     window: SlidingWindow::None,
     scalars: &[],
     limits: &[],
+    inert: &["qk_layernorm"],
     tokenizer: TokenizerSpec { gpt2_pre: "phi-2", bos: BosToken::Never, ..TokenizerSpec::PLAIN },
     trained: false,
     measured: true,

@@ -40,6 +40,7 @@ pub(super) static PHI3: Architecture = Architecture {
     window: SlidingWindow::AllLayers,
     scalars: &[],
     limits: &[],
+    inert: &["full_attn_mod", "interpolate_factor", "lm_head_bias"],
     tokenizer: TokenizerSpec { verbatim_added: true, gpt2_class: true, ..TokenizerSpec::PLAIN },
     trained: false,
     measured: true,

@@ -43,6 +43,7 @@ pub(super) static QWEN3: Architecture = Architecture {
     window: WINDOW,
     scalars: &[],
     limits: &[],
+    inert: &[],
     tokenizer: TokenizerSpec::PLAIN,
     trained: true,
     measured: true,

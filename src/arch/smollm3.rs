@@ -42,6 +42,7 @@ pub(super) static SMOLLM3: Architecture = Architecture {
     window: SlidingWindow::Switched { first: None },
     scalars: &[],
     limits: &[],
+    inert: &[],
     tokenizer: TokenizerSpec {
         prefix_space: PrefixSpace::AsSaid,
         // As Llama's: SmolLM's vocabularies begin no prompt with theirs.

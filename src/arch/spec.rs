@@ -101,7 +101,7 @@ pub struct RopeSpec {
     pub base: f64,
     /// A key whose number the base is multiplied by.
     pub ratio: Option<&'static str>,
-    /// Whether a file says the base; where it does not, only this base can be converted.
+    /// Whether a file says the base although it is the usual one.
     pub base_in_file: bool,
     /// The base of layers with a sliding window, where that is another one.
     pub window_base: Option<f64>,

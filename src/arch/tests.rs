@@ -110,6 +110,24 @@ fn names_are_known_whatever_the_family() {
 }
 
 #[test]
+fn keys_that_nobody_reads_are_told() {
+    let unknown =
+        |family: &str, config: serde_json::Value| keys::unknown(named(family).unwrap(), config.as_object().unwrap());
+    let usual = serde_json::json!({
+        "architectures": ["X"], "hidden_size": 1, "num_key_value_heads": 2, "rms_norm_eps": 1e-6, "hidden_act": "silu",
+        "rope_scaling": {"rope_type": "yarn", "factor": 2.0}, "use_cache": true, "_name_or_path": "x", "some": null,
+        "attention_bias": false, "torch_dtype": "bfloat16", "layer_types": [],
+    });
+    for family in ["llama", "qwen2", "qwen3", "granite", "smollm3", "glm4", "phi3"] {
+        assert!(unknown(family, usual.clone()).is_empty(), "{family}: {:?}", unknown(family, usual.clone()));
+    }
+    let granites = serde_json::json!({"residual_multiplier": 0.2, "no_rope_layers": [1], "rope_scaling": {"wave": 1}});
+    assert_eq!(unknown("granite", granites.clone()), ["no_rope_layers", "rope_scaling.wave"]);
+    assert_eq!(unknown("smollm3", granites.clone()), ["residual_multiplier", "rope_scaling.wave"]);
+    assert_eq!(unknown("llama", granites), ["residual_multiplier", "no_rope_layers", "rope_scaling.wave"]);
+}
+
+#[test]
 fn students_are_named() {
     assert_eq!(trained_names(), "`llama`, `qwen2` or `qwen3`");
     assert_eq!(trained("qwen3").map(|family| family.gguf), Some("qwen3"));

@@ -121,6 +121,18 @@ fn what_is_told_to_pass_passes() {
 }
 
 #[test]
+fn keys_that_are_not_known_are_told() {
+    let (tool, mut small) = (Tool::new(), Small::new());
+    let ran = convert(&tool, &small, &[]);
+    assert!(!ran.err.contains("not known here"), "{}", ran.err);
+    small.config["residual_multiplier"] = json!(0.22);
+    small.config["rope_scaling"] = json!({"rope_type": "linear", "factor": 2.0, "wave": 3});
+    let ran = convert(&tool, &small, &[]);
+    assert!(ran.err.contains("left out: `residual_multiplier`, `rope_scaling.wave`"), "{}", ran.err);
+    ran.done();
+}
+
+#[test]
 fn missing_files_and_places_are_named() {
     let (tool, small) = (Tool::new(), Small::new());
     small.write(&tool.path("c"));

@@ -87,6 +87,13 @@ impl Source {
             config["tie_word_embeddings"] = false.into();
             notices.push(checkpoint::OWN_HEAD.to_owned());
         }
+        let unknown = config.as_object().map(|config| arch::keys::unknown(shape.family, config)).unwrap_or_default();
+        if !unknown.is_empty() {
+            let unknown = unknown.join("`, `");
+            notices.push(format!(
+                "`config.json` has keys that are not known here, and what they ask for is not computed: `{unknown}`"
+            ));
+        }
         let source = Self { folder: folder.to_owned(), shape, config, tensors, notices };
         source.check()?;
         Ok(source)

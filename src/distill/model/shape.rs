@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use super::load::{ModelError, names};
-use crate::arch::{self, Architecture, AttentionBias, Dimensions, HeadDefault, RopeSpec};
+use crate::arch::{self, Architecture, AttentionBias, Dimensions, HeadDefault, Limit, RopeSpec};
 
 /// A decoder's measures.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +81,13 @@ impl Shape {
         if flag("use_sliding_window") {
             return Err(wrong("it attends within a sliding window, which cannot be trained here".to_owned()));
         }
+        for limit in family.limits {
+            if let Limit::Not(key, truth) = *limit
+                && config.get(key).and_then(Json::as_bool) == Some(truth)
+            {
+                return Err(wrong(format!("`{key}` is {truth}, which cannot be trained here")));
+            }
+        }
         let (theta, factor) = rope(config, &family.rope).map_err(wrong)?;
         let eps = family.norm.keys.iter().find_map(|key| config.get(*key).and_then(Json::as_f64));
         let bias = family.attention_bias == AttentionBias::AsSaid && flag("attention_bias");
@@ -129,6 +136,10 @@ impl Shape {
 fn rope(config: &Json, spec: &RopeSpec) -> Result<(f64, f64), String> {
     let nested = ["rope_parameters", "rope_scaling"].iter().find_map(|key| config.get(key).filter(|v| v.is_object()));
     let in_nested = |key: &str| nested.and_then(|nested| nested.get(key));
+    let partial = config.get("partial_rotary_factor").or_else(|| in_nested("partial_rotary_factor"));
+    if let Some(part) = partial.and_then(Json::as_f64).filter(|&part| part != 1.0) {
+        return Err(format!("it rotates {part} of a head; all of a head can be trained"));
+    }
     let theta =
         config.get("rope_theta").or_else(|| in_nested("rope_theta")).and_then(Json::as_f64).unwrap_or(spec.base);
     let kind = in_nested("rope_type").or_else(|| in_nested("type")).and_then(Json::as_str).unwrap_or("default");

@@ -79,8 +79,9 @@ fn rope(family: &Architecture, config: &Config, sizes: &ModelSizes, out: &mut Me
         out.u32(&key("scaling.original_context_length"), long_original(config, &rope)?);
     }
     let ratio = spec.ratio.map(|key| config.f64(&[key])).transpose()?.flatten().unwrap_or(1.0);
-    if spec.base_in_file {
-        out.f32(&key("freq_base"), (rope.theta.unwrap_or(spec.base) * ratio) as f32);
+    let base = rope.theta.unwrap_or(spec.base) * ratio;
+    if spec.base_in_file || base != spec.base {
+        out.f32(&key("freq_base"), base as f32);
     }
     if let Some(base) = spec.window_base {
         out.f32(&key("freq_base_swa"), rope.local_theta.unwrap_or(base) as f32);

@@ -135,6 +135,13 @@ pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Re
     let mut tokens = Metadata::new();
     let pre = request.pre.as_deref();
     let mut notices: Vec<String> = folder.notice.iter().cloned().collect();
+    let unknown = arch::keys::unknown(family, &config.map);
+    if !unknown.is_empty() {
+        let unknown = unknown.join("`, `");
+        notices.push(format!(
+            "`config.json` has keys that are not known here, and what they ask for is left out: `{unknown}`"
+        ));
+    }
     if config.map.get("tie_word_embeddings") == Some(&true.into()) && checkpoint::has_own_head(&folder)? {
         notices.push(checkpoint::OWN_HEAD.to_owned());
     }
