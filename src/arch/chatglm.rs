@@ -13,6 +13,7 @@ pub(super) static CHATGLM: Architecture = Architecture {
     ],
     // The code of the others does not come with the library any more; this class reads the same weights.
     exported: "GlmForCausalLM",
+    joined: &[],
     outer: &[
         EMBEDDING.also(&["embed_tokens", "embedding.word_embeddings"]),
         OUTPUT_NORM.also(&["norm", "encoder.final_layernorm"]),
@@ -33,6 +34,7 @@ pub(super) static CHATGLM: Architecture = Architecture {
         kv_heads: &["multi_query_group_num", "num_key_value_heads"],
         multi_query: Some("multi_query_attention"),
         default_kv_heads: None,
+        feed_forward: &keys::FEED_FORWARD,
         default_feed_forward: Some(4),
         default_context: 131_072,
         vocabulary_in_file: false,

@@ -12,6 +12,7 @@ pub(super) static GEMMA3: Architecture = Architecture {
     gguf: "gemma3",
     classes: &[Class::new("Gemma3ForCausalLM", "gemma3_text"), Class::new("Gemma3ForConditionalGeneration", "gemma3")],
     exported: "Gemma3ForCausalLM",
+    joined: &[],
     outer: &[EMBEDDING, norm(OUTPUT_NORM), OUTPUT],
     layer: &[
         norm(ATTN_NORM),
@@ -32,6 +33,7 @@ pub(super) static GEMMA3: Architecture = Architecture {
         kv_heads: &["num_key_value_heads", "n_head_kv"],
         multi_query: None,
         default_kv_heads: Some(4),
+        feed_forward: &keys::FEED_FORWARD,
         default_feed_forward: None,
         default_context: 131_072,
         vocabulary_in_file: false,

@@ -7,6 +7,7 @@ pub(super) static GLM4: Architecture = Architecture {
     gguf: "glm4",
     classes: &[Class::new("Glm4ForCausalLM", "glm4")],
     exported: "Glm4ForCausalLM",
+    joined: &[],
     outer: &[EMBEDDING, OUTPUT_NORM, OUTPUT],
     layer: &[
         ATTN_NORM,
@@ -24,6 +25,7 @@ pub(super) static GLM4: Architecture = Architecture {
         kv_heads: &["num_key_value_heads", "n_head_kv"],
         multi_query: None,
         default_kv_heads: None,
+        feed_forward: &keys::FEED_FORWARD,
         default_feed_forward: None,
         default_context: 131_072,
         vocabulary_in_file: false,

@@ -11,8 +11,17 @@ const fn multiplier(key: &'static str, gguf: &'static str) -> Scalar {
 
 pub(super) static GRANITE: Architecture = Architecture {
     gguf: "granite",
-    classes: &[Class::new("GraniteForCausalLM", "granite")],
+    classes: &[
+        Class::new("GraniteForCausalLM", "granite"),
+        // Most of the class are hybrids; those whose layers are all of attention, without experts, are Granites of this kind.
+        Class::new("GraniteMoeHybridForCausalLM", "granitemoehybrid").limited(&[
+            Limit::EachLayer(keys::KINDS, "attention"),
+            Limit::Number("num_local_experts", 0),
+            Limit::Text("position_embedding_type", "rope"),
+        ]),
+    ],
     exported: "GraniteForCausalLM",
+    joined: &[JoinedSpec { name: "shared_mlp.input_linear", parts: &["ffn_gate", "ffn_up"] }],
     outer: &[EMBEDDING, OUTPUT_NORM, OUTPUT],
     layer: &[
         ATTN_NORM,
@@ -23,12 +32,13 @@ pub(super) static GRANITE: Architecture = Architecture {
         FFN_NORM,
         FFN_GATE.biased(),
         FFN_UP.biased(),
-        FFN_DOWN.biased(),
+        FFN_DOWN.also(&["shared_mlp.output_linear"]).biased(),
     ],
     sizes: SizeSpec {
         kv_heads: &["num_key_value_heads"],
         multi_query: None,
         default_kv_heads: None,
+        feed_forward: &["shared_intermediate_size", "intermediate_size"],
         default_feed_forward: None,
         default_context: 2048,
         vocabulary_in_file: true,
@@ -61,7 +71,22 @@ pub(super) static GRANITE: Architecture = Architecture {
         multiplier("logits_scaling", "logit_scale"),
     ],
     limits: &[],
-    inert: &[],
+    inert: &[
+        "init_method",
+        "mamba_chunk_size",
+        "mamba_conv_bias",
+        "mamba_d_conv",
+        "mamba_d_head",
+        "mamba_d_state",
+        "mamba_expand",
+        "mamba_n_groups",
+        "mamba_n_heads",
+        "mamba_proj_bias",
+        "normalization_function",
+        "num_experts_per_tok",
+        "output_router_logits",
+        "router_aux_loss_coef",
+    ],
     tokenizer: TokenizerSpec {
         prefix_space: PrefixSpace::AsSaid,
         // The BOS token of the small models' vocabulary belongs into no prompt.

@@ -100,15 +100,14 @@ pub fn unknown(family: &Architecture, config: &Map<String, Value>) -> Vec<String
 
 fn is_understood(family: &Architecture, key: &str) -> bool {
     let sizes = [&LAYERS[..], &EMBEDDING, &HEADS, &FEED_FORWARD, &VOCABULARY, &CONTEXT, &ROPE, &WINDOW, &BIASES];
-    let own = [family.sizes.kv_heads, family.sizes.head.keys, family.norm.keys, family.inert];
+    let own =
+        [family.sizes.kv_heads, family.sizes.feed_forward, family.sizes.head.keys, family.norm.keys, family.inert];
     let single = [family.sizes.multi_query, family.rope.ratio, Some(family.activation.key), Some(KINDS)];
-    let limit = |limit: &Limit| match limit {
-        Limit::Unset(known) | Limit::Not(known, _) | Limit::HeadWidth { key: known, .. } => *known == key,
-    };
+    let limits = family.limits.iter().chain(family.classes.iter().flat_map(|class| class.limits));
     sizes.iter().chain(&own).any(|keys| keys.contains(&key))
         || single.contains(&Some(key))
         || family.scalars.iter().any(|scalar| scalar.key == key)
-        || family.limits.iter().any(limit)
+        || limits.map(Limit::key).any(|known| known == key)
         || (family.rope.unrotated_every.is_some() && [ROTATED, UNROTATED_EVERY].contains(&key))
         || INERT.split_whitespace().any(|inert| inert == key)
 }

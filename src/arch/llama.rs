@@ -11,6 +11,7 @@ pub(super) static LLAMA: Architecture = Architecture {
         Class::new("MistralForCausalLM", "mistral"),
     ],
     exported: "LlamaForCausalLM",
+    joined: &[],
     outer: &[EMBEDDING, OUTPUT_NORM, OUTPUT],
     layer: &[
         ATTN_NORM,
@@ -27,6 +28,7 @@ pub(super) static LLAMA: Architecture = Architecture {
         kv_heads: &["num_key_value_heads", "n_head_kv"],
         multi_query: None,
         default_kv_heads: None,
+        feed_forward: &keys::FEED_FORWARD,
         default_feed_forward: None,
         default_context: 2048,
         vocabulary_in_file: true,

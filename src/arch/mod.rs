@@ -29,7 +29,7 @@ pub use spec::{
     Activation, AttentionBias, BosToken, Class, HeadDefault, HeadInFile, HeadSpec, Limit, NormSpec, PrefixSpace,
     RopeSpec, RotaryScaling, RotatedInFile, Scalar, SizeSpec, SlidingWindow, TokenizerSpec,
 };
-pub use tensor::{Dim, Dimensions, Presence, Rewrite, TensorSpec};
+pub use tensor::{Dim, Dimensions, JoinedSpec, Presence, Rewrite, TensorSpec};
 
 /// Every family, in the order in which messages list them.
 pub static ALL: [&Architecture; 10] = [
@@ -54,6 +54,8 @@ pub struct Architecture {
     pub classes: &'static [Class],
     /// The class that an export is written as.
     pub exported: &'static str,
+    /// Matrices of other classes that hold several of the tensors.
+    pub joined: &'static [JoinedSpec],
     /// Tensors outside layers, in the order in which they are computed with.
     pub outer: &'static [TensorSpec],
     /// Tensors of a layer, in the order in which they are computed with.
@@ -95,11 +97,7 @@ pub fn named(gguf: &str) -> Option<&'static Architecture> {
 
 /// The family of a checkpoint: by its class, or by its `model_type` where it names no class.
 pub fn of_checkpoint(class: Option<&str>, model_type: Option<&str>) -> Option<&'static Architecture> {
-    let is = |known: &Class| match class {
-        Some(class) => known.name == class,
-        None => model_type == Some(known.model_type),
-    };
-    ALL.iter().copied().find(|family| family.classes.iter().any(is))
+    ALL.iter().copied().find(|family| family.class(class, model_type).is_some())
 }
 
 /// All classes that are known, for a message.
@@ -159,23 +157,47 @@ impl Architecture {
     /// The class that an export is written as.
     pub fn export_class(&self) -> Class {
         let class = self.classes.iter().find(|class| class.name == self.exported);
-        class.copied().unwrap_or(Class { name: self.exported, model_type: self.gguf })
+        class.copied().unwrap_or(Class::new(self.exported, self.gguf))
     }
 
-    /// The name in GGUF of a checkpoint's tensor; `None` where there is no place for it.
+    /// The class of a checkpoint: by its name, or by its `model_type` where it names no class.
+    pub fn class(&self, name: Option<&str>, model_type: Option<&str>) -> Option<&'static Class> {
+        self.classes.iter().find(|known| match name {
+            Some(name) => known.name == name,
+            None => model_type == Some(known.model_type),
+        })
+    }
+
+    /// The name in GGUF of a checkpoint's tensor; `None` where there is no place for it, or more than one.
     pub fn gguf_name(&self, name: &str) -> Option<String> {
-        let name = name.strip_prefix("transformer.").unwrap_or(name);
-        let name = name.replace("language_model.", "");
-        let name = name.strip_prefix("model.model.").map_or(name.clone(), |rest| format!("model.{rest}"));
-        let (stem, end) = name.rsplit_once('.').filter(|(_, end)| matches!(*end, "weight" | "bias"))?;
-        if let Some(spec) = self.outer.iter().find(|spec| spec.is_called(stem)) {
-            return Some(format!("{}.{end}", spec.gguf));
+        match self.gguf_names(name).as_mut_slice() {
+            [one] => Some(std::mem::take(one)),
+            _ => None,
         }
-        let layer = LAYERS.iter().find_map(|start| stem.strip_prefix(start))?;
-        let (number, part) = layer.split_once('.')?;
-        let number: u32 = number.parse().ok()?;
-        let spec = self.layer.iter().find(|spec| spec.is_called(part))?;
-        Some(format!("blk.{number}.{}.{end}", spec.gguf))
+    }
+
+    /// The names in GGUF of what a checkpoint's tensor holds, one behind the other; none where there is no place for it.
+    pub fn gguf_names(&self, name: &str) -> Vec<String> {
+        let name = name.strip_prefix("transformer.").unwrap_or(name).replace("language_model.", "");
+        let name = name.strip_prefix("model.model.").map_or(name.clone(), |rest| format!("model.{rest}"));
+        let Some((stem, end)) = name.rsplit_once('.').filter(|(_, end)| matches!(*end, "weight" | "bias")) else {
+            return Vec::new();
+        };
+        if let Some(spec) = self.outer.iter().find(|spec| spec.is_called(stem)) {
+            return vec![format!("{}.{end}", spec.gguf)];
+        }
+        let layer = LAYERS.iter().find_map(|start| stem.strip_prefix(start)).and_then(|rest| rest.split_once('.'));
+        let Some((number, part)) = layer.and_then(|(number, part)| Some((number.parse::<u32>().ok()?, part))) else {
+            return Vec::new();
+        };
+        let block = |gguf: &str| format!("blk.{number}.{gguf}.{end}");
+        match self.layer.iter().find(|spec| spec.is_called(part)) {
+            Some(spec) => vec![block(spec.gguf)],
+            None => {
+                let joined = self.joined.iter().find(|joined| joined.name == part);
+                joined.into_iter().flat_map(|joined| joined.parts).map(|gguf| block(gguf)).collect()
+            }
+        }
     }
 
     /// The name in a checkpoint of a tensor of GGUF; `None` where no class has one.

@@ -7,6 +7,7 @@ pub(super) static PHI2: Architecture = Architecture {
     gguf: "phi2",
     classes: &[Class::new("PhiForCausalLM", "phi")],
     exported: "PhiForCausalLM",
+    joined: &[],
     outer: &[EMBEDDING, OUTPUT_NORM.called("model.final_layernorm").biased(), OUTPUT.biased()],
     layer: &[
         ATTN_NORM.biased(),
@@ -21,6 +22,7 @@ pub(super) static PHI2: Architecture = Architecture {
         kv_heads: &["num_key_value_heads"],
         multi_query: None,
         default_kv_heads: None,
+        feed_forward: &keys::FEED_FORWARD,
         default_feed_forward: Some(4),
         default_context: 2048,
         vocabulary_in_file: false,

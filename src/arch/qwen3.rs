@@ -8,6 +8,7 @@ pub(super) static QWEN3: Architecture = Architecture {
     gguf: "qwen3",
     classes: &[Class::new("Qwen3ForCausalLM", "qwen3")],
     exported: "Qwen3ForCausalLM",
+    joined: &[],
     outer: &[EMBEDDING, OUTPUT_NORM, OUTPUT],
     layer: &[
         ATTN_NORM,
@@ -26,6 +27,7 @@ pub(super) static QWEN3: Architecture = Architecture {
         kv_heads: &["num_key_value_heads", "n_head_kv"],
         multi_query: None,
         default_kv_heads: None,
+        feed_forward: &keys::FEED_FORWARD,
         default_feed_forward: None,
         default_context: 32_768,
         vocabulary_in_file: false,

@@ -7,11 +7,17 @@ pub struct Class {
     pub name: &'static str,
     /// Its `model_type`.
     pub model_type: &'static str,
+    /// What holds of its checkpoints beside what holds of the family's.
+    pub limits: &'static [Limit],
 }
 
 impl Class {
     pub(super) const fn new(name: &'static str, model_type: &'static str) -> Self {
-        Self { name, model_type }
+        Self { name, model_type, limits: &[] }
+    }
+
+    pub(super) const fn limited(self, limits: &'static [Limit]) -> Self {
+        Self { limits, ..self }
     }
 }
 
@@ -24,6 +30,8 @@ pub struct SizeSpec {
     pub multi_query: Option<&'static str>,
     /// Heads of keys and values where nothing is said; as many as of queries where this is `None`.
     pub default_kv_heads: Option<u32>,
+    /// Keys for numbers between the feed-forward matrices.
+    pub feed_forward: &'static [&'static str],
     /// Numbers between the feed-forward matrices for each number of a hidden state, where nothing is said; it must be said
     /// where this is `None`.
     pub default_feed_forward: Option<u32>,
@@ -197,6 +205,12 @@ pub enum Limit {
     Unset(&'static str),
     /// The key must not have this truth value.
     Not(&'static str, bool),
+    /// The key must have this number.
+    Number(&'static str, u32),
+    /// The key must have this text.
+    Text(&'static str, &'static str),
+    /// The key must list this text for every layer.
+    EachLayer(&'static str, &'static str),
     /// The number whose root queries are divided by must be a head's width; with so many layers, the embedding's width
     /// divided by the heads.
     HeadWidth {
@@ -228,6 +242,20 @@ pub struct TokenizerSpec {
     pub gpt2_class: bool,
     /// What byte-level vocabularies use as special tokens when no file says so: the job and the token's text.
     pub special: &'static [(&'static str, &'static str)],
+}
+
+impl Limit {
+    /// The configuration's key.
+    pub fn key(&self) -> &'static str {
+        match *self {
+            Self::Unset(key)
+            | Self::Not(key, _)
+            | Self::Number(key, _)
+            | Self::Text(key, _)
+            | Self::EachLayer(key, _)
+            | Self::HeadWidth { key, .. } => key,
+        }
+    }
 }
 
 impl TokenizerSpec {

@@ -92,6 +92,15 @@ pub struct TensorSpec {
     pub presence: Presence,
 }
 
+/// A matrix that holds several tensors of a layer, the rows of one behind those of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinedSpec {
+    /// Its name in a checkpoint, without `model.layers.N.` and `.weight`.
+    pub name: &'static str,
+    /// What GGUF calls the tensors.
+    pub parts: &'static [&'static str],
+}
+
 impl TensorSpec {
     const fn new(gguf: &'static str, name: &'static str, dims: &'static [Dim]) -> Self {
         let (rewrite, presence) = (Rewrite::Kept, Presence::Needed);

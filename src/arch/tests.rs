@@ -64,6 +64,22 @@ fn names_are_found_under_what_other_files_put_before_them() {
 }
 
 #[test]
+fn joined_matrices_are_taken_apart() {
+    let granite = named("granite").unwrap();
+    let parts = granite.gguf_names("model.layers.2.shared_mlp.input_linear.weight");
+    assert_eq!(parts, ["blk.2.ffn_gate.weight", "blk.2.ffn_up.weight"]);
+    assert_eq!(granite.gguf_name("model.layers.2.shared_mlp.input_linear.weight"), None);
+    for family in ALL {
+        let known = |gguf: &&str| family.layer.iter().any(|spec| spec.gguf == *gguf);
+        assert!(
+            family.joined.iter().all(|joined| joined.parts.len() > 1 && joined.parts.iter().all(known)),
+            "{}",
+            family.gguf
+        );
+    }
+}
+
+#[test]
 fn shapes_and_biases_are_those_of_the_graph() {
     let [llama, phi3, qwen3] = ["llama", "phi3", "qwen3"].map(|name| named(name).unwrap());
     assert_eq!(llama.shape("blk.0.attn_k.weight", &sizes()), Some(vec![32, 64]));

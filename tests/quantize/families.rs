@@ -92,6 +92,43 @@ fn granites_multipliers_are_those_that_can_be_folded_into_a_llamas_weights() {
 }
 
 #[test]
+fn a_dense_checkpoint_of_the_hybrid_class_is_a_granite() {
+    let (tool, small) = (Tool::new(), granite());
+    let mut dense = granite();
+    for (key, value) in [
+        ("architectures", json!(["GraniteMoeHybridForCausalLM"])),
+        ("model_type", json!("granitemoehybrid")),
+        ("layer_types", json!(["attention", "attention"])),
+        ("num_local_experts", json!(0)),
+        ("position_embedding_type", json!("rope")),
+        ("shared_intermediate_size", json!(96)),
+    ] {
+        dense.config[key] = value;
+    }
+    // Gate and up are one matrix there.
+    let mut joined = Vec::new();
+    for layer in 0..2 {
+        let at = |name: &str| format!("model.layers.{layer}.mlp.{name}_proj.weight");
+        let mut gate = dense.tensor(&at("gate")).clone();
+        gate.3.extend(dense.tensor(&at("up")).3.clone());
+        gate.2[0] *= 2;
+        gate.0 = format!("model.layers.{layer}.shared_mlp.input_linear.weight");
+        dense.tensor(&at("down")).0 = format!("model.layers.{layer}.shared_mlp.output_linear.weight");
+        joined.push(gate);
+    }
+    dense.tensors.retain(|tensor| !tensor.0.contains("gate_proj") && !tensor.0.contains("up_proj"));
+    dense.tensors.extend(joined);
+    for (small, name) in [(&small, "a"), (&dense, "b")] {
+        small.write(&tool.path(name));
+        tool.run(["convert", name, "-o", &format!("{name}.gguf"), "--type", "f32"]).done();
+    }
+    assert!(tensors(&tool.path("a.gguf")) == tensors(&tool.path("b.gguf")));
+    dense.config["layer_types"] = json!(["attention", "mamba"]);
+    dense.write(&tool.path("b"));
+    tool.run(["convert", "b", "-o", "c.gguf"]).refused(1, &["`layer_types`", "granite"]);
+}
+
+#[test]
 fn smollm3_is_a_llama_up_to_its_fourth_layer() {
     let tool = Tool::new();
     for (layers, same) in [(3, true), (4, false)] {

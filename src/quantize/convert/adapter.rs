@@ -186,7 +186,7 @@ fn pair_of<'a>(
     let output = |end: &str, from: From<'a>, change: Change, shape: Vec<u64>| {
         let whole = shape.last().is_some_and(|columns| columns.is_multiple_of(kind.block()));
         let kind = if whole { kind } else { GgmlType::F16 };
-        Output { name: format!("{name}.{end}"), from, change, kind, shape, offset: 0 }
+        Output { name: format!("{name}.{end}"), from, change, kind, shape, first: 0, offset: 0 }
     };
     let first = if table {
         output("lora_a", From::Made(transposed(first, rank, rows)?), Change::Kept, vec![rows, rank])

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::config::{Config, Rope};
 use super::error::ConvertError;
-use super::sizes::ModelSizes;
+use super::sizes::{self, ModelSizes};
 use crate::arch::{Architecture, Limit, RotaryScaling, SlidingWindow, keys};
 
 /// Holds a configuration against what the architecture computes.
@@ -15,7 +15,9 @@ use crate::arch::{Architecture, Limit, RotaryScaling, SlidingWindow, keys};
 pub(super) fn check(family: &Architecture, config: &Config, sizes: &ModelSizes) -> Result<(), ConvertError> {
     activation(family, config)?;
     window(family, config, sizes)?;
-    family.limits.iter().try_for_each(|limit| own(family, *limit, config, sizes))?;
+    let (class, kind) = sizes::class(config);
+    let of_class = family.class(class, kind).map_or(&[][..], |class| class.limits);
+    family.limits.iter().chain(of_class).try_for_each(|limit| own(family, *limit, config, sizes))?;
     for scalar in family.scalars {
         if config.f64(&[scalar.key])? == Some(0.0) {
             return Err(refuse(family, scalar.key, 0));
@@ -87,12 +89,31 @@ fn own(family: &Architecture, limit: Limit, config: &Config, sizes: &ModelSizes)
         Limit::Unset(key) => config.f64(&[key])?.map_or(Ok(()), |found| Err(refuse(family, key, found))),
         Limit::Not(key, wrong) if is(config, key, wrong) => Err(refuse(family, key, wrong)),
         Limit::Not(..) => Ok(()),
+        Limit::Number(key, wanted) => expected(family, config, key, |found| found.as_u64() == Some(wanted.into())),
+        Limit::Text(key, wanted) => expected(family, config, key, |found| found.as_str() == Some(wanted)),
+        Limit::EachLayer(key, wanted) => expected(family, config, key, |found| {
+            found.as_array().is_some_and(|list| list.iter().all(|layer| layer.as_str() == Some(wanted)))
+        }),
         Limit::HeadWidth { key, divided_with_layers } => {
             let divided = sizes.layers == divided_with_layers;
             let width = if divided { sizes.embedding / sizes.heads } else { sizes.head };
             let found = config.f64(&[key])?.filter(|&found| found != f64::from(width));
             found.map_or(Ok(()), |found| Err(refuse(family, key, found)))
         }
+    }
+}
+
+/// What a key must be, and it must be there: a class has another default.
+fn expected(
+    family: &Architecture,
+    config: &Config,
+    key: &str,
+    is: impl Fn(&Value) -> bool,
+) -> Result<(), ConvertError> {
+    match config.map.get(key) {
+        Some(found) if is(found) => Ok(()),
+        Some(found) => Err(refuse(family, key, found)),
+        None => Err(refuse(family, key, "left to its default")),
     }
 }
 
@@ -163,7 +184,7 @@ mod tests {
         }
         std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
         let config = Config::read(folder.path()).unwrap();
-        let family = super::super::sizes::family(&config).unwrap();
+        let family = sizes::family(&config).unwrap();
         check(family, &config, &ModelSizes::of(family, &config).unwrap())
     }
 
@@ -178,6 +199,14 @@ mod tests {
             ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM");
         let gemma = "Gemma3ForCausalLM";
         let (granite, smollm3) = ("GraniteForCausalLM", "SmolLM3ForCausalLM");
+        let hybrid = "GraniteMoeHybridForCausalLM";
+        let dense = |more: Value| {
+            let mut all = json!({
+                "layer_types": ["attention", "attention"], "num_local_experts": 0, "position_embedding_type": "rope",
+            });
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            all
+        };
         let fine = [
             (llama, json!({"hidden_act": "silu"})),
             ("PhiForCausalLM", json!({"hidden_act": "gelu_new"})),
@@ -191,6 +220,7 @@ mod tests {
             (mistral, json!({"model_type": "mistral", "sliding_window": null})),
             (qwen, yarn(json!({"attention_factor": 1.5, "beta_fast": 32}))),
             (granite, json!({"residual_multiplier": 0.22, "attention_multiplier": 0.015625})),
+            (hybrid, dense(json!({}))),
             (smollm3, json!({"no_rope_layers": [1, 1, 1, 0], "no_rope_layer_interval": 4})),
             // The list counts where there is one, as in transformers.
             (smollm3, json!({"no_rope_layers": [1, 1, 1, 0, 1], "no_rope_layer_interval": 2})),
@@ -217,6 +247,9 @@ mod tests {
             (qwen, yarn(json!({"truncate": false})), "`truncate`"),
             (qwen3, yarn(json!({"beta_slow": 2.0})), "`beta_slow`"),
             (granite, json!({"residual_multiplier": 0}), "`residual_multiplier`"),
+            (hybrid, dense(json!({"layer_types": ["mamba", "attention"]})), "`layer_types`"),
+            (hybrid, dense(json!({"num_local_experts": 8})), "`num_local_experts`"),
+            (hybrid, json!({}), "`layer_types` left to its default"),
             (smollm3, json!({"no_rope_layers": [1, 1, 0, 1]}), "`no_rope_layers`"),
             (smollm3, json!({"no_rope_layers": [1, 1, 1]}), "`no_rope_layers`"),
             (smollm3, json!({"no_rope_layer_interval": 3}), "`no_rope_layer_interval`"),

@@ -17,7 +17,7 @@ use crate::engine::Cancel;
 use crate::weights::checkpoint;
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgmlType, Metadata, read_exact};
-use crate::weights::safetensors::{Dtype, Folder};
+use crate::weights::safetensors::{Dtype, Folder, Tensor};
 
 mod adapter;
 mod card;
@@ -284,35 +284,55 @@ fn outputs<'a>(
     for (name, numbers) in describe::made(family, config, sizes)? {
         let (name, shape) = (name.to_owned(), vec![numbers.len() as u64]);
         let (from, change, kind) = (From::Made(numbers), Change::Kept, GgmlType::F32);
-        all.push(Output { name, from, change, kind, shape, offset: 0 });
+        all.push(Output { name, from, change, kind, shape, first: 0, offset: 0 });
     }
-    let (mut seen, dimensions) = (HashSet::new(), sizes.dimensions());
+    let mut seen = HashSet::new();
     let wanted =
         |name: &str| !arch::is_buffer(name) && !arch::is_vision(name) && skip.is_none_or(|skip| !skip.is_match(name));
     for tensor in folder.tensors.iter().filter(|tensor| wanted(&tensor.name)) {
-        let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: family.gguf };
-        let name = family.gguf_name(&tensor.name).ok_or_else(unknown)?;
-        let beyond = layer(&name).is_some_and(|layer| layer >= sizes.layers);
-        if beyond || !family.reads(&name) || !seen.insert(name.clone()) {
-            return Err(unknown());
+        let parts = parts_of(family, sizes, tensor)?;
+        let mut first = 0;
+        for (name, shape) in parts {
+            if !seen.insert(name.clone()) {
+                return Err(ConvertError::Unknown { tensor: tensor.name.clone(), arch: family.gguf });
+            }
+            let (change, kind) = (Change::of(family, &name, sizes), stored(&name, &shape, kind));
+            let rows = shape.first().copied().unwrap_or_default();
+            all.push(Output { name, from: From::Checkpoint(tensor), change, kind, shape, first, offset: 0 });
+            first += rows;
         }
-        let shape = tensor.shape.clone();
-        let expected = family.shape(&name, &dimensions).ok_or_else(unknown)?;
-        if shape != expected {
-            return Err(ConvertError::Shape { tensor: tensor.name.clone(), expected, found: shape });
-        }
-        if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64) {
-            return Err(ConvertError::Dtype { tensor: tensor.name.clone(), found: tensor.dtype.name() });
-        }
-        let change = Change::of(family, &name, sizes);
-        let kind = stored(&name, &shape, kind);
-        all.push(Output { name, from: From::Checkpoint(tensor), change, kind, shape, offset: 0 });
     }
     if let Some(tensor) = family.lacking(sizes.layers, &seen) {
         return Err(ConvertError::Lacks { tensor, layers: sizes.layers });
     }
     all.sort_by_key(|output| (layer(&output.name).map_or(0, |layer| layer + 1), output.name == "output.weight"));
     Ok(all)
+}
+
+/// What a checkpoint's tensor is in the file, with its shape there: most are one, and some hold two.
+fn parts_of(
+    family: &Architecture,
+    sizes: &ModelSizes,
+    tensor: &Tensor,
+) -> Result<Vec<(String, Vec<u64>)>, ConvertError> {
+    let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: family.gguf };
+    let mut parts = Vec::new();
+    for name in family.gguf_names(&tensor.name) {
+        let beyond = layer(&name).is_some_and(|layer| layer >= sizes.layers);
+        let shape = family.shape(&name, &sizes.dimensions()).filter(|_| !beyond && family.reads(&name));
+        parts.push((name, shape.ok_or_else(unknown)?));
+    }
+    let mut expected = parts.first().ok_or_else(unknown)?.1.clone();
+    if let Some(rows) = expected.first_mut() {
+        *rows = parts.iter().filter_map(|(_, shape)| shape.first()).sum();
+    }
+    if tensor.shape != expected {
+        return Err(ConvertError::Shape { tensor: tensor.name.clone(), expected, found: tensor.shape.clone() });
+    }
+    if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64) {
+        return Err(ConvertError::Dtype { tensor: tensor.name.clone(), found: tensor.dtype.name() });
+    }
+    Ok(parts)
 }
 
 fn layer(name: &str) -> Option<u32> {

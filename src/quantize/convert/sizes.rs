@@ -22,13 +22,18 @@ pub(super) struct ModelSizes {
     pub(super) context: u32,
 }
 
+/// A checkpoint's class and `model_type`.
+pub(super) fn class(config: &Config) -> (Option<&str>, Option<&str>) {
+    let class = config.map.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+    (class, config.str("model_type"))
+}
+
 /// The family of a checkpoint.
 ///
 /// # Errors
 /// It is none that is known.
 pub(super) fn family(config: &Config) -> Result<&'static Architecture, ConvertError> {
-    let class = config.map.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
-    let kind = config.str("model_type");
+    let (class, kind) = class(config);
     crate::arch::of_checkpoint(class, kind).ok_or_else(|| {
         let found = class.or(kind).unwrap_or("none named").chars().take(60).collect();
         ConvertError::Architecture { found }
@@ -47,7 +52,7 @@ impl ModelSizes {
             HeadDefault::Divided => embedding / heads,
             HeadDefault::Width(width) => width,
         };
-        let feed_forward = match (config.u32(&keys::FEED_FORWARD)?, spec.default_feed_forward) {
+        let feed_forward = match (config.u32(spec.feed_forward)?, spec.default_feed_forward) {
             (Some(number), _) => number,
             (None, Some(times)) => times * embedding,
             (None, None) => config.need(&keys::FEED_FORWARD[..1])?,

@@ -61,6 +61,8 @@ pub(super) struct Output<'a> {
     pub(super) kind: GgmlType,
     /// The slowest dimension first.
     pub(super) shape: Vec<u64>,
+    /// Its first row among the checkpoint's tensor's.
+    pub(super) first: u64,
     /// Its first byte, counted from the file's start.
     pub(super) offset: u64,
 }
@@ -208,10 +210,10 @@ impl Buffers {
         let row = columns * tensor.dtype.size();
         self.raw.resize(((rows.end - rows.start) * row) as usize, 0);
         if !matches!(output.change, Change::Paired(_)) {
-            return Ok(tensor.read(&mut self.raw, rows.start * row)?);
+            return Ok(tensor.read(&mut self.raw, (output.first + rows.start) * row)?);
         }
         for (to, number) in self.raw.chunks_mut((row as usize).max(1)).zip(rows) {
-            tensor.read(to, output.source_row(number, all) * row)?;
+            tensor.read(to, (output.first + output.source_row(number, all)) * row)?;
         }
         Ok(())
     }
@@ -229,6 +231,7 @@ mod tests {
             change: Change::Kept,
             kind: GgmlType::F32,
             shape: vec![1000, 3000],
+            first: 0,
             offset: 0,
         };
         let all: Vec<_> = pieces(0, &output).collect();
@@ -246,6 +249,7 @@ mod tests {
             change: Change::Kept,
             kind: GgmlType::F32,
             shape: vec![3 << 10, 512],
+            first: 0,
             offset: 64,
         };
         assert!(pieces(0, &output).count() > 1);
