@@ -129,7 +129,8 @@ pub fn gguf_stem(name: &str) -> Option<&'static str> {
 /// Whether `stem`, a name in a checkpoint without `.weight`, is or ends like the name that a family has for the tensor
 /// outside layers that GGUF calls `gguf`.
 pub fn is_outer(stem: &str, gguf: &str) -> bool {
-    let ends = |known: &&str| stem.strip_suffix(*known).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    let ends =
+        |known: &&str| stem.strip_suffix(*known).is_some_and(|before| before.is_empty() || before.ends_with('.'));
     let specs = ALL.iter().flat_map(|family| family.outer).filter(|spec| spec.gguf == gguf);
     specs.flat_map(|spec| spec.name.iter().chain(spec.also)).any(ends)
 }

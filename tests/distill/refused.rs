@@ -74,8 +74,14 @@ fn checkpoints_that_contradict_themselves_are_refused() {
     small.tensors[3].3[..2].copy_from_slice(&[0xff, 0x7f]);
     run(&small).refused(1, &["NaN", "k_proj"]);
     let mut small = Small::new();
-    small.config["rope_scaling"] = json!({"rope_type": "yarn", "factor": 4.0});
-    run(&small).refused(1, &["yarn", "linear"]);
+    small.config["rope_scaling"] = json!({"rope_type": "dynamic", "factor": 4.0});
+    run(&small).refused(1, &["dynamic", "linear"]);
+    let mut small = Small::new();
+    small.config["model_type"] = json!("granite");
+    run(&small).refused(1, &["granite", "students are `llama`, `qwen2` or `qwen3`"]);
+    let mut small = Small::new();
+    small.config["partial_rotary_factor"] = json!(0.5);
+    run(&small).refused(1, &["0.5 of a head"]);
 }
 
 #[test]

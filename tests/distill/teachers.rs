@@ -14,12 +14,18 @@ use crate::tied::Tied;
 
 /// A student, data, and the student as a GGUF file.
 pub(crate) fn school(more: &str) -> Tool {
+    schooled(more, |_| ())
+}
+
+/// The same with a student that is changed before it teaches.
+fn schooled(more: &str, change: impl Fn(&mut Small)) -> Tool {
     let tool = stage(&format!("[objective]\nkind = 'kd'\n{more}\n[[teacher]]\nmodel = 'teacher.gguf'\ntop = 8\n"));
     // llama.cpp wants to see a merge; no text holds the byte 255, whose place it takes.
     let mut small = Small::new();
     small.tokenizer["model"]["vocab"].as_object_mut().unwrap().remove("ÿ").unwrap();
     small.tokenizer["model"]["vocab"]["qq"] = 255.into();
     small.tokenizer["model"]["merges"] = json!([["q", "q"]]);
+    change(&mut small);
     small.write(&tool, "student");
     becomes_the_teacher(&tool, "student");
     tool
@@ -52,6 +58,40 @@ fn a_student_learns_most_from_who_knows_more() {
         let told = tool.run(["run", "recipe.toml", "-o", &out, "--json", "--set", set]).json();
         let number = |key: &str| told[key].as_f64().unwrap();
         assert!(number("val_loss_after") < number("val_loss_before") * 0.85, "{set}: {told}");
+    }
+}
+
+#[test]
+fn stretched_positions_are_those_of_the_teacher() {
+    for scaling in [
+        json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}),
+        json!({"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 128, "attention_factor": 1.4}),
+        json!({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 64}),
+        json!({"rope_type": "linear", "factor": 4.0}),
+    ] {
+        // Who teaches itself has nothing to learn, unless it sees other positions than its teacher.
+        let tool = schooled("alpha = 1.0", |small| {
+            small.config["rope_scaling"] = scaling.clone();
+            // Queries and keys that look where they are told to.
+            let looks = |tensor: &&mut crate::ran::Tensor| tensor.0.contains("q_proj") || tensor.0.contains("k_proj");
+            for tensor in small.tensors.iter_mut().filter(looks) {
+                for word in tensor.3.as_chunks_mut::<2>().0 {
+                    let x = f32::from_bits(u32::from(u16::from_le_bytes(*word)) << 16) * 4.0;
+                    *word = ((x.to_bits() >> 16) as u16).to_le_bytes();
+                }
+            }
+        });
+        let loss = |out: &str| {
+            let args = ["run", "recipe.toml", "-o", out, "--max-steps", "1", "--json", "--set", "teacher.0.top=64"];
+            tool.run(args).json()["val_loss_before"].as_f64().unwrap()
+        };
+        let same = loss("same");
+        let config = tool.path("student/config.json");
+        let mut plain: Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
+        plain["rope_scaling"] = Value::Null;
+        std::fs::write(&config, plain.to_string()).unwrap();
+        let other = loss("other");
+        assert!(same.abs() * 20.0 < other, "{scaling}: {same} {other}");
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use burn_tensor::{Device, DeviceKind};
 
 use super::*;
+use crate::arch::frequencies::Stretching;
 use crate::distill::data::corpus::Goal;
 use crate::distill::kernel::dropout::share;
 use crate::distill::kernel::rope::Rope;
@@ -185,7 +186,7 @@ fn the_number_of_cards_does_not_change_the_sum() {
 fn long_documents_and_many_goals_go_through_in_tiles() {
     let Some(([device, _], _alone)) = cards() else { return };
     let mut model = model("llama", true);
-    model.rope = Rope::new(model.shape.width, 1e4, 1.0, 1024);
+    model.rope = Rope::new(model.shape.width, 1e4, &Stretching::Linear(1.0), 1024);
     let mut batch = Batch::default();
     for len in [700, 3, 30] {
         batch.push((0..len).map(|i| (share(i) * 40.0) as u32));

@@ -1,6 +1,8 @@
-//! Rotary positions in the form of Hugging Face's checkpoints: number `i` of a head turns with number `i + half`.
+//! Rotary positions, stretched as a configuration asks, in the form of Hugging Face's checkpoints: number `i` of a head turns with number `i + half`.
 
 use rayon::prelude::*;
+
+use crate::arch::frequencies::Stretching;
 
 /// Cosines and sines of every position.
 #[derive(Debug)]
@@ -11,18 +13,16 @@ pub(crate) struct Rope {
 }
 
 impl Rope {
-    /// For heads of `width` numbers and positions below `positions`. `factor` stretches positions (linear scaling).
-    pub(crate) fn new(width: usize, theta: f64, factor: f64, positions: usize) -> Self {
+    /// For heads of `width` numbers and positions below `positions`.
+    pub(crate) fn new(width: usize, theta: f64, stretching: &Stretching, positions: usize) -> Self {
         let half = width / 2;
-        // in f32 as PyTorch does, so that angles agree to the bit
-        let frequency = |i: usize| (1.0 / (theta as f32).powf(2.0 * i as f32 / width as f32)) / factor as f32;
-        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let (frequencies, scale) = (stretching.frequencies(theta, width), stretching.scale());
         let angles: Vec<f32> =
             (0..positions).flat_map(|position| frequencies.iter().map(move |f| position as f32 * f)).collect();
         Self {
             half,
-            cos: angles.iter().map(|&angle| f64::from(angle).cos() as f32).collect(),
-            sin: angles.iter().map(|&angle| f64::from(angle).sin() as f32).collect(),
+            cos: angles.iter().map(|&angle| f64::from(angle).cos() as f32 * scale).collect(),
+            sin: angles.iter().map(|&angle| f64::from(angle).sin() as f32 * scale).collect(),
         }
     }
 

@@ -207,7 +207,7 @@ pub(crate) fn assemble(shape: Shape, weights: Vec<Weight>, context: usize) -> De
         .collect();
     let final_norm = id();
     let output = (!shape.tied).then(&mut id);
-    let rope = Rope::new(shape.width, shape.theta, shape.factor, context);
+    let rope = Rope::new(shape.width, shape.theta, &shape.stretching, context);
     let precision = Precision::F32;
     Decoder { shape, weights, embeddings, final_norm, output, blocks, rope, precision, helpers: Vec::new() }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use super::load::{ModelError, names};
-use crate::arch::{self, Architecture, AttentionBias, Dimensions, HeadDefault, Limit, RopeSpec};
+use crate::arch::frequencies::{Llama3Scaling, Stretching, YarnScaling};
+use crate::arch::{self, Architecture, AttentionBias, Dimensions, HeadDefault, Limit, RopeSpec, RotaryScaling};
 
 /// A decoder's measures.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +31,8 @@ pub struct Shape {
     pub eps: f32,
     /// The base of rotary positions.
     pub theta: f64,
-    /// By how much positions are stretched.
-    pub factor: f64,
+    /// How positions are stretched.
+    pub stretching: Stretching,
     /// Positions it was made for.
     pub positions: usize,
     /// Whether the output shares the embeddings.
@@ -88,7 +89,8 @@ impl Shape {
                 return Err(wrong(format!("`{key}` is {truth}, which cannot be trained here")));
             }
         }
-        let (theta, factor) = rope(config, &family.rope).map_err(wrong)?;
+        let positions = number("max_position_embeddings")?;
+        let (theta, stretching) = rope(config, &family.rope, positions).map_err(wrong)?;
         let eps = family.norm.keys.iter().find_map(|key| config.get(*key).and_then(Json::as_f64));
         let bias = family.attention_bias == AttentionBias::AsSaid && flag("attention_bias");
         Ok(Self {
@@ -102,8 +104,8 @@ impl Shape {
             vocabulary: number("vocab_size")?,
             eps: eps.unwrap_or(family.norm.default) as f32,
             theta,
-            factor,
-            positions: number("max_position_embeddings")?,
+            stretching,
+            positions,
             tied: flag("tie_word_embeddings"),
             bias: bias || family.attention_bias == AttentionBias::Always,
             output_bias: bias,
@@ -132,28 +134,46 @@ impl Shape {
     }
 }
 
-/// Base and linear factor, in the old spelling or the one of transformers 5.
-fn rope(config: &Json, spec: &RopeSpec) -> Result<(f64, f64), String> {
+/// Base and stretching of positions, in the old spelling or the one of transformers 5.
+fn rope(config: &Json, spec: &RopeSpec, context: usize) -> Result<(f64, Stretching), String> {
     let nested = ["rope_parameters", "rope_scaling"].iter().find_map(|key| config.get(key).filter(|v| v.is_object()));
     let in_nested = |key: &str| nested.and_then(|nested| nested.get(key));
-    let partial = config.get("partial_rotary_factor").or_else(|| in_nested("partial_rotary_factor"));
-    if let Some(part) = partial.and_then(Json::as_f64).filter(|&part| part != 1.0) {
+    let number = |key: &str| in_nested(key).and_then(Json::as_f64);
+    let partial = config.get("partial_rotary_factor").and_then(Json::as_f64).or(number("partial_rotary_factor"));
+    if let Some(part) = partial.filter(|&part| part != 1.0) {
         return Err(format!("it rotates {part} of a head; all of a head can be trained"));
     }
-    let theta =
-        config.get("rope_theta").or_else(|| in_nested("rope_theta")).and_then(Json::as_f64).unwrap_or(spec.base);
+    let theta = config.get("rope_theta").and_then(Json::as_f64).or(number("rope_theta")).unwrap_or(spec.base);
     let kind = in_nested("rope_type").or_else(|| in_nested("type")).and_then(Json::as_str).unwrap_or("default");
-    let factor = match kind {
-        "default" => 1.0,
-        "linear" => in_nested("factor").and_then(Json::as_f64).unwrap_or(1.0),
+    let has = |scaling: RotaryScaling| spec.scalings.contains(&scaling);
+    let stretching = match kind {
+        "default" => Stretching::Linear(1.0),
+        "linear" if has(RotaryScaling::Linear) => Stretching::Linear(number("factor").unwrap_or(1.0)),
+        "llama3" if has(RotaryScaling::Llama3) => Stretching::Llama3(Llama3Scaling::of(theta, number)),
+        "yarn" if has(RotaryScaling::Yarn) => {
+            let truncate = in_nested("truncate").and_then(Json::as_bool).unwrap_or(true);
+            Stretching::Yarn(YarnScaling::of(context as f64, truncate, number))
+        }
         other => {
             let other: String = other.chars().take(40).collect();
-            return Err(format!("it scales positions by `{other}`; `default` and `linear` can be trained"));
+            return Err(format!(
+                "it scales positions by `{other}`, which cannot be trained; `default` and `linear` can"
+            ));
         }
     };
-    if theta.is_finite() && theta > 1.0 && factor.is_finite() && factor >= 1.0 {
-        Ok((theta, factor))
+    let sound = match stretching {
+        Stretching::Linear(factor) => factor.is_finite() && factor >= 1.0,
+        Stretching::Llama3(Llama3Scaling { factor, low, high, original, .. }) => {
+            factor >= 1.0 && low > 0.0 && high > low && original >= 1.0 && (factor * high * original).is_finite()
+        }
+        Stretching::Yarn(YarnScaling { factor, original, fast, slow, attention, .. }) => {
+            let all = factor * original * fast * attention;
+            factor >= 1.0 && original >= 1.0 && slow > 0.0 && fast >= slow && attention > 0.0 && all.is_finite()
+        }
+    };
+    if theta.is_finite() && theta > 1.0 && sound {
+        Ok((theta, stretching))
     } else {
-        Err(format!("its rotary positions have the base {theta} and the factor {factor}"))
+        Err(format!("its rotary positions have the base {theta} and are stretched as {stretching:?}"))
     }
 }

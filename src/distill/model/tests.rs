@@ -14,12 +14,23 @@ use crate::distill::objective::{self, Lesson, ObjectiveRecipe};
 use crate::distill::run::rows;
 
 fn shape(kind: &str, tied: bool) -> Shape {
-    let config = json!({
+    let mut config = json!({
         "model_type": kind, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "vocab_size": 40, "rms_norm_eps": 1e-5,
         "rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0}, "max_position_embeddings": 64,
         "tie_word_embeddings": tied, "attention_bias": kind == "llama",
     });
+    // Each family with another scaling of positions.
+    match kind {
+        "qwen2" => {
+            config["rope_scaling"] = json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16})
+        }
+        "llama" if tied => {
+            let original = json!({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 16});
+            config["rope_scaling"] = original;
+        }
+        _ => {}
+    }
     Shape::of(&config, Path::new("config.json")).unwrap()
 }
 

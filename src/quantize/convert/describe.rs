@@ -143,7 +143,8 @@ pub(super) fn made(
 ) -> Result<Vec<(&'static str, Vec<f32>)>, ConvertError> {
     let (rope, scalings) = (config.rope()?, family.rope.scalings);
     if rope.kind == "llama3" && scalings.contains(&RotaryScaling::Llama3) {
-        return Ok(vec![("rope_freqs.weight", llama3(&rope).factors(sizes.head))]);
+        let scaling = Llama3Scaling::of(rope.theta.unwrap_or(family.rope.base), |key| rope.f64(key));
+        return Ok(vec![("rope_freqs.weight", scaling.factors(sizes.head))]);
     }
     if scalings.contains(&RotaryScaling::LongRope)
         && let Some((long, short)) = rope.list("long_factor").zip(rope.list("short_factor"))
@@ -151,17 +152,6 @@ pub(super) fn made(
         return Ok(vec![("rope_factors_long.weight", long), ("rope_factors_short.weight", short)]);
     }
     Ok(Vec::new())
-}
-
-fn llama3(rope: &Rope) -> Llama3Scaling {
-    let number = |key: &str, default: f64| rope.f64(key).unwrap_or(default) as f32;
-    Llama3Scaling {
-        theta: rope.theta.unwrap_or(10_000.0) as f32,
-        factor: number("factor", 8.0),
-        low: number("low_freq_factor", 1.0),
-        high: number("high_freq_factor", 4.0),
-        original: number("original_max_position_embeddings", 8192.0),
-    }
 }
 
 fn long_original(config: &Config, rope: &Rope) -> Result<u32, ConvertError> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::config::{Config, Rope};
 use super::error::ConvertError;
 use super::sizes::{self, ModelSizes};
+use crate::arch::frequencies::YarnScaling;
 use crate::arch::{Architecture, Limit, RotaryScaling, SlidingWindow, keys};
 
 /// Holds a configuration against what the architecture computes.
@@ -158,11 +159,7 @@ fn rope(family: &Architecture, config: &Config) -> Result<(), ConvertError> {
 
 /// What llama.cpp multiplies YaRN's own scale of attention by to get the configuration's; nothing where it is the usual one.
 pub(super) fn attention_factor(rope: &Rope, factor: f64) -> Option<f32> {
-    // transformers: modeling_rope_utils.py, `_compute_yarn_parameters`
-    let scale = |of: f64| if factor <= 1.0 { 1.0 } else { 0.1 * of * factor.ln() + 1.0 };
-    let pair = rope.f64("mscale").filter(|&m| m != 0.0).zip(rope.f64("mscale_all_dim").filter(|&m| m != 0.0));
-    let wanted = rope.f64("attention_factor").or(pair.map(|(one, all)| scale(one) / scale(all)))?;
-    let times = wanted / scale(1.0);
+    let times = YarnScaling::attention(factor, |key| rope.f64(key)) / YarnScaling::usual_attention(factor, 1.0);
     ((times - 1.0).abs() > 1e-6).then_some(times as f32)
 }
 
