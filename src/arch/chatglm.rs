@@ -57,6 +57,7 @@ pub(super) static CHATGLM: Architecture = Architecture {
         asserts_whole: false,
         unrotated_every: None,
     },
+    tied: false,
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,
     window: SlidingWindow::None,

@@ -150,8 +150,10 @@ impl YarnScaling {
 mod tests {
     use super::*;
 
-    fn numbers(all: &'static [(&'static str, f64)]) -> impl Fn(&str) -> Option<f64> {
-        |key| all.iter().find(|(name, _)| *name == key).map(|(_, number)| *number)
+    type Said = &'static [(&'static str, f64)];
+
+    fn numbers(all: Said) -> impl Fn(&str) -> Option<f64> {
+        move |key: &str| all.iter().find(|(name, _)| *name == key).map(|(_, number)| *number)
     }
 
     #[test]
@@ -159,12 +161,11 @@ mod tests {
         let plain = Stretching::Linear(1.0).frequencies(1e4, 64);
         let half = Stretching::Linear(2.0).frequencies(1e4, 64);
         assert!(plain[0] == 1.0 && plain.iter().zip(&half).all(|(plain, half)| *half == plain / 2.0));
-        let original = ("original_max_position_embeddings", 256.0);
-        let told: [&'static [_]; 2] =
-            [&[("factor", 4.0), ("original_max_position_embeddings", 256.0)], &[("factor", 4.0)]];
-        let llama3 = Stretching::Llama3(Llama3Scaling::of(1e4, numbers(told[0])));
-        let yarn = Stretching::Yarn(YarnScaling::of(original.1, true, numbers(told[1])));
-        assert_eq!(yarn, Stretching::Yarn(YarnScaling::of(1e6, true, numbers(told[0]))));
+        let (factor, whole): (Said, Said) =
+            (&[("factor", 4.0)], &[("factor", 4.0), ("original_max_position_embeddings", 256.0)]);
+        let llama3 = Stretching::Llama3(Llama3Scaling::of(1e4, numbers(whole)));
+        let yarn = Stretching::Yarn(YarnScaling::of(256.0, true, numbers(factor)));
+        assert_eq!(yarn, Stretching::Yarn(YarnScaling::of(1e6, true, numbers(whole))));
         for stretching in [llama3, yarn] {
             let all = stretching.frequencies(1e4, 64);
             assert_eq!((all.len(), all[0]), (32, 1.0), "{stretching:?}");
@@ -179,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_scale_of_attention_is_what_is_said() {
-        let of = |all: &'static [(&'static str, f64)]| YarnScaling::attention(4.0, numbers(all));
+        let of = |all: Said| YarnScaling::attention(4.0, numbers(all));
         assert_eq!(of(&[("attention_factor", 1.5), ("mscale", 2.0)]), 1.5);
         assert_eq!(of(&[("mscale", 1.0), ("mscale_all_dim", 1.0)]), 1.0);
         assert_eq!(of(&[("mscale", 1.0), ("mscale_all_dim", 0.0)]), of(&[]));

@@ -56,6 +56,7 @@ pub(super) static GEMMA3: Architecture = Architecture {
         asserts_whole: false,
         unrotated_every: None,
     },
+    tied: true,
     activation: Activation { key: "hidden_activation", ..Activation::GELU },
     attention_bias: AttentionBias::AsSaid,
     window: SlidingWindow::Alternating { full: 6, tokens: 4096 },

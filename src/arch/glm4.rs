@@ -48,6 +48,7 @@ pub(super) static GLM4: Architecture = Architecture {
         asserts_whole: false,
         unrotated_every: None,
     },
+    tied: false,
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,
     window: SlidingWindow::None,

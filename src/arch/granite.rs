@@ -61,6 +61,7 @@ pub(super) static GRANITE: Architecture = Architecture {
         asserts_whole: true,
         unrotated_every: None,
     },
+    tied: false,
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,
     window: SlidingWindow::None,
@@ -93,6 +94,6 @@ pub(super) static GRANITE: Architecture = Architecture {
         bos: BosToken::NeverWith(49_152),
         ..TokenizerSpec::PLAIN
     },
-    trained: false,
+    trained: true,
     measured: true,
 };

@@ -84,6 +84,18 @@ const INERT: &str = " architectures model_type auto_map name_or_path torch_dtype
     remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens text_config vision_config \
     quantization_config ";
 
+/// Which of so many layers are rotated, as a configuration says it; `None` where the family has none that are not. A list
+/// that is too short leaves layers out.
+pub fn rotated(family: &Architecture, config: &Map<String, Value>, layers: usize) -> Option<Vec<bool>> {
+    let usual = family.rope.unrotated_every?;
+    let turns = |layer: &Value| layer.as_u64() != Some(0) && layer.as_bool() != Some(false);
+    if let Some(list) = config.get(ROTATED).and_then(Value::as_array) {
+        return Some(list.iter().take(layers).map(turns).collect());
+    }
+    let every = config.get(UNROTATED_EVERY).and_then(Value::as_u64).unwrap_or(usual.into()).max(1);
+    Some((1..=layers as u64).map(|layer| layer % every != 0).collect())
+}
+
 /// The keys of a configuration that nothing here understands: the model may compute with them. Keys of no value and those
 /// that begin with `_` count as understood.
 pub fn unknown(family: &Architecture, config: &Map<String, Value>) -> Vec<String> {

@@ -51,6 +51,7 @@ pub(super) static LLAMA: Architecture = Architecture {
         asserts_whole: true,
         unrotated_every: None,
     },
+    tied: false,
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,
     window: SlidingWindow::OfModelType("mistral"),

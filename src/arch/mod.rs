@@ -66,6 +66,8 @@ pub struct Architecture {
     pub norm: NormSpec,
     /// How positions are encoded.
     pub rope: RopeSpec,
+    /// Whether the embedding is the output's matrix too where nothing is said.
+    pub tied: bool,
     /// The function between the feed-forward matrices.
     pub activation: Activation,
     /// Whether queries, keys and values have biases.

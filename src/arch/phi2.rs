@@ -45,6 +45,7 @@ pub(super) static PHI2: Architecture = Architecture {
         asserts_whole: false,
         unrotated_every: None,
     },
+    tied: false,
     activation: Activation::GELU,
     attention_bias: AttentionBias::Always,
     window: SlidingWindow::None,

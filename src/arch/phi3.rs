@@ -37,6 +37,7 @@ pub(super) static PHI3: Architecture = Architecture {
         asserts_whole: false,
         unrotated_every: None,
     },
+    tied: false,
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,
     window: SlidingWindow::AllLayers,

@@ -27,6 +27,7 @@ pub(super) static QWEN2: Architecture = Architecture {
     },
     norm: NormSpec::rms(1e-6),
     rope: ROPE,
+    tied: false,
     activation: Activation::SILU,
     attention_bias: AttentionBias::Always,
     window: WINDOW,

@@ -40,6 +40,7 @@ pub(super) static QWEN3: Architecture = Architecture {
     },
     norm: NormSpec::rms(1e-6),
     rope: ROPE,
+    tied: false,
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,
     window: WINDOW,

@@ -38,6 +38,7 @@ pub(super) static SMOLLM3: Architecture = Architecture {
         // `n_no_rope_layer_step` in llama.cpp's `src/models/smollm3.cpp`.
         unrotated_every: Some(4),
     },
+    tied: true,
     activation: Activation::SILU,
     attention_bias: AttentionBias::AsSaid,
     // Only layers without rotated positions can have one.
@@ -51,7 +52,7 @@ pub(super) static SMOLLM3: Architecture = Architecture {
         bos: BosToken::NeverWith(49_152),
         ..TokenizerSpec::PLAIN
     },
-    trained: false,
+    trained: true,
     // Of one size with Llama's graph, which is computed besides.
     measured: true,
 };

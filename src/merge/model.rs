@@ -209,7 +209,8 @@ impl Model {
 
     /// Whether the output matrix is the embedding.
     pub fn tied(&self) -> bool {
-        self.config.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false)
+        let said = self.config.get("tie_word_embeddings").and_then(Value::as_bool);
+        said.unwrap_or_else(|| self.family().is_some_and(|family| family.tied))
     }
 }
 

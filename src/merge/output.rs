@@ -70,8 +70,10 @@ fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
         }
     }
     if plan.layers != before {
-        if let Some(list) = rotated(donor) {
-            config.insert(keys::ROTATED.to_owned(), list);
+        // Said layer by layer, for those that are not rotated to stay such.
+        let rotated = donor.family().and_then(|family| keys::rotated(family, &donor.config, before as usize));
+        if let Some(rotated) = rotated {
+            config.insert(keys::ROTATED.to_owned(), json!(rotated.into_iter().map(u8::from).collect::<Vec<_>>()));
         }
         for key in keys::PER_LAYER {
             if let Some(Value::Array(kinds)) = config.get_mut(key) {
@@ -115,17 +117,6 @@ fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
         config.insert("tie_word_embeddings".to_owned(), json!(false));
     }
     Value::Object(config)
-}
-
-/// Which layers are rotated, where a family has some that are not and its configuration says only every which one.
-fn rotated(model: &Model) -> Option<Value> {
-    let usual = model.family()?.rope.unrotated_every?;
-    if model.config.get(keys::ROTATED).is_some_and(|list| !list.is_null()) {
-        return None;
-    }
-    let every = model.number(&[keys::UNROTATED_EVERY]).unwrap_or(usual.into()).max(1);
-    let layers = (1..=u64::from(model.layers.count)).map(|layer| u8::from(layer % every != 0));
-    Some(json!(layers.collect::<Vec<_>>()))
 }
 
 /// The layer of its own model that each layer of the result was.

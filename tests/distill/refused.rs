@@ -77,8 +77,8 @@ fn checkpoints_that_contradict_themselves_are_refused() {
     small.config["rope_scaling"] = json!({"rope_type": "dynamic", "factor": 4.0});
     run(&small).refused(1, &["dynamic", "linear"]);
     let mut small = Small::new();
-    small.config["model_type"] = json!("granite");
-    run(&small).refused(1, &["granite", "students are `llama`, `qwen2` or `qwen3`"]);
+    small.config["model_type"] = json!("gemma3_text");
+    run(&small).refused(1, &["gemma3_text", "students are `llama`, `qwen2`, `qwen3`"]);
     let mut small = Small::new();
     small.config["partial_rotary_factor"] = json!(0.5);
     run(&small).refused(1, &["0.5 of a head"]);

@@ -61,37 +61,63 @@ fn a_student_learns_most_from_who_knows_more() {
     }
 }
 
+/// Queries and keys that look where they are told to.
+fn attentive(small: &mut Small) {
+    let looks = |tensor: &&mut crate::ran::Tensor| tensor.0.contains("q_proj") || tensor.0.contains("k_proj");
+    for tensor in small.tensors.iter_mut().filter(looks) {
+        for word in tensor.3.as_chunks_mut::<2>().0 {
+            let x = f32::from_bits(u32::from(u16::from_le_bytes(*word)) << 16) * 4.0;
+            *word = ((x.to_bits() >> 16) as u16).to_le_bytes();
+        }
+    }
+}
+
 #[test]
-fn stretched_positions_are_those_of_the_teacher() {
-    for scaling in [
-        json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}),
-        json!({"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 128, "attention_factor": 1.4}),
-        json!({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 64}),
-        json!({"rope_type": "linear", "factor": 4.0}),
+fn a_student_computes_what_llama_cpp_makes_of_it() {
+    let stretched = |scaling: Value| ("llama", "rope_scaling", scaling, Value::Null);
+    let granite = |key: &'static str, number: f64| ("granite", key, json!(number), json!(1.0));
+    for (kind, key, own, other) in [
+        stretched(json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64})),
+        stretched(json!({"rope_type": "yarn", "factor": 2.0, "attention_factor": 1.4,
+                         "original_max_position_embeddings": 128})),
+        stretched(json!({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 64})),
+        stretched(json!({"rope_type": "linear", "factor": 4.0})),
+        granite("embedding_multiplier", 3.0),
+        granite("residual_multiplier", 0.4),
+        granite("attention_multiplier", 0.25),
+        granite("logits_scaling", 0.25),
+        ("smollm3", "no_rope_layer_interval", json!(4), json!(9)),
     ] {
-        // Who teaches itself has nothing to learn, unless it sees other positions than its teacher.
         let tool = schooled("alpha = 1.0", |small| {
-            small.config["rope_scaling"] = scaling.clone();
-            // Queries and keys that look where they are told to.
-            let looks = |tensor: &&mut crate::ran::Tensor| tensor.0.contains("q_proj") || tensor.0.contains("k_proj");
-            for tensor in small.tensors.iter_mut().filter(looks) {
-                for word in tensor.3.as_chunks_mut::<2>().0 {
-                    let x = f32::from_bits(u32::from(u16::from_le_bytes(*word)) << 16) * 4.0;
-                    *word = ((x.to_bits() >> 16) as u16).to_le_bytes();
-                }
-            }
+            attentive(small);
+            small.config[key] = own.clone();
+            small.config["model_type"] = json!(kind);
+            let class = match kind {
+                "granite" => "GraniteForCausalLM",
+                "smollm3" => "SmolLM3ForCausalLM",
+                _ => "LlamaForCausalLM",
+            };
+            small.config["architectures"] = json!([class]);
+            // A fourth layer, for SmolLM3 to leave without positions.
+            let third: Vec<_> = small.tensors.iter().filter(|tensor| tensor.0.contains("layers.2.")).cloned().collect();
+            small.tensors.extend(third.into_iter().map(|mut tensor| {
+                tensor.0 = tensor.0.replace("layers.2.", "layers.3.");
+                tensor
+            }));
+            small.config["num_hidden_layers"] = json!(4);
         });
+        // Who teaches itself has nothing to learn, unless it computes something else than its teacher.
         let loss = |out: &str| {
             let args = ["run", "recipe.toml", "-o", out, "--max-steps", "1", "--json", "--set", "teacher.0.top=64"];
             tool.run(args).json()["val_loss_before"].as_f64().unwrap()
         };
         let same = loss("same");
-        let config = tool.path("student/config.json");
-        let mut plain: Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
-        plain["rope_scaling"] = Value::Null;
-        std::fs::write(&config, plain.to_string()).unwrap();
-        let other = loss("other");
-        assert!(same.abs() * 20.0 < other, "{scaling}: {same} {other}");
+        let path = tool.path("student/config.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        config[key] = other;
+        std::fs::write(&path, config.to_string()).unwrap();
+        let different = loss("different");
+        assert!(same.abs() * 20.0 < different, "{kind}, {key}: {same} {different}");
     }
 }
 

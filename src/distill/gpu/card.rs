@@ -6,7 +6,7 @@ use super::Part;
 use super::head::{Matrix, OnCard};
 use super::layer::{self, Pass, Weights};
 use super::link::Link;
-use crate::distill::kernel::{add, norm};
+use crate::distill::kernel::add;
 use crate::distill::model::head::Head;
 use crate::distill::model::{Decoder, Gradients, Halfway, Slopes};
 
@@ -136,7 +136,7 @@ impl Card {
         let trace = self.forward(model, weights, &pass, part, false);
         let last = trace.states.last().map_or_else(Vec::new, |last| self.rows(last, part.rows));
         self.link.check()?;
-        let normed = norm::forward(&last, &model.weights[model.final_norm.0].all(), model.shape.eps);
+        let normed = model.normed(&last);
         let products = OnCard::new(&self.link, matrix);
         let value = judge(&Head { products: Some(&products), ..model.head() }, &normed);
         self.link.check()?;
@@ -168,14 +168,13 @@ impl Card {
         between: impl FnOnce(&Halfway<'_>, &mut Gradients) -> Slopes<T>,
         gradients: &mut Gradients,
     ) -> Result<T, String> {
-        let (width, eps) = (model.shape.hidden, model.shape.eps);
+        let width = model.shape.hidden;
         let Some(Loaded { weights, matrix }) = &self.loaded else { return Err("no weights".to_owned()) };
         let pass = Pass::new(&model.shape, &model.rope, &self.link, part.batch, part.dropout);
         let mut trace = self.forward(model, weights, &pass, part, true);
         let last = trace.states.last().map_or_else(Vec::new, |last| self.rows(last, part.rows));
         self.link.check()?;
-        let factor = model.weights[model.final_norm.0].all();
-        let normed = norm::forward(&last, &factor, eps);
+        let normed = model.normed(&last);
         let products = OnCard::new(&self.link, matrix);
         let head = Head { products: Some(&products), ..model.head() };
         let behind = |layer: usize| {
@@ -185,7 +184,7 @@ impl Card {
         let Slopes { value, mut states, behind } =
             between(&Halfway { head: &head, states: &normed, behind: &behind }, gradients);
         self.link.check()?;
-        norm::backward(&mut states, &last, &factor, eps, gradients.of(model.final_norm));
+        model.normed_backward(&mut states, &last, gradients);
         let mut d = self.spread(part, &states, width);
         trace.states.pop();
         for (at, block) in model.blocks.iter().enumerate().rev() {

@@ -7,7 +7,7 @@ use super::attention::{Tile, attend};
 use super::link::Link;
 use crate::distill::kernel::dropout;
 use crate::distill::kernel::rope::Rope;
-use crate::distill::model::{Adapter, Batch, Block, Id, Linear, Shape};
+use crate::distill::model::{Adapter, Batch, Block, Id, Linear, Multipliers, Shape};
 
 /// A model's numbers on a card: rows and columns, of a single row where they are a list.
 #[derive(Debug)]
@@ -127,13 +127,17 @@ fn compute(block: &Block, pass: &Pass<'_>, numbers: &Numbers<'_>, x: Tensor<2>) 
         }
     };
     let (of_q, of_k) = block.head_norms.unzip();
-    let (q, k) = (pass.turn(heads(&block.q, of_q)), pass.turn(heads(&block.k, of_k)));
+    let turn = |x: Tensor<3>| if block.rotated { pass.turn(x) } else { x };
+    let (q, k) = (turn(heads(&block.q, of_q)), turn(heads(&block.k, of_k)));
+    let Multipliers { queries, residual, .. } = pass.shape.multipliers;
+    let q = if queries == 1.0 { q } else { q.mul_scalar(queries) };
+    let scaled = |x: Tensor<2>| if residual == 1.0 { x } else { x.mul_scalar(residual) };
     let mixed = attend(&q, &k, &heads(&block.v, None), &pass.tiles);
-    let middle = project(&block.o, pass, numbers, mixed) + x;
+    let middle = scaled(project(&block.o, pass, numbers, mixed)) + x;
     let h = pass.norm(middle.clone(), numbers.of(block.post_norm));
     let gate = silu(project(&block.gate, pass, numbers, h.clone()));
     let act = gate * project(&block.up, pass, numbers, h);
-    project(&block.down, pass, numbers, act) + middle
+    scaled(project(&block.down, pass, numbers, act)) + middle
 }
 
 /// `x·Wᵀ + b`, with what an adapter adds to it.

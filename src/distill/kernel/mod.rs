@@ -21,6 +21,13 @@ pub(crate) fn add(to: &mut [f32], from: &[f32]) {
     }
 }
 
+/// Multiplies all numbers.
+pub(crate) fn scale(numbers: &mut [f32], by: f32) {
+    if by != 1.0 {
+        numbers.iter_mut().for_each(|number| *number *= by);
+    }
+}
+
 /// Adds the sum of all rows to `to`.
 pub(crate) fn add_rows(to: &mut [f32], rows: &[f32]) {
     for row in rows.chunks_exact(to.len()) {

@@ -1,11 +1,11 @@
-//! One layer: attention and a gated feed-forward part, each behind a normalisation and beside a straight way.
+//! One layer: pre-norm attention and a gated feed-forward part, each with a residual connection.
 
 use super::decoder::Pass;
 use super::linear::Linear;
 use super::shape::Shape;
 use super::weight::{Gradients, Id};
 use crate::distill::kernel::attention::{self, Heads};
-use crate::distill::kernel::{add, gate, norm};
+use crate::distill::kernel::{add, gate, norm, scale};
 
 /// Where a layer's numbers are.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Block {
     pub(crate) o: Linear,
     /// Qwen3's norms of queries and keys.
     pub(crate) head_norms: Option<(Id, Id)>,
+    /// Whether queries and keys know their positions.
+    pub(crate) rotated: bool,
     pub(crate) post_norm: Id,
     pub(crate) gate: Linear,
     pub(crate) up: Linear,
@@ -101,19 +103,25 @@ impl Block {
             let (new_q, new_k) = (normed(&q, of_q), normed(&k, of_k));
             raw = Some((std::mem::replace(&mut q, new_q), std::mem::replace(&mut k, new_k)));
         }
-        pass.rope.turn(&mut q, self.q.outputs, pass.positions, false);
-        pass.rope.turn(&mut k, self.k.outputs, pass.positions, false);
+        if self.rotated {
+            pass.rope.turn(&mut q, self.q.outputs, pass.positions, false);
+            pass.rope.turn(&mut k, self.k.outputs, pass.positions, false);
+        }
+        scale(&mut q, pass.shape.multipliers.queries);
         Asked { raw, q, k, v }
     }
 
     /// From what attention mixed to the states behind the layer: those, the states between its two parts, gate and up.
     fn answer(&self, pass: &Pass<'_>, x: &[f32], mixed: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>, Vec<f32>) {
+        let residual = pass.shape.multipliers.residual;
         let mut middle = self.o.forward(pass, mixed);
+        scale(&mut middle, residual);
         add(&mut middle, x);
         let h = norm::forward(&middle, &pass.weights[self.post_norm.0].all(), pass.shape.eps);
         let (gate, up) = (self.gate.forward(pass, &h), self.up.forward(pass, &h));
         drop(h);
         let mut y = self.down.forward(pass, &gate::forward(&gate, &up));
+        scale(&mut y, residual);
         add(&mut y, &middle);
         (y, middle, gate, up)
     }
@@ -127,11 +135,16 @@ impl Block {
         mut dy: Vec<f32>,
         gradients: &mut Gradients,
     ) -> Vec<f32> {
-        let Shape { eps, width, .. } = *pass.shape;
+        let Shape { eps, width, multipliers, .. } = *pass.shape;
+        // A projection uses its gradient up, and the residual needs it again.
+        let own = |dy: &[f32]| {
+            let mut own = dy.to_vec();
+            scale(&mut own, multipliers.residual);
+            own
+        };
         let act = gate::forward(&kept.gate, &kept.up);
         let mut dgate = vec![0.0; act.len()];
-        // A projection uses its gradient up, and the straight way needs it again.
-        self.down.backward(pass, &act, &mut dy.clone(), &mut dgate, gradients);
+        self.down.backward(pass, &act, &mut own(&dy), &mut dgate, gradients);
         drop(act);
         let mut dup = gate::backward(&mut dgate, &kept.gate, &kept.up);
         let post = pass.weights[self.post_norm.0].all();
@@ -143,12 +156,15 @@ impl Block {
         norm::backward(&mut dh, &kept.middle, &post, eps, gradients.of(self.post_norm));
         add(&mut dy, &dh);
         let mut dmixed = vec![0.0; kept.mixed.len()];
-        self.o.backward(pass, &kept.mixed, &mut dy.clone(), &mut dmixed, gradients);
+        self.o.backward(pass, &kept.mixed, &mut own(&dy), &mut dmixed, gradients);
         let Asked { raw, q, k, v } = &kept.asked;
         let mut d = attention::backward(&dmixed, q, k, v, self.heads(width), pass.documents);
         drop(dmixed);
-        pass.rope.turn(&mut d.q, self.q.outputs, pass.positions, true);
-        pass.rope.turn(&mut d.k, self.k.outputs, pass.positions, true);
+        scale(&mut d.q, multipliers.queries);
+        if self.rotated {
+            pass.rope.turn(&mut d.q, self.q.outputs, pass.positions, true);
+            pass.rope.turn(&mut d.k, self.k.outputs, pass.positions, true);
+        }
         if let (Some((of_q, of_k)), Some((q, k))) = (self.head_norms, raw) {
             norm::backward(&mut d.q, q, &pass.weights[of_q.0].all(), eps, gradients.of(of_q));
             norm::backward(&mut d.k, k, &pass.weights[of_k.0].all(), eps, gradients.of(of_k));

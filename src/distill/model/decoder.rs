@@ -7,8 +7,8 @@ use super::head;
 use super::shape::Shape;
 use super::weight::{Gradients, Id, Weight};
 use crate::distill::kernel::matmul::Precision;
-use crate::distill::kernel::norm;
 use crate::distill::kernel::rope::Rope;
+use crate::distill::kernel::{norm, scale};
 
 /// A model in memory.
 #[derive(Debug)]
@@ -130,7 +130,22 @@ impl Decoder {
         for &token in tokens {
             x.extend_from_slice(&weight.part(token as usize * width, (token as usize + 1) * width));
         }
+        scale(&mut x, self.shape.multipliers.embedding);
         x
+    }
+
+    /// What the output's matrix sees of the states behind the last layer.
+    pub(crate) fn normed(&self, last: &[f32]) -> Vec<f32> {
+        let mut normed = norm::forward(last, &self.weights[self.final_norm.0].all(), self.shape.eps);
+        scale(&mut normed, self.shape.multipliers.output);
+        normed
+    }
+
+    /// Turns the gradient of [`Self::normed`] into that of the states behind the last layer.
+    pub(crate) fn normed_backward(&self, d: &mut [f32], last: &[f32], gradients: &mut Gradients) {
+        scale(d, self.shape.multipliers.output);
+        let factor = self.weights[self.final_norm.0].all();
+        norm::backward(d, last, &factor, self.shape.eps, gradients.of(self.final_norm));
     }
 
     /// Hidden states of all positions, with what a backward pass will ask for.
@@ -143,7 +158,7 @@ impl Decoder {
             inputs.push(std::mem::replace(&mut x, y));
             kept.push((recompute == Recompute::None).then_some(on_the_way));
         }
-        let normed = norm::forward(&x, &self.weights[self.final_norm.0].all(), self.shape.eps);
+        let normed = self.normed(&x);
         Trace { inputs, kept, last: x, normed }
     }
 
@@ -154,7 +169,7 @@ impl Decoder {
         for block in &self.blocks {
             x = block.forward(&pass, &x).0;
         }
-        norm::forward(&x, &self.weights[self.final_norm.0].all(), self.shape.eps)
+        self.normed(&x)
     }
 
     /// Adds to `gradients` what follows from the gradient of the normalised hidden states, and from gradients of states
@@ -169,8 +184,7 @@ impl Decoder {
         gradients: &mut Gradients,
     ) {
         let pass = self.pass(batch, dropout);
-        let factor = self.weights[self.final_norm.0].all();
-        norm::backward(&mut d, &trace.last, &factor, self.shape.eps, gradients.of(self.final_norm));
+        self.normed_backward(&mut d, &trace.last, gradients);
         trace.normed = Vec::new();
         trace.last = Vec::new();
         for (layer, block) in self.blocks.iter().enumerate().rev() {
@@ -187,9 +201,10 @@ impl Decoder {
     /// Adds the gradient `d` of the first layer's input to the one of the embeddings.
     pub(crate) fn embed_backward(&self, tokens: &[u32], d: &[f32], gradients: &mut Gradients) {
         let Some(gradient) = gradients.of(self.embeddings) else { return };
-        let width = self.shape.hidden;
+        let (width, by) = (self.shape.hidden, self.shape.multipliers.embedding);
         for (&token, d) in tokens.iter().zip(d.chunks_exact(width)) {
-            crate::distill::kernel::add(&mut gradient[token as usize * width..][..width], d);
+            let row = &mut gradient[token as usize * width..][..width];
+            row.iter_mut().zip(d).for_each(|(to, d)| *to += d * by);
         }
     }
 

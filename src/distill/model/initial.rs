@@ -37,6 +37,7 @@ pub(crate) fn keep_layers(model: Decoder, layers: &[usize], context: usize) -> D
     }
     before.extend(behind);
     shape.layers = layers.len();
+    shape.rotated = layers.iter().map(|&old| shape.rotated.get(old).copied().unwrap_or(true)).collect();
     super::load::assemble(shape, before, context)
 }
 

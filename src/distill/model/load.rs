@@ -188,7 +188,8 @@ pub(crate) fn assemble(shape: Shape, weights: Vec<Weight>, context: usize) -> De
     let mut id = || Id(next.next().unwrap_or_default());
     let embeddings = id();
     let blocks = (0..shape.layers)
-        .map(|_| {
+        .map(|layer| {
+            let rotated = shape.rotated.get(layer).copied().unwrap_or(true);
             let (hidden, q, kv) = (shape.hidden, shape.heads * shape.width, shape.keys * shape.width);
             let input_norm = id();
             let mut linear = |inputs, outputs, bias: bool| {
@@ -202,7 +203,7 @@ pub(crate) fn assemble(shape: Shape, weights: Vec<Weight>, context: usize) -> De
             let mut plain = |inputs, outputs| Linear { weight: id(), bias: None, inputs, outputs, adapter: None };
             let (gate, up) = (plain(hidden, shape.inner), plain(hidden, shape.inner));
             let down = plain(shape.inner, hidden);
-            Block { input_norm, q, k, v, o, head_norms, post_norm, gate, up, down }
+            Block { input_norm, q, k, v, o, head_norms, rotated, post_norm, gate, up, down }
         })
         .collect();
     let final_norm = id();

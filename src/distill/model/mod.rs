@@ -42,7 +42,7 @@ pub(crate) use decoder::{Batch, Decoder, Halfway, Recompute, Slopes};
 pub(crate) use linear::{Adapter, Linear};
 pub use load::ModelError;
 pub(crate) use load::{Source, json};
-pub use shape::Shape;
+pub use shape::{Multipliers, Shape};
 #[cfg(feature = "gpu")]
 pub(crate) use weight::Id;
 pub(crate) use weight::{Gradients, Numbers, Weight};

@@ -8,6 +8,19 @@ use super::load::{ModelError, names};
 use crate::arch::frequencies::{Llama3Scaling, Stretching, YarnScaling};
 use crate::arch::{self, Architecture, AttentionBias, Dimensions, HeadDefault, Limit, RopeSpec, RotaryScaling};
 
+/// Numbers that states are multiplied by; all are 1 in most families.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Multipliers {
+    /// Rows of the embedding.
+    pub embedding: f32,
+    /// Queries, besides the division of scores by the root of a head's width.
+    pub queries: f32,
+    /// What attention and the feed-forward part add to the residual.
+    pub residual: f32,
+    /// Normalised states before the output's matrix.
+    pub output: f32,
+}
+
 /// A decoder's measures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
@@ -33,6 +46,10 @@ pub struct Shape {
     pub theta: f64,
     /// How positions are stretched.
     pub stretching: Stretching,
+    /// Which layers are rotated.
+    pub rotated: Vec<bool>,
+    /// What its states are multiplied by.
+    pub multipliers: Multipliers,
     /// Positions it was made for.
     pub positions: usize,
     /// Whether the output shares the embeddings.
@@ -89,13 +106,19 @@ impl Shape {
                 return Err(wrong(format!("`{key}` is {truth}, which cannot be trained here")));
             }
         }
+        let layers = number("num_hidden_layers")?;
+        let unrotated = config.as_object().and_then(|config| arch::keys::rotated(family, config, layers));
+        let rotated = unrotated.unwrap_or_else(|| vec![true; layers]);
+        if rotated.len() != layers {
+            return Err(wrong(format!("`{}` is shorter than there are layers", arch::keys::ROTATED)));
+        }
         let positions = number("max_position_embeddings")?;
         let (theta, stretching) = rope(config, &family.rope, positions).map_err(wrong)?;
         let eps = family.norm.keys.iter().find_map(|key| config.get(*key).and_then(Json::as_f64));
         let bias = family.attention_bias == AttentionBias::AsSaid && flag("attention_bias");
         Ok(Self {
             family,
-            layers: number("num_hidden_layers")?,
+            layers,
             hidden,
             inner: number("intermediate_size")?,
             heads,
@@ -105,8 +128,10 @@ impl Shape {
             eps: eps.unwrap_or(family.norm.default) as f32,
             theta,
             stretching,
+            rotated,
+            multipliers: multipliers(config, family, width).map_err(wrong)?,
             positions,
-            tied: flag("tie_word_embeddings"),
+            tied: config.get("tie_word_embeddings").and_then(Json::as_bool).unwrap_or(family.tied),
             bias: bias || family.attention_bias == AttentionBias::Always,
             output_bias: bias,
         })
@@ -132,6 +157,25 @@ impl Shape {
     pub fn parameters(&self) -> u64 {
         names(self).iter().map(|(_, dims)| dims.iter().product::<usize>() as u64).sum()
     }
+}
+
+/// What states are multiplied by, out of the family's scalars.
+fn multipliers(config: &Json, family: &Architecture, width: usize) -> Result<Multipliers, String> {
+    let mut all = Multipliers { embedding: 1.0, queries: 1.0, residual: 1.0, output: 1.0 };
+    for scalar in family.scalars {
+        let Some(number) = config.get(scalar.key).and_then(Json::as_f64).or(scalar.default) else { continue };
+        if !number.is_finite() || number <= 0.0 {
+            return Err(format!("`{}` is {number}, expected a number above 0", scalar.key));
+        }
+        match scalar.gguf {
+            "embedding_scale" => all.embedding = number as f32,
+            "residual_scale" => all.residual = number as f32,
+            "attention.scale" => all.queries = (number * (width as f64).sqrt()) as f32,
+            "logit_scale" => all.output = number.recip() as f32,
+            _ => return Err(format!("`{}` is {number}, which cannot be trained here", scalar.key)),
+        }
+    }
+    Ok(all)
 }
 
 /// Base and stretching of positions, in the old spelling or the one of transformers 5.

@@ -29,6 +29,17 @@ fn shape(kind: &str, tied: bool) -> Shape {
             let original = json!({"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 16});
             config["rope_scaling"] = original;
         }
+        "granite" => {
+            for (key, number) in [
+                ("embedding_multiplier", 1.5),
+                ("residual_multiplier", 0.7),
+                ("attention_multiplier", 0.6),
+                ("logits_scaling", 0.8),
+            ] {
+                config[key] = json!(number);
+            }
+        }
+        "smollm3" => config["no_rope_layer_interval"] = json!(2),
         _ => {}
     }
     Shape::of(&config, Path::new("config.json")).unwrap()
@@ -112,7 +123,8 @@ fn check(model: &mut Decoder, dropout: Option<u64>, what: &str) {
 
 #[test]
 fn gradients_are_the_slopes_of_the_loss() {
-    for (kind, tied) in [("llama", false), ("llama", true), ("qwen2", true), ("qwen3", false)] {
+    let more = [("granite", true), ("granite", false), ("smollm3", true)];
+    for (kind, tied) in [("llama", false), ("llama", true), ("qwen2", true), ("qwen3", false)].into_iter().chain(more) {
         check(&mut model(kind, tied), None, kind);
     }
 }
@@ -224,7 +236,7 @@ fn what_carries_least_is_left_out() {
 
 #[test]
 fn what_is_written_is_what_the_whole_text_would_give() {
-    for kind in ["llama", "qwen2", "qwen3"] {
+    for kind in ["llama", "qwen2", "qwen3", "granite", "smollm3"] {
         let model = model(kind, true);
         let prompts = vec![vec![3, 17, 5], vec![8], vec![1, 2, 3, 4, 5, 6, 7]];
         let style = write::Style { most: 9, end: None, temperature: 0.0, seed: 1 };

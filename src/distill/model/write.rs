@@ -5,7 +5,6 @@ use super::decoder::{Batch, Decoder};
 use super::head::Wanted;
 use crate::distill::kernel::dropout::{mix, share};
 use crate::distill::kernel::math::softmax;
-use crate::distill::kernel::norm;
 
 /// How a text goes on.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +75,7 @@ fn last_states(
     }
     let last = batch.documents.iter().flat_map(|rows| x[(rows.end - 1) * width..rows.end * width].iter().copied());
     let last: Vec<f32> = last.collect();
-    norm::forward(&last, &model.weights[model.final_norm.0].all(), model.shape.eps)
+    model.normed(&last)
 }
 
 fn choose(logits: &mut [f32], temperature: f64, chance: f64) -> u32 {

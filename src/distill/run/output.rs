@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use super::error::RunError;
 use super::student::Student;
 use super::told::Outcome;
+use crate::arch::keys;
 use crate::distill::data::corpus::Head;
 use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Weight, adapter};
@@ -127,11 +128,14 @@ fn config(student: &Student) -> Json {
         config["head_dim"] = json!(shape.width);
     }
     config["vocab_size"] = json!(shape.vocabulary);
-    if let Some(types) = config.get_mut("layer_types").and_then(Json::as_array_mut) {
+    if let Some(types) = config.get_mut(keys::KINDS).and_then(Json::as_array_mut) {
         types.truncate(shape.layers);
     }
-    if config.get("max_window_layers").is_some() {
-        config["max_window_layers"] = json!(shape.layers);
+    if config.get(keys::FIRST_SLIDING).is_some() {
+        config[keys::FIRST_SLIDING] = json!(shape.layers);
+    }
+    if shape.family.rope.unrotated_every.is_some() {
+        config[keys::ROTATED] = json!(shape.rotated.iter().map(|&rotated| u8::from(rotated)).collect::<Vec<_>>());
     }
     config
 }
