@@ -1,4 +1,5 @@
-//! Rotary positions, stretched as a configuration asks, in the form of Hugging Face's checkpoints: number `i` of a head turns with number `i + half`.
+//! Rotary positions, stretched as a configuration asks, in the form of Hugging Face's checkpoints: number `i` of a head
+//! turns with number `i + half`.
 
 use rayon::prelude::*;
 
