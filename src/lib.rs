@@ -32,6 +32,7 @@
 //! | [`cancel`] | the flag that stops work |
 //! | [`error`] | how an error is told: message, hint, exit code |
 //! | [`text`] | what is edited; pure |
+//! | [`lang`] | programming languages, one table: names, files, comments, grammars |
 //! | [`atomic`] | files that are whole or not there |
 //! | [`small`] | reads small files whole, and only those |
 
@@ -51,6 +52,7 @@ pub mod edits;
 pub mod engine;
 pub mod error;
 pub mod fim;
+pub mod lang;
 #[cfg(feature = "lab")]
 pub mod merge;
 pub mod models;

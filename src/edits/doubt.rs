@@ -8,7 +8,8 @@ use super::diff::Diff;
 use super::place::stands_for_more;
 use super::{Change, lines};
 use crate::fim::balance::{self, Fault};
-use crate::fim::{Language, syntax};
+use crate::fim::syntax;
+use crate::lang::{self, Syntax};
 use crate::text::clean;
 
 /// Bytes of a file that is looked at.
@@ -29,11 +30,8 @@ pub fn doubts(change: &Change, new: &str) -> Vec<String> {
 }
 
 /// The language whose brackets and quotes are known well enough to complain.
-fn language(name: &str) -> Option<Language> {
-    if name.to_ascii_lowercase().ends_with(".json") {
-        return Some(Language::JavaScript);
-    }
-    Language::from_path(name).filter(|language| !matches!(language, Language::Bash | Language::Other))
+fn language(name: &str) -> Option<Syntax> {
+    lang::of_file(name)?.checked
 }
 
 fn broken(name: &str, old: &str, new: &str) -> Option<String> {
@@ -54,8 +52,7 @@ fn broken(name: &str, old: &str, new: &str) -> Option<String> {
 
 /// Whether a file is made of prose, in which anything may stand.
 fn is_prose(name: &str) -> bool {
-    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
-    ["md", "markdown", "mdx", "rst", "txt", "adoc", "org", "tex", "diff", "patch", ""].contains(&ending.as_str())
+    lang::extension(name).is_empty() || lang::of_file(name).is_some_and(|language| language.prose)
 }
 
 /// Lines that came and do not belong into the file.
@@ -90,7 +87,7 @@ fn strange(name: &str, old: &str, new: &str) -> Vec<String> {
 }
 
 fn is_comment(line: &str) -> bool {
-    ["#", "//", "--", ";", "/*", "<!--", "%"].iter().any(|sign| line.trim_start().starts_with(sign))
+    lang::COMMENTS.iter().any(|sign| line.trim_start().starts_with(sign))
 }
 
 /// Whether a line says nothing but what the file is called.
@@ -108,7 +105,7 @@ fn is_own_name(line: &str, name: &str) -> bool {
 fn is_cut(line: &str, name: &str) -> bool {
     let line = line.trim_end();
     let code = language(name).is_some() && !is_comment(line) && !line.contains(['"', '\'']);
-    let python = Language::from_path(name) == Some(Language::Python);
+    let python = Syntax::from_path(name) == Some(Syntax::Python);
     code && (line.ends_with("._") || (python && line.ends_with('.') && !line.ends_with("..")))
 }
 

@@ -11,7 +11,7 @@ mod parts;
 mod tests;
 
 use gaps::{filled, has_gaps};
-pub use names::{Named, can_be_file, code, ending_of, named, names_in};
+pub use names::{Named, can_be_file, code, extension_of, named, names_in};
 pub(crate) use names::{is_code, is_name};
 use parts::{by_anchors, by_items};
 

@@ -1,8 +1,8 @@
 //! How the brackets and quotes of a whole text stand, line by line. No parser: it knows what [`super::scan`] knows, and
 //! is wrong where that is.
 
-use super::language::Language;
 use super::scan::Scan;
+use crate::lang::Syntax;
 
 /// What is wrong with a text; lines count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) struct Balance {
 }
 
 /// Reads a whole text.
-pub(crate) fn read(language: Language, text: &str) -> Balance {
+pub(crate) fn read(language: Syntax, text: &str) -> Balance {
     let mut scan = Scan::new(language);
     let mut found = Balance::default();
     // what is open, and since which line
@@ -73,16 +73,16 @@ mod tests {
     #[test]
     fn the_first_thing_that_is_wrong_is_found_with_its_line() {
         for (language, text, fault) in [
-            (Language::Python, "f(a,\n  [1])\n", None),
-            (Language::Python, "f(a\n\ng()\n", Some(Fault::Open(')', 0))),
-            (Language::Python, "x = 1)\n", Some(Fault::Stray(')', 0))),
-            (Language::Python, "x = 1\ny = 'a\n", Some(Fault::Quote(1))),
-            (Language::Python, "\"\"\"a\n'(\n\"\"\"\nx = \"\"\n", None),
-            (Language::Python, "\"\"\"a\n", Some(Fault::Quote(0))),
-            (Language::Python, "x = ''", None),
-            (Language::Rust, "fn a<'b>() {\n    \"(\n(\"\n}\n", None),
-            (Language::Rust, "fn a() {\n    if b {\n}\n", Some(Fault::Open('}', 0))),
-            (Language::JavaScript, "a(`\n${b}`);\n})", Some(Fault::Stray('}', 2))),
+            (Syntax::Python, "f(a,\n  [1])\n", None),
+            (Syntax::Python, "f(a\n\ng()\n", Some(Fault::Open(')', 0))),
+            (Syntax::Python, "x = 1)\n", Some(Fault::Stray(')', 0))),
+            (Syntax::Python, "x = 1\ny = 'a\n", Some(Fault::Quote(1))),
+            (Syntax::Python, "\"\"\"a\n'(\n\"\"\"\nx = \"\"\n", None),
+            (Syntax::Python, "\"\"\"a\n", Some(Fault::Quote(0))),
+            (Syntax::Python, "x = ''", None),
+            (Syntax::Rust, "fn a<'b>() {\n    \"(\n(\"\n}\n", None),
+            (Syntax::Rust, "fn a() {\n    if b {\n}\n", Some(Fault::Open('}', 0))),
+            (Syntax::JavaScript, "a(`\n${b}`);\n})", Some(Fault::Stray('}', 2))),
         ] {
             assert_eq!(read(language, text).fault, fault, "{text:?}");
         }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn lines_know_how_deep_they_begin() {
-        let found = read(Language::Rust, "mod a {\n    fn b() {\n        \"\n}\";\n    }\n}\n");
+        let found = read(Syntax::Rust, "mod a {\n    fn b() {\n        \"\n}\";\n    }\n}\n");
         assert_eq!(found.depth, [0, 1, 2, 2, 2, 1, 0]);
         assert_eq!(found.inside, [false, false, false, true, false, false]);
     }

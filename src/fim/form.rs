@@ -3,11 +3,11 @@
 //! The choice rests on what the file says: the token ids in its metadata first, then the texts of its vocabulary. The
 //! catalogue only says which models have the tokens and never learnt to use them, and settles doubts.
 
-use super::language::Language;
-
 mod layout;
 
 pub(super) use layout::{Content, Layout};
+
+use crate::lang::Syntax;
 
 /// Ids of fill-in-the-middle tokens as a GGUF's metadata gives them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -256,7 +256,7 @@ fn ends(ids: &FimIds, token: &dyn Fn(&str) -> Option<i32>) -> Vec<i32> {
 }
 
 /// How a file's name stands above its text where no token says so.
-pub(super) fn heading(mark: Option<&str>, language: Language, path: &str) -> String {
+pub(super) fn heading(mark: Option<&str>, language: Syntax, path: &str) -> String {
     let path: String = path.chars().filter(|c| !c.is_control()).take(200).collect();
     match mark {
         Some(mark) => format!("{mark}{path}\n"),

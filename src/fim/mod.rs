@@ -6,9 +6,9 @@
 //! and [`syntax`] judge it, [`cache`] keeps it, and [`pace`] says when to ask at all.
 
 pub(crate) mod balance;
+mod blocks;
 pub mod cache;
 pub mod form;
-mod language;
 pub mod pace;
 pub mod prompt;
 pub mod ring;
@@ -18,5 +18,4 @@ pub mod stop;
 pub mod syntax;
 pub mod trim;
 
-pub use language::Language;
 pub use site::Site;

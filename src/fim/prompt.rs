@@ -5,9 +5,10 @@
 //! other files come first, and the windows begin and end at lines chosen by their text, not by their distance, so they
 //! stay put while the cursor moves and then jump by a quarter of the budget.
 
+use super::Site;
 use super::form::{Form, Layout};
 use super::ring::Chunk;
-use super::{Language, Site};
+use crate::lang::Syntax;
 
 mod outline;
 mod window;
@@ -115,7 +116,7 @@ fn left_for_chunks(budget: Budget, texts: &[&str], count: &mut dyn FnMut(&str) -
 /// The newest pieces in the same language that fit, oldest first.
 fn choose<'a>(
     chunks: &'a [Chunk],
-    language: Language,
+    language: Syntax,
     mut left: usize,
     count: &mut dyn FnMut(&str) -> usize,
 ) -> Vec<&'a Chunk> {
@@ -132,11 +133,11 @@ fn choose<'a>(
     chosen
 }
 
-fn goes_with(path: &str, language: Language) -> bool {
-    let script = |language| matches!(language, Language::JavaScript | Language::TypeScript);
+fn goes_with(path: &str, language: Syntax) -> bool {
+    let script = |language| matches!(language, Syntax::JavaScript | Syntax::TypeScript);
     // A name that says nothing may go with anything.
-    let Some(other) = Language::from_path(path) else { return true };
-    language == Language::Other || other == language || (script(other) && script(language))
+    let Some(other) = Syntax::from_path(path) else { return true };
+    language == Syntax::Other || other == language || (script(other) && script(language))
 }
 
 fn blanks_at_end(line: &str) -> &str {

@@ -1,7 +1,7 @@
 //! Which brackets and quotes are open, character by character. Good enough to know where a statement ends; no parser,
 //! and wrong where only a parser can be right (a regular expression in JavaScript, a `case` pattern in Bash).
 
-use super::language::Language;
+use crate::lang::Syntax;
 
 /// Brackets deeper than this are not told apart; no code that a person reads has them.
 const DEEPEST: usize = 256;
@@ -9,7 +9,9 @@ const DEEPEST: usize = 256;
 /// Reads code from a known or a fresh state.
 #[derive(Clone, Debug)]
 pub(super) struct Scan {
-    language: Language,
+    language: Syntax,
+    /// Comments begin with slashes.
+    slashes: bool,
     open: Vec<char>,
     /// The least that was open since [`Scan::mark`].
     lowest: usize,
@@ -41,9 +43,10 @@ enum Inside {
 }
 
 impl Scan {
-    pub(super) fn new(language: Language) -> Self {
+    pub(super) fn new(language: Syntax) -> Self {
         Self {
             language,
+            slashes: language.comment() == "//",
             open: Vec::new(),
             lowest: 0,
             inside: Inside::Code,
@@ -137,31 +140,30 @@ impl Scan {
     }
 
     fn code(&mut self, c: char) {
-        let slashes = self.language.comment() == "//";
         let raw = self.raw.take();
         match c {
             '"' if raw.is_some() => self.inside = Inside::Raw(raw.unwrap_or_default(), 0),
             '#' if raw.is_some() => self.raw = raw.map(|hashes| hashes.saturating_add(1)),
-            'r' if self.language == Language::Rust && (self.before == 'b' || !self.before.is_alphanumeric()) => {
+            'r' if self.language == Syntax::Rust && (self.before == 'b' || !self.before.is_alphanumeric()) => {
                 self.raw = Some(0);
             }
             '(' => self.enter(')'),
             '[' => self.enter(']'),
             '{' => self.enter('}'),
             ')' | ']' | '}' => self.leave(c),
-            '#' if !slashes && (self.language == Language::Python || self.before.is_whitespace()) => {
+            '#' if !self.slashes && (self.language == Syntax::Python || self.before.is_whitespace()) => {
                 self.inside = Inside::LineComment;
             }
-            '/' if slashes && self.before == '/' => self.inside = Inside::LineComment,
-            '*' if slashes && self.before == '/' => self.inside = Inside::BlockComment,
-            '"' if self.language == Language::Python => self.inside = Inside::Opening(c, 1),
-            '\'' if self.language == Language::Python => self.inside = Inside::Opening(c, 1),
+            '/' if self.slashes && self.before == '/' => self.inside = Inside::LineComment,
+            '*' if self.slashes && self.before == '/' => self.inside = Inside::BlockComment,
+            '"' if self.language == Syntax::Python => self.inside = Inside::Opening(c, 1),
+            '\'' if self.language == Syntax::Python => self.inside = Inside::Opening(c, 1),
             '"' if self.before != '\\' => self.inside = Inside::Text(c),
-            '\'' if self.language == Language::Rust => self.inside = Inside::Tick(0),
+            '\'' if self.language == Syntax::Rust => self.inside = Inside::Tick(0),
             // An apostrophe in a word or a number is no quote.
             '\'' if self.before.is_alphanumeric() || self.before == '\\' => {}
             '\'' => self.inside = Inside::Text(c),
-            '`' if matches!(self.language, Language::JavaScript | Language::TypeScript | Language::Go) => {
+            '`' if matches!(self.language, Syntax::JavaScript | Syntax::TypeScript | Syntax::Go) => {
                 self.inside = Inside::Text(c);
             }
             _ => {}
@@ -187,7 +189,7 @@ impl Scan {
     fn text(&mut self, mark: char, c: char) {
         let escaped = self.before == '\\';
         let ends = if c == '\n' { !self.spans_lines(mark) } else { c == mark };
-        let raw = mark == '`' && self.language == Language::Go;
+        let raw = mark == '`' && self.language == Syntax::Go;
         if ends && (raw || !escaped) {
             self.out_of_text();
         }
@@ -235,10 +237,10 @@ impl Scan {
 
     fn spans_lines(&self, mark: char) -> bool {
         match self.language {
-            Language::Rust => mark == '"',
-            Language::Bash => true,
-            Language::JavaScript | Language::TypeScript | Language::Go => mark == '`',
-            Language::Python | Language::Cpp | Language::Java | Language::Other => false,
+            Syntax::Rust => mark == '"',
+            Syntax::Bash => true,
+            Syntax::JavaScript | Syntax::TypeScript | Syntax::Go => mark == '`',
+            Syntax::Python | Syntax::Cpp | Syntax::Java | Syntax::Other => false,
         }
     }
 
@@ -263,7 +265,7 @@ impl Scan {
 mod tests {
     use super::*;
 
-    fn read(language: Language, text: &str) -> Scan {
+    fn read(language: Syntax, text: &str) -> Scan {
         let mut scan = Scan::new(language);
         text.chars().for_each(|c| scan.push(c));
         scan
@@ -272,22 +274,22 @@ mod tests {
     #[test]
     fn brackets_in_texts_and_comments_do_not_count() {
         for (language, text, open) in [
-            (Language::Python, "f(a, [1", 2),
-            (Language::Python, "f('(', \"[\") # (", 0),
-            (Language::Python, "'''(\n'' (''' (", 1),
-            (Language::Python, "'' ( \"\"", 1),
-            (Language::Python, r"'\'(' (", 1),
-            (Language::Python, r"'\\' (", 1),
-            (Language::Python, "'un(\n(", 1),
-            (Language::Rust, "fn f<'a>(x: &'a str) { '{'", 1),
-            (Language::Rust, r"'\'' '\\' (", 1),
-            (Language::Rust, "\"(\n(\" // (\n [", 1),
-            (Language::Rust, "r#\"(\"(#\"# r\"\\\" br##\"\"#(\"## for\"(\" (", 1),
-            (Language::JavaScript, "`(\n${x}` ( /* ( */", 1),
-            (Language::Go, "`\\` (", 1),
-            (Language::Cpp, "1'000 (", 1),
-            (Language::Bash, "echo $# ( # (", 1),
-            (Language::Other, "don't (", 1),
+            (Syntax::Python, "f(a, [1", 2),
+            (Syntax::Python, "f('(', \"[\") # (", 0),
+            (Syntax::Python, "'''(\n'' (''' (", 1),
+            (Syntax::Python, "'' ( \"\"", 1),
+            (Syntax::Python, r"'\'(' (", 1),
+            (Syntax::Python, r"'\\' (", 1),
+            (Syntax::Python, "'un(\n(", 1),
+            (Syntax::Rust, "fn f<'a>(x: &'a str) { '{'", 1),
+            (Syntax::Rust, r"'\'' '\\' (", 1),
+            (Syntax::Rust, "\"(\n(\" // (\n [", 1),
+            (Syntax::Rust, "r#\"(\"(#\"# r\"\\\" br##\"\"#(\"## for\"(\" (", 1),
+            (Syntax::JavaScript, "`(\n${x}` ( /* ( */", 1),
+            (Syntax::Go, "`\\` (", 1),
+            (Syntax::Cpp, "1'000 (", 1),
+            (Syntax::Bash, "echo $# ( # (", 1),
+            (Syntax::Other, "don't (", 1),
         ] {
             assert_eq!(read(language, text).open(), open, "{text}");
         }
@@ -295,7 +297,7 @@ mod tests {
 
     #[test]
     fn what_is_closed_from_before_the_mark_is_counted() {
-        let mut scan = read(Language::Python, "f(g(");
+        let mut scan = read(Syntax::Python, "f(g(");
         let at_mark = scan.open();
         scan.mark();
         for (c, depth, below) in [('(', 1, 0), (')', 0, 0), (')', 0, 1), ('[', 1, 1)] {
@@ -306,11 +308,11 @@ mod tests {
 
     #[test]
     fn leaving_the_text_at_the_mark_is_noticed() {
-        let mut scan = read(Language::Python, "x = \"a");
+        let mut scan = read(Syntax::Python, "x = \"a");
         scan.mark();
         assert!(scan.in_text() && !scan.left_text());
         scan.push('"');
         assert!(!scan.in_text() && scan.left_text());
-        assert!(read(Language::Python, "\"\"\" a\n").in_long_text());
+        assert!(read(Syntax::Python, "\"\"\" a\n").in_long_text());
     }
 }

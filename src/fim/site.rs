@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::language::{Language, indent};
+use super::blocks::indent;
 use super::scan::Scan;
+use crate::lang::Syntax;
 
 /// Bytes kept on each side of the cursor.
 pub(super) const SIDE: usize = 64 << 10;
@@ -16,7 +17,7 @@ pub struct Site {
     /// The opened folder's name.
     pub repo: Option<String>,
     /// What the file is written in.
-    pub language: Option<Language>,
+    pub language: Option<Syntax>,
     /// The text before the cursor; where the file is long, from the beginning of a line.
     pub prefix: String,
     /// The text after it; where the file is long, to the end of a line.
@@ -26,7 +27,7 @@ pub struct Site {
 impl Site {
     /// Takes what is near the cursor: at most 64 KiB on each side, whole lines where that is possible.
     pub fn new(path: Option<&str>, repo: Option<&str>, before: &str, after: &str) -> Self {
-        let language = path.and_then(Language::from_path).or_else(|| Language::from_shebang(before));
+        let language = path.and_then(Syntax::from_path).or_else(|| Syntax::from_shebang(before));
         Self {
             path: path.map(str::to_owned),
             repo: repo.map(str::to_owned),
@@ -53,8 +54,8 @@ impl Site {
         Self { prefix: last_bytes(&prefix).to_owned(), ..self.clone() }
     }
 
-    pub(super) fn tongue(&self) -> Language {
-        self.language.unwrap_or(Language::Other)
+    pub(super) fn tongue(&self) -> Syntax {
+        self.language.unwrap_or(Syntax::Other)
     }
 
     /// Brackets and quotes open at the cursor.

@@ -7,9 +7,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::language::{Language, indent};
+use super::blocks::indent;
 use super::scan::Scan;
 use super::{Site, trim};
+use crate::lang::Syntax;
 
 mod repeat;
 
@@ -44,7 +45,7 @@ const LONGEST_LINE: usize = 400;
 /// What is known of the place before the first token.
 #[derive(Debug)]
 struct Shape {
-    language: Language,
+    language: Syntax,
     before: String,
     /// The line that opened the block the cursor is in, if it is empty so far.
     opener: Option<String>,
@@ -184,7 +185,7 @@ impl Watch {
                 if closes && self.scan.depth() > 0 {
                     return None;
                 }
-                let word = shape.language == Language::Bash && matches!(c, 'f' | 'd' | 'e' | ';');
+                let word = shape.language == Syntax::Bash && matches!(c, 'f' | 'd' | 'e' | ';');
                 if (closes || word) && shape.unclosed && self.scan.depth() == 0 {
                     self.closing = true;
                     return None;
@@ -363,7 +364,7 @@ impl Shape {
 
     /// The opener is one after which only deeper lines make sense.
     fn must_be_deeper(&self) -> bool {
-        self.opener.as_ref().is_some_and(|opener| opener.trim_end().ends_with(':') && self.language == Language::Python)
+        self.opener.as_ref().is_some_and(|opener| opener.trim_end().ends_with(':') && self.language == Syntax::Python)
     }
 
     /// The first line below closes what `line` opened.
@@ -371,7 +372,7 @@ impl Shape {
         let Some(below) = &self.below else { return false };
         let text = below.trim_start();
         let closer = text.starts_with(['}', ')', ']'])
-            || (self.language == Language::Bash
+            || (self.language == Syntax::Bash
                 && ["fi", "done", "esac", "else", "elif"].iter().any(|word| text.starts_with(word)));
         closer && indent(below) == indent(line)
     }

@@ -3,7 +3,8 @@
 //! grammar forgives, is checked in any case. It knows nothing of names and types.
 
 use super::Site;
-use super::language::{Language, indent};
+use super::blocks::indent;
+use crate::lang::Syntax;
 
 #[cfg(not(feature = "grammars"))]
 mod disabled;
@@ -67,7 +68,7 @@ impl Judge {
     pub fn new(site: &Site) -> Self {
         let before = head_cut(&site.prefix);
         let text = format!("{before}{}", tail_cut(&site.suffix));
-        let indentation = (site.language == Some(Language::Python)).then(|| indentation::faults(&text));
+        let indentation = (site.language == Some(Syntax::Python)).then(|| indentation::faults(&text));
         Self { parsed: Parsed::new(site, &text), at: before.len(), text, indentation }
     }
 

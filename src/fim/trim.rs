@@ -1,9 +1,10 @@
 //! Makes a suggestion out of what a model wrote: without what follows the cursor anyway, without blanks that nobody
 //! asked for; or refuses it.
 
-use super::language::indent;
+use super::Site;
+use super::blocks::indent;
 use super::scan::Scan;
-use super::{Language, Site};
+use crate::lang::Syntax;
 
 /// Brackets and quotes right of the cursor that are compared with the end of a candidate.
 const ENDS: usize = 16;
@@ -74,7 +75,7 @@ fn without_blank_lines<'a>(text: &'a str, before: &str) -> &'a str {
 fn without_second_indent(text: String, site: &Site) -> String {
     let before = site.line_before();
     let lead = &text[..text.len() - text.trim_start().len()];
-    if before.is_empty() || lead.is_empty() || lead.contains('\n') || site.tongue() == Language::Other {
+    if before.is_empty() || lead.is_empty() || lead.contains('\n') || site.tongue() == Syntax::Other {
         return text;
     }
     let whole = match site.lines_above().next() {
@@ -239,7 +240,7 @@ fn repeats_neighbours(text: &str, site: &Site, whole_line: bool) -> bool {
 }
 
 /// One short item of a list, which may well come twice.
-fn is_row(lines: &[&str], language: Language) -> bool {
+fn is_row(lines: &[&str], language: Syntax) -> bool {
     matches!(lines, [line] if line.trim().len() < 6 && line.ends_with(',') && !language.is_comment(line.trim()))
 }
 

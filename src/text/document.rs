@@ -19,9 +19,9 @@ use ropey::Rope;
 use super::change::{Change, Transaction};
 use super::graphemes;
 use super::indent;
-use super::language::{Language, Unit};
 use super::rows::{line_of, line_span};
 use super::undo::{Kind, StepId, Undo};
+use crate::lang::{self, Language, Unit};
 
 /// Edits whose place is remembered for those who keep what they made of the text.
 const REMEMBERED: usize = 512;
@@ -98,7 +98,7 @@ impl Document {
     /// From a text without its mark.
     pub fn from_rope(rope: Rope, bom: bool, name: &str) -> Self {
         let first: String = rope.chars().take(200).take_while(|c| *c != '\n').collect();
-        let language = super::language::of(name, &first);
+        let language = lang::of(name, &first);
         Self {
             crlf: mostly_crlf(&rope),
             unit: indent::unit(&rope, language),

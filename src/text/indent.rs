@@ -5,9 +5,9 @@ use ropey::Rope;
 use super::brackets;
 use super::change::Change;
 use super::graphemes::text;
-use super::language::{Language, Unit};
 use super::rows::line_span;
 use super::wrap::TAB;
+use crate::lang::{Language, Unit};
 
 /// Lines that are looked at to find out how a file is indented.
 const SAMPLE: usize = 500;
@@ -169,8 +169,8 @@ impl Filled {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lang;
     use crate::text::change::Transaction;
-    use crate::text::language;
 
     fn after(before: &str, changes: Vec<Change>) -> String {
         let mut rope = Rope::from_str(before);
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_files_own_indentation_is_found() {
-        let rust = language::of("a.rs", "");
+        let rust = lang::of("a.rs", "");
         let of = |text: &str| unit(&Rope::from_str(text), rust);
         assert_eq!(of("a {\n  b {\n    c\n  }\n}\n"), Unit::Spaces(2));
         assert_eq!(of("a {\n\tb {\n\t\tc\n"), Unit::Tab);
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_line_break_goes_deeper_behind_what_opens() {
         let break_at = |text: &str, name: &str, at: usize| {
-            line_break(&Rope::from_str(text), at, language::of(name, ""), Unit::Spaces(4))
+            line_break(&Rope::from_str(text), at, lang::of(name, ""), Unit::Spaces(4))
         };
         assert_eq!(break_at("  f() {}", "a.rs", 7), ("      ".into(), Some("  ".into())));
         assert_eq!(break_at("  x;", "a.rs", 4), ("  ".into(), None));
@@ -214,11 +214,11 @@ mod tests {
         for (name, plain, commented) in
             [("a.rs", "  a\n\n    b\n", "  // a\n\n  //   b\n"), ("a.css", "a\r\nb\r\n", "/* a */\r\n/* b */\r\n")]
         {
-            let sign = language::of(name, "").comment.unwrap();
+            let sign = lang::of(name, "").comment.unwrap();
             assert_eq!(after(plain, comment(&Rope::from_str(plain), 0..=2, sign)), commented);
             assert_eq!(after(commented, comment(&Rope::from_str(commented), 0..=2, sign)), plain);
         }
-        let css = language::of("a.css", "").comment.unwrap();
+        let css = lang::of("a.css", "").comment.unwrap();
         let one = |text: &str| after(text, comment(&Rope::from_str(text), 0..=0, css));
         assert_eq!((one("/*/").as_str(), one("/**/").as_str(), one("/* */").as_str()), ("/* /*/ */", "", ""));
     }
@@ -229,7 +229,7 @@ mod tests {
             let rope = Rope::from_str(&text);
             let last = rope.len_lines() - 1;
             for name in ["a.rs", "a.css", "a.py"] {
-                let changes = Transaction(comment(&rope, 0..=last, language::of(name, "").comment.unwrap()));
+                let changes = Transaction(comment(&rope, 0..=last, lang::of(name, "").comment.unwrap()));
                 let mut changed = rope.clone();
                 changes.apply(&mut changed);
                 changes.inverted().apply(&mut changed);

@@ -7,7 +7,7 @@
 //! | [`change`], [`undo`] | an edit as a value with an inverse; the edits that were made |
 //! | [`graphemes`], [`rows`] | what the cursor steps over; where long lines break on the screen |
 //! | [`search`], [`brackets`] | finding a text; finding the other bracket |
-//! | [`language`], [`indent`] | what is known of a file by its name; leading blanks and comments |
+//! | [`indent`] | leading blanks and comments |
 //! | [`wrap`] | where the rows of a small text break |
 //! | [`history`] | what was sent |
 //! | [`clean`] | foreign text made harmless |
@@ -20,7 +20,6 @@ pub mod document;
 pub mod graphemes;
 pub mod history;
 pub mod indent;
-pub mod language;
 pub mod rows;
 pub mod search;
 pub mod undo;

@@ -6,7 +6,6 @@
 
 mod grammar;
 mod ink;
-mod languages;
 pub(crate) mod sheet;
 
 use std::collections::VecDeque;
@@ -16,9 +15,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use self::grammar::{Grammar, Progress};
+use crate::lang;
 
 pub use ink::Ink;
-pub use languages::{name_of, word_of};
 
 /// Bytes of a block beyond which it stays plain.
 pub const LARGEST_BLOCK: usize = 64 * 1024;
@@ -100,7 +99,7 @@ impl Highlighter {
     /// What is known of a block's first lines, at most as many as it has; the rest is to be drawn plain. `language` is
     /// the word after the fence.
     pub fn lines(&self, language: &str, text: &str) -> Vec<Pieces> {
-        let (Some(shared), Some(language)) = (&self.shared, languages::grammar_of(language)) else { return Vec::new() };
+        let (Some(shared), Some(language)) = (&self.shared, grammar_of(language)) else { return Vec::new() };
         if text.len() > LARGEST_BLOCK {
             return Vec::new();
         }
@@ -171,6 +170,11 @@ impl State {
         let progress = Some(grammar.begin(language)?);
         Some(Block { id: self.next, language, done: String::new(), lines: Vec::new(), progress })
     }
+}
+
+/// The grammar for the word after a fence.
+fn grammar_of(word: &str) -> Option<&'static str> {
+    lang::of_word(word).map(|language| language.grammar).filter(|grammar| !grammar.is_empty())
 }
 
 /// A panic elsewhere leaves what was known; it is only colours.

@@ -254,8 +254,6 @@ pub struct SuggestRequest {
     pub path: PathBuf,
     /// As the person reads it, relative to the folder where it is inside.
     pub name: String,
-    /// The language as a fence writes it; empty for plain text.
-    pub language: &'static str,
     /// The text before the cursor, [`super::suggest::BEFORE`] characters at most, from the start of a line.
     pub before: String,
     /// The text after the cursor, [`super::suggest::AFTER`] characters at most.

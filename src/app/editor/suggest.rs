@@ -134,7 +134,6 @@ impl App {
             asked,
             path: file.real.clone(),
             name: file.name.clone(),
-            language: document.language().word,
             before: graphemes::text(rope, from, at),
             after: graphemes::text(rope, at, (at + AFTER).min(rope.len_chars())),
             rope: rope.clone(),

@@ -484,7 +484,7 @@ mod suggestions {
         let start = app.clock;
         let effects = app.update(Msg::Now(start + 900));
         let request = asked(&effects).unwrap();
-        assert_eq!((request.before.as_str(), request.after.as_str(), request.language), ("let", "", "rust"));
+        assert_eq!((request.before.as_str(), request.after.as_str()), ("let", ""));
         let id = request.id;
         assert!(keys(&mut app, "<Left>").contains(&Effect::CancelSuggest));
         suggested(&mut app, id, &["late"]);

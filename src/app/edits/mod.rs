@@ -367,9 +367,9 @@ impl App {
 
     /// A block that names no file and resembles none: one of those that were shown, or a new one.
     fn ask_for_place(&mut self, block: &Homeless) {
-        let ending = place::ending_of(&block.lang);
-        let mut rows = vec![Row::new("a new file", ending)];
-        let mut picks = vec![Pick::NewFile(block.number, ending)];
+        let extension = place::extension_of(&block.lang);
+        let mut rows = vec![Row::new("a new file", format!(".{extension}"))];
+        let mut picks = vec![Pick::NewFile(block.number, extension)];
         for name in self.shown_names() {
             rows.push(Row::new(clean::one_line(&name), "shown before"));
             picks.push(Pick::Apply(format!("{} \"{name}\"", block.number)));

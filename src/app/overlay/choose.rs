@@ -41,7 +41,7 @@ pub enum Pick {
     },
     /// Puts a block of code, or all of the last answer, into files: what stands behind `/apply`.
     Apply(String),
-    /// Asks for the name of a file that a block of code shall become: its number, and the usual ending.
+    /// Asks for the name of a file that a block of code shall become: its number, and the usual extension.
     NewFile(usize, &'static str),
     /// Writes a message anew.
     Edit(NodeId),
@@ -125,7 +125,7 @@ impl App {
             Pick::Theme(choice) => self.take_theme(choice, out),
             Pick::Copy { text, what } => out.push(Effect::Copy { text, what }),
             Pick::Apply(what) => self.command("apply", &what, out),
-            Pick::NewFile(block, ending) => self.overlay = Some(Overlay::NewFile(NewFile::new(block, ending))),
+            Pick::NewFile(block, extension) => self.overlay = Some(Overlay::NewFile(NewFile::new(block, extension))),
             Pick::Edit(id) => self.edit_message(id, out),
             Pick::Branch(id) => self.go_to_branch(id, out),
             Pick::Fix(name) => self.fix_with(name, out),

@@ -13,12 +13,14 @@ pub struct NewFile {
     pub block: usize,
     /// What is typed.
     pub name: Buffer,
-    ending: &'static str,
+    /// What stands there from the beginning.
+    ending: String,
 }
 
 impl NewFile {
-    pub(crate) fn new(block: usize, ending: &'static str) -> Self {
-        let mut name = Buffer::new(ending);
+    pub(crate) fn new(block: usize, extension: &str) -> Self {
+        let ending = format!(".{extension}");
+        let mut name = Buffer::new(&ending);
         ending.chars().for_each(|_| name.left());
         Self { block, name, ending }
     }

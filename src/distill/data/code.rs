@@ -4,15 +4,10 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use super::licence;
+use crate::lang;
 
 /// The largest file read, in bytes.
 const LARGEST: u64 = 1 << 20;
-
-/// Extensions that count when none are named.
-pub(crate) const EXTENSIONS: [&str; 22] = [
-    "py", "js", "mjs", "jsx", "ts", "tsx", "c", "h", "cc", "cpp", "hpp", "rs", "go", "java", "kt", "sh", "bash", "lua",
-    "rb", "swift", "scala", "md",
-];
 
 /// A file that counts.
 #[derive(Clone, Debug)]
@@ -43,7 +38,8 @@ pub(super) fn files<E>(
 ) -> Result<(), E> {
     let wanted = |path: &Path| {
         let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
-        if extensions.is_empty() { EXTENSIONS.contains(&end) } else { extensions.iter().any(|wanted| wanted == end) }
+        let named = extensions.iter().any(|wanted| wanted == end);
+        named || (extensions.is_empty() && lang::corpus_extensions().any(|usual| usual == end))
     };
     for entry in crate::walk::builder(folder, false).build() {
         let facts = entry.and_then(|entry| Ok(Found { facts: entry.metadata()?, path: entry.into_path() }));

@@ -42,5 +42,4 @@ mod source;
 pub(crate) mod table;
 pub(crate) mod tokenizer;
 
-pub(crate) use code::EXTENSIONS;
 pub use prepare::DataError;

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::data::EXTENSIONS;
 use super::data::recipe::DataRecipe;
 use super::model::Base;
 use super::model::adapter::AdapterRecipe;
@@ -15,6 +14,7 @@ use super::objective::{Divergence, ObjectiveRecipe};
 use super::run::optimiser::OptimiserRecipe;
 use super::run::rounds::RoundsRecipe;
 use super::run::schedule::ScheduleRecipe;
+use crate::lang;
 
 mod read;
 
@@ -290,7 +290,7 @@ impl Recipe {
                 if end.starts_with('.') {
                     all.push(format!(
                         "`{end}` in `extensions` begins with a dot; known ones: {}",
-                        EXTENSIONS.join(", ")
+                        lang::corpus_extensions().collect::<Vec<_>>().join(", ")
                     ));
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::{Block, Mark, is_fence, mark};
 use crate::edits::lines;
+use crate::lang;
 
 /// What is inside a fence that a model put around the lines; `None` without one.
 fn unfenced<'a, 'b>(lines: &'b [&'a str]) -> Option<&'b [&'a str]> {
@@ -55,9 +56,7 @@ pub fn apply(text: &str, blocks: &[&Block]) -> Applied {
 
 /// Whether a file of this name may have fenced code in it.
 fn has_fences(name: Option<&str>) -> bool {
-    let ending = name.and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending.to_ascii_lowercase());
-    ending
-        .is_some_and(|ending| ["md", "markdown", "mdx", "mkd", "qmd", "rmd", "rst", "adoc"].contains(&ending.as_str()))
+    name.and_then(lang::of_file).is_some_and(|language| language.fences)
 }
 
 /// Where several lines look like the divider, each of them may be it: the longest SEARCH that stands in the file wins.

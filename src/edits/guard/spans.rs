@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::edits::items::indent;
-use crate::fim::Language;
 use crate::fim::balance;
+use crate::lang::{self, Language, Syntax, TestStyle};
 
 /// How far a test goes that begins in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +23,9 @@ enum Reach {
 pub fn test_lines(name: &str, text: &str) -> Vec<bool> {
     let lines: Vec<&str> = text.split_inclusive('\n').map(str::trim_end).collect();
     let mut found = vec![false; lines.len()];
-    let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
-    let language = Language::from_path(name).unwrap_or(Language::Other);
-    let Some(heads) = heads_of(file, &ending) else { return found };
-    let shape = balance::read(if ending == "json" { Language::JavaScript } else { language }, text);
+    let language = lang::of_file(name);
+    let Some(heads) = heads_of(name, language) else { return found };
+    let shape = balance::read(language.and_then(|language| language.checked).unwrap_or(Syntax::Other), text);
     let inside = |n: usize| shape.inside.get(n) == Some(&true);
     let mut at = 0;
     while at < lines.len() {
@@ -47,29 +45,28 @@ pub fn test_lines(name: &str, text: &str) -> Vec<bool> {
         at = range.end;
         found[range].fill(true);
     }
-    mark_examples(&ending, &lines, &mut found);
+    mark_examples(language.and_then(|language| language.tests), &lines, &mut found);
     found
 }
 
 type Heads = fn(&[&str], usize) -> Option<Reach>;
 
 /// How the beginning of a test is known in a file; `None` where nothing is known of tests.
-fn heads_of(file: &str, ending: &str) -> Option<Heads> {
-    match (file, ending) {
-        ("package.json" | "composer.json" | "deno.json", _) => Some(in_json),
-        ("Makefile" | "makefile" | "GNUmakefile" | "justfile" | "Justfile", _) => Some(in_makefile),
-        (_, "toml" | "cfg" | "ini") => Some(in_sections),
-        (_, "rs") => Some(in_rust),
-        (_, "py" | "pyi" | "pyx") => Some(in_python),
-        (_, "js" | "mjs" | "cjs" | "jsx" | "ts" | "tsx" | "mts" | "cts" | "vue" | "svelte" | "coffee") => {
-            Some(in_script)
-        }
-        (_, "go") => Some(in_go),
-        (_, "java" | "kt" | "kts" | "cs" | "scala" | "groovy" | "swift" | "fs" | "php" | "dart") => Some(in_classes),
-        (_, "c" | "cc" | "cpp" | "cxx" | "h" | "hh" | "hpp" | "m" | "mm" | "d" | "zig") => Some(in_c),
-        (_, "rb" | "ex" | "exs" | "jl" | "lua" | "cr") => Some(in_words),
-        _ => None,
+fn heads_of(name: &str, language: Option<&Language>) -> Option<Heads> {
+    if matches!(lang::file_of(name), "package.json" | "composer.json" | "deno.json") {
+        return Some(in_json);
     }
+    Some(match language?.tests? {
+        TestStyle::Rust => in_rust,
+        TestStyle::Python => in_python,
+        TestStyle::Script => in_script,
+        TestStyle::Go => in_go,
+        TestStyle::Classes => in_classes,
+        TestStyle::C => in_c,
+        TestStyle::Words => in_words,
+        TestStyle::Sections => in_sections,
+        TestStyle::Makefile => in_makefile,
+    })
 }
 
 /// Attributes, decorators and comments right above belong to a test, also those that go over several lines.
@@ -255,18 +252,18 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Examples in comments that are run as tests: Rust's fences, Python's prompts.
-fn mark_examples(ending: &str, lines: &[&str], found: &mut [bool]) {
+fn mark_examples(tests: Option<TestStyle>, lines: &[&str], found: &mut [bool]) {
     let mut open = false;
     for (n, line) in lines.iter().enumerate() {
         let text = line.trim_start();
-        match ending {
-            "rs" => {
+        match tests {
+            Some(TestStyle::Rust) => {
                 let doc = text.strip_prefix("///").or_else(|| text.strip_prefix("//!"));
                 let fence = doc.is_some_and(|doc| doc.trim_start().starts_with("```"));
                 found[n] |= fence || (open && doc.is_some());
                 open = doc.is_some() && (open != fence);
             }
-            "py" | "pyi" => {
+            Some(TestStyle::Python) => {
                 open = text.starts_with(">>> ")
                     || (open && !text.is_empty() && !text.starts_with("\"\"\"") && !text.starts_with("'''"));
                 found[n] |= open;

@@ -3,6 +3,7 @@
 
 use super::is_test_file;
 use crate::edits::place::is_code;
+use crate::lang::{self, Language, Syntax, TestStyle};
 
 /// Files of one file of tests at most.
 const MOST: usize = 4;
@@ -34,19 +35,14 @@ pub fn subjects(name: &str, text: &str, all: &[String]) -> Vec<String> {
 
 /// Whether two files can be of one program: nothing in Python is about a style sheet.
 fn kin(test: &str, file: &str) -> bool {
-    const FAMILIES: [&[&str]; 7] = [
-        &["py", "pyi", "pyx"],
-        &["js", "jsx", "ts", "tsx", "mjs", "cjs", "mts", "cts", "vue", "svelte"],
-        &["rs"],
-        &["go"],
-        &["java", "kt", "kts", "scala", "groovy"],
-        &["c", "h", "cc", "cpp", "cxx", "hh", "hpp", "m", "mm"],
-        &["rb"],
-    ];
-    let ending = |name: &str| name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
-    let (ours, theirs) = (ending(test), ending(file));
-    let family = FAMILIES.iter().find(|family| family.contains(&ours.as_str()));
-    family.map_or(ours == theirs || ours == "sh" || ours == "bats", |family| family.contains(&theirs.as_str()))
+    match (lang::of_file(test), lang::of_file(file)) {
+        (Some(ours), _) if ours.syntax == Syntax::Bash => true,
+        (Some(ours), Some(theirs)) => ours.is_kin(theirs),
+        _ => {
+            let ours = lang::extension(test);
+            ours.eq_ignore_ascii_case("bats") || ours.eq_ignore_ascii_case(lang::extension(file))
+        }
+    }
 }
 
 /// A file as it is imported: without its ending, and without the name that stands for its folder.
@@ -144,8 +140,9 @@ fn joined(folder: &str, path: &str) -> Option<String> {
         }
     }
     let last = parts.pop()?;
-    let bare = [".js", ".jsx", ".ts", ".tsx", ".mjs", ".cjs"].iter().find_map(|ending| last.strip_suffix(ending));
-    parts.push(bare.unwrap_or(last));
+    let script = |language: &Language| language.tests == Some(TestStyle::Script);
+    let bare = last.rsplit_once('.').filter(|(_, end)| lang::of_extension(end).is_some_and(script));
+    parts.push(bare.map_or(last, |(stem, _)| stem));
     Some(parts.join("/"))
 }
 

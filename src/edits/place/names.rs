@@ -1,6 +1,7 @@
 //! The names that a block of code comes with, and the names in what a command wrote.
 
 use super::Piece;
+use crate::lang;
 
 /// A name that a block comes with, and how sure it is that a file is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,31 +11,6 @@ pub struct Named {
     /// It was given to the block itself, not only spoken of.
     pub explicit: bool,
 }
-
-/// Files whose names have no ending.
-const BARE: [&str; 13] = [
-    "Makefile",
-    "makefile",
-    "GNUmakefile",
-    "Dockerfile",
-    "Containerfile",
-    "Justfile",
-    "justfile",
-    "Gemfile",
-    "Rakefile",
-    "Procfile",
-    "Vagrantfile",
-    "Jenkinsfile",
-    "LICENSE",
-];
-
-/// Endings of files that a person edits; a new file in no folder has one of them.
-const ENDINGS: &str = " ada adb ads asm astro awk bash bat c cc cfg cjs clj cljs cmake cmd coffee conf cpp cr cs csproj css \
-    csv cts cu cxx d dart diff dockerfile el elm env erl ex exs f90 fish fs fsx gd gemspec glsl go gradle graphql groovy h \
-    hcl hh hpp hrl hs htm html hxx ini ipynb java jl js json jsonc jsx kt kts less lisp lock lua m md mdx mjs mk ml mli mm \
-    mod mts nim nix nu org patch php pl pm properties proto ps1 pug py pyi pyx qml r rb rkt rmd rs rst s sass sbt scala scm \
-    scss sh sln sol sql srt sum sv svelte svg swift tcl tex tf toml ts tsx txt v vb vhd vhdl vim vue wat xml xsd xsl yaml \
-    yml zig zsh ";
 
 /// What programs and languages are called that look like files.
 const PRODUCTS: [&str; 12] = [
@@ -52,45 +28,15 @@ const PRODUCTS: [&str; 12] = [
     "alpine.js",
 ];
 
-/// The usual ending of a file in a language, as it stands behind a fence.
-pub fn ending_of(lang: &str) -> &'static str {
-    let lang = lang.to_ascii_lowercase();
-    let (_, ending) = [
-        (&["py", "python", "python3"][..], ".py"),
-        (&["rs", "rust"], ".rs"),
-        (&["js", "javascript", "node"], ".js"),
-        (&["ts", "typescript"], ".ts"),
-        (&["tsx"], ".tsx"),
-        (&["jsx"], ".jsx"),
-        (&["c"], ".c"),
-        (&["cpp", "c++", "cxx"], ".cpp"),
-        (&["cs", "csharp", "c#"], ".cs"),
-        (&["go", "golang"], ".go"),
-        (&["java"], ".java"),
-        (&["kotlin", "kt"], ".kt"),
-        (&["swift"], ".swift"),
-        (&["rb", "ruby"], ".rb"),
-        (&["php"], ".php"),
-        (&["sh", "bash", "shell", "zsh", "console"], ".sh"),
-        (&["html"], ".html"),
-        (&["css"], ".css"),
-        (&["json"], ".json"),
-        (&["toml"], ".toml"),
-        (&["yaml", "yml"], ".yaml"),
-        (&["sql"], ".sql"),
-        (&["md", "markdown"], ".md"),
-        (&["lua"], ".lua"),
-    ]
-    .into_iter()
-    .find(|(words, _)| words.contains(&lang.as_str()))
-    .unwrap_or((&[], ".txt"));
-    ending
+/// The usual extension of a file in a language, as it stands behind a fence.
+pub fn extension_of(word: &str) -> &'static str {
+    lang::of_word(word).and_then(|language| language.extensions.first()).unwrap_or(&"txt")
 }
 
 /// Whether a word looks like a file's name.
 pub(crate) fn is_name(word: &str) -> bool {
     let file = word.rsplit('/').next().unwrap_or(word);
-    let known = BARE.contains(&file);
+    let known = lang::is_whole_name(file);
     let dotted = file.rsplit_once('.').is_some_and(|(stem, end)| {
         !end.is_empty()
             && end.len() <= 10
@@ -104,17 +50,12 @@ pub(crate) fn is_name(word: &str) -> bool {
 
 /// Whether a file is of a kind that a person edits.
 pub(crate) fn is_code(name: &str) -> bool {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
-    BARE.contains(&file) || ENDINGS.split(' ').any(|known| !known.is_empty() && known == ending)
+    lang::is_whole_name(lang::file_of(name)) || lang::of_extension(lang::extension(name)).is_some()
 }
 
 /// Whether a name that no file has so far can be meant as one: `vb.net` and `math.sqrt` cannot.
 fn can_be_new(name: &str) -> bool {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    let known = ending.is_some_and(|ending| ENDINGS.split(' ').any(|known| !known.is_empty() && known == ending));
-    (known || name.contains('/') || BARE.contains(&file)) && !PRODUCTS.contains(&name.to_ascii_lowercase().as_str())
+    (is_code(name) || name.contains('/')) && !PRODUCTS.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Names of files in what a command wrote, each once, the last ones first; `most` of them.
@@ -138,7 +79,7 @@ pub fn names_in(output: &str, most: usize) -> Vec<String> {
 
 pub(super) fn comment(line: &str) -> Option<&str> {
     let line = line.trim();
-    let rest = ["//", "#", "--", ";", "/*", "<!--", "%", "\"\"\""].iter().find_map(|sign| line.strip_prefix(sign))?;
+    let rest = lang::COMMENTS.iter().chain(&["\"\"\""]).find_map(|sign| line.strip_prefix(sign))?;
     // `/// a.rs` is a comment; of `///a/b.rs` the comment's sign is two slashes
     let more = rest.trim_start_matches(['/', '#', '!', '*']);
     let rest = if more.starts_with([' ', '\t']) || !rest.starts_with('/') { more } else { rest }.trim();
@@ -182,33 +123,11 @@ pub fn named(piece: &Piece) -> Vec<Named> {
 /// Whether a block can be a file, or a change of one. What is typed into a shell and what programs write is none, unless
 /// it is named or says itself how it is run.
 pub fn can_be_file(piece: &Piece) -> bool {
-    const TYPED: [&str; 21] = [
-        "bash",
-        "sh",
-        "shell",
-        "zsh",
-        "fish",
-        "console",
-        "terminal",
-        "shellsession",
-        "cmd",
-        "bat",
-        "batch",
-        "powershell",
-        "ps1",
-        "pwsh",
-        "text",
-        "txt",
-        "plaintext",
-        "plain",
-        "output",
-        "log",
-        "traceback",
-    ];
-    let word = piece.info.split([' ', ':', ',', '{']).next().unwrap_or("").to_ascii_lowercase();
+    let word = lang::word_of(&piece.info);
     let given = piece.text.starts_with("#!") || named(piece).iter().any(|one| one.explicit);
     let prompted = piece.text.lines().any(|line| line.starts_with("$ ") || line.starts_with("Traceback ("));
-    given || !(TYPED.contains(&word.as_str()) || (word.is_empty() && prompted))
+    let typed = lang::of_word(word).is_some_and(|language| language.typed);
+    given || !(typed || (word.is_empty() && prompted))
 }
 
 /// A block without a first line that only names its file.

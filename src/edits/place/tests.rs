@@ -41,7 +41,7 @@ fn what_only_looks_like_a_file_is_proposed_as_none() {
     assert_eq!(new("", "", "# Makefile\nall:\n").as_deref(), Some("Makefile"));
     assert_eq!(new("", "", "///etc/x.conf\n").as_deref(), Some("/etc/x.conf"), "it is judged as what it says");
     assert_eq!(new("rs", "", "/// src/a.rs\n").as_deref(), Some("src/a.rs"));
-    assert_eq!((ending_of("Python"), ending_of("whatever")), (".py", ".txt"));
+    assert_eq!((extension_of("Python"), extension_of("whatever")), ("py", "txt"));
 }
 
 #[test]

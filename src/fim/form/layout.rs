@@ -1,9 +1,9 @@
 //! The order in which a form's tokens and texts stand in a prompt.
 
 use super::heading;
-use crate::fim::Language;
 use crate::fim::prompt::Part;
 use crate::fim::ring::Chunk;
+use crate::lang::Syntax;
 
 /// Tokens of a repository's layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(in crate::fim) enum Layout {
 pub(in crate::fim) struct Content<'a> {
     pub(in crate::fim) repo: Option<&'a str>,
     pub(in crate::fim) path: Option<&'a str>,
-    pub(in crate::fim) language: Language,
+    pub(in crate::fim) language: Syntax,
     pub(in crate::fim) chunks: &'a [&'a Chunk],
     /// Imports and signatures that the prefix no longer has, then the prefix.
     pub(in crate::fim) prefix: String,

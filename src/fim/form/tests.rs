@@ -23,7 +23,7 @@ fn site(repo: Option<&str>, path: Option<&str>) -> Site {
     Site {
         path: path.map(str::to_owned),
         repo: repo.map(str::to_owned),
-        language: Some(Language::Python),
+        language: Some(Syntax::Python),
         prefix: "P".into(),
         suffix: "S".into(),
     }

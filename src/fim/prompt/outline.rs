@@ -1,13 +1,14 @@
 //! The lines of a cut-off text that the rest leans on: imports and the heads of declarations.
 
-use crate::fim::language::{Language, indent};
+use crate::fim::blocks::indent;
+use crate::lang::Syntax;
 
 /// Lines of the outline at most.
 const MOST: usize = 80;
 
 /// Imports, then the nearest declarations, in the order of the text, with a comment of dots where code is left out.
 /// Empty when there is nothing to tell.
-pub(super) fn of(text: &str, language: Language, budget: usize, count: &mut dyn FnMut(&str) -> usize) -> String {
+pub(super) fn of(text: &str, language: Syntax, budget: usize, count: &mut dyn FnMut(&str) -> usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let mut left = budget;
     let mut kept = Vec::new();
@@ -39,7 +40,7 @@ pub(super) fn of(text: &str, language: Language, budget: usize, count: &mut dyn 
     write(&lines, &kept, language)
 }
 
-fn write(lines: &[&str], kept: &[usize], language: Language) -> String {
+fn write(lines: &[&str], kept: &[usize], language: Syntax) -> String {
     let mut text = String::new();
     let mut next = 0;
     for &at in kept {
@@ -57,49 +58,33 @@ fn write(lines: &[&str], kept: &[usize], language: Language) -> String {
     text
 }
 
-fn dots(text: &mut String, columns: usize, language: Language) {
+fn dots(text: &mut String, columns: usize, language: Syntax) {
     text.extend(std::iter::repeat_n(' ', columns));
     text.push_str(language.comment());
     text.push_str(" ...\n");
 }
 
-fn is_import(line: &str, language: Language) -> bool {
-    let starts = |words: &[&str]| words.iter().any(|word| line.starts_with(word));
-    match language {
-        Language::Python => starts(&["import ", "from "]),
-        Language::JavaScript | Language::TypeScript => {
-            starts(&["import "]) || (starts(&["const ", "let ", "var "]) && line.contains("require("))
-        }
-        Language::Cpp => starts(&["#include", "using "]),
-        Language::Rust => starts(&["use ", "pub use ", "extern crate "]),
-        Language::Go => starts(&["import ", "package "]),
-        Language::Java => starts(&["import ", "package "]),
-        Language::Bash => starts(&["source ", ". "]),
-        Language::Other => starts(&["import ", "use ", "require ", "#include"]),
-    }
+fn is_import(line: &str, syntax: Syntax) -> bool {
+    let required = matches!(syntax, Syntax::JavaScript | Syntax::TypeScript)
+        && ["const ", "let ", "var "].iter().any(|word| line.starts_with(word))
+        && line.contains("require(");
+    required || syntax.language().imports.iter().any(|word| line.starts_with(word))
 }
 
-fn is_declaration(line: &str, language: Language) -> bool {
+fn is_declaration(line: &str, syntax: Syntax) -> bool {
     let mut text = line.trim_start();
     for word in ["export ", "default ", "pub ", "pub(crate) ", "pub(super) ", "async ", "unsafe ", "static ", "public "]
     {
         text = text.strip_prefix(word).unwrap_or(text);
     }
-    let starts = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
-    match language {
-        Language::Python => starts(&["def ", "class "]),
-        Language::JavaScript | Language::TypeScript => {
-            starts(&["function ", "class ", "interface ", "type ", "enum "])
-                || (starts(&["const ", "let "]) && text.contains("=>"))
-                || is_method(text)
-        }
-        Language::Rust => starts(&["fn ", "struct ", "enum ", "trait ", "impl", "type ", "mod ", "const fn "]),
-        Language::Go => starts(&["func ", "type "]),
-        Language::Cpp => starts(&["class ", "struct ", "enum ", "namespace ", "template"]) || is_method(text),
-        Language::Java => starts(&["class ", "interface ", "enum ", "record "]) || is_method(text),
-        Language::Bash => starts(&["function "]) || text.trim_end().ends_with("() {"),
-        Language::Other => starts(&["def ", "fn ", "func ", "function ", "class ", "struct "]),
-    }
+    let arrow = || ["const ", "let "].iter().any(|word| text.starts_with(word)) && text.contains("=>");
+    let other = match syntax {
+        Syntax::JavaScript | Syntax::TypeScript => arrow() || is_method(text),
+        Syntax::Cpp | Syntax::Java => is_method(text),
+        Syntax::Bash => text.trim_end().ends_with("() {"),
+        Syntax::Python | Syntax::Rust | Syntax::Go | Syntax::Other => false,
+    };
+    other || syntax.language().declares.iter().any(|word| text.starts_with(word))
 }
 
 /// `name(…) {` that is no statement.
@@ -116,7 +101,7 @@ fn is_method(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn all(text: &str, language: Language) -> String {
+    fn all(text: &str, language: Syntax) -> String {
         of(text, language, 10_000, &mut |text| text.len())
     }
 
@@ -125,19 +110,19 @@ mod tests {
         let text = "import os\nfrom a import b\n\nX = 1\n\nclass A:\n    def f(self):\n        return 1\n\n    def g(self):\n        pass\n";
         let want =
             "import os\nfrom a import b\n# ...\nclass A:\n    def f(self):\n    # ...\n    def g(self):\n# ...\n";
-        assert_eq!(all(text, Language::Python), want);
-        assert_eq!(all("x = 1\n", Language::Python), "");
+        assert_eq!(all(text, Syntax::Python), want);
+        assert_eq!(all("x = 1\n", Syntax::Python), "");
     }
 
     #[test]
     fn each_language_knows_its_heads() {
         for (language, yes, no) in [
-            (Language::Rust, "    pub(crate) async fn f() {", "    if a(b) {"),
-            (Language::Java, "    private int f(int a) {", "    while (f(a)) {"),
-            (Language::Cpp, "void A::f(int a) {", "  for (;;) {"),
-            (Language::TypeScript, "export const f = (a: number) => {", "const a = 1"),
-            (Language::Go, "func (a *A) F() {", "\tgo func() {"),
-            (Language::Bash, "build() {", "if true; then"),
+            (Syntax::Rust, "    pub(crate) async fn f() {", "    if a(b) {"),
+            (Syntax::Java, "    private int f(int a) {", "    while (f(a)) {"),
+            (Syntax::Cpp, "void A::f(int a) {", "  for (;;) {"),
+            (Syntax::TypeScript, "export const f = (a: number) => {", "const a = 1"),
+            (Syntax::Go, "func (a *A) F() {", "\tgo func() {"),
+            (Syntax::Bash, "build() {", "if true; then"),
         ] {
             assert!(is_declaration(yes, language), "{yes}");
             assert!(!is_declaration(no, language), "{no}");
@@ -147,8 +132,8 @@ mod tests {
     #[test]
     fn the_nearest_heads_win_when_there_is_little_room() {
         let text: String = (0..50).map(|i| format!("def f{i}():\n    pass\n")).collect();
-        let short = of(&text, Language::Python, 60, &mut |text| text.len());
+        let short = of(&text, Syntax::Python, 60, &mut |text| text.len());
         assert!(short.contains("f49") && !short.contains("f10"));
-        assert!(of(&text, Language::Python, 0, &mut |text| text.len()).is_empty());
+        assert!(of(&text, Syntax::Python, 0, &mut |text| text.len()).is_empty());
     }
 }

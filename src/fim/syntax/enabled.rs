@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use tree_sitter::{InputEdit, ParseOptions, Parser, Point, Tree};
 
-use crate::fim::{Language, Site};
+use crate::fim::Site;
+use crate::lang::Syntax;
 
 /// Times the parser may report progress, which it does every hundred operations: ten times what 36 KiB of usual code take.
 const MOST_STEPS: usize = 1500;
@@ -59,16 +60,16 @@ impl fmt::Debug for Parsed {
 fn grammar(site: &Site) -> Option<tree_sitter::Language> {
     let jsx = site.path.as_deref().is_some_and(|path| path.ends_with("x"));
     Some(match site.language? {
-        Language::Python => tree_sitter_python::LANGUAGE.into(),
-        Language::JavaScript => tree_sitter_javascript::LANGUAGE.into(),
-        Language::TypeScript if jsx => tree_sitter_typescript::LANGUAGE_TSX.into(),
-        Language::TypeScript => tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into(),
-        Language::Cpp => tree_sitter_cpp::LANGUAGE.into(),
-        Language::Rust => tree_sitter_rust::LANGUAGE.into(),
-        Language::Go => tree_sitter_go::LANGUAGE.into(),
-        Language::Java => tree_sitter_java::LANGUAGE.into(),
-        Language::Bash => tree_sitter_bash::LANGUAGE.into(),
-        Language::Other => return None,
+        Syntax::Python => tree_sitter_python::LANGUAGE.into(),
+        Syntax::JavaScript => tree_sitter_javascript::LANGUAGE.into(),
+        Syntax::TypeScript if jsx => tree_sitter_typescript::LANGUAGE_TSX.into(),
+        Syntax::TypeScript => tree_sitter_typescript::LANGUAGE_TYPESCRIPT.into(),
+        Syntax::Cpp => tree_sitter_cpp::LANGUAGE.into(),
+        Syntax::Rust => tree_sitter_rust::LANGUAGE.into(),
+        Syntax::Go => tree_sitter_go::LANGUAGE.into(),
+        Syntax::Java => tree_sitter_java::LANGUAGE.into(),
+        Syntax::Bash => tree_sitter_bash::LANGUAGE.into(),
+        Syntax::Other => return None,
     })
 }
 

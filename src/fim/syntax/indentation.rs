@@ -1,12 +1,13 @@
 //! Whether Python's lines are indented as its blocks need it.
 
-use crate::fim::language::{Language, indent};
+use crate::fim::blocks::indent;
 use crate::fim::scan::Scan;
+use crate::lang::Syntax;
 
 /// Places where a block should begin and does not, where one begins without reason, or where one ends at no block's
 /// depth.
 pub(super) fn faults(text: &str) -> usize {
-    let mut scan = Scan::new(Language::Python);
+    let mut scan = Scan::new(Syntax::Python);
     let mut blocks: Vec<usize> = Vec::new();
     let mut faults = 0;
     let (mut opens, mut joined) = (false, false);

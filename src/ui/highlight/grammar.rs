@@ -121,8 +121,9 @@ mod tests {
     #[test]
     fn every_language_named_here_has_a_grammar() {
         let grammar = Grammar::read();
-        for (_, _, token) in super::super::languages::LANGUAGES {
-            assert!(token.is_empty() || grammar.begin(token).is_some(), "{token}");
+        for language in crate::lang::LANGUAGES {
+            let token = language.grammar;
+            assert!(token.is_empty() || grammar.begin(token).is_some(), "{}: {token}", language.name);
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ropey::Rope;
 
 use super::grammar::{Grammar, LONGEST_LINE, Progress};
-use super::{Highlighter, Pieces, languages};
+use super::{Highlighter, Pieces};
 use crate::app::editor::msg::FileId;
 use crate::text::document::{Document, Touched};
 
@@ -144,7 +144,10 @@ impl Sheets {
         first: usize,
         count: usize,
     ) -> Vec<Pieces> {
-        let Some(language) = languages::grammar_of(document.language().word) else { return Vec::new() };
+        let language = document.language().grammar;
+        if language.is_empty() {
+            return Vec::new();
+        }
         let Some(grammar) = highlighter.grammar() else { return Vec::new() };
         self.take_done(document, file);
         let rope = document.rope();

@@ -3,7 +3,8 @@
 use ratatui::style::Style;
 
 use super::CodeBlock;
-use crate::ui::highlight::{self, Highlighter, Ink, Pieces};
+use crate::lang;
+use crate::ui::highlight::{Highlighter, Ink, Pieces};
 use crate::ui::sanitise;
 use crate::ui::theme::{Depth, Theme};
 use crate::ui::wrap::{self, Row, Run};
@@ -21,7 +22,7 @@ pub(super) struct Draft {
 impl Draft {
     /// `info` is what stands after the fence; `None` for indented code.
     pub(super) fn new(info: Option<&str>) -> Self {
-        let lang = highlight::word_of(info.unwrap_or_default());
+        let lang = lang::word_of(info.unwrap_or_default());
         Self { lang: sanitise::line(lang).into_owned(), fenced: info.is_some(), text: String::new() }
     }
 
@@ -80,7 +81,7 @@ pub(super) fn draw(
 
 /// `── 1 Rust ─────`
 fn head(block: &CodeBlock, width: usize, theme: &Theme) -> Row {
-    let name = sanitise::line(&highlight::name_of(&block.lang)).into_owned();
+    let name = sanitise::line(&lang::name_of(&block.lang)).into_owned();
     let label = if name.is_empty() { format!(" {} ", block.number) } else { format!(" {} {name} ", block.number) };
     let mut row = Row::default();
     let label = wrap::code(
