@@ -33,6 +33,7 @@
 //! | [`error`] | how an error is told: message, hint, exit code |
 //! | [`text`] | what is edited; pure |
 //! | [`lang`] | programming languages, one table: names, files, comments, grammars |
+//! | `hex` | bytes as text |
 //! | [`atomic`] | files that are whole or not there |
 //! | [`small`] | reads small files whole, and only those |
 
@@ -52,6 +53,7 @@ pub mod edits;
 pub mod engine;
 pub mod error;
 pub mod fim;
+mod hex;
 pub mod lang;
 #[cfg(feature = "lab")]
 pub mod merge;

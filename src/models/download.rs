@@ -15,6 +15,7 @@ use super::hub::{Answer, Facts, Fault, Hub, chunk, or_cancel};
 use super::record;
 use super::store::{MARGIN, StoreError};
 use crate::cancel::Cancel;
+use crate::hex::hex;
 
 /// Accepted from a server that does not say how long a file is, in bytes.
 const UNANNOUNCED: u64 = 16 << 20;
@@ -386,7 +387,7 @@ impl Part {
 
     /// Compares the hash and makes the bytes last. A damaged part is thrown away.
     async fn finish(mut self, job: &Job<'_>, facts: Facts) -> Result<Got, PullError> {
-        let sha256 = record::hex(self.hasher.clone());
+        let sha256 = hex(&self.hasher.clone().finalize());
         if let Some(want) = facts.sha256.as_ref().or(job.want.sha256.as_ref()).filter(|want| **want != sha256) {
             let want = want.clone();
             self.restart()?;

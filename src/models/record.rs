@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::names::component;
 use crate::cancel::Cancel;
+use crate::hex::hex;
 use crate::weights::gguf::{GgufError, Header};
 
 /// The largest record that is read, in bytes.
@@ -142,7 +143,7 @@ pub fn check(
 pub fn hash_file(path: &Path, step: &mut dyn FnMut(u64), cancel: &Cancel) -> io::Result<Option<String>> {
     let mut hasher = Sha256::new();
     let done = feed(&mut crate::small::open(path)?, &mut hasher, step, cancel)?;
-    Ok(done.then(|| hex(hasher)))
+    Ok(done.then(|| hex(&hasher.finalize())))
 }
 
 /// Feeds the rest of a file to a hasher; false when cancelled.
@@ -166,16 +167,6 @@ pub(super) fn feed(
         hasher.update(buffer.get(..len).unwrap_or_default());
         step(len as u64);
     }
-}
-
-/// The end of a hash as text.
-pub(super) fn hex(hasher: Sha256) -> String {
-    use std::fmt::Write;
-    hasher.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Why a file is no GGUF that this program could read.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
 use crate::paths::Paths;
 
 /// Bytes read back; what is older is forgotten.
@@ -23,7 +24,7 @@ pub(super) fn file(paths: &Paths, folder: &Path) -> PathBuf {
 /// What stands for a folder in the names of files about it.
 pub(super) fn name(folder: &Path) -> String {
     let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..12])
 }
 
 /// The inputs in a file, oldest first; an unreadable one has none, and lines that are no strings are passed over.

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use super::clerk::{Clerk, Work};
 use super::now_ms;
 use crate::app::editor::msg::{Kept, Stamp};
+use crate::hex::hex;
 use crate::text::change::Change;
 
 /// Bytes of changes, beyond which the whole text is written anew if it is not larger.
@@ -45,10 +46,6 @@ struct Line {
     at: usize,
     cut: usize,
     put: String,
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The folder of what is kept.

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::history;
-use super::kept::hex;
 use crate::app::notes::{Decision, Looked, Notes};
 use crate::edits::inside;
+use crate::hex::hex;
 use crate::paths::Paths;
 use crate::small;
 use crate::text::clean;

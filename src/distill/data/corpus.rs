@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::distill::model::Batch;
+use crate::hex::hex;
 use crate::quantize::{Partial, WriteError};
 
 const MAGIC: &[u8; 8] = b"ZORDWIN1";
@@ -108,10 +109,6 @@ impl Writer {
         file.write_all(&(text.len() as u64).to_le_bytes())?;
         file.write_all(&text)
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Windows on disk.

@@ -8,11 +8,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::code::{self, Met};
-use super::corpus::{Corpus, Head, hex};
+use super::corpus::{Corpus, Head};
 use super::make::Maker;
 use super::recipe::{DataRecipe, SourceRecipe};
 use super::tokenizer::Tokenizer;
 use crate::error::{Advise, ExitCode};
+use crate::hex::hex;
 use crate::quantize::WriteError;
 
 /// Why nothing was left, behind a sentence.

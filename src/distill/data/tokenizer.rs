@@ -7,11 +7,11 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer as Inner;
 
-use super::corpus::hex;
 use super::guard::guarded;
 use crate::chat::template::{Hints, Template};
 use crate::distill::model::ModelError;
 use crate::distill::recipe::Recipe;
+use crate::hex::hex;
 use crate::weights::checkpoint;
 
 mod file;

@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use super::error::RunError;
 use super::guard::Guard;
 use super::optimiser::AdamW;
-use crate::distill::data::corpus::hex;
 use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Decoder, Numbers, Weight};
 use crate::distill::recipe::{self, Recipe};
+use crate::hex::hex;
 use crate::weights::safetensors::{Dtype, Folder};
 
 /// Of the file's form.

@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 use super::error::RunError;
 use super::output::replace;
 use super::place::Place;
-use crate::distill::data::corpus::{self, Corpus, hex};
+use crate::distill::data::corpus::{self, Corpus};
 use crate::distill::model::Decoder;
 use crate::distill::objective::{Lesson, Reference, reference};
+use crate::hex::hex;
 
 const MAGIC: &[u8; 8] = b"ZORDREF1";
 

@@ -6,11 +6,11 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::error::RunError;
-use crate::distill::data::corpus::hex;
 use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::model::{Base, Decoder, Shape, Source, adapter, initial, narrow};
 use crate::distill::recipe::{Recipe, RecipeError};
 use crate::distill::teacher;
+use crate::hex::hex;
 
 /// A model in memory with where it came from.
 pub(crate) struct Student {

@@ -22,11 +22,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::data::corpus::{Corpus, hex};
+use super::data::corpus::Corpus;
 use super::data::tokenizer::Tokenizer;
 use super::recipe::{Recipe, TeacherRecipe};
 use crate::engine::Cancel;
 use crate::error::Advise;
+use crate::hex::hex;
 use crate::quantize::WriteError;
 use crate::weights::gguf::Header;
 

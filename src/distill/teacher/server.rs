@@ -17,10 +17,11 @@ use sha2::{Digest, Sha256};
 
 use super::store::{self, Head, Likeliest};
 use super::{Progress, TeacherError};
-use crate::distill::data::corpus::{Corpus, Window, hex};
+use crate::distill::data::corpus::{Corpus, Window};
 use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::recipe::{Recipe, TeacherRecipe};
 use crate::engine::Cancel;
+use crate::hex::hex;
 use crate::models::net;
 
 /// The longest silence of a server.

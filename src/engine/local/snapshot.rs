@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::budget::Plan;
 use crate::weights::gguf::{Header, Parts, TensorInfo};
+use crate::hex::hex;
 
 /// What a snapshot was made with. Two equal ones may share cells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,14 +193,6 @@ fn checksum(mut data: File) -> io::Result<String> {
             n => hash.update(&buffer[..n]),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

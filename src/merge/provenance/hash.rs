@@ -7,6 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::engine::Cancel;
+use crate::hex::hex;
 use crate::merge::error::MergeError;
 use crate::merge::plan::Plan;
 
@@ -33,7 +34,7 @@ fn one(path: &Path, cancel: &Cancel) -> Result<Hashed, MergeError> {
     loop {
         let length = file.read(&mut buffer).map_err(fault)?;
         if length == 0 {
-            return Ok(Hashed { sha256: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect() });
+            return Ok(Hashed { sha256: hex(&hash.finalize()) });
         }
         if cancel.is_cancelled() {
             return Err(MergeError::Interrupted);

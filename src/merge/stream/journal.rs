@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Options, Stats};
+use crate::hex::hex;
 use crate::merge::error::MergeError;
 use crate::merge::plan::{Action, Plan};
 use crate::small;
@@ -107,5 +108,5 @@ pub(super) fn fingerprint(plan: &Plan, options: &Options) -> Result<String, Merg
     if let Some(vocabulary) = &plan.vocabulary {
         add(format!("{vocabulary:?}"));
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()))
 }

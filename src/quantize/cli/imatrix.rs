@@ -11,6 +11,7 @@ use crate::chat::template::{Hints, Template};
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report};
+use crate::hex::hex;
 use crate::quantize::child::{self, ChildError};
 use crate::quantize::imatrix::{Imatrix, gather};
 use crate::quantize::llama::Work;
@@ -178,7 +179,7 @@ fn source(args: &ImatrixArgs, model: &Parts, texts: &[Text]) -> String {
         digest.update(format!("{} {}\n{}\n", text.name, text.text.len(), text.text));
     }
     digest.update(format!("{} {} {}", args.ctx, args.process_output, args.parse_special || !args.plain));
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize())
 }
 
 /// Sums can only be gone on with when they are of the same windows of the same texts.
