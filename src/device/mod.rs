@@ -30,7 +30,7 @@ pub use features::Features;
 pub use level::Level;
 pub use power::{power, power_at, power_said};
 pub use rates::Rates;
-pub use storage::{Storage, storage_of};
+pub use storage::{Storage, free_space, storage_of};
 pub use terminal::{Colours, Terminal};
 pub use termux::Termux;
 

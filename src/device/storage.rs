@@ -54,6 +54,13 @@ pub fn storage_of(path: &Path) -> Storage {
     rustix::fs::statfs(&existing).map_or(Storage::Unknown, |facts| by_magic(facts.f_type as u64 & 0xffff_ffff))
 }
 
+/// Free bytes for this user where a path is or will be; `None` where the system does not say.
+pub fn free_space(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let facts = rustix::fs::statvfs(there).ok()?;
+    facts.f_bavail.checked_mul(facts.f_frsize)
+}
+
 /// Where Android shows the shared storage; Termux's `~/storage/shared` leads there.
 fn by_path(path: &Path) -> Option<Storage> {
     const SHARED: [&str; 6] =
@@ -75,6 +82,13 @@ fn by_magic(magic: u64) -> Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn free_space_is_known_for_a_folder_that_is_not_there_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(free_space(&folder.path().join("a/b/c")).unwrap() > 0);
+        assert!(free_space(Path::new("no-such-file-here")).unwrap() > 0);
+    }
 
     #[test]
     fn shared_storage_is_known_by_its_path() {

@@ -15,6 +15,7 @@ use super::hub::{Answer, Facts, Fault, Hub, chunk, or_cancel};
 use super::record;
 use super::store::{MARGIN, StoreError};
 use crate::cancel::Cancel;
+use crate::device::free_space;
 use crate::hex::hex;
 
 /// Accepted from a server that does not say how long a file is, in bytes.
@@ -252,7 +253,7 @@ fn length(answer: &Answer, part: &Part, want: &Facts, what: &str) -> Result<Opti
 /// Disk space is looked at before a byte is asked for, and room is left for the rest of the program.
 fn room(job: &Job<'_>, here: u64, size: Option<u64>) -> Result<(), PullError> {
     let need = size.unwrap_or(UNANNOUNCED).saturating_sub(here).saturating_add(MARGIN);
-    match record::free_space(job.part) {
+    match free_space(job.part) {
         Some(free) if free < need => Err(StoreError::Space { name: job.what.clone(), need, free }.into()),
         _ => Ok(()),
     }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -245,18 +245,6 @@ fn number(head: &[u8], at: usize) -> Option<u64> {
     Some(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
 }
 
-/// Free bytes for this user where a path is or will be; `None` where the system does not say.
-pub fn free_space(path: &Path) -> Option<u64> {
-    let there: PathBuf = path
-        .ancestors()
-        .find(|folder| folder.exists())
-        .filter(|f| !f.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-        .into();
-    let facts = rustix::fs::statvfs(&there).ok()?;
-    facts.f_bavail.checked_mul(facts.f_frsize)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,11 +310,5 @@ mod tests {
         assert_eq!(read, 3);
         cancel.cancel();
         assert_eq!(hash_file(&path, &mut |_| (), &cancel).unwrap(), None);
-    }
-
-    #[test]
-    fn free_space_is_known_for_a_folder_that_is_not_there_yet() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(free_space(&folder.path().join("a/b/c")).unwrap() > 0);
     }
 }

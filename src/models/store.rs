@@ -261,7 +261,7 @@ impl Store {
 
     /// Free bytes where the models lie or would lie, when the system says.
     pub fn free_disk(&self) -> Option<u64> {
-        record::free_space(&self.root)
+        crate::device::free_space(&self.root)
     }
 
     /// Whether a file of this length fits, with a margin.

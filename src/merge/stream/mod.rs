@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::MergeError;
 use super::plan::Plan;
+use crate::device::free_space;
 use crate::engine::Cancel;
 use crate::size::bytes;
 
@@ -136,8 +137,7 @@ fn hidden(output: &Path) -> Result<PathBuf, MergeError> {
 
 /// Whether the disk has room for what is not there yet.
 fn room(folder: &Path, all: u64, layout: &Layout) -> Result<(), MergeError> {
-    let Ok(facts) = rustix::fs::statvfs(folder) else { return Ok(()) };
-    let free = facts.f_bavail.saturating_mul(facts.f_frsize);
+    let Some(free) = free_space(folder) else { return Ok(()) };
     let there: u64 =
         layout.names.iter().filter_map(|name| std::fs::metadata(folder.join(name)).ok()).map(|f| f.len()).sum();
     let need = all.saturating_sub(there);

@@ -12,6 +12,7 @@ use super::quantize::{foresee, write, written};
 use super::{measure, texts};
 use crate::cli::{output, progress};
 use crate::device::memory::Probe;
+use crate::device::free_space;
 use crate::engine::{Cancel, admission};
 use crate::error::{ExitCode, Report};
 use crate::quantize::Partial;
@@ -138,8 +139,8 @@ fn in_the_way(request: &Request, candidates: &[Fitted], names: &[PathBuf]) -> Re
             bytes(free)
         )));
     }
-    let room = shrink::disk_room(name);
-    if files > room {
+    let room = free_space(name);
+    if let Some(room) = room.filter(|room| files > *room) {
         return Ok(Some(format!(
             "{} candidates take {}, and {} of the disk are free",
             names.len(),

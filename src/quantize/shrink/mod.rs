@@ -10,5 +10,5 @@ mod plan;
 mod types;
 
 pub use fit::{Budget, Fitted, candidates};
-pub use plan::{Planned, Request, ShrinkError, disk_room, draft, dry, outputs, run};
+pub use plan::{Planned, Request, ShrinkError, draft, dry, outputs, run};
 pub use types::{Mixture, tensor_type, weight_type};

@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::native::Job;
 use super::types::Mixture;
+use crate::device::free_space;
 use crate::engine::Cancel;
 use crate::error::{Advise, ExitCode};
 use crate::quantize::Partial;
@@ -211,17 +212,11 @@ fn begin(
     Ok((partial, done.map(|done| Planned { notices, ..done })))
 }
 
-/// Bytes of the disk that are free where a file lies or will lie; no bound where that cannot be told.
-pub fn disk_room(file: &Path) -> u64 {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    rustix::fs::statvfs(folder).map_or(u64::MAX, |facts| facts.f_bavail.saturating_mul(facts.f_frsize))
-}
-
 /// llama.cpp says of a full disk only that its stream failed.
 fn full(partial: &Partial, error: ShrinkError) -> ShrinkError {
     let said = matches!(&error, ShrinkError::Child(ChildError::Refused { last } | ChildError::Aborted { last, .. })
         if last.iter().any(|line| line.contains("iostream")));
-    if said && disk_room(partial.path()) < 64 << 20 {
+    if said && free_space(partial.path()).is_some_and(|free| free < 64 << 20) {
         return ShrinkError::Write(partial.fault(std::io::ErrorKind::StorageFull.into()));
     }
     error
