@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crossterm::Command as _;
+use crossterm::clipboard::CopyToClipboard;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
@@ -79,21 +81,13 @@ pub(super) async fn look(command: PathBuf) -> Option<String> {
 
 /// The sequence for a text; `None` if it is too long for terminals.
 pub(super) fn sequence(text: &str) -> Option<String> {
-    let encoded = base64(text.as_bytes());
-    (encoded.len() <= LONGEST).then(|| format!("\u{1b}]52;c;{encoded}\u{7}"))
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let number = three.iter().fold(0u32, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for n in 0..4 {
-            let letter = LETTERS[(number >> (18 - 6 * n) & 63) as usize];
-            out.push(if n <= three.len() { char::from(letter) } else { '=' });
-        }
+    // base64 makes four bytes of three
+    if text.len().div_ceil(3) * 4 > LONGEST {
+        return None;
     }
-    out
+    let mut sequence = String::new();
+    CopyToClipboard::to_clipboard_from(text).write_ansi(&mut sequence).ok()?;
+    Some(sequence)
 }
 
 #[cfg(test)]
@@ -101,13 +95,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_that_of_the_rfc() {
-        let pairs =
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
-        for (plain, encoded) in pairs {
-            assert_eq!(base64(plain.as_bytes()), encoded);
-        }
-        assert_eq!(base64("中".as_bytes()), "5Lit");
+    fn the_sequence_names_the_clipboard_and_holds_the_text() {
+        assert_eq!(sequence("foob").unwrap(), "\x1b]52;c;Zm9vYg==\x1b\\");
+        assert_eq!(sequence("中").unwrap(), "\x1b]52;c;5Lit\x1b\\");
     }
 
     #[test]
