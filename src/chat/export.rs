@@ -10,7 +10,7 @@ use super::tree::{Attachment, Conversation, Node, one_line};
 /// stays code whatever fences it holds, and a block that an answer left open does not swallow what follows.
 pub fn export_markdown(conversation: &Conversation) -> String {
     let mut out = format!("# {}\n\n", plain(&conversation.title()));
-    let begun = Moment::from_unix(conversation.created()).minutes();
+    let begun = Moment::utc(conversation.created()).minutes();
     out.push_str(&format!("{begun} UTC · {}\n", inline(&one_line(conversation.model(), 200))));
     if let Some(system) = conversation.system() {
         out.push_str("\n## System\n\n");

@@ -30,7 +30,7 @@ pub struct SessionId(String);
 impl SessionId {
     /// A name that sorts by time: `20261121-101405-1a2b3c4d`, of which the last part begins with the milliseconds.
     pub fn new(unix_ms: u64, random: u32) -> Self {
-        let time = Moment::from_unix(unix_ms / 1000).format("%Y%m%d-%H%M%S");
+        let time = Moment::utc(unix_ms / 1000).format("%Y%m%d-%H%M%S");
         Self(format!("{time}-{:03x}{:05x}", unix_ms % 1000, random & 0xf_ffff))
     }
 

@@ -25,6 +25,7 @@ pub mod prepare;
 pub(crate) mod progress;
 mod sessions;
 mod stream;
+mod timezone;
 mod tui;
 
 /// A coding assistant in the terminal, with the model on this device.

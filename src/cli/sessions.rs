@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Scene, output};
+use super::{Scene, output, timezone};
+use crate::chat::calendar::Moment;
 use crate::chat::export::export_markdown;
 use crate::chat::journal::SessionId;
 use crate::chat::store::Store;
@@ -93,12 +94,13 @@ fn list(store: &Store, as_json: bool) -> Result<(), Report> {
             .collect();
         return output::json(&rows);
     }
+    let zone = timezone::here();
     let rows: Vec<_> = sessions
         .iter()
         .map(|s| {
             vec![
                 s.id.to_string(),
-                crate::chat::calendar::Moment::from_unix(s.updated).minutes(),
+                Moment::at(s.updated, zone.clone()).minutes(),
                 format!("{} messages", s.messages),
                 s.title.clone(),
             ]

@@ -54,7 +54,7 @@ impl Jinja {
         environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });
-        let today = Moment::from_unix(now);
+        let today = Moment::utc(now);
         environment.add_function("strftime_now", move |pattern: &str| today.format(pattern));
         environment.add_function(watch::CHECK, |operands: Rest<ValueOrKwargs>| bounds::turned(operands.0));
         environment.add_function(watch::MADE, bounds::made);
