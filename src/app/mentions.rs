@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::text::fence::{Fences, Line};
+
 /// The mention that is being typed at the cursor: its range from the `@` on, and what follows the sign.
 pub fn at_cursor(text: &str, cursor: usize) -> Option<(Range<usize>, &str)> {
     let before = text.get(..cursor)?;
@@ -33,13 +35,9 @@ pub fn written(path: &str) -> String {
 /// All patterns named in a message, each once, in order.
 pub fn all(text: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    let mut fenced = false;
+    let mut fences = Fences::default();
     for line in text.lines() {
-        if line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~") {
-            fenced = !fenced;
-            continue;
-        }
-        if fenced {
+        if fences.take(line.trim_start()) != Line::Text {
             continue;
         }
         for (at, _) in line.match_indices('@').filter(|(at, _)| begins_word(line, *at)) {

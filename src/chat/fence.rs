@@ -1,5 +1,7 @@
 //! Code fences that hold whatever is put into them.
 
+use crate::text::fence::Fences;
+
 /// `text` as a fenced block that no line of it can close early; ends with a line break. `info` is the language's name
 /// and loses what could break out of its line.
 pub(crate) fn fenced(text: &str, info: &str) -> String {
@@ -28,22 +30,14 @@ pub(crate) fn language_of(name: &str) -> &str {
 
 /// The fence that `text` leaves open at its end, if it does: what a line must be to close it.
 pub(crate) fn left_open(text: &str) -> Option<String> {
-    let mut open: Option<(char, usize)> = None;
+    let mut fences = Fences::default();
     for line in text.lines() {
         let body = line.trim_start_matches(' ');
-        if line.len() - body.len() > 3 {
-            continue;
+        if line.len() - body.len() <= 3 {
+            fences.take(body);
         }
-        let Some(mark) = body.chars().next().filter(|c| matches!(c, '`' | '~')) else { continue };
-        let run = body.chars().take_while(|c| *c == mark).count();
-        let rest = body.get(run..).unwrap_or_default();
-        open = match open {
-            None if run >= 3 && !(mark == '`' && rest.contains('`')) => Some((mark, run)),
-            Some((kind, length)) if kind == mark && run >= length && rest.trim().is_empty() => None,
-            other => other,
-        };
     }
-    open.map(|(mark, run)| mark.to_string().repeat(run))
+    fences.left_open()
 }
 
 fn longest_run(text: &str) -> usize {

@@ -22,6 +22,7 @@ use std::borrow::Cow;
 
 use super::{Problem, place};
 use crate::text::clean;
+use crate::text::fence::{Fences, Line};
 
 /// Bytes of a name at most.
 const LONGEST_NAME: usize = 400;
@@ -83,17 +84,11 @@ pub fn fenced(text: &str, growing: bool) -> Cow<'_, str> {
     }
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let mut out = String::with_capacity(text.len() + 64);
-    let mut open: Option<String> = None;
+    let mut fences = Fences::default();
     let mut at = 0;
     while at < lines.len() {
         let line = lines[at];
-        let fence = line.trim_start().split(|c| c != '`' && c != '~').next().filter(|fence| fence.len() >= 3);
-        let closes = |open: &String| fence.is_some_and(|fence| fence.starts_with(open) && fence == line.trim());
-        if open.as_ref().is_some_and(closes) {
-            open = None;
-        } else if open.is_none() && fence.is_some() {
-            open = fence.map(str::to_owned);
-        } else if open.is_none()
+        if fences.take(line.trim_start()) == Line::Text
             && matches!(mark(line), Some((Mark::Search, _)))
             && let Some(end) = end_of(&lines, at, growing)
         {

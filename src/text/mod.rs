@@ -8,6 +8,7 @@
 //! | [`graphemes`], [`rows`] | what the cursor steps over; where long lines break on the screen |
 //! | [`search`], [`brackets`] | finding a text; finding the other bracket |
 //! | [`indent`] | leading blanks and comments |
+//! | `fence` | where blocks of code in Markdown begin and end |
 //! | [`wrap`] | where the rows of a small text break |
 //! | [`history`] | what was sent |
 //! | [`clean`] | foreign text made harmless |
@@ -17,6 +18,7 @@ pub mod buffer;
 pub mod change;
 pub mod clean;
 pub mod document;
+pub(crate) mod fence;
 pub mod graphemes;
 pub mod history;
 pub mod indent;

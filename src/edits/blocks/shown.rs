@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Mark, end_of, has_blocks, longest, mark};
+use crate::text::fence::{Fences, Line};
 
 /// A text with each block in the form of a diff in a fence, as many fences as [`super::fenced`] gives. `growing`: the last
 /// one need not be at its end, and a mark that is being written is not shown.
@@ -16,8 +17,9 @@ pub fn shown(text: &str, growing: bool) -> Cow<'_, str> {
     let mut at = 0;
     while at < lines.len() {
         let line = lines[at];
-        if let Some(fence) = fence_of(line) {
-            let closes = |line: &&str| fence_of(line).is_some_and(|end| end.starts_with(fence) && end == line.trim());
+        let mut fences = Fences::default();
+        if fences.take(line.trim_start()) == Line::Opens {
+            let closes = |line: &&str| fences.take(line.trim_start()) == Line::Closes;
             let end = lines[at + 1..].iter().position(closes).map_or(lines.len(), |end| at + 1 + end);
             let inner = &lines[at + 1..end];
             let first = inner.iter().find(|line| !line.trim().is_empty());
@@ -41,10 +43,6 @@ pub fn shown(text: &str, growing: bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
-}
-
-fn fence_of(line: &str) -> Option<&str> {
-    line.trim_start().split(|c| c != '`' && c != '~').next().filter(|fence| fence.len() >= 3)
 }
 
 /// The last line goes if it can only become a mark.

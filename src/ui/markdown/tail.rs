@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::text::fence::Fences;
+
 /// The text with its last block mended: a table's head gets its rule, bold and code get their ends, and what may
 /// become a fence, a heading's underline or an emphasis mark with the next piece is not shown yet.
 pub(super) fn close(text: &str) -> Cow<'_, str> {
@@ -32,20 +34,11 @@ fn is_undecided(line: &str) -> bool {
 
 /// Whether the end of the text is inside a fenced block.
 fn in_fence(text: &str) -> bool {
-    let mut open: Option<(u8, usize)> = None;
+    let mut fences = Fences::default();
     for line in text.lines() {
-        let line = line.trim_start_matches([' ', '>', '\t']);
-        let Some(mark) = line.bytes().next().filter(|byte| matches!(byte, b'`' | b'~')) else { continue };
-        let count = line.bytes().take_while(|byte| *byte == mark).count();
-        let bare = line[count..].trim().is_empty();
-        open = match open {
-            Some((fence, least)) if fence == mark && count >= least && bare => None,
-            Some(fence) => Some(fence),
-            None if count >= 3 && !(mark == b'`' && line[count..].contains('`')) => Some((mark, count)),
-            None => None,
-        };
+        fences.take(line.trim_start_matches([' ', '>', '\t']));
     }
-    open.is_some()
+    fences.left_open().is_some()
 }
 
 /// One or two marks alone on the last line of a fenced block will most likely be its end.
