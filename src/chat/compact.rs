@@ -161,21 +161,13 @@ fn without_middle(text: &str, keep: usize, head: usize) -> (String, usize) {
     if text.len() <= keep {
         return (text.to_owned(), 0);
     }
-    let tail = ceil(text, text.len() - (keep - head));
-    let head = floor(text, head);
+    let tail = text.ceil_char_boundary(text.len() - (keep - head));
+    let head = text.floor_char_boundary(head);
     let head = text[..head].rfind('\n').map_or(head, |line| line + 1);
     let tail = text[tail..].find('\n').map_or(tail, |line| tail + line + 1);
     let lines = text[head..tail].matches('\n').count().max(1);
     let gap = if head == 0 || text[..head].ends_with('\n') { "" } else { "\n" };
     (format!("{}{gap}[… {lines} lines left out …]\n{}", &text[..head], &text[tail..]), lines)
-}
-
-fn floor(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
-}
-
-fn ceil(text: &str, at: usize) -> usize {
-    (at..=text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len())
 }
 
 /// Questions named in an outline, the newest ones.

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::text::wrap::TAB;
+
 /// A definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Item {
@@ -64,9 +66,9 @@ const CONTROL: &[&str] = &[
     "throw", "await", "yield", "loop", "foreach", "when", "and", "or", "not", "in",
 ];
 
-/// Columns before a line; a tab counts as four.
+/// Columns before a line; every tab counts in full.
 pub(super) fn indent(line: &str) -> usize {
-    line.chars().take_while(|c| c.is_whitespace()).map(|c| if c == '\t' { 4 } else { 1 }).sum()
+    line.chars().take_while(|c| c.is_whitespace()).map(|c| if c == '\t' { TAB } else { 1 }).sum()
 }
 
 fn word(text: &str) -> &str {

@@ -5,8 +5,7 @@
 
 use imara_diff::{Algorithm, Diff, InternedInput};
 
-/// Begins the text of some editors' files.
-pub const BOM: char = '\u{feff}';
+pub use crate::text::document::BOM;
 
 /// Lines with their ends.
 pub fn split(text: &str) -> Vec<&str> {

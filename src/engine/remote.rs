@@ -204,8 +204,8 @@ impl Server {
                 };
                 self.generate(job, "completions", json!({"prompt": prefix}), &request, None, sink).await
             }
-            // A server tells no token counts of its own in this interface; four bytes a token is near for code.
-            Work::Count(text) => Ok(Outcome::Counted(text.len().div_ceil(4) as u32)),
+            // A server tells no token counts of its own in this interface.
+            Work::Count(text) => Ok(Outcome::Counted(text.len().div_ceil(TOKEN_BYTES) as u32)),
             Work::Save(_) => Ok(Outcome::Saved(0)),
             Work::Restore(_) => Ok(Outcome::Restored(0)),
             Work::Infill(request) => self.infill(job, request).await,

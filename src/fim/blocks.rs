@@ -1,6 +1,7 @@
 //! How lines open, leave and close blocks, by the rules of the languages that completing knows.
 
 use crate::lang::Syntax;
+use crate::text::wrap::TAB;
 
 impl Syntax {
     /// Whether a line is nothing but a comment.
@@ -52,13 +53,13 @@ impl Syntax {
     }
 }
 
-/// Columns that a line is indented by; a tab goes to the next multiple of four.
+/// Columns that a line is indented by; a tab goes to the next multiple of [`TAB`].
 pub(super) fn indent(line: &str) -> usize {
     let mut columns = 0;
     for c in line.chars() {
         match c {
             ' ' => columns += 1,
-            '\t' => columns = (columns / 4 + 1) * 4,
+            '\t' => columns = (columns / TAB + 1) * TAB,
             _ => break,
         }
     }

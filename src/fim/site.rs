@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::blocks::indent;
 use super::scan::Scan;
+use super::trim;
 use crate::lang::Syntax;
 
 /// Bytes kept on each side of the cursor.
@@ -112,11 +113,7 @@ fn last_bytes(text: &str) -> &str {
     if text.len() <= SIDE {
         return text;
     }
-    let mut from = text.len() - SIDE;
-    while !text.is_char_boundary(from) {
-        from += 1;
-    }
-    let tail = text.get(from..).unwrap_or_default();
+    let tail = trim::tail(text, SIDE);
     tail.split_once('\n').map_or(tail, |(_, lines)| lines)
 }
 
@@ -124,11 +121,7 @@ fn first_bytes(text: &str) -> &str {
     if text.len() <= SIDE {
         return text;
     }
-    let mut to = SIDE;
-    while !text.is_char_boundary(to) {
-        to -= 1;
-    }
-    let head = text.get(..to).unwrap_or_default();
+    let head = trim::head(text, SIDE);
     head.rfind('\n').and_then(|end| head.get(..=end)).unwrap_or(head)
 }
 

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use globset::GlobBuilder;
 
+use crate::app::compose::BYTES_PER_TOKEN;
 use crate::app::msg::Reading;
 use crate::chat::tree::Attachment;
 use crate::edits::{excerpt, guard, inside};
@@ -19,8 +20,6 @@ use crate::text::clean;
 const LISTED: usize = 20_000;
 /// Files read for one message at most.
 const READ: usize = 64;
-/// Bytes of code or prose to a token, about.
-const BYTES_PER_TOKEN: f64 = 3.5;
 /// Files that end with the same name, of which one may be meant, at most.
 const ALIKE: usize = 3;
 /// Bytes of one file, whatever the budget says.

@@ -20,6 +20,7 @@ use crate::hex::hex;
 use crate::paths::Paths;
 use crate::small;
 use crate::text::clean;
+use crate::text::document::BOM;
 
 /// The files that are looked for, the first that is there counts.
 pub(super) const NAMES: [&str; 6] =
@@ -84,7 +85,7 @@ fn read(root: &Path, file: &Path) -> Result<Option<Content>, String> {
     };
     let hash = hex(&Sha256::digest(&bytes));
     let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or("it is not text (UTF-8)")?;
-    let (text, hidden) = clean::without_hidden(text.strip_prefix('\u{feff}').unwrap_or(&text));
+    let (text, hidden) = clean::without_hidden(text.strip_prefix(BOM).unwrap_or(&text));
     let text = clean::pasted(&text);
     Ok((!text.trim().is_empty()).then_some(Content { text, hidden, hash }))
 }

@@ -11,6 +11,7 @@ use ratatui::buffer::CellWidth;
 use unicode_width::UnicodeWidthChar;
 
 use crate::text::clean::{escape, hides, turns};
+use crate::text::wrap::TAB;
 
 /// What becomes of tabs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +21,6 @@ pub enum Tabs {
     /// They become spaces up to the next column that is a multiple of [`TAB`].
     Expand,
 }
-
-/// Columns from tab stop to tab stop.
-pub const TAB: usize = 4;
 
 /// Marks that may stand on one character; more would run over the lines above and below.
 const MARKS: usize = 4;

@@ -163,9 +163,8 @@ impl Running {
 
 /// The end of a line, in at most `room` bytes or so.
 fn ending(line: &str, room: usize) -> std::borrow::Cow<'_, str> {
-    let from = (line.len().saturating_sub(room)..line.len()).find(|at| line.is_char_boundary(*at));
-    match from {
-        Some(from) if from > 0 => format!("[…] {}", &line[from..]).into(),
+    match line.ceil_char_boundary(line.len().saturating_sub(room)) {
+        from if from > 0 && from < line.len() => format!("[…] {}", &line[from..]).into(),
         _ => line.into(),
     }
 }

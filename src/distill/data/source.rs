@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use super::example::{Example, understand};
 use super::pieces;
 use super::table::rows as table;
+use crate::text::document::BOM;
 
 /// The longest example read, in bytes.
 pub(super) const LONGEST: usize = 16 << 20;
@@ -164,7 +165,7 @@ pub(super) fn too_long() -> String {
 /// A piece of a file without what stands around it. Files that were put together have marks inside.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())?;
-    Ok(text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}'))
+    Ok(text.trim_matches(|c: char| c.is_whitespace() || c == BOM))
 }
 
 /// Leaves out the rest of a line; how many bytes it had.

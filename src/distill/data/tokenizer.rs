@@ -233,10 +233,7 @@ impl Tokenizer {
         let encoding = encoded.ok_or_else(fails)?.map_err(|error| error.to_string())?;
         let offsets = encoding.get_offsets();
         let count = offsets.len().div_ceil(most.max(1)).max(1);
-        let inner = (1..count).map(|part| {
-            let at = offsets[offsets.len() * part / count].0.min(text.len());
-            (0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
-        });
+        let inner = (1..count).map(|part| text.floor_char_boundary(offsets[offsets.len() * part / count].0));
         let mut cuts: Vec<usize> = [0].into_iter().chain(inner).chain([text.len()]).collect();
         cuts.dedup();
         Ok(cuts)

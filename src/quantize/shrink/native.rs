@@ -150,7 +150,7 @@ fn note(key: &str, value: Note<'_>) -> sys::llama_model_kv_override {
     let chars = |text: &str| {
         let mut out = [0 as c_char; LONGEST];
         // Cut between characters, and before the byte that ends it.
-        let end = (0..text.len().min(LONGEST - 1) + 1).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        let end = text.floor_char_boundary(LONGEST - 1);
         for (to, byte) in out.iter_mut().zip(text.bytes().take(end)) {
             *to = byte as c_char;
         }

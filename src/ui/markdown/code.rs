@@ -4,6 +4,7 @@ use ratatui::style::Style;
 
 use super::CodeBlock;
 use crate::lang;
+use crate::text::wrap::TAB;
 use crate::ui::highlight::{Highlighter, Ink, Pieces};
 use crate::ui::sanitise;
 use crate::ui::theme::{Depth, Theme};
@@ -115,7 +116,7 @@ fn inked(line: &str, pieces: &Pieces, theme: &Theme) -> Vec<(String, Style)> {
             expanded.push_str(word);
             column += sanitise::width(word);
             if word.len() < part.len() {
-                let spaces = sanitise::TAB - column % sanitise::TAB;
+                let spaces = TAB - column % TAB;
                 expanded.push_str(&" ".repeat(spaces));
                 column += spaces;
             }
