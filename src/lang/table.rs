@@ -89,12 +89,12 @@ pub(crate) const LANGUAGES: &[Language] = &[
         corpus: &["jsx"],
         ..SCRIPT
     },
-    Language { name: "TypeScript", extensions: &["ts", "mts", "cts"], grammar: "js", corpus: &["ts"], ..TYPED_SCRIPT },
+    Language { name: "TypeScript", extensions: &["ts", "mts", "cts"], grammar: "ts", corpus: &["ts"], ..TYPED_SCRIPT },
     Language {
         name: "TSX",
         words: &["typescriptreact"],
         extensions: &["tsx"],
-        grammar: "js",
+        grammar: "tsx",
         corpus: &["tsx"],
         ..TYPED_SCRIPT
     },
@@ -156,7 +156,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         words: &["csharp"],
         extensions: &["cs"],
         comment: SLASHES,
-        grammar: "cs",
+        grammar: "C#",
         tests: Some(TestStyle::Classes),
         ..PLAIN
     },
@@ -164,7 +164,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         name: "Kotlin",
         extensions: &["kt", "kts"],
         comment: SLASHES,
-        grammar: "scala",
+        grammar: "kt",
         tests: Some(TestStyle::Classes),
         family: JVM,
         corpus: &["kt"],
@@ -174,7 +174,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         name: "Swift",
         extensions: &["swift"],
         comment: SLASHES,
-        grammar: "rs",
+        grammar: "swift",
         tests: Some(TestStyle::Classes),
         corpus: &["swift"],
         ..PLAIN
@@ -205,7 +205,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         extensions: &["dart"],
         comment: SLASHES,
         unit: TWO,
-        grammar: "java",
+        grammar: "dart",
         tests: Some(TestStyle::Classes),
         ..PLAIN
     },
@@ -224,6 +224,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         extensions: &["fs", "fsx"],
         comment: SLASHES,
         tests: Some(TestStyle::Classes),
+        grammar: "F#",
         ..PLAIN
     },
     Language {
@@ -236,7 +237,14 @@ pub(crate) const LANGUAGES: &[Language] = &[
         family: C,
         ..PLAIN
     },
-    Language { name: "Zig", extensions: &["zig"], comment: SLASHES, grammar: "rs", tests: Some(TestStyle::C), ..PLAIN },
+    Language {
+        name: "Zig",
+        extensions: &["zig"],
+        comment: SLASHES,
+        grammar: "zig",
+        tests: Some(TestStyle::C),
+        ..PLAIN
+    },
     Language { name: "D", extensions: &["d"], comment: SLASHES, grammar: "d", tests: Some(TestStyle::C), ..PLAIN },
     Language { name: "CUDA", extensions: &["cu"], comment: SLASHES, grammar: "cpp", ..PLAIN },
     Language {
@@ -252,7 +260,15 @@ pub(crate) const LANGUAGES: &[Language] = &[
         corpus: &["rb"],
         ..PLAIN
     },
-    Language { name: "Crystal", extensions: &["cr"], comment: HASH, unit: TWO, tests: Some(TestStyle::Words), ..PLAIN },
+    Language {
+        name: "Crystal",
+        extensions: &["cr"],
+        comment: HASH,
+        unit: TWO,
+        tests: Some(TestStyle::Words),
+        grammar: "cr",
+        ..PLAIN
+    },
     Language {
         name: "Elixir",
         extensions: &["ex", "exs"],
@@ -260,7 +276,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         comment: HASH,
         unit: TWO,
         opens: &["do", "->", "else"],
-        grammar: "rb",
+        grammar: "ex",
         tests: Some(TestStyle::Words),
         ..PLAIN
     },
@@ -269,7 +285,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         extensions: &["jl"],
         interpreters: &["julia"],
         comment: HASH,
-        grammar: "py",
+        grammar: "jl",
         tests: Some(TestStyle::Words),
         ..PLAIN
     },
@@ -290,7 +306,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         extensions: &["pl", "pm"],
         interpreters: &["perl"],
         comment: HASH,
-        grammar: "pl",
+        grammar: "Perl",
         ..PLAIN
     },
     Language {
@@ -328,7 +344,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         grammar: "lisp",
         ..PLAIN
     },
-    Language { name: "Racket", extensions: &["rkt"], comment: SEMICOLONS, unit: TWO, grammar: "lisp", ..PLAIN },
+    Language { name: "Racket", extensions: &["rkt"], comment: SEMICOLONS, unit: TWO, grammar: "rkt", ..PLAIN },
     Language {
         name: "R",
         extensions: &["r"],
@@ -344,22 +360,37 @@ pub(crate) const LANGUAGES: &[Language] = &[
         extensions: &["ml", "mli"],
         comment: Some(("(*", "*)")),
         unit: TWO,
-        grammar: "ml",
+        grammar: "OCaml",
         ..PLAIN
     },
     Language { name: "Erlang", extensions: &["erl", "hrl"], comment: PERCENT, grammar: "erl", ..PLAIN },
-    Language { name: "Elm", extensions: &["elm"], comment: DASHES, ..PLAIN },
-    Language { name: "Nim", extensions: &["nim"], comment: HASH, unit: TWO, opens: &[":", "="], ..PLAIN },
-    Language { name: "Nix", extensions: &["nix"], comment: HASH, unit: TWO, ..PLAIN },
+    Language { name: "Elm", extensions: &["elm"], comment: DASHES, grammar: "elm", ..PLAIN },
+    Language {
+        name: "Nim",
+        extensions: &["nim"],
+        comment: HASH,
+        unit: TWO,
+        opens: &[":", "="],
+        grammar: "nim",
+        ..PLAIN
+    },
+    Language { name: "Nix", extensions: &["nix"], comment: HASH, unit: TWO, grammar: "nix", ..PLAIN },
     Language { name: "Pascal", extensions: &["pas"], comment: SLASHES, unit: TWO, grammar: "pas", ..PLAIN },
-    Language { name: "Ada", extensions: &["adb", "ads", "ada"], comment: DASHES, ..PLAIN },
-    Language { name: "Fortran", extensions: &["f90"], comment: Some(("!", "")), unit: TWO, ..PLAIN },
-    Language { name: "Assembly", words: &["assembler"], extensions: &["asm", "s"], comment: HASH, ..PLAIN },
+    Language { name: "Ada", extensions: &["adb", "ads", "ada"], comment: DASHES, grammar: "adb", ..PLAIN },
+    Language { name: "Fortran", extensions: &["f90"], comment: Some(("!", "")), unit: TWO, grammar: "f90", ..PLAIN },
+    Language {
+        name: "Assembly",
+        words: &["assembler"],
+        extensions: &["asm", "s"],
+        comment: HASH,
+        grammar: "asm",
+        ..PLAIN
+    },
     Language { name: "WebAssembly", words: &["wasm"], extensions: &["wat"], comment: SEMICOLONS, unit: TWO, ..PLAIN },
-    Language { name: "GLSL", extensions: &["glsl"], comment: SLASHES, ..PLAIN },
-    Language { name: "Solidity", extensions: &["sol"], comment: SLASHES, ..PLAIN },
-    Language { name: "Verilog", extensions: &["v"], comment: SLASHES, unit: TWO, ..PLAIN },
-    Language { name: "SystemVerilog", extensions: &["sv"], comment: SLASHES, unit: TWO, ..PLAIN },
+    Language { name: "GLSL", extensions: &["glsl"], comment: SLASHES, grammar: "GLSL", ..PLAIN },
+    Language { name: "Solidity", extensions: &["sol"], comment: SLASHES, grammar: "sol", ..PLAIN },
+    Language { name: "Verilog", extensions: &["v"], comment: SLASHES, unit: TWO, grammar: "Verilog", ..PLAIN },
+    Language { name: "SystemVerilog", extensions: &["sv"], comment: SLASHES, unit: TWO, grammar: "sv", ..PLAIN },
     Language { name: "VHDL", extensions: &["vhd", "vhdl"], comment: DASHES, unit: TWO, ..PLAIN },
     Language { name: "Visual Basic", words: &["vbnet"], extensions: &["vb"], comment: Some(("'", "")), ..PLAIN },
     Language {
@@ -368,17 +399,26 @@ pub(crate) const LANGUAGES: &[Language] = &[
         comment: HASH,
         unit: TWO,
         tests: Some(TestStyle::Script),
+        grammar: "coffee",
         ..PLAIN
     },
     Language { name: "GDScript", extensions: &["gd"], comment: HASH, unit: Unit::Tab, opens: &[":"], ..PLAIN },
-    Language { name: "AWK", extensions: &["awk"], interpreters: &["awk", "gawk"], comment: HASH, ..PLAIN },
-    Language { name: "Tcl", extensions: &["tcl"], interpreters: &["tclsh"], comment: HASH, ..PLAIN },
+    Language {
+        name: "AWK",
+        extensions: &["awk"],
+        interpreters: &["awk", "gawk"],
+        comment: HASH,
+        grammar: "awk",
+        ..PLAIN
+    },
+    Language { name: "Tcl", extensions: &["tcl"], interpreters: &["tclsh"], comment: HASH, grammar: "tcl", ..PLAIN },
     Language {
         name: "Vim script",
         words: &["viml"],
         extensions: &["vim"],
         comment: Some(("\"", "")),
         unit: TWO,
+        grammar: "VimL",
         ..PLAIN
     },
     Language {
@@ -386,7 +426,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         extensions: &["fish"],
         interpreters: &["fish"],
         comment: HASH,
-        grammar: "bash",
+        grammar: "fish",
         typed: true,
         ..PLAIN
     },
@@ -416,7 +456,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         files: &["Cargo.lock"],
         comment: HASH,
         unit: TWO,
-        grammar: "properties",
+        grammar: "toml",
         tests: Some(TestStyle::Sections),
         ..PLAIN
     },
@@ -435,7 +475,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         files: &[".gitconfig"],
         comment: HASH,
         unit: TWO,
-        grammar: "properties",
+        grammar: "INI",
         tests: Some(TestStyle::Sections),
         ..PLAIN
     },
@@ -463,28 +503,37 @@ pub(crate) const LANGUAGES: &[Language] = &[
         extensions: &["dockerfile"],
         files: &["Dockerfile", "Containerfile"],
         comment: HASH,
-        grammar: "bash",
+        grammar: "Dockerfile",
         ..PLAIN
     },
-    Language { name: "CMake", extensions: &["cmake"], files: &["CMakeLists.txt"], comment: HASH, unit: TWO, ..PLAIN },
+    Language {
+        name: "CMake",
+        extensions: &["cmake"],
+        files: &["CMakeLists.txt"],
+        comment: HASH,
+        unit: TWO,
+        grammar: "cmake",
+        ..PLAIN
+    },
     Language {
         name: "Git ignore",
         words: &["gitignore"],
         files: &[".gitignore", ".dockerignore"],
         comment: HASH,
         unit: TWO,
+        grammar: "gitignore",
         ..PLAIN
     },
-    Language { name: "Terraform", extensions: &["tf", "hcl"], comment: HASH, unit: TWO, ..PLAIN },
-    Language { name: "Protobuf", extensions: &["proto"], comment: SLASHES, unit: TWO, ..PLAIN },
-    Language { name: "GraphQL", extensions: &["graphql"], comment: HASH, unit: TWO, ..PLAIN },
+    Language { name: "Terraform", extensions: &["tf", "hcl"], comment: HASH, unit: TWO, grammar: "tf", ..PLAIN },
+    Language { name: "Protobuf", extensions: &["proto"], comment: SLASHES, unit: TWO, grammar: "proto", ..PLAIN },
+    Language { name: "GraphQL", extensions: &["graphql"], comment: HASH, unit: TWO, grammar: "graphql", ..PLAIN },
     Language { name: "Go module", extensions: &["mod", "sum"], comment: SLASHES, unit: Unit::Tab, ..PLAIN },
     Language {
         name: "HTML",
         extensions: &["html", "htm", "xhtml"],
         comment: ANGLES,
         unit: TWO,
-        grammar: "html",
+        grammar: "HTML",
         ..PLAIN
     },
     Language {
@@ -492,7 +541,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         extensions: &["vue"],
         comment: ANGLES,
         unit: TWO,
-        grammar: "html",
+        grammar: "vue",
         tests: Some(TestStyle::Script),
         family: WEB,
         ..PLAIN
@@ -502,14 +551,14 @@ pub(crate) const LANGUAGES: &[Language] = &[
         extensions: &["svelte"],
         comment: ANGLES,
         unit: TWO,
-        grammar: "html",
+        grammar: "svelte",
         tests: Some(TestStyle::Script),
         family: WEB,
         ..PLAIN
     },
     Language { name: "Astro", extensions: &["astro"], comment: ANGLES, unit: TWO, ..PLAIN },
     Language { name: "Pug", extensions: &["pug"], comment: SLASHES, unit: TWO, ..PLAIN },
-    Language { name: "QML", extensions: &["qml"], comment: SLASHES, ..PLAIN },
+    Language { name: "QML", extensions: &["qml"], comment: SLASHES, grammar: "qml", ..PLAIN },
     Language {
         name: "XML",
         extensions: &["xml", "svg", "xsd", "xsl", "csproj"],
@@ -519,23 +568,31 @@ pub(crate) const LANGUAGES: &[Language] = &[
         ..PLAIN
     },
     Language { name: "CSS", extensions: &["css"], comment: STARS, unit: TWO, grammar: "css", ..PLAIN },
-    Language { name: "SCSS", extensions: &["scss"], comment: STARS, unit: TWO, grammar: "css", ..PLAIN },
-    Language { name: "Sass", extensions: &["sass"], comment: STARS, unit: TWO, grammar: "css", ..PLAIN },
-    Language { name: "Less", extensions: &["less"], comment: STARS, unit: TWO, grammar: "css", ..PLAIN },
+    Language { name: "SCSS", extensions: &["scss"], comment: STARS, unit: TWO, grammar: "scss", ..PLAIN },
+    Language { name: "Sass", extensions: &["sass"], comment: STARS, unit: TWO, grammar: "sass", ..PLAIN },
+    Language { name: "Less", extensions: &["less"], comment: STARS, unit: TWO, grammar: "less", ..PLAIN },
     Language {
         name: "Markdown",
         extensions: &["md", "markdown", "mdx", "mkd", "qmd", "rmd"],
         comment: ANGLES,
         unit: TWO,
-        grammar: "md",
+        grammar: "Markdown",
         prose: true,
         fences: true,
         corpus: &["md"],
         ..PLAIN
     },
-    Language { name: "reStructuredText", extensions: &["rst"], prose: true, fences: true, ..PLAIN },
-    Language { name: "AsciiDoc", extensions: &["adoc"], comment: SLASHES, prose: true, fences: true, ..PLAIN },
-    Language { name: "Org", extensions: &["org"], comment: HASH, unit: TWO, prose: true, ..PLAIN },
+    Language { name: "reStructuredText", extensions: &["rst"], prose: true, fences: true, grammar: "rst", ..PLAIN },
+    Language {
+        name: "AsciiDoc",
+        extensions: &["adoc"],
+        comment: SLASHES,
+        prose: true,
+        fences: true,
+        grammar: "adoc",
+        ..PLAIN
+    },
+    Language { name: "Org", extensions: &["org"], comment: HASH, unit: TWO, prose: true, grammar: "org", ..PLAIN },
     Language {
         name: "LaTeX",
         extensions: &["tex", "sty"],
@@ -555,7 +612,7 @@ pub(crate) const LANGUAGES: &[Language] = &[
         typed: true,
         ..PLAIN
     },
-    Language { name: "CSV", extensions: &["csv"], ..PLAIN },
+    Language { name: "CSV", extensions: &["csv"], grammar: "csv", ..PLAIN },
     Language { name: "subtitles", extensions: &["srt"], ..PLAIN },
     Language { name: "solution", extensions: &["sln"], ..PLAIN },
     Language { name: "lock file", extensions: &["lock"], ..PLAIN },

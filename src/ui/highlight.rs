@@ -1,4 +1,4 @@
-//! What the parts of code are: keywords, strings, comments. Grammars are syntect's; the colours are ours.
+//! What the parts of code are: keywords, strings, comments. Grammars are those of bat; the colours are ours.
 //!
 //! The grammars are read on a thread of their own, and not before the first code block asks; until then (and for blocks
 //! over [`LARGEST_BLOCK`] bytes) there is nothing to say and code is drawn plain. A block that grows is continued where
@@ -292,6 +292,8 @@ mod tests {
             ("java", "class A { String s = \"s\"; }\n", "class"),
             ("bash", "if true; then echo \"s\"; fi\n", "if"),
             ("C#", "class A { string s = \"s\"; }\n", "class"),
+            ("swift", "func f() -> String { return \"s\" }\n", "func"),
+            ("kotlin", "fun f() { val a = \"s\" }\n", "fun"),
         ] {
             let lines = settled(&highlighter, &woken, language, code);
             let inks = inks(code, &lines[0]);

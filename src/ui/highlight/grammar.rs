@@ -1,4 +1,4 @@
-//! syntect's grammars, asked for meanings instead of colours: a theme whose "colours" are the inks' numbers.
+//! bat's grammars, run by syntect and asked for meanings instead of colours: a theme whose "colours" are the inks' numbers.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Grammar {
         };
         let settings = ThemeSettings { foreground: Some(colour(Ink::Plain)), ..ThemeSettings::default() };
         let theme = Theme { settings, scopes: MEANINGS.iter().filter_map(item).collect(), ..Theme::default() };
-        Self { set: SyntaxSet::load_defaults_newlines(), theme }
+        Self { set: two_face::syntax::extra_newlines(), theme }
     }
 
     /// The start of a block; `None` when there is no such grammar.
@@ -125,6 +125,23 @@ mod tests {
             let token = language.grammar;
             assert!(token.is_empty() || grammar.begin(token).is_some(), "{}: {token}", language.name);
         }
+    }
+
+    #[test]
+    fn a_language_is_coloured_by_its_own_grammar() {
+        let grammar = Grammar::read();
+        let mut found = Vec::new();
+        // where the grammar has another name than the language, both
+        let names = "Swift Kotlin TypeScript TOML Dockerfile Zig Dart Elixir Julia INI CMake Nix SCSS Vue:Vue_Component \
+                     Svelte Fish Rust Python Go Java C C++ C# HTML Markdown Perl OCaml F# GLSL Verilog VimL";
+        for names in names.split(' ').filter(|names| !names.is_empty()) {
+            let (word, name) = names.split_once(':').unwrap_or((names, names));
+            let language = crate::lang::of_word(word).unwrap();
+            let syntax = grammar.set.find_syntax_by_token(language.grammar).unwrap();
+            found.push((word, name.replace('_', " "), syntax.name.clone()));
+        }
+        let others: Vec<_> = found.iter().filter(|(_, name, own)| name != own).collect();
+        assert!(found.len() > 30 && others.is_empty(), "{others:?}");
     }
 
     #[test]
