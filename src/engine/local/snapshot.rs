@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::budget::Plan;
-use crate::weights::gguf::{Header, Parts, TensorInfo};
 use crate::hex::hex;
+use crate::weights::gguf::{Header, Parts, TensorInfo};
 
 /// What a snapshot was made with. Two equal ones may share cells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
