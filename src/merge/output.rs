@@ -69,7 +69,8 @@ fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
             *layers = json!(plan.layers);
         }
     }
-    if plan.layers != before {
+    let origins = origins(recipe, plan);
+    if !origins.iter().copied().eq(0..before) {
         // Said layer by layer, for those that are not rotated to stay such.
         let rotated = donor.family().and_then(|family| keys::rotated(family, &donor.config, before as usize));
         if let Some(rotated) = rotated {
@@ -78,9 +79,7 @@ fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
         for key in keys::PER_LAYER {
             if let Some(Value::Array(kinds)) = config.get_mut(key) {
                 // Each layer keeps its kind, wherever it went.
-                let own: Vec<Value> =
-                    origins(recipe, plan).into_iter().filter_map(|at| kinds.get(at as usize).cloned()).collect();
-                *kinds = own;
+                *kinds = origins.iter().filter_map(|at| kinds.get(*at as usize).cloned()).collect();
             }
         }
         if let Some(layers) =

@@ -58,6 +58,19 @@ fn forty_two_layers_of_two_models_are_464_tensors() {
 }
 
 #[test]
+fn layers_that_only_change_their_order_keep_their_kinds() {
+    let tool = Tool::new();
+    qwen3(&tool, "a");
+    let slice = |from: u32, to: u32| format!("  - sources: [{{model: a, layer_range: [{from}, {to}]}}]\n");
+    tool.merge(&format!("merge_method: passthrough\nslices:\n{}{}", slice(14, 28), slice(0, 14)), &[]).done();
+    let config = tool.json("out/config.json");
+    assert_eq!(config["num_hidden_layers"], json!(28));
+    let kinds = config["layer_types"].as_array().unwrap();
+    assert!(kinds[..14].iter().all(|kind| kind == "sliding_attention"), "{kinds:?}");
+    assert!(kinds[14..].iter().all(|kind| kind == "full_attention"), "{kinds:?}");
+}
+
+#[test]
 fn layers_lie_where_the_recipe_puts_them_and_scales_apply() {
     let tool = Tool::new();
     Toy::sized(1, 3, Dtype::F32).write(&tool.path("a"));

@@ -91,7 +91,11 @@ fn damage_is_named_and_nothing_is_left() {
             &["beyond what q8_0 can hold", "f32"],
         ),
         // Neither may take memory for what is only claimed.
-        (|small| small.config["num_hidden_layers"] = json!(u32::MAX), &[], &["`blk.1.attn_norm.weight`"]),
+        (
+            |small| small.config["num_hidden_layers"] = json!(u32::MAX),
+            &[],
+            &["`num_hidden_layers`", "at most 65536 layers"],
+        ),
         (|small| small.config["vocab_size"] = json!(u32::MAX), &[], &["[4294967295, 64]", "[320, 64]"]),
         (|_| (), &["--pre", "nonsense"], &["no pre-tokenizer `nonsense`"]),
         (|small| small.tokenizer["model"]["type"] = json!("WordPiece"), &[], &["`WordPiece`"]),

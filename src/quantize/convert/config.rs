@@ -68,7 +68,7 @@ impl Config {
             .find_map(|&key| self.map.get(key).filter(|value| !value.is_null()).map(|value| (key.to_owned(), value)))
     }
 
-    fn wrong(&self, key: String, expected: &'static str, found: &Value) -> ConvertError {
+    pub(super) fn wrong(&self, key: String, expected: &'static str, found: &Value) -> ConvertError {
         let found: String = found.to_string().chars().take(60).collect();
         ConvertError::Config { path: self.path.clone(), key, expected, found: format!("`{found}`") }
     }

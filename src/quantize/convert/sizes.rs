@@ -6,6 +6,9 @@ use super::config::Config;
 use super::error::ConvertError;
 use crate::arch::{Architecture, Dimensions, HeadDefault, HeadInFile, keys};
 
+/// The most layers that are believed.
+const MOST_LAYERS: u32 = 1 << 16;
+
 /// The sizes that shapes follow from.
 #[derive(Clone, Debug)]
 pub(super) struct ModelSizes {
@@ -40,6 +43,14 @@ pub(super) fn family(config: &Config) -> Result<&'static Architecture, ConvertEr
     })
 }
 
+/// Layers, of which a hostile configuration may say more than there is memory to list.
+fn layers(config: &Config) -> Result<u32, ConvertError> {
+    match config.need(&keys::LAYERS)? {
+        layers @ ..=MOST_LAYERS => Ok(layers),
+        layers => Err(config.wrong(keys::LAYERS[0].to_owned(), "at most 65536 layers", &layers.into())),
+    }
+}
+
 impl ModelSizes {
     pub(super) fn of(family: &Architecture, config: &Config) -> Result<Self, ConvertError> {
         let spec = &family.sizes;
@@ -54,11 +65,11 @@ impl ModelSizes {
         };
         let feed_forward = match (config.u32(spec.feed_forward)?, spec.default_feed_forward) {
             (Some(number), _) => number,
-            (None, Some(times)) => times * embedding,
+            (None, Some(times)) => embedding.saturating_mul(times),
             (None, None) => config.need(&keys::FEED_FORWARD[..1])?,
         };
         Ok(Self {
-            layers: config.need(&keys::LAYERS)?,
+            layers: layers(config)?,
             embedding,
             feed_forward,
             heads,
