@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Measures Zord Coder beside the programs people use now, in one run, and prints a Markdown table.
 #
-#   scripts/bench.sh chat              against llama.cpp's llama-bench and llama-server; a few minutes
+#   scripts/bench.sh chat              against llama.cpp's llama-bench and llama-server; a quarter of an hour
 #   scripts/bench.sh chat speculation  only that part
 #   scripts/bench.sh chat frames       only the first frame, and frames of a long conversation
-#   scripts/bench.sh fim               suggestions while typing, against llama-server's /infill; some ten minutes
-#   scripts/bench.sh infill            lines filled into functions, against plain continuation; half an hour
+#   scripts/bench.sh fim               suggestions while typing, against llama-server's /infill; an hour
+#   scripts/bench.sh infill            lines filled into functions, against plain continuation; two hours
 #   scripts/bench.sh quantize          convert, quantize, imatrix and measure, against llama.cpp's converter and tools
 #   scripts/bench.sh quantize convert  only that step; quantize, imatrix and measure are the others
 #   scripts/bench.sh merge             merging, against mergekit; ten minutes and 13 GB of disk (ZORD_BENCH_FOLDER)
@@ -14,6 +14,7 @@
 #   scripts/bench.sh distill heal      what distillation is worth to a model without a third of its layers; an hour
 #   scripts/bench.sh distill fim       an adapter that teaches a model to fill in, and what it then fills in; an hour
 #
+# ZORD_BENCH_STEP=4 has fim and infill work through every fourth file or task only.
 # ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
 # (made by ../shared/reference/peers.sh; without it our column stands alone). Leave the machine alone meanwhile.
 set -euo pipefail

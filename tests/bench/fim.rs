@@ -65,7 +65,7 @@ struct Tally {
 
 fn main() {
     let Some(model) = std::env::var_os("ZORD_FIM_MODEL").map(PathBuf::from).or_else(real::qwen) else { return };
-    let sessions = sessions();
+    let sessions: Vec<Session> = sessions().into_iter().step_by(real::step()).collect();
     let pauses: usize = sessions.iter().map(|session| session.typed.len()).sum();
     let threads = std::env::var("ZORD_BENCH_THREADS").ok().and_then(|n| n.parse().ok());
     let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, |n| n.get().min(8)) as u32);

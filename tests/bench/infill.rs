@@ -46,9 +46,7 @@ struct Tally {
 
 fn main() {
     let Some(tasks) = tasks() else { return };
-    // Every so-manieth task only, for a quick look.
-    let step = std::env::var("ZORD_BENCH_STEP").ok().and_then(|step| step.parse().ok()).unwrap_or(1);
-    let tasks: Vec<Task> = tasks.into_iter().step_by(step).collect();
+    let tasks: Vec<Task> = tasks.into_iter().step_by(real::step()).collect();
     let python = Sandbox::find();
     println!("{} tasks, at most {LIMIT} tokens\n", tasks.len());
     println!("| model | way | exact | passes its tests | best of the alternatives exact | ms a task (median) |");

@@ -42,6 +42,11 @@ pub fn qwen_large() -> Option<PathBuf> {
     model("qwen2.5-coder-1.5b-instruct-q4_k_m.gguf")
 }
 
+/// Every so-manieth part of a benchmark is worked through, for a quicker look: `ZORD_BENCH_STEP`, else 1.
+pub fn step() -> usize {
+    std::env::var("ZORD_BENCH_STEP").ok().and_then(|step| step.parse().ok()).filter(|step| *step > 0).unwrap_or(1)
+}
+
 /// A plan that decides everything by hand.
 pub fn plan(n_ctx: u32) -> Plan {
     Plan {
