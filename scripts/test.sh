@@ -60,7 +60,8 @@ licences() {
 tests() {
   if cargo nextest --version >/dev/null 2>&1; then
     local code=0 report reason
-    report=$(target_folder)/nextest/default/report.xml
+    # nextest keeps it there, wherever the builds go
+    report=$ROOT/target/nextest/default/report.xml
     rm -f "$report"
     cargo nextest run --release --locked --no-fail-fast --no-tests=warn "$@" || code=$?
     if [ -f "$report" ] && has python3; then
