@@ -4,8 +4,8 @@
 #   scripts/bench.sh chat              against llama.cpp's llama-bench and llama-server; a quarter of an hour
 #   scripts/bench.sh chat speculation  only that part
 #   scripts/bench.sh chat frames       only the first frame, and frames of a long conversation
-#   scripts/bench.sh fim               suggestions while typing, against llama-server's /infill; an hour
-#   scripts/bench.sh infill            lines filled into functions, against plain continuation; two hours
+#   scripts/bench.sh fim               suggestions while typing, against llama-server's /infill; over half an hour
+#   scripts/bench.sh infill            lines filled into functions, against plain continuation; longer still
 #   scripts/bench.sh quantize          convert, quantize, imatrix and measure, against llama.cpp's converter and tools
 #   scripts/bench.sh quantize convert  only that step; quantize, imatrix and measure are the others
 #   scripts/bench.sh merge             merging, against mergekit; ten minutes and 13 GB of disk (ZORD_BENCH_FOLDER)

@@ -346,6 +346,27 @@ mod tests {
         assert_eq!((shape.name.as_str(), shape.vocabulary), ("m", 0));
     }
 
+    /// Every place of a header, overwritten by numbers at the edges: read or refused, and never a panic.
+    #[test]
+    fn damaged_headers_are_read_or_refused() {
+        let (head, data) = small("llama").tensor("blk.0.attn_q.weight", &[64, 64], GgmlType::F32).bytes().unwrap();
+        let (mut read, mut refused) = (0, 0);
+        for at in 0..head.len() - 8 {
+            for edge in [0, 1, 0x7fff_ffff, 0xffff_ffff, 1 << 40, u64::MAX] {
+                let mut damaged = head.clone();
+                damaged[at..at + 8].copy_from_slice(&u64::to_le_bytes(edge));
+                let len = head.len() as u64 + data;
+                let parsed = Header::parse(std::path::Path::new("m.gguf"), &damaged.as_slice(), len);
+                match parsed.map(|header| Shape::from_header(&header)) {
+                    Ok(Ok(_)) => read += 1,
+                    Ok(Err(_)) => refused += 1,
+                    Err(_) => {}
+                }
+            }
+        }
+        assert!(read > 0 && refused > 0, "{read} read, {refused} refused");
+    }
+
     #[test]
     fn heads_may_differ_by_layer() {
         let shape = of(&small("lfm2").u32s("lfm2.attention.head_count_kv", &[0, 2, 0])).unwrap();
