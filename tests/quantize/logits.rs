@@ -70,7 +70,8 @@ fn agree(name: &str, ours: &[Vec<f32>], theirs: &[f32]) {
     let worst = ours.iter().zip(theirs).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
     eprintln!("{name}: {worst} of {largest}");
     let off = if ["phi2", "gemma3"].iter().any(|gelu| name.starts_with(gelu)) { OFF_GELU } else { OFF };
-    assert!(largest > 0.5 && worst <= off * largest, "{name}: {worst} of {largest}");
+    // Not a model of zeros. Granite's logits are divided by 8.
+    assert!(largest > 0.1 && worst <= off * largest, "{name}: {worst} of {largest}");
 }
 
 #[test]
