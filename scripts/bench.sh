@@ -14,6 +14,7 @@
 #   scripts/bench.sh distill heal      what distillation is worth to a model without a third of its layers; an hour
 #   scripts/bench.sh distill fim       an adapter that teaches a model to fill in, and what it then fills in; an hour
 #
+# ZORD_BENCH_CHECKPOINT names another checkpoint than SmolLM2 for quantize and distill.
 # ZORD_BENCH_STEP=4 has fim and infill work through every fourth file or task only.
 # ZORD_TEST_MODELS names a folder with the models (else they are fetched), ZORD_PEERS one with llama.cpp's own tools
 # (made by ../shared/reference/peers.sh; without it our column stands alone). Leave the machine alone meanwhile.

@@ -6,7 +6,7 @@
 //! and `after.gguf` in `ZORD_BENCH_FOLDER`.
 //!
 //! Both sides run in turn, `ZORD_BENCH_RUNS` times (3); the median counts. A step is 4 × 256 tokens, in
-//! single precision or in bf16.
+//! single precision or in bf16. `ZORD_BENCH_CHECKPOINT` names another student's folder for `steps` and `resume`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark stops where it cannot go on")]
 #![allow(missing_docs, reason = "nobody uses this from outside")]
 
@@ -74,11 +74,15 @@ fn scene() -> Scene {
         eprintln!("SKIPPED: PyTorch's side needs `lab/bin/python` in the folder that ZORD_PEERS names");
     }
     let folder = tempfile::tempdir().unwrap();
-    let checkpoint = folder.path().join("smollm2");
     let model = PathBuf::from(std::env::var_os("ZORD_TEST_MODELS").unwrap()).join("SmolLM2-135M-Instruct.Q4_1.gguf");
-    let mut export = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
-    let made = export.arg("export").arg(&model).arg("-o").arg(&checkpoint).stdout(Stdio::null()).status();
-    assert!(made.unwrap().success());
+    let named = std::env::var_os("ZORD_BENCH_CHECKPOINT").map(PathBuf::from);
+    let checkpoint = named.unwrap_or_else(|| {
+        let checkpoint = folder.path().join("smollm2");
+        let mut export = Command::new(env!("CARGO_BIN_EXE_zord-quantize"));
+        let made = export.arg("export").arg(&model).arg("-o").arg(&checkpoint).stdout(Stdio::null()).status();
+        assert!(made.unwrap().success());
+        checkpoint
+    });
     // Windows that are full: one text, longer than all of them.
     let code = std::fs::read_to_string(here.join("assets/calibration/code.txt")).unwrap();
     let text: String = code.chars().cycle().take(40 * STEPS * WINDOWS * CONTEXT).collect();
