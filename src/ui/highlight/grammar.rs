@@ -36,9 +36,10 @@ const MEANINGS: &[(&str, Ink)] = &[
         "entity.other.attribute-name, meta.annotation, meta.mapping.key string, storage.modifier.lifetime",
         Ink::Attribute,
     ),
-    ("markup.inserted", Ink::Inserted),
-    ("markup.deleted", Ink::Deleted),
-    ("meta.diff.header, meta.diff.range", Ink::Attribute),
+    ("markup.inserted, punctuation.definition.inserted", Ink::Inserted),
+    ("markup.deleted, punctuation.definition.deleted", Ink::Deleted),
+    ("meta.diff.header, meta.diff.range, punctuation.definition.range", Ink::Attribute),
+    ("punctuation.definition.from-file, punctuation.definition.to-file", Ink::Attribute),
 ];
 
 /// Where a block's highlighting stands: after a whole number of lines.
@@ -142,6 +143,16 @@ mod tests {
         }
         let others: Vec<_> = found.iter().filter(|(_, name, own)| name != own).collect();
         assert!(found.len() > 30 && others.is_empty(), "{others:?}");
+    }
+
+    #[test]
+    fn a_line_of_a_diff_has_one_colour_its_sign_included() {
+        let grammar = Grammar::read();
+        let mut progress = grammar.begin("diff").unwrap();
+        let lines = grammar.advance(&mut progress, "--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-old = 1\n+new = 2\n");
+        let inks: Vec<Vec<Ink>> = lines.iter().map(|line| line.iter().map(|(ink, _)| *ink).collect()).collect();
+        assert_eq!(inks[3..], [[Ink::Deleted], [Ink::Inserted]], "{inks:?}");
+        assert!(inks[..3].iter().flatten().all(|ink| *ink == Ink::Attribute), "{inks:?}");
     }
 
     #[test]
