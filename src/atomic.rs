@@ -12,6 +12,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(feature = "lab")]
+mod partial;
+
+#[cfg(all(feature = "lab", feature = "engine"))]
+pub(crate) use partial::PartialFolder;
+#[cfg(feature = "lab")]
+pub(crate) use partial::spare;
+#[cfg(feature = "lab")]
+pub use partial::{Partial, WriteError};
+
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// Replaces the content of `path` by `bytes`. A link is followed, so that linked dotfiles stay links; the permissions of

@@ -7,6 +7,7 @@
 //! | `distill` | teaches small models from larger ones, and fine-tunes them (feature `train`) |
 //! | `merge` | merges checkpoints, moves adapters and tokenizers between them (feature `lab`) |
 //! | `quantize` | makes GGUF files out of checkpoints, smaller ones out of large ones, and measures them (feature `lab`) |
+//! | `llama` | llama.cpp's insides for these three: a session of their own, in a process of its own (features `lab`, `engine`) |
 //! | [`cli`] | one file a command of the `zord` program |
 //! | [`run`] | the interface at work: the terminal's loop, and everything that waits for a disk, a model or a program |
 //! | [`ui`] | draws the state; changes nothing |
@@ -30,11 +31,11 @@
 //! | [`walk`] | the files of a folder without what `.gitignore` leaves out |
 //! | [`size`] | sizes in bytes, as people write and read them |
 //! | [`cancel`] | the flag that stops work |
+//! | [`atomic`] | files that are whole or not there |
 //! | [`error`] | how an error is told: message, hint, exit code |
 //! | [`text`] | what is edited; pure |
 //! | [`lang`] | programming languages, one table: names, files, comments, grammars |
 //! | `hex` | bytes as text |
-//! | [`atomic`] | files that are whole or not there |
 //! | [`small`] | reads small files whole, and only those |
 
 pub mod app;
@@ -55,6 +56,8 @@ pub mod error;
 pub mod fim;
 mod hex;
 pub mod lang;
+#[cfg(all(feature = "lab", feature = "engine"))]
+pub mod llama;
 #[cfg(feature = "lab")]
 pub mod merge;
 pub mod models;

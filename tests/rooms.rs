@@ -100,6 +100,22 @@ fn no_room_uses_one_above_it() {
     assert!(wrong.is_empty(), "uses of a room above:\n{}", wrong.join("\n"));
 }
 
+/// What the lab programs share stands below all three: training takes nothing of the others, nor does quantizing.
+#[test]
+fn lab_programs_share_rooms_and_not_each_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (room, others) in [("distill", ["quantize", "merge"]), ("quantize", ["distill", "merge"])] {
+        let mut paths = Vec::new();
+        sources(&root.join(room), &mut paths);
+        assert!(paths.len() > 20, "only {} files of `{room}` were found", paths.len());
+        for path in paths {
+            let names = used(&code(&std::fs::read_to_string(&path).unwrap()));
+            let foreign = others.iter().find(|other| names.contains(**other));
+            assert_eq!(foreign, None, "{}", path.display());
+        }
+    }
+}
+
 #[test]
 fn a_use_of_a_room_above_is_found_in_every_form() {
     let order = rooms("//! | room | what |\n//! |---|---|\n//! | [`ui`] | draws |\n//! | `text` | edits |\n");

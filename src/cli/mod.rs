@@ -24,6 +24,8 @@ pub(crate) mod plan;
 pub mod prepare;
 pub(crate) mod progress;
 mod sessions;
+#[cfg(feature = "lab")]
+pub(crate) mod source;
 mod stream;
 mod timezone;
 mod tui;

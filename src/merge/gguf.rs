@@ -34,9 +34,10 @@ mod enabled {
     use super::*;
     use crate::arch::{self, rotation};
     use crate::error::Advise;
+    use crate::llama::dequantize::dequantize;
     use crate::merge::model::{Numbers, Weight};
     use crate::merge::names;
-    use crate::quantize::export::{self, Heads, Undone, dequantize};
+    use crate::quantize::export::{self, Heads, Undone};
     use crate::weights::gguf::{GgmlType, Parts};
     use crate::weights::map::Map;
     use crate::weights::safetensors::Dtype;
@@ -73,7 +74,7 @@ mod enabled {
             let Some(stored) = self.map.bytes().get(from..from + bytes as usize) else { return };
             // Blocks must lie evenly for ggml, which rows in a file need not.
             let raw = stored.to_vec();
-            dequantize::dequantize(self.kind, &raw, out);
+            dequantize(self.kind, &raw, out);
         }
     }
 
@@ -145,7 +146,7 @@ mod enabled {
             // A row of zeros shows whether there is a way back from this type.
             let zeros = tensor.kind.row_bytes(columns).map(|bytes| vec![0u8; bytes as usize]);
             let mut row = vec![0.0; columns as usize];
-            if !zeros.is_some_and(|zeros| dequantize::dequantize(tensor.kind, &zeros, &mut row)) {
+            if !zeros.is_some_and(|zeros| dequantize(tensor.kind, &zeros, &mut row)) {
                 return Err(exported(export::ExportError::Kind { tensor: tensor.name.clone(), kind: tensor.kind }));
             }
             let shape: Vec<u64> = tensor.dims.iter().rev().copied().collect();

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::Partial;
 use super::inspect::PADDING;
-use super::partial::WriteError;
 use crate::atomic;
+use crate::atomic::Partial;
+use crate::atomic::WriteError;
 use crate::engine::Cancel;
 use crate::error::{Advise, ExitCode};
 use crate::small;

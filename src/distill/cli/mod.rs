@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::source;
 use crate::cli::{carry_out, extras};
 use crate::distill::recipe::{self, Recipe};
 use crate::error::{ExitCode, Report};
-use crate::quantize::cli::source;
 
 mod cache;
 mod check;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::CompareError;
 use crate::distill::teacher::Layers;
 use crate::engine::Cancel;
-use crate::quantize::child::{self, ChildError};
-use crate::quantize::session::{self, Session, Setup};
+use crate::llama::child::{self, ChildError};
+use crate::llama::session::{self, Session, Setup};
 
 /// What a child is asked.
 #[derive(Debug, Serialize, Deserialize)]

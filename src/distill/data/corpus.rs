@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::atomic::{Partial, WriteError};
 use crate::distill::model::Batch;
 use crate::hex::hex;
-use crate::quantize::{Partial, WriteError};
 
 const MAGIC: &[u8; 8] = b"ZORDWIN1";
 /// Bytes before the tokens: magic, length and header, padded.

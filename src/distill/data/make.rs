@@ -18,8 +18,8 @@ use super::prepare::{DataError, Tally};
 use super::recipe::{DataRecipe, SourceRecipe};
 use super::source::{self, Place};
 use super::tokenizer::Tokenizer;
+use crate::atomic::WriteError;
 use crate::distill::kernel::dropout::{mix, share};
-use crate::quantize::WriteError;
 
 /// Examples made at once, and bytes of them.
 const AT_ONCE: usize = 512;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::corpus::{Head, Writer};
-use crate::quantize::WriteError;
+use crate::atomic::WriteError;
 
 /// One file's windows: a document goes to the first of a few open ones that has room for it.
 pub(super) struct Part {

@@ -12,9 +12,9 @@ use super::corpus::{Corpus, Head};
 use super::make::Maker;
 use super::recipe::{DataRecipe, SourceRecipe};
 use super::tokenizer::Tokenizer;
+use crate::atomic::WriteError;
 use crate::error::{Advise, ExitCode};
 use crate::hex::hex;
-use crate::quantize::WriteError;
 
 /// Why nothing was left, behind a sentence.
 fn reasons(shown: &[String]) -> String {

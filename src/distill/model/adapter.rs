@@ -10,8 +10,8 @@ use super::decoder::Decoder;
 use super::linear::{Adapter, Linear};
 use super::save::{self, Entry, Values};
 use super::weight::{Id, Numbers, Weight};
+use crate::atomic::WriteError;
 use crate::distill::kernel::dropout;
-use crate::quantize::WriteError;
 use crate::weights::peft::{self, CONFIG, PREFIX, Part, Settings, WEIGHTS};
 use crate::weights::safetensors::{Dtype, Folder, Tensor};
 

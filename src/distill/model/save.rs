@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json, json};
 
 use super::weight::Numbers;
-use crate::quantize::{Partial, WriteError};
+use crate::atomic::{Partial, WriteError};
 use crate::weights::safetensors::Dtype;
 
 /// Numbers turned into bytes at once.

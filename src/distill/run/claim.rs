@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::error::RunError;
+use crate::atomic::spare;
 use crate::distill::recipe::Recipe;
-use crate::quantize::spare;
 
 /// An output folder that is this run's alone.
 pub(crate) struct Claim {

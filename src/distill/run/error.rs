@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use crate::atomic::WriteError;
 use crate::distill::data::prepare::DataError;
 use crate::distill::model::ModelError;
 use crate::distill::recipe::RecipeError;
 use crate::distill::teacher;
 use crate::error::Advise;
-use crate::quantize::WriteError;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]

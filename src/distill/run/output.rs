@@ -10,12 +10,12 @@ use super::error::RunError;
 use super::student::Student;
 use super::told::Outcome;
 use crate::arch::keys;
+use crate::atomic::{Partial, WriteError};
 use crate::distill::data::corpus::Head;
 use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Weight, adapter};
 use crate::distill::recipe::{self, Recipe, TeacherRecipe};
 use crate::distill::teacher::Store;
-use crate::quantize::{Partial, WriteError};
 
 /// Files of a checkpoint that are neither weights nor `config.json`, where they are there.
 const BESIDE: [&str; 9] = [

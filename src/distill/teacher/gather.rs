@@ -21,8 +21,8 @@ use crate::distill::data::fim::FimRecipe;
 use crate::distill::recipe::Recipe;
 use crate::engine::Cancel;
 use crate::error::ExitCode;
-use crate::quantize::child::{self, ChildError, tell};
-use crate::quantize::session;
+use crate::llama::child::{self, ChildError, tell};
+use crate::llama::session;
 
 /// What this program's children can do.
 #[derive(Debug, Serialize, Deserialize)]

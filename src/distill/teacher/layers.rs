@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_void};
 
 use llama_cpp_sys_2 as sys;
 
-use crate::quantize::session::Watch;
+use crate::llama::session::Watch;
 
 /// States behind layers, by the layers' numbers. It must outlive the session that fills it.
 pub(crate) struct Layers(*mut Seen);

@@ -25,10 +25,10 @@ use sha2::{Digest, Sha256};
 use super::data::corpus::Corpus;
 use super::data::tokenizer::Tokenizer;
 use super::recipe::{Recipe, TeacherRecipe};
+use crate::atomic::WriteError;
 use crate::engine::Cancel;
 use crate::error::Advise;
 use crate::hex::hex;
-use crate::quantize::WriteError;
 use crate::weights::gguf::Header;
 
 #[cfg(any(feature = "engine", test))]

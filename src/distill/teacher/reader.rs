@@ -11,7 +11,7 @@ use crate::distill::data::tokenizer::Tokenizer;
 use crate::distill::kernel::dropout::{mix, share};
 use crate::distill::kernel::math;
 use crate::distill::objective::Chunk;
-use crate::quantize::session::{Session, Setup};
+use crate::llama::session::{Session, Setup};
 
 /// Tokens evaluated at once: logits of more do not exist.
 const PART: usize = 256;

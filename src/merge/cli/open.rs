@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::size::bytes;
 
+use crate::cli::source;
 use crate::error::Report;
 use crate::merge::lora::{Adapter, bake};
 use crate::merge::model::Model;
 use crate::merge::plan::Plan;
 use crate::merge::recipe::{self, Layers, Recipe, Reference};
 use crate::paths::Paths;
-use crate::quantize::cli::source;
 
 /// From `hf:owner/repo` to a folder.
 type Fetch<'a> = &'a dyn Fn(&str) -> Result<PathBuf, Report>;

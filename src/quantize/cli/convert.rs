@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use regex::Regex;
 
-use super::{source, threads};
-use crate::cli::{output, progress};
+use super::threads;
+use crate::cli::{output, progress, source};
 use crate::error::{ExitCode, Report};
 use crate::quantize::convert::{self, Request, Type};
 use crate::size::bytes;

@@ -10,12 +10,12 @@ use serde_json::{Value as Json, json};
 
 use super::quantize::{foresee, write, written};
 use super::{measure, texts};
+use crate::atomic::Partial;
 use crate::cli::{output, progress};
 use crate::device::free_space;
 use crate::device::memory::Probe;
 use crate::engine::{Cancel, admission};
 use crate::error::{ExitCode, Report};
-use crate::quantize::Partial;
 use crate::quantize::measure::{Tally, lockstep};
 use crate::quantize::shrink::{self, Budget, Fitted, Planned, Request};
 use crate::size::bytes;

@@ -7,16 +7,16 @@ use sha2::{Digest, Sha256};
 
 use super::texts::{self, Text};
 use super::threads;
+use crate::atomic::spare;
 use crate::chat::template::{Hints, Template};
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report};
 use crate::hex::hex;
-use crate::quantize::child::{self, ChildError};
+use crate::llama::child::{self, ChildError};
 use crate::quantize::imatrix::{Imatrix, gather};
-use crate::quantize::llama::Work;
 use crate::quantize::measure::Kind;
-use crate::quantize::partial::spare;
+use crate::quantize::work::Work;
 use crate::weights::gguf::{Header, Parts};
 
 #[derive(Args, Debug)]

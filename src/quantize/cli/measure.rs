@@ -9,10 +9,10 @@ use super::{texts, threads};
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report};
-use crate::quantize::child;
+use crate::llama::child;
 use crate::quantize::inspect::Contents;
-use crate::quantize::llama::Work;
 use crate::quantize::measure::{Kind, Sizes, Tally, lockstep};
+use crate::quantize::work::Work;
 use crate::size::bytes;
 use crate::weights::gguf::Header;
 

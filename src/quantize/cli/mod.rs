@@ -19,7 +19,6 @@ mod measure;
 mod modelfile;
 #[cfg(feature = "engine")]
 mod quantize;
-pub(crate) mod source;
 #[cfg(feature = "engine")]
 mod texts;
 
@@ -86,7 +85,7 @@ fn run(command: Command) -> Result<ExitCode, Report> {
         #[cfg(feature = "engine")]
         Command::Measure(args) => measure::run(&args),
         #[cfg(feature = "engine")]
-        Command::LlamaChild { parent } => Ok(crate::quantize::llama::serve(parent)),
+        Command::LlamaChild { parent } => Ok(crate::quantize::work::serve(parent)),
         Command::Inspect(args) => inspect::run(&args),
         Command::Edit(args) => edit::run(args),
         #[cfg(feature = "engine")]

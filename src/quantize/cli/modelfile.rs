@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::atomic::spare;
 use crate::cli::output;
 use crate::error::{ExitCode, Report};
 use crate::quantize::modelfile;
-use crate::quantize::partial::spare;
 use crate::weights::gguf::Header;
 
 #[derive(Args, Debug)]

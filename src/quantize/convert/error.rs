@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::arch;
+use crate::atomic::WriteError;
 use crate::error::{Advise, ExitCode};
-use crate::quantize::partial::WriteError;
 use crate::weights::gguf::GgmlType;
 use crate::weights::safetensors::SafetensorsError;
 

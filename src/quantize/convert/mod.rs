@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use super::Partial;
 use crate::arch::{self, Architecture};
+use crate::atomic::Partial;
 use crate::engine::Cancel;
 use crate::weights::checkpoint;
 use crate::weights::gguf::write::HeaderWriter;

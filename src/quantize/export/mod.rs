@@ -10,15 +10,14 @@ use std::rc::Rc;
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
-use super::partial::{PartialFolder, WriteError};
 use crate::arch::{self, Architecture, Rewrite, rotation};
+use crate::atomic::{PartialFolder, WriteError};
 use crate::engine::Cancel;
 use crate::error::{Advise, ExitCode};
+use crate::llama::dequantize::dequantize;
 use crate::weights::gguf::{GgmlType, GgufError, Header, Parts, TensorInfo, read_exact};
 
 pub(crate) mod config;
-#[allow(unsafe_code, reason = "llama.cpp's own dequantizers")]
-pub(crate) mod dequantize;
 pub(crate) mod tokenizer;
 
 /// Elements read at a time, in whole rows.
@@ -260,7 +259,7 @@ impl<'a> Pieces<'a> {
         let place = header.data_offset + self.tensor.offset + self.row * bytes;
         read_exact(source, &mut self.raw, place).map_err(io)?;
         self.numbers.resize((count * columns) as usize, 0.0);
-        if !dequantize::dequantize(kind, &self.raw, &mut self.numbers) {
+        if !dequantize(kind, &self.raw, &mut self.numbers) {
             return Err(ExportError::Kind { tensor: self.tensor.name.clone(), kind });
         }
         self.row += count;

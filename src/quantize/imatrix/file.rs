@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::legacy;
+use crate::atomic::Partial;
+use crate::atomic::WriteError;
 use crate::error::Advise;
-use crate::quantize::Partial;
-use crate::quantize::partial::WriteError;
 use crate::small;
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgmlType, GgufError, Header, Metadata, Parts, read_exact};

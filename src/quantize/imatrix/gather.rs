@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Entry, Imatrix};
-use crate::quantize::child::tell;
-use crate::quantize::session::{self, Product, Session, Setup};
+use crate::llama::child::tell;
+use crate::llama::session::{self, Product, Session, Setup};
 
 /// What is to be gathered.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::stats::Row;
 use super::{Kind, Tally};
 use crate::device::memory::Probe;
-use crate::quantize::child::tell;
-use crate::quantize::session::{self, Session, Setup};
+use crate::llama::child::tell;
+use crate::llama::session::{self, Session, Setup};
 
 /// A text with what it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -12,8 +12,8 @@ use llama_cpp_sys_2 as sys;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::quantize::child::tell;
-use crate::quantize::export::dequantize::dequantize;
+use crate::llama::child::tell;
+use crate::llama::dequantize::dequantize;
 use crate::quantize::imatrix::Imatrix;
 use crate::weights::gguf::{GgmlType, Header, Parts, TensorInfo, read_exact};
 

@@ -19,9 +19,9 @@ use crate::budget::need::{Choice, plan_of};
 use crate::budget::shape::Shape;
 use crate::device::Device;
 use crate::engine::Cancel;
-use crate::quantize::child;
+use crate::llama::child;
 use crate::quantize::imatrix::Imatrix;
-use crate::quantize::llama::Work;
+use crate::quantize::work::Work;
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgmlType, Header, Metadata, Parts};
 

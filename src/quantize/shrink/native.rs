@@ -1,13 +1,13 @@
 //! The call of `llama_model_quantize`, in a child process only: what llama.cpp finds wrong there may end the process.
 
-use std::ffi::{CStr, CString, c_char, c_void};
-use std::io::Write;
+use std::ffi::{CString, c_char};
 use std::path::{Path, PathBuf};
 use std::ptr;
 
 use llama_cpp_sys_2 as sys;
 use serde::{Deserialize, Serialize};
 
+use crate::llama::session::{self, c_path};
 use crate::quantize::imatrix::Imatrix;
 
 /// Longest text of an override, its end included (`llama_model_kv_override::val_str`).
@@ -44,10 +44,7 @@ pub(crate) struct Job {
 /// In words, what was wrong before llama.cpp was called; or nothing but that it refused.
 pub(crate) fn quantize(job: &Job) -> Result<bool, String> {
     let (input, output) = (c_path(&job.input)?, c_path(&job.output)?);
-    // SAFETY: the callback is a plain function and wants no data.
-    unsafe { sys::llama_log_set(Some(log), ptr::null_mut()) };
-    // SAFETY: called once, before anything else of llama.cpp.
-    unsafe { sys::llama_backend_init() };
+    session::begin();
     // SAFETY: the defaults are plain data.
     let mut params = unsafe { sys::llama_model_quantize_default_params() };
     params.nthread = job.threads;
@@ -165,20 +162,6 @@ fn note(key: &str, value: Note<'_>) -> sys::llama_model_kv_override {
         }
     };
     sys::llama_model_kv_override { tag, key: chars(key), __bindgen_anon_1: value }
-}
-
-/// llama.cpp's log as it comes, to stderr.
-pub(crate) unsafe extern "C" fn log(_level: sys::ggml_log_level, text: *const c_char, _data: *mut c_void) {
-    if text.is_null() {
-        return;
-    }
-    // SAFETY: llama.cpp hands over a NUL-terminated text that lives for the call.
-    let text = unsafe { CStr::from_ptr(text) };
-    let _ = std::io::stderr().write_all(text.to_bytes());
-}
-
-pub(crate) fn c_path(path: &Path) -> Result<CString, String> {
-    CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| "the path has a NUL in it".to_owned())
 }
 
 fn c_text(text: &str) -> Result<CString, String> {

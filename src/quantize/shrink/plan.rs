@@ -6,13 +6,13 @@ use regex::Regex;
 
 use super::native::Job;
 use super::types::Mixture;
+use crate::atomic::Partial;
+use crate::atomic::{WriteError, spare};
 use crate::device::free_space;
 use crate::engine::Cancel;
 use crate::error::{Advise, ExitCode};
-use crate::quantize::Partial;
-use crate::quantize::child::{self, ChildError};
+use crate::llama::child::{self, ChildError};
 use crate::quantize::imatrix::{Imatrix, ImatrixError};
-use crate::quantize::partial::{WriteError, spare};
 use crate::weights::gguf::{GgmlType, GgufError, Parts, part};
 
 /// What is wanted of one output.
@@ -320,7 +320,7 @@ fn work(
     };
     let mut planned = Planned::default();
     child::run(
-        &crate::quantize::llama::Work::Quantize(job),
+        &crate::quantize::work::Work::Quantize(job),
         cancel,
         |_| (),
         |line| {

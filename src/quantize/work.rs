@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::child;
 use super::imatrix::gather;
 use super::measure::lockstep;
 use super::shrink::{errors, native};
 use crate::error::ExitCode;
+use crate::llama::child;
 
 /// The longest job read, in bytes: texts of [`super::TEXTS`], written as JSON.
 const LONGEST: u64 = 6 * super::TEXTS + (1 << 20);

@@ -1,14 +1,14 @@
 //! A model and a context of its own for work that the chat never needs: logits at many positions, and a look at every
 //! operation while it runs. In a child process only.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::io::Write;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use llama_cpp_sys_2 as sys;
 
-use super::shrink::native::{c_path, log};
 use crate::engine::admission;
 use crate::weights::gguf::Header;
 
@@ -76,6 +76,20 @@ pub(crate) fn begin() {
         sys::llama_log_set(Some(log), std::ptr::null_mut());
         sys::llama_backend_init();
     }
+}
+
+/// llama.cpp's log as it comes, to stderr.
+unsafe extern "C" fn log(_level: sys::ggml_log_level, text: *const c_char, _data: *mut c_void) {
+    if text.is_null() {
+        return;
+    }
+    // SAFETY: llama.cpp hands over a NUL-terminated text that lives for the call.
+    let text = unsafe { CStr::from_ptr(text) };
+    let _ = std::io::stderr().write_all(text.to_bytes());
+}
+
+pub(crate) fn c_path(path: &Path) -> Result<CString, String> {
+    CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| "the path has a NUL in it".to_owned())
 }
 
 impl Session {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 
-use crate::atomic;
 use crate::error::Advise;
 
 /// A file that cannot be written.
@@ -76,12 +75,12 @@ impl Partial {
     /// The folder cannot be written to, or something that is no file has the name.
     pub fn create(target: &Path) -> Result<Self, WriteError> {
         let fault = |source| WriteError::Io { path: target.to_owned(), source };
-        let real = atomic::followed(target).map_err(fault)?;
+        let real = super::followed(target).map_err(fault)?;
         let old = fs::metadata(&real).ok();
         if old.as_ref().is_some_and(|facts| !facts.is_file()) {
             return Err(WriteError::NoFile { path: target.to_owned() });
         }
-        let temporary = atomic::beside(&real).map_err(fault)?;
+        let temporary = super::beside(&real).map_err(fault)?;
         sweep(&temporary);
         let file = loop {
             let mut options = OpenOptions::new();
@@ -128,7 +127,7 @@ impl Partial {
         };
         named.map_err(|source| self.fault(source))?;
         self.file = None;
-        atomic::sync_parent(&self.target).map_err(|source| self.fault(source))
+        super::sync_parent(&self.target).map_err(|source| self.fault(source))
     }
 }
 
@@ -158,12 +157,12 @@ impl PartialFolder {
     /// There is one with something in it, or the place cannot be written to.
     pub(crate) fn create(target: &Path) -> Result<Self, WriteError> {
         let fault = |source| WriteError::Io { path: target.to_owned(), source };
-        let real = atomic::followed(target).map_err(fault)?;
+        let real = super::followed(target).map_err(fault)?;
         let empty = || fs::read_dir(&real).is_ok_and(|mut entries| entries.next().is_none());
         if real.exists() && !empty() {
             return Err(WriteError::Taken { path: target.to_owned() });
         }
-        let temporary = atomic::beside(&real).map_err(fault)?;
+        let temporary = super::beside(&real).map_err(fault)?;
         sweep(&temporary);
         fs::create_dir(&temporary).map_err(fault)?;
         let mut folder = Self { target: real, temporary, lock: None };
@@ -191,7 +190,7 @@ impl PartialFolder {
         // An empty folder of the name gives way.
         fs::rename(&self.temporary, &self.target).map_err(|source| self.fault(source))?;
         self.lock = None;
-        atomic::sync_parent(&self.target).map_err(|source| self.fault(source))
+        super::sync_parent(&self.target).map_err(|source| self.fault(source))
     }
 }
 
