@@ -17,10 +17,12 @@ mod partial;
 
 #[cfg(all(feature = "lab", feature = "engine"))]
 pub(crate) use partial::PartialFolder;
-#[cfg(feature = "lab")]
-pub(crate) use partial::spare;
+#[cfg(all(feature = "lab", any(feature = "engine", feature = "train")))]
+pub(crate) use partial::replace;
 #[cfg(feature = "lab")]
 pub use partial::{Partial, WriteError};
+#[cfg(feature = "lab")]
+pub(crate) use partial::{reserve, spare};
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 

@@ -1,7 +1,7 @@
 //! A large file or a folder on its way to its name: written beside it, and gone unless it is finished.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,19 @@ pub(crate) fn spare<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path
         return Err(WriteError::Input { path: output.to_owned() });
     }
     Ok(())
+}
+
+/// Asks for a whole file's room now, so that a full disk is known before the work. File systems that cannot promise room
+/// only learn the length.
+///
+/// # Errors
+/// The disk is full.
+pub(crate) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    use rustix::io::Errno;
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(bytes),
+        other => other.map_err(Into::into),
+    }
 }
 
 /// A file without its name yet. Dropped unfinished, it is removed.
@@ -138,6 +151,18 @@ impl Drop for Partial {
             let _ = fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// Replaces what a file holds.
+///
+/// # Errors
+/// The place cannot be written to; what was there stays.
+#[cfg(any(feature = "engine", feature = "train"))]
+pub(crate) fn replace(target: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let mut partial = Partial::create(target)?;
+    let written = partial.file().and_then(|file| file.write_all(bytes));
+    written.map_err(|source| partial.fault(source))?;
+    partial.finish()
 }
 
 /// A folder without its name yet, which nothing may have. Dropped unfinished, it is removed with all that is in it.
@@ -236,8 +261,6 @@ fn sweep(temporary: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     #[test]

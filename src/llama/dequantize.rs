@@ -3,6 +3,8 @@
 use llama_cpp_sys_2 as sys;
 
 use crate::weights::gguf::GgmlType;
+use crate::weights::numbers;
+use crate::weights::safetensors::Dtype;
 
 /// Whole blocks to as many numbers as they hold; `false` for a type that has no way back, or lengths that do not match.
 pub(crate) fn dequantize(kind: GgmlType, raw: &[u8], out: &mut [f32]) -> bool {
@@ -11,7 +13,7 @@ pub(crate) fn dequantize(kind: GgmlType, raw: &[u8], out: &mut [f32]) -> bool {
         return false;
     }
     if kind == GgmlType::F32 {
-        out.iter_mut().zip(raw.as_chunks::<4>().0).for_each(|(to, word)| *to = f32::from_le_bytes(*word));
+        numbers::decode(Dtype::F32, raw, out);
         return true;
     }
     // SAFETY: the number is one of ggml's own, for which it answers with a static table.

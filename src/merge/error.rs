@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::plan::Problem;
+use crate::atomic::WriteError;
 use crate::error::{Advise, ExitCode};
 use crate::weights::safetensors::SafetensorsError;
 
@@ -16,6 +17,8 @@ pub enum MergeError {
     Io { path: PathBuf, source: io::Error },
     #[error("cannot write `{}`: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    NotWritten(WriteError),
     #[error("`{}`, line {line}: {what}", path.display())]
     Recipe { path: PathBuf, line: usize, what: String },
     #[error("`{}` is not what it should be: {what}", path.display())]
@@ -67,6 +70,15 @@ fn problems(problems: &[Problem]) -> String {
     format!("this cannot be merged: {shown}{more}")
 }
 
+impl From<WriteError> for MergeError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Io { path, source } => Self::Write { path, source },
+            other => Self::NotWritten(other),
+        }
+    }
+}
+
 impl MergeError {
     /// Whether the numbers themselves cannot be merged, however often it is tried.
     pub(super) fn is_of_the_numbers(&self) -> bool {
@@ -78,6 +90,7 @@ impl Advise for MergeError {
     fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Weights(error) => return error.hint(),
+            Self::NotWritten(error) => return error.hint(),
             Self::Model { hint, .. } => hint,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "a checkpoint is a folder with `config.json` and safetensors; \

@@ -156,7 +156,7 @@ mod enabled {
             let weight = Weight::new(restored.clone(), shape, dtype, part.path().to_owned(), Box::new(blocks));
             weights.insert(restored, Arc::new(weight));
         }
-        let config = export::config::config(family, &parts, export::Type::Bf16).map_err(exported)?;
+        let config = export::config::config(family, &parts, Dtype::BF16).map_err(exported)?;
         let Value::Object(config) = config else { return Err(unknown()) };
         let files = export::tokenizer::files(family, header).map_err(exported)?;
         let tokenizer = files.iter().find(|(name, _)| name == "tokenizer.json");

@@ -13,6 +13,8 @@ use super::tokens;
 use crate::arch::keys;
 use crate::small;
 use crate::weights::checkpoint;
+use crate::weights::numbers;
+use crate::weights::safetensors::Dtype;
 
 /// Whether the chat template that a recipe asks for is to be had.
 ///
@@ -88,19 +90,11 @@ fn config(recipe: &Recipe, plan: &Plan, donor: &Model) -> Value {
             *layers = json!(plan.layers);
         }
     }
-    let written =
-        plan.outputs.iter().map(|output| output.dtype).filter(|dtype| crate::weights::numbers::is_float(*dtype));
+    let written = plan.outputs.iter().map(|output| output.dtype).filter(|dtype| numbers::is_float(*dtype));
     let mut written: Vec<_> = written.collect();
     written.sort_unstable();
     let most = written.get(written.len() / 2).copied();
-    let name = most.and_then(|dtype| match dtype.name().as_str() {
-        "BF16" => Some("bfloat16"),
-        "F16" => Some("float16"),
-        "F32" => Some("float32"),
-        "F64" => Some("float64"),
-        _ => None,
-    });
-    if let Some(name) = name {
+    if let Some(name) = most.and_then(Dtype::torch) {
         // Newer files spell it `dtype`.
         let key = if config.contains_key("dtype") { "dtype" } else { "torch_dtype" };
         config.insert(key.to_owned(), json!(name));

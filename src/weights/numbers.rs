@@ -3,11 +3,38 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::safetensors::Dtype;
+use super::safetensors::{Dtype, SafetensorsError, Tensor};
+
+/// Types that weights are computed in.
+pub const FLOATS: [Dtype; 4] = [Dtype::BF16, Dtype::F16, Dtype::F32, Dtype::F64];
 
 /// Whether weights of this type can be read as `f32`.
 pub fn is_float(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64)
+    FLOATS.contains(&dtype)
+}
+
+/// All numbers of a tensor, for what is small; none of a type that is no floating point.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(tensor: &Tensor) -> Result<Vec<f32>, SafetensorsError> {
+    let mut raw = vec![0; tensor.bytes as usize];
+    tensor.read(&mut raw, 0)?;
+    Ok(decoded(tensor.dtype, &raw))
+}
+
+/// All numbers of these bytes; none of a type that is no floating point.
+pub fn decoded(dtype: Dtype, raw: &[u8]) -> Vec<f32> {
+    let count = if is_float(dtype) { raw.len() / dtype.size() as usize } else { 0 };
+    let mut out = vec![0.0; count];
+    decode(dtype, raw, &mut out);
+    out
+}
+
+/// A number of 16 bits that is the upper half of one of 32.
+#[inline]
+pub fn of_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
 }
 
 /// Reads as many numbers as `out` has places; `raw` holds exactly these. Types that are no floating point give zeros.
@@ -15,7 +42,7 @@ pub fn decode(dtype: Dtype, raw: &[u8], out: &mut [f32]) {
     match dtype {
         Dtype::BF16 => {
             for (to, word) in out.iter_mut().zip(raw.as_chunks::<2>().0) {
-                *to = f32::from_bits(u32::from(u16::from_le_bytes(*word)) << 16);
+                *to = of_bf16(u16::from_le_bytes(*word));
             }
         }
         Dtype::F32 => {
@@ -79,10 +106,28 @@ pub fn encode(dtype: Dtype, numbers: &[f32], out: &mut Vec<u8>) {
     }
 }
 
+/// The bytes of numbers; `dtype` as for [`encode`].
+pub fn encoded(dtype: Dtype, numbers: &[f32]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(dtype, numbers, &mut out);
+    out
+}
+
+/// How many finite numbers would become infinite in a type of 16 bits.
+pub fn overflown(dtype: Dtype, numbers: &[f32]) -> usize {
+    // Half way from the largest to the next one, which there is not: from here on the nearest is infinity.
+    let least = match dtype {
+        Dtype::F16 => 65_520.0,
+        Dtype::BF16 => f32::from_bits(0x7f7f_8000),
+        _ => return 0,
+    };
+    numbers.iter().filter(|number| number.abs() >= least && number.is_finite()).count()
+}
+
 /// Rounds numbers to what `dtype` holds.
 pub fn round(dtype: Dtype, numbers: &mut [f32]) {
     match dtype {
-        Dtype::BF16 => numbers.iter_mut().for_each(|number| *number = f32::from_bits(u32::from(bf16(*number)) << 16)),
+        Dtype::BF16 => numbers.iter_mut().for_each(|number| *number = of_bf16(bf16(*number))),
         Dtype::F16 => numbers.iter_mut().for_each(|number| *number = f16::from_f32(*number).to_f32()),
         _ => {}
     }
@@ -115,6 +160,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_type_overflows_where_the_nearest_number_is_infinite() {
+        let below = |number: f32| f32::from_bits(number.to_bits() - 1);
+        for (dtype, least) in [(Dtype::F16, 65_520.0), (Dtype::BF16, f32::from_bits(0x7f7f_8000))] {
+            let numbers = [least, below(least), -least, f32::MAX, f32::INFINITY, f32::NAN];
+            assert_eq!(overflown(dtype, &numbers), 3, "{dtype:?}");
+            assert_eq!(decoded(dtype, &encoded(dtype, &numbers[..2])), [f32::INFINITY, largest(dtype)]);
+        }
+        assert_eq!(overflown(Dtype::F32, &[f32::MAX]), 0);
+    }
+
+    fn largest(dtype: Dtype) -> f32 {
+        if dtype == Dtype::F16 { f16::MAX.to_f32() } else { half::bf16::MAX.to_f32() }
+    }
+
     proptest! {
         #[test]
         fn rounding_is_the_nearest_and_what_is_written(number in any::<f32>()) {
@@ -131,6 +191,8 @@ mod tests {
                 decode(dtype, &raw, &mut read);
                 prop_assert!(rounded[0] == want || want.is_nan() && rounded[0].is_nan());
                 prop_assert!(read[0] == want || want.is_nan() && read[0].is_nan());
+                let lost = number.is_finite() && !want.is_finite();
+                prop_assert_eq!(overflown(dtype, &[number]), usize::from(lost));
             }
         }
     }

@@ -19,6 +19,8 @@ mod error;
 mod folder;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "lab")]
+pub mod write;
 
 pub use error::SafetensorsError;
 pub use folder::Folder;
@@ -65,6 +67,17 @@ impl Dtype {
     /// As the format spells it.
     pub fn name(self) -> String {
         format!("{self:?}")
+    }
+
+    /// As PyTorch spells it, for types that weights are computed in.
+    pub fn torch(self) -> Option<&'static str> {
+        match self {
+            Self::BF16 => Some("bfloat16"),
+            Self::F16 => Some("float16"),
+            Self::F32 => Some("float32"),
+            Self::F64 => Some("float64"),
+            _ => None,
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! `zord-distill logits`: what the training implementation computes for some tokens, for whoever compares it.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,7 +7,7 @@ use clap::Args;
 use crate::distill::model::adapter;
 use crate::distill::model::head::Wanted;
 use crate::distill::model::save::{self, Entry, Values};
-use crate::distill::model::{Base, Batch, Numbers, Source};
+use crate::distill::model::{Base, Batch, Source};
 use crate::error::{ExitCode, Report};
 use crate::weights::safetensors::Dtype;
 
@@ -44,9 +43,10 @@ pub(super) fn run(args: &LogitsArgs) -> Result<ExitCode, Report> {
     batch.push(args.tokens.iter().copied());
     let row = |_: usize, logits: &mut [f32]| logits.to_vec();
     let rows = model.head().run(&model.states(&batch), &row, Wanted::default());
-    let numbers = Numbers::F32(rows.concat());
-    let dims = vec![args.tokens.len(), vocabulary];
-    let entry = Entry { name: "logits".to_owned(), dims, dtype: Dtype::F32, numbers: Values::Weight(&numbers) };
-    save::write(&args.output, &[entry], &BTreeMap::new())?;
+    let logits = rows.concat();
+    let dims = [args.tokens.len(), vocabulary];
+    let numbers = Values::Floats(&logits);
+    let entry = Entry { name: "logits".to_owned(), dims: &dims, dtype: Dtype::F32, numbers };
+    save::write(&args.output, &[entry], &[])?;
     Ok(ExitCode::Done)
 }

@@ -10,6 +10,8 @@ use crate::distill::teacher::Layers;
 use crate::engine::Cancel;
 use crate::llama::child::{self, ChildError};
 use crate::llama::session::{self, Session, Setup};
+use crate::weights::numbers;
+use crate::weights::safetensors::Dtype;
 
 /// What a child is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,7 +49,7 @@ fn parse(mut bytes: &[u8]) -> Option<Computed> {
     while let Some((length, rest)) = bytes.split_at_checked(8) {
         let length = u64::from_le_bytes(length.try_into().ok()?);
         let (list, rest) = rest.split_at_checked(usize::try_from(length).ok()?.checked_mul(4)?)?;
-        lists.push(list.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect());
+        lists.push(numbers::decoded(Dtype::F32, list));
         bytes = rest;
     }
     let mut lists = lists.into_iter();
@@ -71,7 +73,7 @@ pub(crate) fn serve(job: &Job) -> Result<(), String> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(&job.into).map_err(io)?);
     let mut put = |list: &[f32]| {
         file.write_all(&(list.len() as u64).to_le_bytes())?;
-        list.iter().try_for_each(|x| file.write_all(&x.to_le_bytes()))
+        file.write_all(&numbers::encoded(Dtype::F32, list))
     };
     let mut logits = Vec::new();
     for at in 0..tokens.len() {

@@ -10,9 +10,10 @@ use super::decoder::Decoder;
 use super::linear::{Adapter, Linear};
 use super::save::{self, Entry, Values};
 use super::weight::{Id, Numbers, Weight};
-use crate::atomic::WriteError;
+use crate::atomic::{self, WriteError};
 use crate::distill::kernel::dropout;
 use crate::weights::peft::{self, CONFIG, PREFIX, Part, Settings, WEIGHTS};
+use crate::weights::safetensors::write::PYTORCH;
 use crate::weights::safetensors::{Dtype, Folder, Tensor};
 
 /// The output's module.
@@ -171,7 +172,7 @@ fn config(model: &Decoder, recipe: &AdapterRecipe, base: &str, whole: &[&str]) -
 }
 
 fn entry(name: String, weight: &Weight) -> Entry<'_> {
-    Entry { name, dims: weight.dims.clone(), dtype: Dtype::F32, numbers: Values::Weight(&weight.numbers) }
+    Entry { name, dims: &weight.dims, dtype: Dtype::F32, numbers: Values::Weight(&weight.numbers) }
 }
 
 /// Writes the adapter as PEFT reads it.
@@ -186,8 +187,7 @@ pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder:
         // PEFT knows two modules where the model has one tensor, and wants to find both in the file.
         entries.push(entry(format!("{PREFIX}{HEAD}.weight"), embeddings));
     }
-    let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    save::write(&folder.join(WEIGHTS), &entries, &notes)?;
+    save::write(&folder.join(WEIGHTS), &entries, PYTORCH)?;
     let whole: Vec<&str> = model
         .weights
         .iter()
@@ -196,7 +196,7 @@ pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder:
         .collect();
     let text = serde_json::to_string_pretty(&config(model, recipe, base, &whole)).unwrap_or_default();
     let path = folder.join(CONFIG);
-    crate::distill::run::output::replace(&path, text.as_bytes())
+    atomic::replace(&path, text.as_bytes())
 }
 
 /// What an adapter's folder says of its products.
@@ -384,7 +384,7 @@ mod tests {
     fn an_adapter_without_a_product_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(CONFIG), json!({"peft_type": "LORA", "r": 4}).to_string()).unwrap();
-        save::write(&folder.path().join(WEIGHTS), &[], &BTreeMap::new()).unwrap();
+        save::write(&folder.path().join(WEIGHTS), &[], &[]).unwrap();
         assert!(found(folder.path()).unwrap_err().contains("no product"));
     }
 }

@@ -1,14 +1,12 @@
-//! Safetensors files: whole under their name, or not there.
+//! A model's weights on their way to a file.
 
-use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use serde_json::{Map, Value as Json, json};
-
 use super::weight::Numbers;
-use crate::atomic::{Partial, WriteError};
+use crate::atomic::WriteError;
+use crate::weights::numbers;
 use crate::weights::safetensors::Dtype;
+use crate::weights::safetensors::write::{NewTensor, Writer};
 
 /// Numbers turned into bytes at once.
 const CHUNK: usize = 1 << 20;
@@ -16,7 +14,7 @@ const CHUNK: usize = 1 << 20;
 /// A tensor on its way to a file.
 pub(crate) struct Entry<'a> {
     pub(crate) name: String,
-    pub(crate) dims: Vec<usize>,
+    pub(crate) dims: &'a [usize],
     pub(crate) dtype: Dtype,
     pub(crate) numbers: Values<'a>,
 }
@@ -39,7 +37,7 @@ impl Values<'_> {
     fn write(&self, dtype: Dtype, from: usize, to: usize) -> Vec<u8> {
         match self {
             Self::Weight(numbers) => numbers.write(dtype, from, to),
-            Self::Floats(numbers) => numbers[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::Floats(numbers) => numbers::encoded(dtype, &numbers[from..to]),
         }
     }
 }
@@ -48,34 +46,16 @@ impl Values<'_> {
 ///
 /// # Errors
 /// The disk is full or the place cannot be written to; what was under the name stays.
-pub(crate) fn write(path: &Path, entries: &[Entry<'_>], notes: &BTreeMap<String, String>) -> Result<(), WriteError> {
-    let mut partial = Partial::create(path)?;
-    let written = fill(&mut partial, entries, notes);
-    written.map_err(|source| partial.fault(source))?;
-    partial.finish()
-}
-
-fn fill(partial: &mut Partial, entries: &[Entry<'_>], notes: &BTreeMap<String, String>) -> std::io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, partial.file()?);
-    let mut header = Map::new();
-    header.insert("__metadata__".to_owned(), json!(notes));
-    let mut offset = 0;
-    for entry in entries {
-        let size = entry.numbers.len() as u64 * entry.dtype.size();
-        let place = json!({"dtype": entry.dtype.name(), "shape": entry.dims, "data_offsets": [offset, offset + size]});
-        header.insert(entry.name.clone(), place);
-        offset += size;
-    }
-    let mut text = serde_json::to_vec(&Json::Object(header))?;
-    // The format's own writer pads so that the data begins at a multiple of eight.
-    text.resize(text.len().next_multiple_of(8), b' ');
-    out.write_all(&(text.len() as u64).to_le_bytes())?;
-    out.write_all(&text)?;
-    for entry in entries {
-        let len = entry.numbers.len();
-        for from in (0..len).step_by(CHUNK) {
-            out.write_all(&entry.numbers.write(entry.dtype, from, (from + CHUNK).min(len)))?;
+pub(crate) fn write(path: &Path, entries: &[Entry<'_>], notes: &[(&str, &str)]) -> Result<(), WriteError> {
+    let spec = |Entry { name, dims, dtype, .. }: &Entry<'_>| {
+        let shape = dims.iter().map(|&dim| dim as u64).collect();
+        NewTensor { name: name.clone(), dtype: *dtype, shape }
+    };
+    let mut file = Writer::create(path, &entries.iter().map(spec).collect::<Vec<_>>(), notes)?;
+    for Entry { dtype, numbers, .. } in entries {
+        for from in (0..numbers.len()).step_by(CHUNK) {
+            file.write(&numbers.write(*dtype, from, (from + CHUNK).min(numbers.len())))?;
         }
     }
-    out.flush()
+    file.finish()
 }

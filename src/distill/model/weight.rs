@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use half::{bf16, f16};
+use half::f16;
 use rayon::prelude::*;
 
 use super::blocks::Blocks;
 use crate::distill::kernel::matmul::{Precision, View};
+use crate::weights::numbers;
 use crate::weights::safetensors::Dtype;
 
 /// Fewer numbers are not worth another thread.
@@ -87,7 +88,7 @@ impl Weight {
     pub(crate) fn part(&self, from: usize, to: usize) -> Cow<'_, [f32]> {
         match &self.numbers {
             Numbers::F32(numbers) => Cow::Borrowed(&numbers[from..to]),
-            Numbers::Bf16(bits) => unpacked(&bits[from..to], |bits| f32::from_bits(u32::from(bits) << 16)),
+            Numbers::Bf16(bits) => unpacked(&bits[from..to], numbers::of_bf16),
             Numbers::F16(bits) => unpacked(&bits[from..to], |bits| f16::from_bits(bits).to_f32()),
             Numbers::Blocks(blocks) => Cow::Owned(blocks.part(from, to)),
         }
@@ -126,10 +127,7 @@ impl Numbers {
     pub(crate) fn read(dtype: Dtype, bytes: &[u8]) -> Option<Self> {
         let pairs = || bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
         match dtype {
-            Dtype::F32 => {
-                let four = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-                Some(Self::F32(bytes.chunks_exact(4).map(four).collect()))
-            }
+            Dtype::F32 => Some(Self::F32(numbers::decoded(dtype, bytes))),
             Dtype::BF16 => Some(Self::Bf16(pairs())),
             Dtype::F16 => Some(Self::F16(pairs())),
             _ => None,
@@ -144,29 +142,18 @@ impl Numbers {
         }
     }
 
-    /// How many finite numbers would become infinite in a file's type: half precision ends at 65504.
-    pub(crate) fn beyond(&self, dtype: Dtype) -> usize {
-        match (self, dtype) {
-            (Self::F32(numbers), Dtype::F16) => {
-                numbers.iter().filter(|x| x.is_finite() && !f16::from_f32(**x).is_finite()).count()
-            }
-            _ => 0,
-        }
+    /// How many finite numbers would become infinite in a file's type.
+    pub(crate) fn overflown(&self, dtype: Dtype) -> usize {
+        if let Self::F32(numbers) = self { numbers::overflown(dtype, numbers) } else { 0 }
     }
 
     /// Little-endian bytes of some numbers in a file's type, rounded to nearest. What was not trained comes out as it
     /// came in.
     pub(crate) fn write(&self, dtype: Dtype, from: usize, to: usize) -> Vec<u8> {
-        match (self, dtype) {
-            (Self::F32(numbers), Dtype::BF16) => {
-                numbers[from..to].iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect()
-            }
-            (Self::F32(numbers), Dtype::F16) => {
-                numbers[from..to].iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect()
-            }
-            (Self::F32(numbers), _) => numbers[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
-            (Self::Blocks(blocks), _) => Self::F32(blocks.part(from, to)).write(dtype, 0, to - from),
-            (Self::F16(bits) | Self::Bf16(bits), _) => bits[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
+        match self {
+            Self::F32(numbers) => numbers::encoded(dtype, &numbers[from..to]),
+            Self::Blocks(blocks) => numbers::encoded(dtype, &blocks.part(from, to)),
+            Self::F16(bits) | Self::Bf16(bits) => bits[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
     }
 }
@@ -212,8 +199,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trained_weights_that_half_precision_cannot_hold_are_counted() {
-        let numbers = Numbers::F32(vec![1.0, 65_504.0, 65_520.0, -1e9, f32::INFINITY]);
-        assert_eq!([Dtype::F16, Dtype::BF16, Dtype::F32].map(|dtype| numbers.beyond(dtype)), [2, 0, 0]);
+    fn trained_weights_that_sixteen_bits_cannot_hold_are_counted() {
+        let numbers = Numbers::F32(vec![1.0, 65_504.0, 65_520.0, -f32::MAX, f32::INFINITY]);
+        assert_eq!([Dtype::F16, Dtype::BF16, Dtype::F32].map(|dtype| numbers.overflown(dtype)), [2, 1, 0]);
     }
 }

@@ -1,6 +1,5 @@
 //! A run's state on disk: one safetensors file, whole under its name or not there, from which the run goes on to the bit.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Decoder, Numbers, Weight};
 use crate::distill::recipe::{self, Recipe};
 use crate::hex::hex;
+use crate::weights::numbers;
 use crate::weights::safetensors::{Dtype, Folder};
 
 /// Of the file's form.
@@ -95,24 +95,21 @@ pub(crate) fn fingerprint(recipe: &Recipe) -> String {
 /// # Errors
 /// The disk is full; the checkpoint before stays.
 pub(crate) fn write(path: &Path, state: &State, model: &Decoder, optimiser: Option<&AdamW>) -> Result<(), RunError> {
-    let entry = |name: String, weight: &Weight, numbers| {
-        let dims = weight.dims.clone();
-        Entry { name, dims, dtype: Dtype::F32, numbers }
-    };
+    fn entry<'a>(name: String, weight: &'a Weight, numbers: Values<'a>) -> Entry<'a> {
+        Entry { name, dims: &weight.dims, dtype: Dtype::F32, numbers }
+    }
     let trained = || model.weights.iter().enumerate().filter(|(_, weight)| weight.trained);
     let mut entries: Vec<Entry<'_>> =
         trained().map(|(_, weight)| entry(weight.name.clone(), weight, Values::Weight(&weight.numbers))).collect();
     if let Some(optimiser) = optimiser {
         for (kind, all) in [("mean", &optimiser.means), ("square", &optimiser.squares)] {
-            let one = |(at, weight): (usize, &Weight)| {
+            entries.extend(trained().map(|(at, weight)| {
                 entry(format!("{kind}.{}", weight.name), weight, Values::Floats(all[at].as_slice()))
-            };
-            entries.extend(trained().map(one));
+            }));
         }
     }
     let text = serde_json::to_string(state).unwrap_or_default();
-    let notes = BTreeMap::from([(STATE.to_owned(), text)]);
-    Ok(save::write(path, &entries, &notes)?)
+    Ok(save::write(path, &entries, &[(STATE, &text)])?)
 }
 
 /// Where the run of a checkpoint stands.
@@ -145,12 +142,7 @@ pub(crate) fn read(path: &Path, model: &mut Decoder, optimiser: Option<&mut Adam
         let tensor = file.tensors.iter().find(|tensor| tensor.name == name);
         let tensor = tensor.filter(|tensor| tensor.dtype == Dtype::F32 && tensor.elements() == weight.len() as u64);
         let tensor = tensor.ok_or_else(|| wrong(format!("the tensor `{name}` is missing or has another shape")))?;
-        let mut bytes = vec![0; tensor.bytes as usize];
-        tensor.read(&mut bytes, 0).map_err(|error| wrong(crate::error::chain(&error)))?;
-        match Numbers::read(Dtype::F32, &bytes) {
-            Some(Numbers::F32(numbers)) => Ok(numbers),
-            _ => Err(wrong(format!("the tensor `{name}` is no list of floats"))),
-        }
+        numbers::read(tensor).map_err(|error| wrong(crate::error::chain(&error)))
     };
     if let Some(optimiser) = optimiser {
         for (at, weight) in model.weights.iter().enumerate().filter(|(_, weight)| weight.trained) {

@@ -45,8 +45,8 @@ pub enum RunError {
     Unfit(&'static str),
     #[error("training on a graphics card failed: {0}")]
     Card(String),
-    #[error("tensor `{tensor}` has {count} weights beyond what F16 can hold (65504) after training")]
-    Overflow { tensor: String, count: usize },
+    #[error("tensor `{tensor}` has {count} weights beyond what {kind} can hold after training")]
+    Overflow { tensor: String, kind: String, count: usize },
     #[error("{0}")]
     Told(String),
     #[error("interrupted before the first step")]
@@ -68,7 +68,10 @@ impl Advise for RunError {
             Self::Input { .. } => Some("name another folder".to_owned()),
             Self::Checkpoint { .. } => Some("`--fresh` starts over".to_owned()),
             Self::Diverged { .. } => Some("lower `optimiser.rate`, or raise `schedule.warmup`".to_owned()),
-            Self::Overflow { .. } => Some("start from the student's checkpoint stored in BF16".to_owned()),
+            Self::Overflow { .. } => Some(
+                "start from the student's checkpoint stored in a wider type: BF16 instead of F16, F32 instead of BF16"
+                    .to_owned(),
+            ),
             Self::Unfit(_) => Some(
                 "leave `optimiser.precision` out, or train by `--device cpu` on a processor that has it".to_owned(),
             ),

@@ -71,7 +71,7 @@ impl Log {
             line.get("step").and_then(Json::as_u64).is_some_and(|of| wanted(of, returned))
         };
         let kept: String = old.lines().filter(is_wanted).flat_map(|line| [line, "\n"]).collect();
-        super::output::replace(path, kept.as_bytes())?;
+        crate::atomic::replace(path, kept.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path);
         file.map(Self).map_err(|source| RunError::Log { path: path.to_owned(), source })
     }

@@ -1,7 +1,5 @@
 //! What is left at the end: a Hugging Face folder, or an adapter in PEFT's form, and a card that says where it comes from.
 
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
@@ -10,12 +8,13 @@ use super::error::RunError;
 use super::student::Student;
 use super::told::Outcome;
 use crate::arch::keys;
-use crate::atomic::{Partial, WriteError};
+use crate::atomic::replace;
 use crate::distill::data::corpus::Head;
 use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Weight, adapter};
 use crate::distill::recipe::{self, Recipe, TeacherRecipe};
 use crate::distill::teacher::Store;
+use crate::weights::safetensors::write::PYTORCH;
 
 /// Files of a checkpoint that are neither weights nor `config.json`, where they are there.
 const BESIDE: [&str; 9] = [
@@ -29,17 +28,6 @@ const BESIDE: [&str; 9] = [
     "chat_template.jinja",
     "generation_config.json",
 ];
-
-/// Replaces a small file.
-///
-/// # Errors
-/// The place cannot be written to; what was there stays.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let mut partial = Partial::create(path)?;
-    let written = partial.file().and_then(|file| file.write_all(bytes));
-    written.map_err(|source| partial.fault(source))?;
-    partial.finish()
-}
 
 /// The card, which is written last: a folder without it is not whole.
 const CARD: &str = "README.md";
@@ -86,20 +74,14 @@ pub(crate) fn write(student: &Student, recipe: &Recipe, out: &Path) -> Result<()
 /// Writes the model, without what lies over it.
 fn whole(student: &Student, out: &Path) -> Result<(), RunError> {
     let own = student.model.weights.iter().filter(|weight| weight.is_of_model() && !adapter::is_part(weight));
-    let entry = |weight| {
-        let Weight { name, dims, dtype, numbers, .. }: &Weight = weight;
-        Entry { name: name.clone(), dims: dims.clone(), dtype: *dtype, numbers: Values::Weight(numbers) }
-    };
-    let entries: Vec<Entry<'_>> = own.map(entry).collect();
-    for Entry { name, dtype, numbers, .. } in &entries {
-        if let Values::Weight(numbers) = numbers
-            && let count @ 1.. = numbers.beyond(*dtype)
-        {
-            return Err(RunError::Overflow { tensor: name.clone(), count });
+    let mut entries = Vec::new();
+    for Weight { name, dims, dtype, numbers, .. } in own {
+        if let count @ 1.. = numbers.overflown(*dtype) {
+            return Err(RunError::Overflow { tensor: name.clone(), kind: dtype.name(), count });
         }
+        entries.push(Entry { name: name.clone(), dims, dtype: *dtype, numbers: Values::Weight(numbers) });
     }
-    let notes = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-    save::write(&out.join("model.safetensors"), &entries, &notes)?;
+    save::write(&out.join("model.safetensors"), &entries, PYTORCH)?;
     let text = serde_json::to_string_pretty(&config(student)).unwrap_or_default();
     replace(&out.join("config.json"), text.as_bytes())?;
     beside(student, out)

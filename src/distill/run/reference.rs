@@ -9,8 +9,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::error::RunError;
-use super::output::replace;
 use super::place::Place;
+use crate::atomic::replace;
 use crate::distill::data::corpus::{self, Corpus};
 use crate::distill::model::Decoder;
 use crate::distill::objective::{Lesson, Reference, reference};

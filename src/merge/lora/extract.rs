@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use faer::Mat;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::engine::Cancel;
 use crate::merge::error::MergeError;
@@ -16,8 +16,9 @@ use crate::merge::method::dot;
 use crate::merge::model::{Model, Weight};
 use crate::merge::names;
 use crate::weights::numbers;
-use crate::weights::peft::{CONFIG, WEIGHTS};
+use crate::weights::peft::{CONFIG, PREFIX, WEIGHTS};
 use crate::weights::safetensors::Dtype;
+use crate::weights::safetensors::write::{NewTensor, PYTORCH, Writer};
 
 /// Directions beside the wanted ones, which make these exact sooner.
 const MORE: usize = 16;
@@ -83,18 +84,11 @@ fn square(matrix: &Mat<f32>) -> f64 {
     (0..matrix.ncols()).map(|column| matrix.col_as_slice(column)).map(|column| dot(column, column)).sum()
 }
 
-/// A tensor of the adapter's file.
-struct Stored {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<u64>,
-    bytes: Vec<u8>,
-}
-
 /// What an adapter is made of.
 #[derive(Default)]
 struct Parts {
-    tensors: Vec<Stored>,
+    /// With their bytes.
+    tensors: Vec<(NewTensor, Vec<u8>)>,
     /// Modules with a product, by the last part of their names.
     targets: BTreeSet<String>,
     /// Modules that are saved whole.
@@ -105,21 +99,19 @@ impl Parts {
     fn product(&mut self, module: &str, left: &Mat<f32>, right: &Mat<f32>) {
         for (part, matrix) in [("lora_B", left), ("lora_A", right)] {
             let rows = (0..matrix.nrows()).flat_map(|row| (0..matrix.ncols()).map(move |column| matrix[(row, column)]));
-            let mut bytes = Vec::new();
-            numbers::encode(Dtype::F32, &rows.collect::<Vec<_>>(), &mut bytes);
             let shape = vec![matrix.nrows() as u64, matrix.ncols() as u64];
-            let name = format!("base_model.model.{module}.{part}.weight");
-            self.tensors.push(Stored { name, dtype: Dtype::F32, shape, bytes });
+            let name = format!("{PREFIX}{module}.{part}.weight");
+            let bytes = numbers::encoded(Dtype::F32, &rows.collect::<Vec<_>>());
+            self.tensors.push((NewTensor { name, dtype: Dtype::F32, shape }, bytes));
         }
         self.targets.insert(module.rsplit('.').next().unwrap_or(module).to_owned());
     }
 
     /// PEFT finds modules by how their names end: those of layers by the last part, others by the whole.
     fn whole(&mut self, module: &str, in_layer: bool, own: &Weight, tuned: &[f32]) {
-        let mut bytes = Vec::new();
-        numbers::encode(own.dtype, tuned, &mut bytes);
-        let name = format!("base_model.model.{module}.weight");
-        self.tensors.push(Stored { name, dtype: own.dtype, shape: own.shape.clone(), bytes });
+        let name = format!("{PREFIX}{module}.weight");
+        let spec = NewTensor { name, dtype: own.dtype, shape: own.shape.clone() };
+        self.tensors.push((spec, numbers::encoded(own.dtype, tuned)));
         let last = module.rsplit('.').next().filter(|_| in_layer);
         self.whole.insert(last.unwrap_or(module).to_owned());
     }
@@ -216,21 +208,12 @@ fn write(base: &Model, rank: usize, folder: &Path, parts: &Parts) -> Result<(), 
         "lora_alpha": rank, "lora_dropout": 0.0, "bias": "none", "fan_in_fan_out": false, "inference_mode": true,
         "use_rslora": false, "use_dora": false, "target_modules": parts.targets, "modules_to_save": whole,
     });
-    let mut header = Map::new();
-    let mut end = 0;
-    header.insert("__metadata__".to_owned(), json!({"format": "pt"}));
-    for Stored { name, dtype, shape, bytes } in &parts.tensors {
-        let begin = end;
-        end += bytes.len();
-        header.insert(name.clone(), json!({"dtype": dtype.name(), "shape": shape, "data_offsets": [begin, end]}));
+    let specs: Vec<NewTensor> = parts.tensors.iter().map(|(spec, _)| spec.clone()).collect();
+    let mut file = Writer::create(&folder.join(WEIGHTS), &specs, PYTORCH)?;
+    for (_, bytes) in &parts.tensors {
+        file.write(bytes)?;
     }
-    let mut head = Value::Object(header).to_string().into_bytes();
-    head.resize(head.len().next_multiple_of(8), b' ');
-    let mut file = (head.len() as u64).to_le_bytes().to_vec();
-    file.reserve_exact(head.len() + end);
-    file.extend(head);
-    parts.tensors.iter().for_each(|tensor| file.extend(&tensor.bytes));
-    crate::atomic::write(folder.join(WEIGHTS), file).map_err(fault)?;
+    file.finish()?;
     crate::atomic::write(folder.join(CONFIG), format!("{config:#}\n")).map_err(fault)
 }
 

@@ -91,10 +91,7 @@ fn sort(parts: &mut BTreeMap<String, Parts>, tensor: &Tensor) -> Result<(), Merg
     }
     let (module, part) = peft::part(&tensor.name)
         .ok_or_else(|| fault(format!("the adapter's `{}` has no known place", printable(&tensor.name))))?;
-    let mut raw = vec![0; tensor.bytes as usize];
-    tensor.read(&mut raw, 0)?;
-    let mut read = vec![0.0; tensor.elements() as usize];
-    numbers::decode(tensor.dtype, &raw, &mut read);
+    let read = numbers::read(tensor)?;
     if !numbers::all_finite(&read) {
         return Err(fault(format!("`{}` of the adapter has numbers that are none", printable(&tensor.name))));
     }

@@ -6,6 +6,7 @@ use super::node::{Fault, Kind, Node};
 use super::setting::{Filtered, Scalar, Setting, Settings};
 use super::{Layers, Model, Part, Recipe, Reference, Row, RowSource, Slice, Tokens, Vocabulary};
 use crate::merge::method::{self, Method};
+use crate::weights::numbers::FLOATS;
 use crate::weights::safetensors::{Dtype, printable};
 
 type Read<T> = Result<T, Fault>;
@@ -405,14 +406,13 @@ fn whole_number(node: &Node, place: &str) -> Read<u64> {
 
 fn dtype(node: &Node) -> Read<Dtype> {
     let name = string(node, "a dtype")?;
-    match name.strip_prefix("torch.").unwrap_or(&name) {
-        "bfloat16" | "bf16" => Ok(Dtype::BF16),
-        "float16" | "f16" => Ok(Dtype::F16),
-        "float32" | "f32" => Ok(Dtype::F32),
-        "float64" | "f64" => Ok(Dtype::F64),
-        _ => {
+    let wanted = name.strip_prefix("torch.").unwrap_or(&name);
+    let same = |dtype: &Dtype| dtype.torch() == Some(wanted) || dtype.name().to_ascii_lowercase() == wanted;
+    FLOATS.into_iter().find(same).map_or_else(
+        || {
             let known = "`bfloat16`, `float16`, `float32` and `float64`";
             fault(node, format!("`{}` is no dtype; there are {known}", printable(&name)))
-        }
-    }
+        },
+        Ok,
+    )
 }

@@ -6,22 +6,24 @@
 use std::path::{Path, PathBuf};
 
 use super::error::MergeError;
-use super::plan::Plan;
+use super::plan::{Output, Plan};
 use crate::device::free_space;
 use crate::engine::Cancel;
 use crate::size::bytes;
+use crate::weights::safetensors::write::{Layout, NewTensor, PYTORCH};
 
 mod journal;
-mod layout;
 mod slabs;
 mod stats;
 mod work;
 
-pub use layout::{Layout, SHARD};
 pub use stats::Stats;
 
 use journal::Journal;
 use work::Crew;
+
+/// The most bytes of tensors in a file, unless it is said otherwise.
+pub const SHARD: u64 = 5_000_000_000;
 
 /// How a merge is carried out.
 #[derive(Clone, Debug)]
@@ -66,7 +68,12 @@ pub fn run(
     }
     free(&options.output)?;
     let folder = hidden(&options.output)?;
-    let layout = Layout::new(plan, options.shard)?;
+    let spec = |output: &Output| {
+        let Output { name, dtype, shape, .. } = output;
+        NewTensor { name: name.clone(), dtype: *dtype, shape: shape.clone() }
+    };
+    let tensors: Vec<NewTensor> = plan.outputs.iter().map(spec).collect();
+    let layout = Layout::new(&tensors, options.shard, PYTORCH);
     let write = |source| MergeError::Write { path: folder.clone(), source };
     std::fs::create_dir_all(&folder).map_err(write)?;
     room(&folder, layout.bytes() + options.more, &layout)?;
@@ -92,10 +99,7 @@ pub fn run(
         stats.push(done);
     }
     drop(journal);
-    for (file, name) in files.iter().zip(&layout.names) {
-        file.sync_all().map_err(|source| MergeError::Write { path: folder.join(name), source })?;
-    }
-    layout.index(&folder)?;
+    layout.finish(&folder, &files)?;
     Ok(Done { stats, files: layout.names, folder, resumed })
 }
 

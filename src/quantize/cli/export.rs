@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::{output, progress};
 use crate::error::{ExitCode, Report};
-use crate::quantize::export::{self, Type};
+use crate::quantize::export;
+use crate::weights::safetensors::Dtype;
 
 #[derive(Args, Debug)]
 pub(super) struct ExportArgs {
@@ -30,9 +31,9 @@ enum Kind {
 
 pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Report> {
     let kind = match args.kind {
-        Kind::F32 => Type::F32,
-        Kind::F16 => Type::F16,
-        Kind::Bf16 => Type::Bf16,
+        Kind::F32 => Dtype::F32,
+        Kind::F16 => Dtype::F16,
+        Kind::Bf16 => Dtype::BF16,
     };
     let cancel = progress::cancel_on_signals()?;
     let mut bar = progress::Bar::new("exporting");

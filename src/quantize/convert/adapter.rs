@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::error::ConvertError;
-use super::numbers::decode;
 use super::sizes::{self, ModelSizes};
 use super::stream::{Change, From, Output};
 use super::{Parts, Request, Type, card, general};
 use crate::arch::Architecture;
 use crate::weights::gguf::{GgmlType, Metadata, Value};
+use crate::weights::numbers;
 use crate::weights::peft::{self, CONFIG, Part, Settings, WEIGHTS};
 use crate::weights::safetensors::{Dtype, Folder, Tensor};
 
@@ -179,7 +179,7 @@ fn pair_of<'a>(
             let (tensor, found) = (tensor.name.clone(), tensor.shape.clone());
             return Err(ConvertError::Shape { tensor, expected: expected.to_vec(), found });
         }
-        if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64) {
+        if !numbers::is_float(tensor.dtype) {
             return Err(ConvertError::Dtype { tensor: tensor.name.clone(), found: tensor.dtype.name() });
         }
     }
@@ -198,11 +198,7 @@ fn pair_of<'a>(
 }
 
 fn transposed(tensor: &Tensor, rows: u64, columns: u64) -> Result<Vec<f32>, ConvertError> {
-    let mut raw = vec![0; tensor.bytes as usize];
-    tensor.read(&mut raw, 0)?;
-    let mut numbers = Vec::new();
-    decode(tensor.dtype, &raw, &mut numbers)
-        .ok_or_else(|| ConvertError::Dtype { tensor: tensor.name.clone(), found: tensor.dtype.name() })?;
+    let numbers = numbers::read(tensor)?;
     let (rows, columns) = (rows as usize, columns as usize);
     Ok((0..columns)
         .flat_map(|column| numbers.iter().skip(column).step_by(columns.max(1)).take(rows).copied())

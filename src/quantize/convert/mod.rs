@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 use crate::arch::{self, Architecture};
-use crate::atomic::Partial;
+use crate::atomic::{self, Partial};
 use crate::engine::Cancel;
 use crate::weights::checkpoint;
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgmlType, Metadata, read_exact};
+use crate::weights::numbers::is_float;
 use crate::weights::safetensors::{Dtype, Folder, Tensor};
 
 mod adapter;
@@ -202,7 +203,7 @@ impl Parts<'_> {
             offset += output.kind.bytes(&output.dims()).unwrap_or_default().next_multiple_of(32);
         }
         let begun = partial.file().and_then(|file| {
-            reserve(file, bytes)?;
+            atomic::reserve(file, bytes)?;
             file.write_all(&head)?;
             file.try_clone()
         });
@@ -232,16 +233,6 @@ impl Parts<'_> {
 
 fn elements(outputs: &[Output<'_>]) -> u64 {
     outputs.iter().map(|output| output.shape.iter().product::<u64>()).sum()
-}
-
-/// Asks for the whole file's room now, so that a full disk is known before the work. File systems that cannot promise
-/// room only learn the length.
-fn reserve(file: &std::fs::File, bytes: u64) -> std::io::Result<()> {
-    use rustix::io::Errno;
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(bytes),
-        other => other.map_err(Into::into),
-    }
 }
 
 fn judge(outputs: &[Output<'_>], met: &[numbers::Seen], allowed: bool) -> Result<u64, ConvertError> {
@@ -329,7 +320,7 @@ fn parts_of(
     if tensor.shape != expected {
         return Err(ConvertError::Shape { tensor: tensor.name.clone(), expected, found: tensor.shape.clone() });
     }
-    if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64) {
+    if !is_float(tensor.dtype) {
         return Err(ConvertError::Dtype { tensor: tensor.name.clone(), found: tensor.dtype.name() });
     }
     Ok(parts)

@@ -1,9 +1,9 @@
-//! Elements: from a checkpoint's types to those of a GGUF file, with what is no number counted on the way.
+//! Elements in the types of a GGUF file, with what is no number counted on the way.
 
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
+use half::f16;
 
 use crate::weights::gguf::GgmlType;
+use crate::weights::numbers;
 use crate::weights::safetensors::Dtype;
 
 /// Numbers in a block of Q8_0 (`QK8_0` in `ggml-common.h`).
@@ -18,61 +18,20 @@ pub(super) struct Seen {
     pub(super) overflown: u64,
 }
 
-/// Reads elements as `f32`; `None` for a type that weights do not have.
-pub(super) fn decode(dtype: Dtype, raw: &[u8], out: &mut Vec<f32>) -> Option<()> {
-    out.clear();
-    match dtype {
-        Dtype::F32 => out.extend(words::<4>(raw).map(f32::from_le_bytes)),
-        Dtype::BF16 => {
-            out.extend(words::<2>(raw).map(|word| f32::from_bits(u32::from(u16::from_le_bytes(word)) << 16)))
-        }
-        Dtype::F16 => {
-            let halves: Vec<f16> = words::<2>(raw).map(f16::from_le_bytes).collect();
-            out.resize(halves.len(), 0.0);
-            halves.convert_to_f32_slice(out);
-        }
-        Dtype::F64 => out.extend(words::<8>(raw).map(|word| f64::from_le_bytes(word) as f32)),
-        Dtype::BOOL
-        | Dtype::U8
-        | Dtype::I8
-        | Dtype::F8_E5M2
-        | Dtype::F8_E4M3
-        | Dtype::I16
-        | Dtype::U16
-        | Dtype::I32
-        | Dtype::U32
-        | Dtype::I64
-        | Dtype::U64 => return None,
-    }
-    Some(())
-}
-
-fn words<const N: usize>(raw: &[u8]) -> impl ExactSizeIterator<Item = [u8; N]> {
-    let (words, _) = raw.as_chunks::<N>();
-    words.iter().copied()
-}
-
 /// Writes elements in `kind` (F32, F16, BF16 or Q8_0 with whole blocks) behind what `out` has.
-pub(super) fn encode(kind: GgmlType, numbers: &[f32], out: &mut Vec<u8>) -> Seen {
-    let mut seen = Seen { not_finite: numbers.iter().filter(|n| !n.is_finite()).count() as u64, overflown: 0 };
-    match kind {
-        GgmlType::F16 => {
-            let mut halves = vec![f16::ZERO; numbers.len()];
-            halves.convert_from_f32_slice(numbers);
-            seen.overflown = (halves.iter().filter(|h| !h.is_finite()).count() as u64).saturating_sub(seen.not_finite);
-            out.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
-        }
-        GgmlType::BF16 => {
-            let beyond = |number: &&f32| number.is_finite() && !bf16::from_f32(**number).is_finite();
-            seen.overflown = numbers.iter().filter(beyond).count() as u64;
-            out.extend(numbers.iter().flat_map(|&number| bf16::from_f32(number).to_le_bytes()));
-        }
+pub(super) fn encode(kind: GgmlType, elements: &[f32], out: &mut Vec<u8>) -> Seen {
+    let not_finite = elements.iter().filter(|n| !n.is_finite()).count() as u64;
+    let dtype = match kind {
+        GgmlType::F16 => Dtype::F16,
+        GgmlType::BF16 => Dtype::BF16,
         GgmlType::Q8_0 => {
-            seen.overflown = numbers.chunks(BLOCK).filter(|&block| !q8_0(block, out)).count() as u64;
+            let overflown = elements.chunks(BLOCK).filter(|&block| !q8_0(block, out)).count() as u64;
+            return Seen { not_finite, overflown };
         }
-        _ => out.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
-    }
-    seen
+        _ => Dtype::F32,
+    };
+    numbers::encode(dtype, elements, out);
+    Seen { not_finite, overflown: numbers::overflown(dtype, elements) as u64 }
 }
 
 /// One block: a scale and 32 whole numbers (`quantize_row_q8_0_ref` in `ggml-quants.c`). `false` when the scale, an f16,
@@ -90,20 +49,6 @@ fn q8_0(block: &[f32], out: &mut Vec<u8>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_half_survives_the_way_through_f32() {
-        let raw: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
-        for (dtype, kind) in [(Dtype::F16, GgmlType::F16), (Dtype::BF16, GgmlType::BF16)] {
-            let (mut numbers, mut back) = (Vec::new(), Vec::new());
-            decode(dtype, &raw, &mut numbers).unwrap();
-            let seen = encode(kind, &numbers, &mut back);
-            let differ = raw.chunks(2).zip(back.chunks(2)).zip(&numbers).filter(|((a, b), n)| a != b && !n.is_nan());
-            assert_eq!(differ.count(), 0, "{kind}");
-            let wrong = numbers.iter().filter(|n| !n.is_finite()).count() as u64;
-            assert_eq!(seen, Seen { not_finite: wrong, overflown: 0 });
-        }
-    }
 
     #[test]
     fn rounding_goes_to_even_and_overflow_is_counted() {

@@ -10,11 +10,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::ConvertError;
-use super::numbers::{Seen, decode, encode};
+use super::numbers::{Seen, encode};
 use super::sizes::ModelSizes;
 use crate::arch::{Architecture, Rewrite, rotation};
 use crate::engine::Cancel;
 use crate::weights::gguf::GgmlType;
+use crate::weights::numbers;
 use crate::weights::safetensors::Tensor;
 
 /// Elements of a piece, unless a row has more.
@@ -183,10 +184,8 @@ impl Buffers {
             }
             From::Checkpoint(tensor) => {
                 self.read(output, tensor, rows.clone(), all, columns).map_err(Broken::Read)?;
-                if decode(tensor.dtype, &self.raw, &mut self.numbers).is_none() {
-                    let (tensor, found) = (tensor.name.clone(), tensor.dtype.name());
-                    return Err(Broken::Read(ConvertError::Dtype { tensor, found }));
-                }
+                self.numbers.resize(self.raw.len() / tensor.dtype.size() as usize, 0.0);
+                numbers::decode(tensor.dtype, &self.raw, &mut self.numbers);
             }
         }
         if output.change == Change::PlusOne {

@@ -2,12 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ExportError, Type};
+use super::ExportError;
 use crate::arch::frequencies::Llama3Scaling;
 use crate::arch::{Architecture, AttentionBias, RotaryScaling, keys};
 use crate::weights::gguf::{GgmlType, Parts, read_exact};
+use crate::weights::numbers;
+use crate::weights::safetensors::Dtype;
 
-pub(crate) fn config(family: &Architecture, model: &Parts, kind: Type) -> Result<Value, ExportError> {
+pub(crate) fn config(family: &Architecture, model: &Parts, kind: Dtype) -> Result<Value, ExportError> {
     let header = model.first();
     let key = |name: &str| format!("{}.{name}", family.gguf);
     let need = |name: &str| header.need_u32(&key(name));
@@ -21,11 +23,6 @@ pub(crate) fn config(family: &Architecture, model: &Parts, kind: Type) -> Result
     let heads = need("attention.head_count")?;
     let embedding = need("embedding_length")?;
     let rows = model.tensor("token_embd.weight").and_then(|tensor| tensor.dims.get(1).copied());
-    let dtype = match kind {
-        Type::F32 => "float32",
-        Type::F16 => "float16",
-        Type::Bf16 => "bfloat16",
-    };
     put("architectures", json!([class.name]));
     put("model_type", json!(class.model_type));
     put("hidden_size", json!(embedding));
@@ -48,7 +45,7 @@ pub(crate) fn config(family: &Architecture, model: &Parts, kind: Type) -> Result
     if family.attention_bias == AttentionBias::AsSaid {
         put("attention_bias", json!(bias("attn_q")));
     }
-    put("torch_dtype", json!(dtype));
+    put("torch_dtype", json!(kind.torch()));
     let head = header
         .u32(&key("attention.key_length"))
         .or_else(|| family.sizes.head.exported.then(|| embedding / heads.max(1)));
@@ -168,7 +165,7 @@ fn floats(model: &Parts, name: &str) -> Result<Option<Vec<f32>>, ExportError> {
     let file = std::fs::File::open(header.path()).map_err(io)?;
     let mut raw = vec![0; tensor.bytes as usize];
     read_exact(&file, &mut raw, header.data_offset + tensor.offset).map_err(io)?;
-    Ok(Some(raw.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect()))
+    Ok(Some(numbers::decoded(Dtype::F32, &raw)))
 }
 
 /// The shortest decimal that reads back as the same number.

@@ -3,12 +3,10 @@
 //! What was lost by quantizing stays lost. What this refuses to do: invent what the file does not say.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use half::{bf16, f16};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::arch::{self, Architecture, Rewrite, rotation};
 use crate::atomic::{PartialFolder, WriteError};
@@ -16,21 +14,15 @@ use crate::engine::Cancel;
 use crate::error::{Advise, ExitCode};
 use crate::llama::dequantize::dequantize;
 use crate::weights::gguf::{GgmlType, GgufError, Header, Parts, TensorInfo, read_exact};
+use crate::weights::numbers;
+use crate::weights::safetensors::Dtype;
+use crate::weights::safetensors::write::{NewTensor, PYTORCH, Writer};
 
 pub(crate) mod config;
 pub(crate) mod tokenizer;
 
 /// Elements read at a time, in whole rows.
 const PIECE: u64 = 1 << 20;
-
-/// How elements are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Type {
-    F32,
-    F16,
-    Bf16,
-}
 
 /// An export that was refused or broke off.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +44,8 @@ pub enum ExportError {
     Tokenizer(String),
     #[error("the factors of `{tensor}` are none that a configuration can express")]
     Rope { tensor: String },
-    #[error("tensor `{tensor}` has {count} weights beyond what f16 can hold (65504)")]
-    Overflow { tensor: String, count: usize },
+    #[error("tensor `{tensor}` has {count} weights beyond what {kind} can hold")]
+    Overflow { tensor: String, kind: String, count: usize },
     #[error("interrupted; nothing was written")]
     Interrupted,
 }
@@ -74,14 +66,14 @@ impl Advise for ExportError {
     }
 }
 
-/// Writes the folder; `show` is told bytes of the file done and all.
+/// Writes the folder, weights in the type `kind`; `show` is told bytes of the file done and all.
 ///
 /// # Errors
 /// As [`ExportError`]; the folder is then not there.
 pub fn run(
     file: &Path,
     folder: &Path,
-    kind: Type,
+    kind: Dtype,
     cancel: &Cancel,
     mut show: impl FnMut(u64, u64),
 ) -> Result<(), ExportError> {
@@ -124,75 +116,50 @@ fn weights(
     model: &Parts,
     family: &Architecture,
     tensors: &[Named<'_>],
-    kind: Type,
+    kind: Dtype,
     target: &PartialFolder,
     cancel: &Cancel,
     show: &mut impl FnMut(u64, u64),
 ) -> Result<(), ExportError> {
-    let mut places = Map::new();
-    let mut at = 0;
-    places.insert("__metadata__".to_owned(), json!({"format": "pt"}));
-    for Named { name, tensor, .. } in tensors {
-        let end = at + tensor.elements() * size(kind);
-        let shape: Vec<u64> = tensor.dims.iter().rev().copied().collect();
-        places.insert(name.clone(), json!({"dtype": dtype(kind), "shape": shape, "data_offsets": [at, end]}));
-        at = end;
-    }
-    let mut head = Value::Object(places).to_string().into_bytes();
-    head.resize(head.len().next_multiple_of(8), b' ');
-    let fault = |error| ExportError::Write(target.fault(error));
-    let mut out = BufWriter::new(File::create(target.path().join("model.safetensors")).map_err(fault)?);
-    out.write_all(&(head.len() as u64).to_le_bytes()).and_then(|()| out.write_all(&head)).map_err(fault)?;
+    let spec = |Named { name, tensor, .. }: &Named<'_>| {
+        let shape = tensor.dims.iter().rev().copied().collect();
+        NewTensor { name: name.clone(), dtype: kind, shape }
+    };
+    let specs: Vec<NewTensor> = tensors.iter().map(spec).collect();
+    let all = specs.iter().map(NewTensor::bytes).sum();
+    // Its name is the folder's, which has none yet.
+    let fault = |error: WriteError| match error {
+        WriteError::Io { source, .. } => target.fault(source),
+        other => other,
+    };
+    let mut out = Writer::create(&target.path().join("model.safetensors"), &specs, PYTORCH).map_err(fault)?;
     let heads = Heads::of(family, model.first());
-    let mut done = 0;
+    let (mut bytes, mut done) = (Vec::new(), 0);
     for Named { tensor, header, source, .. } in tensors {
         let change = Undone::of(family, &tensor.name, heads);
         let mut pieces = Pieces::of(tensor, change);
-        while let Some(numbers) = pieces.next(header, source)? {
+        while let Some(piece) = pieces.next(header, source)? {
             if cancel.is_cancelled() {
                 return Err(ExportError::Interrupted);
             }
-            if kind == Type::F16 {
-                let beyond = |number: &&f32| number.is_finite() && !f16::from_f32(**number).is_finite();
-                let count = numbers.iter().filter(beyond).count();
-                if count > 0 {
-                    return Err(ExportError::Overflow { tensor: tensor.name.clone(), count });
-                }
+            let count = numbers::overflown(kind, piece);
+            if count > 0 {
+                return Err(ExportError::Overflow { tensor: tensor.name.clone(), kind: kind.name(), count });
             }
-            let bytes = encode(kind, numbers);
-            out.write_all(&bytes).map_err(fault)?;
+            bytes.clear();
+            numbers::encode(kind, piece, &mut bytes);
+            out.write(&bytes).map_err(fault)?;
             done += bytes.len() as u64;
-            show(done, at);
+            show(done, all);
         }
     }
-    let file = out.into_inner().map_err(|error| fault(error.into_error()))?;
-    file.sync_all().map_err(fault)
+    Ok(out.finish().map_err(fault)?)
 }
 
 fn pretty(value: &Value) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
     text.push(b'\n');
     text
-}
-
-fn size(kind: Type) -> u64 {
-    if kind == Type::F32 { 4 } else { 2 }
-}
-
-fn dtype(kind: Type) -> &'static str {
-    match kind {
-        Type::F32 => "F32",
-        Type::F16 => "F16",
-        Type::Bf16 => "BF16",
-    }
-}
-
-fn encode(kind: Type, numbers: &[f32]) -> Vec<u8> {
-    match kind {
-        Type::F32 => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
-        Type::F16 => numbers.iter().flat_map(|&number| f16::from_f32(number).to_le_bytes()).collect(),
-        Type::Bf16 => numbers.iter().flat_map(|&number| bf16::from_f32(number).to_le_bytes()).collect(),
-    }
 }
 
 /// Heads of a model.

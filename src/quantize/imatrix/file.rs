@@ -4,16 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::legacy;
-use crate::atomic::Partial;
-use crate::atomic::WriteError;
+use crate::atomic::{self, WriteError};
 use crate::error::Advise;
 use crate::small;
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgmlType, GgufError, Header, Metadata, Parts, read_exact};
+use crate::weights::numbers;
+use crate::weights::safetensors::Dtype;
 
 /// The largest file read, in bytes: a 70 B model's takes 100 MB.
 const LARGEST: u64 = 4 << 30;
@@ -138,7 +139,7 @@ impl Imatrix {
             }
             let mut raw = vec![0; tensor.bytes as usize];
             read_exact(file, &mut raw, header.data_offset + tensor.offset).map_err(io)?;
-            let numbers = raw.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
+            let numbers = numbers::decoded(Dtype::F32, &raw).into_iter();
             let entry = all.entries.entry(name.to_owned()).or_default();
             if counts {
                 entry.counts = numbers.map(|count| count.round().max(0.0) as u64).collect();
@@ -191,14 +192,8 @@ impl Imatrix {
             put(&mut entry.sums.iter().copied());
             put(&mut entry.counts.iter().map(|&count| count as f32));
         }
-        let mut partial = Partial::create(path)?;
-        let written = writer.bytes().and_then(|(head, _)| {
-            let file = partial.file()?;
-            file.write_all(&head)?;
-            file.write_all(&data)
-        });
-        written.map_err(|error| partial.fault(error))?;
-        Ok(partial.finish()?)
+        let (head, _) = writer.bytes().map_err(|source| WriteError::Io { path: path.to_owned(), source })?;
+        Ok(atomic::replace(path, &[head, data].concat())?)
     }
 
     /// Writes llama.cpp's older form, which knows one count for a whole stack.
@@ -206,9 +201,7 @@ impl Imatrix {
     /// # Errors
     /// The file cannot be written; nothing is left then.
     pub fn write_legacy(&self, path: &Path) -> Result<(), ImatrixError> {
-        let mut partial = Partial::create(path)?;
-        partial.file().and_then(|file| file.write_all(&legacy::bytes(self))).map_err(|error| partial.fault(error))?;
-        Ok(partial.finish()?)
+        Ok(atomic::replace(path, &legacy::bytes(self))?)
     }
 
     /// Adds what another one summed.

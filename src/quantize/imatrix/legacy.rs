@@ -3,6 +3,8 @@
 //! It counts evaluations, not inputs, and has one count for a whole stack.
 
 use super::{Entry, Imatrix};
+use crate::weights::numbers;
+use crate::weights::safetensors::Dtype;
 
 /// Entries of name, evaluations and sums; then, perhaps, the number of windows and the text's name.
 pub(super) fn read(bytes: &[u8]) -> Option<Imatrix> {
@@ -25,7 +27,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Imatrix> {
         if values == 0 || name.is_empty() {
             return None;
         }
-        let sums = raw.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
+        let sums = numbers::decoded(Dtype::F32, raw);
         all.entries.insert(name, Entry { sums, counts: vec![calls.max(0) as u64] });
     }
     if let Some(chunks) = take(4).and_then(number) {

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use super::{Header, SafetensorsError, Tensor, open, printable};
 use crate::small;
 
-const INDEX: &str = "model.safetensors.index.json";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
 /// What transformers looks for first.
-const WHOLE: &str = "model.safetensors";
+pub(super) const WHOLE: &str = "model.safetensors";
 
 /// All tensors of a checkpoint.
 #[derive(Debug)]
