@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::plan::Problem;
 use crate::atomic::WriteError;
 use crate::error::{Advise, ExitCode};
+use crate::weights::peft::PeftError;
 use crate::weights::safetensors::SafetensorsError;
 
 /// A merge that was refused or broke off.
@@ -25,6 +26,8 @@ pub enum MergeError {
     Json { path: PathBuf, what: String },
     #[error(transparent)]
     Weights(#[from] SafetensorsError),
+    #[error(transparent)]
+    Peft(#[from] PeftError),
     #[error("{}", problems(.0))]
     Problems(Vec<Problem>),
     #[error("tensor `{tensor}` of `{}` has {what} (element {element})", file.display())]
@@ -91,6 +94,7 @@ impl Advise for MergeError {
         let text = match self {
             Self::Weights(error) => return error.hint(),
             Self::NotWritten(error) => return error.hint(),
+            Self::Peft(error) => return error.hint(),
             Self::Model { hint, .. } => hint,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "a checkpoint is a folder with `config.json` and safetensors; \

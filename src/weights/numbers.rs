@@ -31,6 +31,35 @@ pub fn decoded(dtype: Dtype, raw: &[u8]) -> Vec<f32> {
     out
 }
 
+/// Numbers read at once.
+const PIECE: usize = 1 << 20;
+
+/// Whether two tensors of floating-point numbers have the same, but for what the first one's type does not hold.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn same(copy: &Tensor, own: &Tensor) -> Result<bool, SafetensorsError> {
+    if copy.shape != own.shape {
+        return Ok(false);
+    }
+    let all = copy.elements() as usize;
+    for from in (0..all).step_by(PIECE) {
+        let count = PIECE.min(all - from);
+        let piece = |tensor: &Tensor| -> Result<Vec<f32>, SafetensorsError> {
+            let size = tensor.dtype.size() as usize;
+            let mut raw = vec![0; count * size];
+            tensor.read(&mut raw, (from * size) as u64)?;
+            Ok(decoded(tensor.dtype, &raw))
+        };
+        let mut wanted = piece(own)?;
+        round(copy.dtype, &mut wanted);
+        if piece(copy)? != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// A number of 16 bits that is the upper half of one of 32.
 #[inline]
 pub fn of_bf16(bits: u16) -> f32 {

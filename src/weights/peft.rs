@@ -7,6 +7,10 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
+mod folder;
+
+pub use folder::{Adapter, Module, PeftError, product};
+
 /// An adapter's settings.
 pub const CONFIG: &str = "adapter_config.json";
 /// An adapter's tensors.
@@ -175,6 +179,13 @@ pub enum Part {
     Magnitude,
     /// The module's own weight, trained as a whole, or PEFT's copy of an embedding beside its products.
     Whole,
+}
+
+impl Part {
+    /// Whether it is a half of a product.
+    pub fn is_half(self) -> bool {
+        matches!(self, Self::A | Self::B | Self::EmbeddingA | Self::EmbeddingB)
+    }
 }
 
 /// The module a tensor belongs to, and what it is of it; `None` for what PEFT does not write for LoRA.

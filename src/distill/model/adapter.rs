@@ -12,9 +12,9 @@ use super::save::{self, Entry, Values};
 use super::weight::{Id, Numbers, Weight};
 use crate::atomic::{self, WriteError};
 use crate::distill::kernel::dropout;
-use crate::weights::peft::{self, CONFIG, PREFIX, Part, Settings, WEIGHTS};
+use crate::weights::peft::{self, CONFIG, PREFIX, Part, PeftError, Settings, WEIGHTS};
 use crate::weights::safetensors::write::PYTORCH;
-use crate::weights::safetensors::{Dtype, Folder, Tensor};
+use crate::weights::safetensors::{Dtype, Tensor};
 
 /// The output's module.
 const HEAD: &str = "lm_head";
@@ -204,10 +204,15 @@ pub(crate) fn write(model: &Decoder, recipe: &AdapterRecipe, base: &str, folder:
 /// # Errors
 /// In words: it is no LoRA that can be read.
 pub(crate) fn settings(folder: &Path) -> Result<Settings, String> {
-    let path = folder.join(CONFIG);
-    let config = super::json(&path).map_err(|error| crate::error::chain(&error))?;
-    let config = config.as_object().ok_or_else(|| format!("`{}` holds no object", path.display()))?;
-    Settings::of(config).map_err(|what| format!("`{}`: {what}", path.display()))
+    open(folder).map(|adapter| adapter.settings)
+}
+
+fn open(folder: &Path) -> Result<peft::Adapter, String> {
+    peft::Adapter::open(folder).map_err(told)
+}
+
+fn told(error: PeftError) -> String {
+    crate::error::chain(&error)
 }
 
 /// An adapter as it is in its folder, with every module that it has.
@@ -215,14 +220,14 @@ pub(crate) fn settings(folder: &Path) -> Result<Settings, String> {
 /// # Errors
 /// In words: it cannot be read, or there is no tensor in it.
 pub(crate) fn found(folder: &Path) -> Result<(AdapterRecipe, Settings), String> {
-    let settings = settings(folder)?;
-    let path = folder.join(WEIGHTS);
-    let file = Folder::open(&path).map_err(|error| crate::error::chain(&error))?;
-    let parts = file.tensors.iter().filter_map(|tensor| peft::part(&tensor.name));
-    let modules: Vec<String> = parts.filter(|(_, part)| *part == Part::A).map(|(module, _)| module).collect();
+    let adapter = open(folder)?;
+    let modules = adapter.modules().map_err(told)?;
+    let products = modules.into_iter().filter(|(_, module)| module.contains_key(&Part::A));
+    let modules: Vec<String> = products.map(|(name, _)| name).collect();
     if modules.is_empty() {
-        return Err(format!("`{}` changes nothing: there is no product in it", path.display()));
+        return Err(format!("the adapter `{}` changes nothing: there is no product in it", folder.display()));
     }
+    let settings = adapter.settings;
     let Settings { rank, alpha, rank_stabilized, dora, .. } = settings;
     let recipe = AdapterRecipe { rank, alpha, rslora: rank_stabilized, dora, modules, ..AdapterRecipe::default() };
     Ok((recipe, settings))
@@ -238,21 +243,19 @@ pub(crate) fn read(
     settings: &Settings,
     folder: &Path,
 ) -> Result<(), String> {
-    let told = |rank: usize, alpha: f64, rslora: bool, dora: bool| {
+    let shown = |rank: usize, alpha: f64, rslora: bool, dora: bool| {
         format!("rank {rank}, alpha {alpha}, rslora {rslora}, dora {dora}")
     };
-    let found = told(settings.rank, settings.alpha, settings.rank_stabilized, settings.dora);
-    let wanted = told(recipe.rank, recipe.alpha, recipe.rslora, recipe.dora);
+    let found = shown(settings.rank, settings.alpha, settings.rank_stabilized, settings.dora);
+    let wanted = shown(recipe.rank, recipe.alpha, recipe.rslora, recipe.dora);
     if found != wanted {
         return Err(format!("the adapter to go on from has {found}, and the recipe {wanted}"));
     }
+    let adapter = open(folder)?;
     let path = folder.join(WEIGHTS);
-    let file = Folder::open(&path).map_err(|error| crate::error::chain(&error))?;
     let mut left: BTreeMap<(String, Part), &Tensor> = BTreeMap::new();
-    for tensor in &file.tensors {
-        let part = peft::part(&tensor.name);
-        let part = part.ok_or_else(|| format!("`{}` has `{}`, which is not read", path.display(), tensor.name))?;
-        left.insert(part, tensor);
+    for (name, module) in adapter.modules().map_err(told)? {
+        left.extend(module.into_iter().map(|(part, tensor)| ((name.clone(), part), tensor)));
     }
     for weight in model.weights.iter_mut().filter(|weight| weight.trained) {
         let name = &name(weight);
@@ -262,12 +265,7 @@ pub(crate) fn read(
             let (found, expected) = (&tensor.shape, &weight.dims);
             return Err(format!("tensor `{name}` of `{}` is {found:?}, expected {expected:?}", path.display()));
         }
-        let mut bytes = vec![0; tensor.bytes as usize];
-        tensor.read(&mut bytes, 0).map_err(|error| crate::error::chain(&error))?;
-        let numbers = Numbers::read(tensor.dtype, &bytes);
-        let numbers =
-            numbers.ok_or_else(|| format!("tensor `{name}` of `{}` is no matrix of floats", path.display()))?;
-        weight.numbers = numbers;
+        weight.numbers = Numbers::F32(adapter.numbers(tensor).map_err(told)?);
         weight.train(true);
     }
     if model.output.is_none() && model.weights[model.embeddings.0].trained {
@@ -366,7 +364,7 @@ mod tests {
             (&config["modules_to_save"], &config["ensure_weight_tying"]),
             (&json!(["embed_tokens"]), &json!(true))
         );
-        let file = Folder::open(&folder.path().join(WEIGHTS)).unwrap();
+        let file = crate::weights::safetensors::Folder::open(&folder.path().join(WEIGHTS)).unwrap();
         let bytes = |name: &str| {
             let tensor = file.tensors.iter().find(|tensor| tensor.name == name).unwrap();
             let mut bytes = vec![0; tensor.bytes as usize];
@@ -385,6 +383,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(CONFIG), json!({"peft_type": "LORA", "r": 4}).to_string()).unwrap();
         save::write(&folder.path().join(WEIGHTS), &[], &[]).unwrap();
-        assert!(found(folder.path()).unwrap_err().contains("no product"));
+        assert!(found(folder.path()).unwrap_err().contains("changes nothing"));
     }
 }

@@ -10,22 +10,21 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::error::MergeError;
-use super::model::{Model, Weight, object};
+use super::model::{Model, Weight};
 use super::names;
-use crate::weights::numbers;
-use crate::weights::peft::{self, CONFIG, Part, Settings, WEIGHTS};
-use crate::weights::safetensors::{Folder, Tensor, printable};
+use crate::weights::peft::{self, Part, Settings, WEIGHTS};
+use crate::weights::safetensors::{Tensor, printable};
 
 mod bake;
 pub mod extract;
 
 use bake::{Baked, Change};
 
-/// One tensor pair of an adapter, or one whole tensor.
+/// The tensors of one module.
 #[derive(Clone, Debug, Default)]
 struct Parts {
-    a: Option<Matrix>,
-    b: Option<Matrix>,
+    /// Both halves of its product.
+    product: Option<(Matrix, Matrix)>,
     embedding: bool,
     magnitude: Option<Vec<f32>>,
     whole: Option<Matrix>,
@@ -70,42 +69,23 @@ impl Adapter {
     /// # Errors
     /// It is no LoRA, or is damaged.
     pub fn open(path: &Path) -> Result<Self, MergeError> {
-        let config = object(&path.join(CONFIG))?;
-        let name = path.display();
-        let settings = Settings::of(&config).map_err(|what| fault(format!("the adapter `{name}`: {what}")))?;
+        let adapter = peft::Adapter::open(path)?;
         let mut parts: BTreeMap<String, Parts> = BTreeMap::new();
-        for tensor in &Folder::open(&path.join(WEIGHTS))?.tensors {
-            sort(&mut parts, tensor)?;
+        for (name, module) in adapter.modules()? {
+            let read = |part: Part| module.get(&part).map(|tensor| matrix(&adapter, tensor)).transpose();
+            let both = |(a, b)| Ok::<_, MergeError>((matrix(&adapter, a)?, matrix(&adapter, b)?));
+            let product = peft::product(&module).map(both).transpose()?;
+            let embedding = module.contains_key(&Part::EmbeddingA);
+            let magnitude = read(Part::Magnitude)?.map(|lengths| lengths.numbers);
+            parts.insert(name, Parts { product, embedding, magnitude, whole: read(Part::Whole)? });
         }
-        if parts.is_empty() {
-            return Err(fault(format!("the adapter `{name}` changes nothing: there is no tensor in it")));
-        }
-        Ok(Self { path: path.to_owned(), settings, parts })
+        Ok(Self { path: path.to_owned(), settings: adapter.settings, parts })
     }
 }
 
-/// `base_model.model.MODULE.lora_A.weight` and the like into its module's parts.
-fn sort(parts: &mut BTreeMap<String, Parts>, tensor: &Tensor) -> Result<(), MergeError> {
-    if !numbers::is_float(tensor.dtype) || tensor.shape.len() > 2 || tensor.bytes > 16 << 30 {
-        return Err(fault(format!("`{}` of the adapter is no matrix of numbers", printable(&tensor.name))));
-    }
-    let (module, part) = peft::part(&tensor.name)
-        .ok_or_else(|| fault(format!("the adapter's `{}` has no known place", printable(&tensor.name))))?;
-    let read = numbers::read(tensor)?;
-    if !numbers::all_finite(&read) {
-        return Err(fault(format!("`{}` of the adapter has numbers that are none", printable(&tensor.name))));
-    }
-    let columns = tensor.shape.get(1).copied().unwrap_or(1) as usize;
-    let matrix = Matrix { rows: tensor.shape.first().copied().unwrap_or(1) as usize, columns, numbers: read };
-    let parts = parts.entry(module).or_default();
-    parts.embedding |= matches!(part, Part::EmbeddingA | Part::EmbeddingB);
-    match part {
-        Part::A | Part::EmbeddingA => parts.a = Some(matrix),
-        Part::B | Part::EmbeddingB => parts.b = Some(matrix),
-        Part::Magnitude => parts.magnitude = Some(matrix.numbers),
-        Part::Whole => parts.whole = Some(matrix),
-    }
-    Ok(())
+fn matrix(adapter: &peft::Adapter, tensor: &Tensor) -> Result<Matrix, MergeError> {
+    let dim = |at: usize| tensor.shape.get(at).copied().unwrap_or(1) as usize;
+    Ok(Matrix { rows: dim(0), columns: dim(1), numbers: adapter.numbers(tensor)? })
 }
 
 /// Bakes adapters, each with a weight, into a model: its tensors are replaced by ones that are computed as they are read.
@@ -204,29 +184,8 @@ fn changes_of(
             return Err(unfit("the tensor", (whole.rows, whole.columns)));
         }
         changes.push(Change::Whole { numbers: whole.numbers.clone(), weight });
-        if parts.a.is_none() && parts.b.is_none() {
-            return Ok(changes);
-        }
     }
-    let (Some(a), Some(b)) = (&parts.a, &parts.b) else {
-        return Err(fault(format!(
-            "the adapter `{}` has only half of `{}`",
-            adapter.path.display(),
-            printable(module)
-        )));
-    };
-    if a.rows != b.columns {
-        return Err(fault(format!("the ranks of `{}` differ: {} and {}", printable(module), a.rows, b.columns)));
-    }
-    let rank = adapter.settings.rank(module);
-    if a.rows != rank {
-        let path = adapter.path.display();
-        return Err(fault(format!(
-            "the adapter `{path}` says rank {rank} for `{}`, and its tensor has {}",
-            printable(module),
-            a.rows
-        )));
-    }
+    let Some((a, b)) = &parts.product else { return Ok(changes) };
     let scale = adapter.settings.scale(module);
     // As the tensor lies: B·A, or its transpose for embeddings and for layers that store inputs first.
     let (left, right) =

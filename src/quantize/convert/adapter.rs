@@ -15,7 +15,7 @@ use super::{Parts, Request, Type, card, general};
 use crate::arch::Architecture;
 use crate::weights::gguf::{GgmlType, Metadata, Value};
 use crate::weights::numbers;
-use crate::weights::peft::{self, CONFIG, Part, Settings, WEIGHTS};
+use crate::weights::peft::{self, Adapter, CONFIG, Module, Part, Settings};
 use crate::weights::safetensors::{Dtype, Folder, Tensor};
 
 /// Whether a folder holds an adapter and no checkpoint.
@@ -23,15 +23,13 @@ pub(super) fn is_one(folder: &Path) -> bool {
     folder.join(CONFIG).is_file() && !folder.join("config.json").is_file()
 }
 
-/// Its weights.
-pub(super) fn open(folder: &Path) -> Result<Folder, ConvertError> {
-    Ok(Folder::open(&folder.join(WEIGHTS))?)
-}
-
 /// What the file is made of.
-pub(super) fn parts<'a>(request: &Request, folder: &'a Folder) -> Result<Parts<'a>, ConvertError> {
+pub(super) fn parts<'a>(request: &Request, adapter: &'a Adapter) -> Result<Parts<'a>, ConvertError> {
+    if adapter.settings.dora {
+        return Err(ConvertError::Adapter { what: "it has magnitudes (`use_dora`)".to_owned() });
+    }
     let config = Config::named(&request.folder, CONFIG)?;
-    let settings = settings(&config)?;
+    let (folder, modules) = (&adapter.file, adapter.modules()?);
     let base = base(request, &config)?;
     let base_config = Config::read(&base)?;
     let family = sizes::family(&base_config)?;
@@ -41,7 +39,9 @@ pub(super) fn parts<'a>(request: &Request, folder: &'a Folder) -> Result<Parts<'
         Type::Auto if folder.tensors.iter().any(|tensor| tensor.dtype == Dtype::F32) => GgmlType::F32,
         kind => kind.resolve(folder),
     };
-    let outputs = outputs(family, &sizes, folder, kind)?;
+    // Its configuration is enough; where its weights are at hand, they tell more.
+    let base = Folder::open(&base).ok();
+    let outputs = outputs(family, &sizes, base.as_ref(), &modules, kind)?;
     let mut metadata = Metadata::new();
     metadata.str("general.architecture", family.gguf);
     general::describe(&request.folder, &config, 0, request.name.as_deref(), &mut metadata)?;
@@ -51,7 +51,7 @@ pub(super) fn parts<'a>(request: &Request, folder: &'a Folder) -> Result<Parts<'
         card::origins("base_model", &[name.to_owned()], 0, &mut metadata);
     }
     metadata.str("adapter.type", "lora");
-    metadata.number("adapter.lora.alpha", &Value::F32(alpha(&settings, folder)?));
+    metadata.number("adapter.lora.alpha", &Value::F32(alpha(&adapter.settings, &modules)?));
     Ok(Parts { architecture: family.gguf, metadata, outputs, kind, notices: Vec::new() })
 }
 
@@ -71,91 +71,64 @@ fn base(request: &Request, config: &Config) -> Result<PathBuf, ConvertError> {
     here.ok_or_else(|| ConvertError::Base { named: named.chars().take(80).collect() })
 }
 
-/// What the adapter says, but for what has no place in such a file.
-fn settings(config: &Config) -> Result<Settings, ConvertError> {
-    let settings = Settings::of(&config.map).map_err(|what| ConvertError::Adapter { what })?;
-    if settings.dora {
-        return Err(ConvertError::Adapter { what: "it has magnitudes (`use_dora`)".to_owned() });
-    }
-    Ok(settings)
-}
-
 /// llama.cpp multiplies each product by one alpha over its rank (`get_scale` in `src/llama-adapter.h`).
-fn alpha(settings: &Settings, folder: &Folder) -> Result<f32, ConvertError> {
-    let mut found = None;
-    for (module, part) in folder.tensors.iter().filter_map(|tensor| peft::part(&tensor.name)) {
-        if !matches!(part, Part::A | Part::EmbeddingA) {
-            continue;
-        }
-        let alpha = settings.scale(&module) * settings.rank(&module) as f32;
-        if found.is_some_and(|found: f32| (found - alpha).abs() > 1e-6 * found.abs()) {
-            let what = "its products have different scales (`alpha_pattern`, or `rank_pattern` with `use_rslora`)";
-            return Err(ConvertError::Adapter { what: what.to_owned() });
-        }
-        found = found.or(Some(alpha));
+fn alpha(settings: &Settings, modules: &BTreeMap<String, Module<'_>>) -> Result<f32, ConvertError> {
+    let alphas = modules.keys().map(|module| settings.scale(module) * settings.rank(module) as f32);
+    let alphas: Vec<f32> = alphas.collect();
+    let first = alphas.first().copied().unwrap_or(settings.alpha as f32);
+    if alphas.iter().any(|alpha| (alpha - first).abs() > 1e-6 * first.abs()) {
+        let what = "its products have different scales (`alpha_pattern`, or `rank_pattern` with `use_rslora`)";
+        return Err(ConvertError::Adapter { what: what.to_owned() });
     }
-    Ok(found.unwrap_or(settings.alpha as f32))
-}
-
-/// Which half of a pair a tensor is, and of what.
-fn half(name: &str) -> Option<(String, bool, bool)> {
-    let (module, part) = peft::part(name)?;
-    match part {
-        Part::A => Some((module, false, false)),
-        Part::B => Some((module, true, false)),
-        Part::EmbeddingA => Some((module, false, true)),
-        Part::EmbeddingB => Some((module, true, true)),
-        Part::Magnitude | Part::Whole => None,
-    }
+    Ok(first)
 }
 
 fn outputs<'a>(
     family: &Architecture,
     sizes: &ModelSizes,
-    folder: &'a Folder,
+    base: Option<&Folder>,
+    modules: &BTreeMap<String, Module<'a>>,
     kind: GgmlType,
 ) -> Result<Vec<Output<'a>>, ConvertError> {
-    let mut pairs: BTreeMap<String, [Option<&Tensor>; 2]> = BTreeMap::new();
-    for tensor in &folder.tensors {
-        let unknown = || ConvertError::Unknown { tensor: tensor.name.clone(), arch: family.gguf };
-        if let Some(stem) = tensor.name.strip_suffix(".base_layer.weight") {
-            // PEFT keeps a copy of embeddings beside their pair, in case their number was changed.
-            unchanged(family, sizes, stem, tensor)?;
-            continue;
-        }
-        let (stem, second, table) = half(&tensor.name).ok_or_else(|| ConvertError::Adapter {
-            what: format!("`{}` is no half of a pair, but a tensor of its own", tensor.name),
-        })?;
-        let name = family.gguf_name(&format!("{stem}.weight")).ok_or_else(unknown)?;
-        if table != (name == "token_embd.weight") {
-            return Err(unknown());
-        }
-        let slot = pairs.entry(name).or_default().get_mut(usize::from(second));
-        if slot.is_none_or(|slot| slot.replace(tensor).is_some()) {
-            return Err(unknown());
-        }
-    }
-    if pairs.is_empty() {
-        return Err(ConvertError::Adapter { what: "there is no tensor in it".to_owned() });
-    }
-    let mut all = Vec::new();
-    for (name, pair) in &pairs {
-        let [Some(first), Some(second)] = pair else {
-            return Err(ConvertError::Adapter { what: format!("the tensor for `{name}` has no second half") });
+    let mut pairs = BTreeMap::new();
+    for (stem, module) in modules {
+        let whole = module.get(&Part::Whole);
+        let Some((first, second)) = peft::product(module) else {
+            let name = whole.map_or(stem, |tensor| &tensor.name);
+            let what = format!("`{name}` is no half of a pair, but a tensor of its own");
+            return Err(ConvertError::Adapter { what });
         };
-        all.extend(pair_of(family, sizes, name, first, second, kind)?);
+        let unknown = || ConvertError::Unknown { tensor: first.name.clone(), arch: family.gguf };
+        let name = family.gguf_name(&format!("{stem}.weight")).ok_or_else(unknown)?;
+        if module.contains_key(&Part::EmbeddingA) != (name == "token_embd.weight") {
+            return Err(unknown());
+        }
+        if let Some(copy) = whole {
+            let expected = family.shape(&name, &sizes.dimensions()).unwrap_or_default();
+            let own = base.and_then(|base| base.get(&format!("{stem}.weight")));
+            unchanged(copy, expected, own)?;
+        }
+        let pair = pair_of(family, sizes, &name, first, second, kind)?;
+        if pairs.insert(name, pair).is_some() {
+            return Err(unknown());
+        }
     }
-    Ok(all)
+    Ok(pairs.into_values().flatten().collect())
 }
 
-fn unchanged(family: &Architecture, sizes: &ModelSizes, stem: &str, tensor: &Tensor) -> Result<(), ConvertError> {
-    let stem = stem.strip_prefix("base_model.model.").unwrap_or(stem);
-    let name = family.gguf_name(&format!("{stem}.weight"));
-    let expected = name.and_then(|name| family.shape(&name, &sizes.dimensions())).unwrap_or_default();
-    if tensor.shape == expected {
-        return Ok(());
+/// PEFT keeps a copy of embeddings beside their pair, in case they were changed, and loads it into the base. For a changed
+/// one there is no place in the file.
+fn unchanged(copy: &Tensor, expected: Vec<u64>, own: Option<&Tensor>) -> Result<(), ConvertError> {
+    if copy.shape != expected {
+        return Err(ConvertError::Shape { tensor: copy.name.clone(), expected, found: copy.shape.clone() });
     }
-    Err(ConvertError::Shape { tensor: tensor.name.clone(), expected, found: tensor.shape.clone() })
+    match own {
+        Some(own) if !numbers::same(copy, own)? => {
+            let what = format!("`{}` has other numbers than the base", copy.name);
+            Err(ConvertError::Adapter { what })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Both halves, held against the matrix they change.
@@ -178,9 +151,6 @@ fn pair_of<'a>(
         if tensor.shape != expected || rank == 0 {
             let (tensor, found) = (tensor.name.clone(), tensor.shape.clone());
             return Err(ConvertError::Shape { tensor, expected: expected.to_vec(), found });
-        }
-        if !numbers::is_float(tensor.dtype) {
-            return Err(ConvertError::Dtype { tensor: tensor.name.clone(), found: tensor.dtype.name() });
         }
     }
     let output = |end: &str, from: From<'a>, change: Change, shape: Vec<u64>| {
@@ -208,17 +178,33 @@ fn transposed(tensor: &Tensor, rows: u64, columns: u64) -> Result<Vec<f32>, Conv
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::safetensors::write::{NewTensor, Writer};
 
     #[test]
-    fn halves_are_told_by_their_names() {
-        let names = ["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "m.lora_B.default.weight"];
-        let halves = names.map(|name| half(name).unwrap());
-        assert_eq!(halves[0], ("model.layers.0.self_attn.q_proj".to_owned(), false, false));
-        assert_eq!(halves[1], ("m".to_owned(), true, false));
-        let table = half("base_model.model.model.embed_tokens.lora_embedding_A").unwrap();
-        assert_eq!(table, ("model.embed_tokens".to_owned(), false, true));
-        for other in ["base_model.model.lm_head.weight", "m.lora_magnitude_vector", "m.lora_B.bias", ""] {
-            assert_eq!(half(other), None, "{other}");
+    fn a_copy_of_embeddings_that_was_changed_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, dtype: Dtype, numbers: &[f32]| {
+            let path = folder.path().join(name);
+            let spec = NewTensor { name: "embed.weight".to_owned(), dtype, shape: vec![2, 2] };
+            let mut file = Writer::create(&path, &[spec], &[]).unwrap();
+            file.write(&numbers::encoded(dtype, numbers)).unwrap();
+            file.finish().unwrap();
+            Folder::open(&path).unwrap()
+        };
+        let numbers = [1.0, -0.3, 0.1, 7.0];
+        let base = file("base", Dtype::F32, &numbers);
+        let check = |copy: &Folder, base: Option<&Folder>, expected: &[u64]| {
+            unchanged(&copy.tensors[0], expected.to_vec(), base.map(|base| &base.tensors[0]))
+        };
+        // A copy in fewer bits is of the same numbers.
+        for dtype in numbers::FLOATS {
+            check(&file("copy", dtype, &numbers), Some(&base), &[2, 2]).unwrap();
         }
+        let changed = file("changed", Dtype::BF16, &[1.0, -0.3, 0.1, 8.0]);
+        let error = check(&changed, Some(&base), &[2, 2]).unwrap_err();
+        assert!(error.to_string().contains("`embed.weight` has other numbers than the base"), "{error}");
+        // Where the base's weights are not at hand, its shape is all that can be held against it.
+        check(&changed, None, &[2, 2]).unwrap();
+        assert!(matches!(check(&changed, None, &[3, 2]), Err(ConvertError::Shape { .. })));
     }
 }

@@ -7,6 +7,7 @@ use crate::arch;
 use crate::atomic::WriteError;
 use crate::error::{Advise, ExitCode};
 use crate::weights::gguf::GgmlType;
+use crate::weights::peft::PeftError;
 use crate::weights::safetensors::SafetensorsError;
 
 /// A conversion that was refused or broke off.
@@ -17,6 +18,8 @@ pub enum ConvertError {
     Weights(#[from] SafetensorsError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    Peft(#[from] PeftError),
     #[error("cannot read `{}`: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("`{}` is not what it should be: {what}", path.display())]
@@ -71,6 +74,9 @@ impl Advise for ConvertError {
         let text = match self {
             Self::Weights(error) => return error.hint(),
             Self::Write(error) => return error.hint(),
+            Self::Peft(error @ (PeftError::File(_) | PeftError::Json { .. } | PeftError::Io { .. })) => {
+                return error.hint();
+            }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "a checkpoint has `config.json`, safetensors and tokenizer files; \
                  `zord models pull hf:owner/repo` fetches what is missing"
@@ -99,7 +105,9 @@ impl Advise for ConvertError {
             Self::Overflow { .. } => {
                 "use `--type f32`, or `bf16` for weights up to 3e38; `--allow-nan` stores infinities"
             }
-            Self::Adapter { .. } => "merge it into its base with PEFT, and convert the merged checkpoint",
+            Self::Adapter { .. } | Self::Peft(_) => {
+                "merge it into its base with PEFT, and convert the merged checkpoint"
+            }
             Self::Base { .. } => {
                 "`--base HF_DIR` names the checkpoint it was trained on, of which `config.json` is enough"
             }

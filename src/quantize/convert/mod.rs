@@ -18,6 +18,7 @@ use crate::weights::checkpoint;
 use crate::weights::gguf::write::HeaderWriter;
 use crate::weights::gguf::{GgmlType, Metadata, read_exact};
 use crate::weights::numbers::is_float;
+use crate::weights::peft;
 use crate::weights::safetensors::{Dtype, Folder, Tensor};
 
 mod adapter;
@@ -121,8 +122,8 @@ pub struct Converted {
 pub fn run(request: &Request, cancel: &Cancel, show: impl FnMut(u64, u64)) -> Result<Converted, ConvertError> {
     spare(request)?;
     if adapter::is_one(&request.folder) {
-        let folder = adapter::open(&request.folder)?;
-        return adapter::parts(request, &folder)?.write(request, cancel, show);
+        let adapter = peft::Adapter::open(&request.folder)?;
+        return adapter::parts(request, &adapter)?.write(request, cancel, show);
     }
     let config = Config::read(&request.folder)?;
     let family = sizes::family(&config)?;
