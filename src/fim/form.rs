@@ -4,8 +4,10 @@
 //! catalogue only says which models have the tokens and never learnt to use them, and settles doubts.
 
 mod layout;
+mod spelling;
 
 pub(super) use layout::{Content, Layout};
+pub(crate) use spelling::{SPELLINGS, Spelling};
 
 use crate::lang::Syntax;
 
@@ -78,40 +80,8 @@ pub struct Form {
     ends: Vec<i32>,
 }
 
-/// Spellings of one family's three tokens: before the prefix, before the suffix, before the middle (empty: none).
-struct Spelling {
-    family: Family,
-    pre: &'static str,
-    suf: &'static str,
-    mid: &'static str,
-}
-
-const fn spelling(family: Family, pre: &'static str, suf: &'static str, mid: &'static str) -> Spelling {
-    Spelling { family, pre, suf, mid }
-}
-
-const SPELLINGS: [Spelling; 11] = [
-    spelling(Family::Qwen, "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
-    spelling(Family::DeepSeek, "<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),
-    spelling(Family::DeepSeek, "<|fim▁begin|>", "<|fim▁hole|>", "<|fim▁end|>"),
-    spelling(Family::DeepSeek, "<｜fim begin｜>", "<｜fim hole｜>", "<｜fim end｜>"),
-    spelling(Family::DeepSeek, "<|fim_begin|>", "<|fim_hole|>", "<|fim_end|>"),
-    spelling(Family::StarCoder, "<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
-    spelling(Family::StarCoder, "<fim-prefix>", "<fim-suffix>", "<fim-middle>"),
-    spelling(Family::CodeLlama, "▁<PRE>", "▁<SUF>", "▁<MID>"),
-    spelling(Family::CodeLlama, "<PRE>", "<SUF>", "<MID>"),
-    spelling(Family::Glm, "<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"),
-    spelling(Family::Codestral, "[PREFIX]", "[SUFFIX]", ""),
-];
-
-/// How vocabularies spell the tokens before prefix, suffix and middle; the last may be empty.
-#[cfg(feature = "lab")]
-pub(crate) fn spellings() -> impl Iterator<Item = [&'static str; 3]> {
-    SPELLINGS.iter().map(|one| [one.pre, one.suf, one.mid])
-}
-
 /// Tokens that no completion contains, besides those of [`SPELLINGS`].
-const FOREIGN: [&str; 40] = [
+const FOREIGN: [&str; 31] = [
     "<|endoftext|>",
     "<|im_start|>",
     "<|im_end|>",
@@ -129,21 +99,12 @@ const FOREIGN: [&str; 40] = [
     "<|assistant|>",
     "<|observation|>",
     "<|system|>",
-    "<|fim_pad|>",
-    "<fim_pad>",
-    "<fim-pad>",
     "<PAD>",
-    "<|repo_name|>",
     "<|reponame|>",
     "<|fim_repo|>",
-    "<repo_name>",
-    "<reponame>",
     "<REPO>",
-    "<|file_sep|>",
     "<|file_separator|>",
     "<|filename|>",
-    "<file_sep>",
-    "<filename>",
     "<gh_stars>",
     "<issue_start>",
     "<jupyter_start>",
@@ -196,8 +157,7 @@ impl Form {
 
 /// The family whose tokens are the ones the metadata names; else the three in the usual order.
 fn by_ids(ids: &FimIds, three: [i32; 3], token: &dyn Fn(&str) -> Option<i32>) -> Option<Layout> {
-    let same =
-        |one: &&Spelling| [one.pre, one.suf, one.mid].iter().zip(three).all(|(text, id)| token(text) == Some(id));
+    let same = |one: &&Spelling| one.marks.iter().zip(three).all(|(text, id)| token(text) == Some(id));
     if let Some(layout) = SPELLINGS.iter().find(same).and_then(|spelling| named(spelling, token)) {
         return Some(layout);
     }
@@ -207,8 +167,7 @@ fn by_ids(ids: &FimIds, three: [i32; 3], token: &dyn Fn(&str) -> Option<i32>) ->
 }
 
 fn by_vocabulary(token: &dyn Fn(&str) -> Option<i32>, known: Known) -> Option<&'static Spelling> {
-    let has = |text: &str| text.is_empty() || token(text).is_some();
-    let whole = |one: &&Spelling| has(one.pre) && has(one.suf) && has(one.mid);
+    let whole = |one: &&Spelling| one.fits(&|text| token(text).is_some());
     if let Known::Family(family) = known
         && let Some(spelling) = SPELLINGS.iter().filter(|one| one.family == family).find(whole)
     {
@@ -218,37 +177,35 @@ fn by_vocabulary(token: &dyn Fn(&str) -> Option<i32>, known: Known) -> Option<&'
 }
 
 fn named(spelling: &Spelling, token: &dyn Fn(&str) -> Option<i32>) -> Option<Layout> {
-    let (pre, suf) = (token(spelling.pre)?, token(spelling.suf)?);
+    let [pre, suf, mid] = spelling.marks;
+    let (pre, suf) = (token(pre)?, token(suf)?);
     Some(match spelling.family {
         Family::Codestral => Layout::Codestral { pre, suf },
-        Family::CodeLlama => Layout::CodeLlama { pre, suf, mid: token(spelling.mid)? },
-        Family::Glm => Layout::Glm {
-            user: token("<|user|>")?,
-            assistant: token("<|assistant|>")?,
-            pre,
-            suf,
-            mid: token(spelling.mid)?,
-        },
-        Family::DeepSeek => Layout::Psm { pre, suf, mid: token(spelling.mid)?, files: None, mark: Some("#") },
+        Family::CodeLlama => Layout::CodeLlama { pre, suf, mid: token(mid)? },
+        Family::Glm => {
+            Layout::Glm { user: token("<|user|>")?, assistant: token("<|assistant|>")?, pre, suf, mid: token(mid)? }
+        }
+        Family::DeepSeek => Layout::Psm { pre, suf, mid: token(mid)?, files: None, mark: Some("#") },
         Family::Qwen | Family::StarCoder => {
-            let star = spelling.family == Family::StarCoder;
-            Layout::Psm { pre, suf, mid: token(spelling.mid)?, files: files(token, star), mark: None }
+            Layout::Psm { pre, suf, mid: token(mid)?, files: files(token, spelling.family), mark: None }
         }
     })
 }
 
 /// The tokens of a repository's layout, where the vocabulary has the very ones that family was trained with.
-fn files(token: &dyn Fn(&str) -> Option<i32>, star: bool) -> Option<layout::Files> {
-    let (repository, separator) = if star { ("<repo_name>", "<file_sep>") } else { ("<|repo_name|>", "<|file_sep|>") };
+fn files(token: &dyn Fn(&str) -> Option<i32>, family: Family) -> Option<layout::Files> {
+    let [_, repository, separator] = SPELLINGS.iter().find(|one| one.family == family)?.beside;
+    let star = family == Family::StarCoder;
     Some(layout::Files { repository: Some(token(repository)?), separator: token(separator)?, star })
 }
 
 fn plain(token: &dyn Fn(&str) -> Option<i32>) -> Layout {
-    Layout::Plain { files: files(token, true) }
+    Layout::Plain { files: files(token, Family::StarCoder) }
 }
 
 fn ends(ids: &FimIds, token: &dyn Fn(&str) -> Option<i32>) -> Vec<i32> {
-    let spelt = SPELLINGS.iter().flat_map(|one| [one.pre, one.suf, one.mid]).filter(|text| !text.is_empty());
+    let spelt = SPELLINGS.iter().flat_map(|one| one.marks.into_iter().chain(one.beside));
+    let spelt = spelt.filter(|text| !text.is_empty());
     let mut ends: Vec<i32> = spelt.chain(FOREIGN).filter_map(token).chain(ids.all()).collect();
     ends.sort_unstable();
     ends.dedup();

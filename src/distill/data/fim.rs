@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tokenizer::Tokenizer;
 use crate::distill::kernel::dropout::{mix, share};
+use crate::fim::form::{Family, SPELLINGS};
 
 /// How many documents get a hole, and how it is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,12 +51,9 @@ impl Default for FimRecipe {
     }
 }
 
-const FORMS: [(&str, [&str; 3]); 4] = [
-    ("qwen", ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"]),
-    ("deepseek", ["<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"]),
-    ("starcoder", ["<fim_prefix>", "<fim_suffix>", "<fim_middle>"]),
-    ("starcoder", ["<fim-prefix>", "<fim-suffix>", "<fim-middle>"]),
-];
+/// Names of the families that put a mark before prefix, suffix and middle each, and nothing else.
+const FORMS: [(&str, Family); 3] =
+    [("qwen", Family::Qwen), ("deepseek", Family::DeepSeek), ("starcoder", Family::StarCoder)];
 
 /// The marks' tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +89,13 @@ impl FimRecipe {
             FimForm::Tokens(tokens) => return Ok(tokens.each_ref().map(String::as_str)),
             FimForm::Name(name) => name,
         };
-        let mut forms = FORMS.iter().filter(|(form, _)| name == "auto" || form == name).map(|(_, tokens)| *tokens);
+        let is_form = |(form, _): &&(&str, Family)| name == "auto" || name == form;
+        let families: Vec<Family> = FORMS.iter().filter(is_form).map(|(_, family)| *family).collect();
+        let mut forms = SPELLINGS.iter().filter(|spelling| families.contains(&spelling.family));
         let first = forms.clone().next().ok_or_else(|| {
             format!("`data.fim.form` is `{name}`, expected `auto`, `qwen`, `deepseek`, `starcoder` or three tokens")
         })?;
-        Ok(forms.find(|tokens| tokens.iter().all(|token| has(token))).unwrap_or(first))
+        Ok(forms.find(|spelling| spelling.fits(has)).unwrap_or(first).marks)
     }
 
     /// Tokens that the vocabulary lacks for it.
@@ -213,6 +213,28 @@ mod tests {
         for none in ["", "\n  \n\t"] {
             assert_eq!(lines(none, &(0..none.len()), 3), None);
         }
+    }
+
+    #[test]
+    fn every_spelling_of_a_family_is_recognised_and_the_usual_one_is_added() {
+        let form = |name: &str| FimRecipe { form: FimForm::Name(name.to_owned()), ..FimRecipe::default() };
+        let known = |family: Family| FORMS.iter().find(|(_, known)| *known == family).map(|(name, _)| *name);
+        let mut count = 0;
+        for spelling in SPELLINGS {
+            let has = |text: &str| spelling.marks.contains(&text);
+            let Some(name) = known(spelling.family) else {
+                assert_eq!(form("auto").tokens(&has).unwrap(), SPELLINGS[0].marks, "it has another layout");
+                continue;
+            };
+            count += 1;
+            for name in ["auto", name] {
+                assert_eq!(form(name).tokens(&has).unwrap(), spelling.marks, "{name}");
+            }
+        }
+        assert_eq!(count, 7);
+        let none = |_: &str| false;
+        assert_eq!(form("starcoder").tokens(&none).unwrap()[0], "<fim_prefix>");
+        assert!(form("codellama").tokens(&none).unwrap_err().contains("`starcoder` or three tokens"));
     }
 
     #[test]

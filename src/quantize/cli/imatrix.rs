@@ -12,6 +12,7 @@ use crate::chat::template::{Hints, Template};
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
 use crate::error::{ExitCode, Report};
+use crate::fim::form::FimIds;
 use crate::hex::hex;
 use crate::llama::child::{self, ChildError};
 use crate::quantize::imatrix::{Imatrix, gather};
@@ -234,11 +235,9 @@ fn formed(header: &Header, texts: &mut Vec<Text>) {
         .take(400)
         .collect();
     let tokens = header.strings("tokenizer.ggml.tokens").unwrap_or_default();
-    let token = |key: &str| {
-        let id = header.u32(&format!("tokenizer.ggml.{key}_token_id"))?;
-        tokens.get(id as usize).map(String::as_str)
-    };
-    if let (Some(pre), Some(suf), Some(mid)) = (token("fim_pre"), token("fim_suf"), token("fim_mid")) {
+    let ids = FimIds::read(&|key| header.u32(key));
+    let token = |id: Option<i32>| tokens.get(usize::try_from(id?).ok()?);
+    if let (Some(pre), Some(suf), Some(mid)) = (token(ids.pre), token(ids.suf), token(ids.mid)) {
         let mut text = String::new();
         for piece in &pieces {
             let lines: Vec<&str> = piece.split_inclusive('\n').collect();

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Files, Vocabulary};
 use crate::arch::{BosToken, PrefixSpace, TokenizerSpec};
-use crate::fim::form::spellings;
+use crate::fim::form::SPELLINGS;
 use crate::quantize::convert::config::Config;
 use crate::quantize::convert::error::ConvertError;
 use crate::weights::checkpoint::{self, Templates};
@@ -22,13 +22,6 @@ pub(super) const JOBS: [(&str, &str); 9] = [
     ("mask", "mask_token_id"),
     ("eot", "eot_token_id"),
     ("eom", "eom_token_id"),
-];
-
-/// Padding, repository and file of the vocabularies that have them, by the token before the prefix.
-const BESIDE: [(&str, [&str; 3]); 3] = [
-    ("<|fim_prefix|>", ["<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"]),
-    ("<fim_prefix>", ["<fim_pad>", "<repo_name>", "<file_sep>"]),
-    ("<fim-prefix>", ["<fim-pad>", "<reponame>", "<filename>"]),
 ];
 
 /// What is known so far of the jobs, in the order in which it became known.
@@ -194,10 +187,10 @@ fn template<'a>(files: &'a Files, jobs: &mut Jobs) -> Option<&'a str> {
 }
 
 fn fim(vocabulary: &Vocabulary, out: &mut Metadata) {
-    let known = |text: &str| text.is_empty() || vocabulary.id(text).is_some();
-    let Some(spelling) = spellings().find(|spelling| spelling.iter().all(|text| known(text))) else { return };
-    let beside = BESIDE.iter().find(|(pre, _)| *pre == spelling[0]).map_or([""; 3], |(_, beside)| *beside);
-    for (job, text) in ["pre", "suf", "mid", "pad", "rep", "sep"].into_iter().zip(spelling.into_iter().chain(beside)) {
+    let has = |text: &str| vocabulary.id(text).is_some();
+    let Some(spelling) = SPELLINGS.iter().find(|spelling| spelling.fits(&has)) else { return };
+    let tokens = spelling.marks.into_iter().chain(spelling.beside);
+    for (job, text) in ["pre", "suf", "mid", "pad", "rep", "sep"].into_iter().zip(tokens) {
         if let Some(id) = vocabulary.id(text).filter(|_| !text.is_empty()) {
             out.u32(&format!("tokenizer.ggml.fim_{job}_token_id"), id);
         }
