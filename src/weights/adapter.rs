@@ -5,6 +5,7 @@
 //! refuses to do: read weights, or guess what an adapter of another form was meant for.
 
 use super::gguf::{GgmlType, GgufError, Header, TensorInfo};
+use super::safetensors::printable;
 
 /// Why an adapter cannot be laid over a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +50,7 @@ pub fn check(adapter: &Header, model: &Header) -> Result<(), AdapterError> {
     let architecture = |header: &Header| header.str("general.architecture").unwrap_or_default().to_owned();
     let (found, wanted) = (architecture(adapter), architecture(model));
     if found != wanted {
-        return Err(AdapterError::Architecture { found: shown(&found), wanted });
+        return Err(AdapterError::Architecture { found: printable(&found), wanted });
     }
     match adapter.get("adapter.lora.alpha") {
         None => {}
@@ -59,14 +60,14 @@ pub fn check(adapter: &Header, model: &Header) -> Result<(), AdapterError> {
     let mut pairs = 0;
     for tensor in adapter.tensors.iter().filter(|tensor| !tensor.name.ends_with("_norm.weight")) {
         if !STORAGE.contains(&tensor.kind) {
-            return Err(AdapterError::Storage { tensor: shown(&tensor.name), kind: tensor.kind });
+            return Err(AdapterError::Storage { tensor: printable(&tensor.name), kind: tensor.kind });
         }
         let halves = HALVES.map(|half| tensor.name.strip_suffix(half));
         let Some(base) = halves.into_iter().flatten().next().filter(|base| !base.contains(".lora_")) else {
-            return Err(AdapterError::Name { tensor: shown(&tensor.name) });
+            return Err(AdapterError::Name { tensor: printable(&tensor.name) });
         };
         let [Some(a), Some(b)] = HALVES.map(|half| named(adapter, &format!("{base}{half}"))) else {
-            return Err(AdapterError::Alone { tensor: shown(&tensor.name) });
+            return Err(AdapterError::Alone { tensor: printable(&tensor.name) });
         };
         fits(model, base, a, b)?;
         pairs += 1;
@@ -77,7 +78,7 @@ pub fn check(adapter: &Header, model: &Header) -> Result<(), AdapterError> {
 fn says(adapter: &Header, key: &'static str, wanted: &'static str) -> Result<(), AdapterError> {
     let found = match adapter.str(key) {
         Some(word) if word == wanted => return Ok(()),
-        Some(word) => format!("`{}`", shown(word)),
+        Some(word) => format!("`{}`", printable(word)),
         None => "missing".to_owned(),
     };
     Err(AdapterError::Kind { key, found, wanted })
@@ -85,7 +86,7 @@ fn says(adapter: &Header, key: &'static str, wanted: &'static str) -> Result<(),
 
 /// The product of a pair must have the shape of what it is added to; the embeddings' is the other way round.
 fn fits(model: &Header, base: &str, a: &TensorInfo, b: &TensorInfo) -> Result<(), AdapterError> {
-    let tensor = named(model, base).ok_or_else(|| AdapterError::Unknown { tensor: shown(base) })?;
+    let tensor = named(model, base).ok_or_else(|| AdapterError::Unknown { tensor: printable(base) })?;
     if base == EMBEDDINGS && named(model, "output.weight").is_none() {
         return Err(AdapterError::Tied);
     }
@@ -100,7 +101,7 @@ fn fits(model: &Header, base: &str, a: &TensorInfo, b: &TensorInfo) -> Result<()
         return Ok(());
     }
     let (a, b, model) = (a.dims.clone(), b.dims.clone(), tensor.dims.clone());
-    Err(AdapterError::Shape { tensor: shown(base), a, b, model })
+    Err(AdapterError::Shape { tensor: printable(base), a, b, model })
 }
 
 /// As ggml counts: dimensions that are not written are one.
@@ -110,10 +111,6 @@ fn padded(dims: &[u64]) -> [u64; 4] {
 
 fn named<'a>(header: &'a Header, name: &str) -> Option<&'a TensorInfo> {
     header.tensors.iter().find(|tensor| tensor.name == name)
-}
-
-fn shown(name: &str) -> String {
-    name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Reads an adapter's header and holds it against the model's.

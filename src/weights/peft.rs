@@ -7,6 +7,8 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use super::safetensors::printable;
+
 mod folder;
 
 pub use folder::{Adapter, Module, PeftError, product};
@@ -98,7 +100,7 @@ fn patterns(config: &Map<String, Value>, key: &str) -> Result<Vec<(Regex, f64)>,
     let Some(table) = given(config, key) else { return Ok(Vec::new()) };
     let table = table.as_object().ok_or_else(|| format!("its `{key}` is no table"))?;
     let one = |(pattern, number): (&String, &Value)| {
-        let wrong = |what: &str| format!("its `{key}` has `{}`, {what}", shown(pattern));
+        let wrong = |what: &str| format!("its `{key}` has `{}`, {what}", printable(pattern));
         let number = number.as_f64().filter(|number| number.is_finite());
         let number = number.ok_or_else(|| wrong("for which it names no number"))?;
         if pattern.len() > LONGEST {
@@ -114,7 +116,7 @@ fn patterns(config: &Map<String, Value>, key: &str) -> Result<Vec<(Regex, f64)>,
 fn refuse(config: &Map<String, Value>) -> Result<(), String> {
     let word = |key: &str| given(config, key).and_then(Value::as_str);
     if let Some(kind) = word("peft_type").filter(|kind| *kind != "LORA") {
-        return Err(format!("it is a `{}`, and only LoRA is read", shown(kind)));
+        return Err(format!("it is a `{}`, and only LoRA is read", printable(kind)));
     }
     let used = |key: &&&str| given(config, key).is_some_and(|value| !is_nothing(value));
     const OTHERS: [&str; 12] = [
@@ -137,7 +139,7 @@ fn refuse(config: &Map<String, Value>) -> Result<(), String> {
     // These change the base before anything is learnt, and the adapter is what is learnt upon the rest.
     let start = word("init_lora_weights").unwrap_or_default();
     if !matches!(start, "" | "gaussian" | "eva" | "orthogonal" | "true" | "false") {
-        return Err(format!("it began with `init_lora_weights = {}`, which changes the base too", shown(start)));
+        return Err(format!("it began with `init_lora_weights = {}`, which changes the base too", printable(start)));
     }
     Ok(())
 }
@@ -158,10 +160,6 @@ fn is_nothing(value: &Value) -> bool {
         Value::Object(all) => all.is_empty(),
         Value::Number(_) | Value::String(_) => false,
     }
-}
-
-fn shown(name: &str) -> String {
-    name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// What a tensor of an adapter is.

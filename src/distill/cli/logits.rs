@@ -6,10 +6,10 @@ use clap::Args;
 
 use crate::distill::model::adapter;
 use crate::distill::model::head::Wanted;
-use crate::distill::model::save::{self, Entry, Values};
 use crate::distill::model::{Base, Batch, Source};
 use crate::error::{ExitCode, Report};
 use crate::weights::safetensors::Dtype;
+use crate::weights::safetensors::write::{NewTensor, Writer};
 
 #[derive(Args, Debug)]
 pub(super) struct LogitsArgs {
@@ -44,9 +44,10 @@ pub(super) fn run(args: &LogitsArgs) -> Result<ExitCode, Report> {
     let row = |_: usize, logits: &mut [f32]| logits.to_vec();
     let rows = model.head().run(&model.states(&batch), &row, Wanted::default());
     let logits = rows.concat();
-    let dims = [args.tokens.len(), vocabulary];
-    let numbers = Values::Floats(&logits);
-    let entry = Entry { name: "logits".to_owned(), dims: &dims, dtype: Dtype::F32, numbers };
-    save::write(&args.output, &[entry], &[])?;
+    let shape = vec![args.tokens.len() as u64, vocabulary as u64];
+    let spec = NewTensor { name: "logits".to_owned(), dtype: Dtype::F32, shape };
+    let mut file = Writer::create(&args.output, &[spec], &[])?;
+    file.numbers(Dtype::F32, &logits)?;
+    file.finish()?;
     Ok(ExitCode::Done)
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::blocks::Base;
 use super::decoder::Decoder;
 use super::linear::{Adapter, Linear};
-use super::save::{self, Entry, Values};
+use super::save::{self, Entry};
 use super::weight::{Id, Numbers, Weight};
 use crate::atomic::{self, WriteError};
 use crate::distill::kernel::dropout;
@@ -172,7 +172,7 @@ fn config(model: &Decoder, recipe: &AdapterRecipe, base: &str, whole: &[&str]) -
 }
 
 fn entry(name: String, weight: &Weight) -> Entry<'_> {
-    Entry { name, dims: &weight.dims, dtype: Dtype::F32, numbers: Values::Weight(&weight.numbers) }
+    Entry { name, dtype: Dtype::F32, weight, instead: None }
 }
 
 /// Writes the adapter as PEFT reads it.

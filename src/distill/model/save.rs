@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use super::weight::Numbers;
+use super::weight::{Numbers, Weight};
 use crate::atomic::WriteError;
-use crate::weights::numbers;
 use crate::weights::safetensors::Dtype;
 use crate::weights::safetensors::write::{NewTensor, Writer};
 
@@ -14,32 +13,10 @@ const CHUNK: usize = 1 << 20;
 /// A tensor on its way to a file.
 pub(crate) struct Entry<'a> {
     pub(crate) name: String,
-    pub(crate) dims: &'a [usize],
     pub(crate) dtype: Dtype,
-    pub(crate) numbers: Values<'a>,
-}
-
-/// Where a tensor's numbers are.
-#[derive(Clone, Copy)]
-pub(crate) enum Values<'a> {
-    Weight(&'a Numbers),
-    Floats(&'a [f32]),
-}
-
-impl Values<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Self::Weight(numbers) => numbers.len(),
-            Self::Floats(numbers) => numbers.len(),
-        }
-    }
-
-    fn write(&self, dtype: Dtype, from: usize, to: usize) -> Vec<u8> {
-        match self {
-            Self::Weight(numbers) => numbers.write(dtype, from, to),
-            Self::Floats(numbers) => numbers::encoded(dtype, &numbers[from..to]),
-        }
-    }
+    pub(crate) weight: &'a Weight,
+    /// What is written in the weight's place, of its shape.
+    pub(crate) instead: Option<&'a [f32]>,
 }
 
 /// Writes a file of these tensors, in this order, with `notes` in its header.
@@ -47,14 +24,26 @@ impl Values<'_> {
 /// # Errors
 /// The disk is full or the place cannot be written to; what was under the name stays.
 pub(crate) fn write(path: &Path, entries: &[Entry<'_>], notes: &[(&str, &str)]) -> Result<(), WriteError> {
-    let spec = |Entry { name, dims, dtype, .. }: &Entry<'_>| {
-        let shape = dims.iter().map(|&dim| dim as u64).collect();
+    let spec = |Entry { name, dtype, weight, .. }: &Entry<'_>| {
+        let shape = weight.dims.iter().map(|&dim| dim as u64).collect();
         NewTensor { name: name.clone(), dtype: *dtype, shape }
     };
     let mut file = Writer::create(path, &entries.iter().map(spec).collect::<Vec<_>>(), notes)?;
-    for Entry { dtype, numbers, .. } in entries {
-        for from in (0..numbers.len()).step_by(CHUNK) {
-            file.write(&numbers.write(*dtype, from, (from + CHUNK).min(numbers.len())))?;
+    for Entry { dtype, weight, instead, .. } in entries {
+        match (instead, &weight.numbers) {
+            (Some(numbers), _) => file.numbers(*dtype, numbers)?,
+            (None, Numbers::F32(numbers)) => file.numbers(*dtype, numbers)?,
+            (None, Numbers::Blocks(blocks)) => {
+                for from in (0..blocks.len()).step_by(CHUNK) {
+                    file.numbers(*dtype, &blocks.part(from, (from + CHUNK).min(blocks.len())))?;
+                }
+            }
+            // What was not trained comes out as it came in.
+            (None, Numbers::F16(bits) | Numbers::Bf16(bits)) => {
+                for bits in bits.chunks(CHUNK) {
+                    file.write(&bits.iter().flat_map(|bits| bits.to_le_bytes()).collect::<Vec<u8>>())?;
+                }
+            }
         }
     }
     file.finish()

@@ -146,16 +146,6 @@ impl Numbers {
     pub(crate) fn overflown(&self, dtype: Dtype) -> usize {
         if let Self::F32(numbers) = self { numbers::overflown(dtype, numbers) } else { 0 }
     }
-
-    /// Little-endian bytes of some numbers in a file's type, rounded to nearest. What was not trained comes out as it
-    /// came in.
-    pub(crate) fn write(&self, dtype: Dtype, from: usize, to: usize) -> Vec<u8> {
-        match self {
-            Self::F32(numbers) => numbers::encoded(dtype, &numbers[from..to]),
-            Self::Blocks(blocks) => numbers::encoded(dtype, &blocks.part(from, to)),
-            Self::F16(bits) | Self::Bf16(bits) => bits[from..to].iter().flat_map(|x| x.to_le_bytes()).collect(),
-        }
-    }
 }
 
 /// Numbers of sixteen bits in single precision, on all threads where there are many.

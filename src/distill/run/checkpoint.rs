@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::error::RunError;
 use super::guard::Guard;
 use super::optimiser::AdamW;
-use crate::distill::model::save::{self, Entry, Values};
+use crate::distill::model::save::{self, Entry};
 use crate::distill::model::{Decoder, Numbers, Weight};
 use crate::distill::recipe::{self, Recipe};
 use crate::hex::hex;
@@ -95,17 +95,17 @@ pub(crate) fn fingerprint(recipe: &Recipe) -> String {
 /// # Errors
 /// The disk is full; the checkpoint before stays.
 pub(crate) fn write(path: &Path, state: &State, model: &Decoder, optimiser: Option<&AdamW>) -> Result<(), RunError> {
-    fn entry<'a>(name: String, weight: &'a Weight, numbers: Values<'a>) -> Entry<'a> {
-        Entry { name, dims: &weight.dims, dtype: Dtype::F32, numbers }
+    fn entry<'a>(name: String, weight: &'a Weight, instead: Option<&'a [f32]>) -> Entry<'a> {
+        Entry { name, dtype: Dtype::F32, weight, instead }
     }
     let trained = || model.weights.iter().enumerate().filter(|(_, weight)| weight.trained);
-    let mut entries: Vec<Entry<'_>> =
-        trained().map(|(_, weight)| entry(weight.name.clone(), weight, Values::Weight(&weight.numbers))).collect();
+    let mut entries: Vec<Entry<'_>> = trained().map(|(_, weight)| entry(weight.name.clone(), weight, None)).collect();
     if let Some(optimiser) = optimiser {
         for (kind, all) in [("mean", &optimiser.means), ("square", &optimiser.squares)] {
-            entries.extend(trained().map(|(at, weight)| {
-                entry(format!("{kind}.{}", weight.name), weight, Values::Floats(all[at].as_slice()))
-            }));
+            entries.extend(
+                trained()
+                    .map(|(at, weight)| entry(format!("{kind}.{}", weight.name), weight, Some(all[at].as_slice()))),
+            );
         }
     }
     let text = serde_json::to_string(state).unwrap_or_default();

@@ -10,8 +10,8 @@ use super::told::Outcome;
 use crate::arch::keys;
 use crate::atomic::replace;
 use crate::distill::data::corpus::Head;
-use crate::distill::model::save::{self, Entry, Values};
-use crate::distill::model::{Weight, adapter};
+use crate::distill::model::adapter;
+use crate::distill::model::save::{self, Entry};
 use crate::distill::recipe::{self, Recipe, TeacherRecipe};
 use crate::distill::teacher::Store;
 use crate::weights::safetensors::write::PYTORCH;
@@ -75,11 +75,12 @@ pub(crate) fn write(student: &Student, recipe: &Recipe, out: &Path) -> Result<()
 fn whole(student: &Student, out: &Path) -> Result<(), RunError> {
     let own = student.model.weights.iter().filter(|weight| weight.is_of_model() && !adapter::is_part(weight));
     let mut entries = Vec::new();
-    for Weight { name, dims, dtype, numbers, .. } in own {
-        if let count @ 1.. = numbers.overflown(*dtype) {
-            return Err(RunError::Overflow { tensor: name.clone(), kind: dtype.name(), count });
+    for weight in own {
+        let (name, dtype) = (weight.name.clone(), weight.dtype);
+        if let count @ 1.. = weight.numbers.overflown(dtype) {
+            return Err(RunError::Overflow { tensor: name, kind: dtype.name(), count });
         }
-        entries.push(Entry { name: name.clone(), dims, dtype: *dtype, numbers: Values::Weight(numbers) });
+        entries.push(Entry { name, dtype, weight, instead: None });
     }
     save::write(&out.join("model.safetensors"), &entries, PYTORCH)?;
     let text = serde_json::to_string_pretty(&config(student)).unwrap_or_default();

@@ -187,7 +187,7 @@ mod tests {
             let path = folder.path().join(name);
             let spec = NewTensor { name: "embed.weight".to_owned(), dtype, shape: vec![2, 2] };
             let mut file = Writer::create(&path, &[spec], &[]).unwrap();
-            file.write(&numbers::encoded(dtype, numbers)).unwrap();
+            file.numbers(dtype, numbers).unwrap();
             file.finish().unwrap();
             Folder::open(&path).unwrap()
         };

@@ -134,7 +134,7 @@ fn weights(
     };
     let mut out = Writer::create(&target.path().join("model.safetensors"), &specs, PYTORCH).map_err(fault)?;
     let heads = Heads::of(family, model.first());
-    let (mut bytes, mut done) = (Vec::new(), 0);
+    let mut done = 0;
     for Named { tensor, header, source, .. } in tensors {
         let change = Undone::of(family, &tensor.name, heads);
         let mut pieces = Pieces::of(tensor, change);
@@ -146,10 +146,8 @@ fn weights(
             if count > 0 {
                 return Err(ExportError::Overflow { tensor: tensor.name.clone(), kind: kind.name(), count });
             }
-            bytes.clear();
-            numbers::encode(kind, piece, &mut bytes);
-            out.write(&bytes).map_err(fault)?;
-            done += bytes.len() as u64;
+            out.numbers(kind, piece).map_err(fault)?;
+            done += piece.len() as u64 * kind.size();
             show(done, all);
         }
     }
@@ -157,9 +155,7 @@ fn weights(
 }
 
 fn pretty(value: &Value) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
-    text.push(b'\n');
-    text
+    format!("{value:#}\n").into_bytes()
 }
 
 /// Heads of a model.

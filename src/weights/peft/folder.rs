@@ -171,7 +171,7 @@ mod tests {
         let specs: Vec<NewTensor> = tensors.iter().map(spec).collect();
         let mut file = Writer::create(&folder.join(WEIGHTS), &specs, PYTORCH).unwrap();
         for spec in &specs {
-            file.write(&numbers::encoded(spec.dtype, &vec![number; spec.bytes() as usize / 8])).unwrap();
+            file.numbers(spec.dtype, &vec![number; spec.bytes() as usize / 8]).unwrap();
         }
         file.finish().unwrap();
         Adapter::open(folder)

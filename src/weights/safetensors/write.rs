@@ -14,11 +14,12 @@ use serde_json::{Map, Value, json};
 use super::Dtype;
 use super::folder::{INDEX, WHOLE};
 use crate::atomic::{self, Partial, WriteError};
+use crate::weights::numbers;
 
 /// What the header of a model's or an adapter's file says besides; transformers does not read one without it.
 pub const PYTORCH: &[(&str, &str)] = &[("format", "pt")];
 
-/// Bytes that are collected before they are written.
+/// Bytes that are collected before they are written, and numbers that are turned into bytes at once.
 const BUFFER: usize = 1 << 20;
 
 /// A tensor that is to be written.
@@ -187,6 +188,20 @@ impl Writer {
         let left = self.left.checked_sub(bytes.len() as u64).ok_or_else(|| io::Error::other("its tensors are longer"));
         self.left = left.map_err(|source| self.partial.fault(source))?;
         self.out.write_all(bytes).map_err(|source| self.partial.fault(source))
+    }
+
+    /// Writes the next numbers in the tensor's type, which is one of [`numbers::FLOATS`].
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn numbers(&mut self, dtype: Dtype, all: &[f32]) -> Result<(), WriteError> {
+        let mut bytes = Vec::new();
+        for part in all.chunks(BUFFER) {
+            bytes.clear();
+            numbers::encode(dtype, part, &mut bytes);
+            self.write(&bytes)?;
+        }
+        Ok(())
     }
 
     /// Syncs the file and gives it its name.
