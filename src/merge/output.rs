@@ -9,7 +9,6 @@ use super::model::{Model, object};
 use super::plan::Plan;
 use super::recipe::Recipe;
 use super::template;
-use super::tokens;
 use crate::arch::keys;
 use crate::small;
 use crate::weights::checkpoint;
@@ -30,14 +29,14 @@ pub fn verify(recipe: &Recipe, plan: &Plan) -> Result<(), MergeError> {
 /// A file cannot be read or written, or the chat template is none.
 pub fn write(recipe: &Recipe, plan: &Plan, folder: &Path) -> Result<(), MergeError> {
     let Some(donor) = plan.models.get(plan.donor) else { return Ok(()) };
-    put(folder, "config.json", &json_bytes(&config(recipe, plan, donor)))?;
+    put_json(folder, "config.json", &config(recipe, plan, donor))?;
     let tokens_from = plan.vocabulary.as_ref().map_or(plan.donor, |merged| merged.donor);
     let Some(source) = plan.models.get(tokens_from) else { return Ok(()) };
     for (name, bytes) in tokenizer(source)? {
         put(folder, &name, &bytes)?;
     }
     if let Some(json) = plan.vocabulary.as_ref().and_then(|merged| merged.json.as_ref()) {
-        put(folder, "tokenizer.json", &json_bytes(json))?;
+        put_json(folder, "tokenizer.json", json)?;
         // What says the same in other files would now say something else.
         for name in ["tokenizer.model", "added_tokens.json", "vocab.json", "merges.txt"] {
             let _ = std::fs::remove_file(folder.join(name));
@@ -56,10 +55,8 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), MergeError> {
     crate::atomic::write(&path, bytes).map_err(|source| MergeError::Write { path, source })
 }
 
-fn json_bytes(value: &Value) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
-    text.push(b'\n');
-    text
+fn put_json(folder: &Path, name: &str, value: &Value) -> Result<(), MergeError> {
+    put(folder, name, format!("{value:#}\n").as_bytes())
 }
 
 /// The donor's configuration with what is different now.
@@ -130,7 +127,7 @@ fn tokenizer(model: &Model) -> Result<Vec<(String, Vec<u8>)>, MergeError> {
         return Ok(model.made.clone());
     }
     let mut files = Vec::new();
-    for name in tokens::FILES {
+    for name in checkpoint::BESIDE {
         let path = model.folder.join(name);
         if path.is_file() {
             let bytes = small::read(&path, small::TOKENIZER).map_err(|source| MergeError::Io { path, source })?;
@@ -154,7 +151,7 @@ fn align(folder: &Path, json: &Value) -> Result<(), MergeError> {
         .collect();
     if config.contains_key("added_tokens_decoder") {
         config.insert("added_tokens_decoder".to_owned(), Value::Object(decoder));
-        put(folder, "tokenizer_config.json", &json_bytes(&Value::Object(config)))?;
+        put_json(folder, "tokenizer_config.json", &Value::Object(config))?;
     }
     Ok(())
 }
@@ -195,7 +192,7 @@ fn set_template(folder: &Path, template: &str) -> Result<(), MergeError> {
     let path = folder.join("tokenizer_config.json");
     let mut config = object(&path).unwrap_or_default();
     config.insert("chat_template".to_owned(), json!(template));
-    put(folder, "tokenizer_config.json", &json_bytes(&Value::Object(config)))?;
+    put_json(folder, "tokenizer_config.json", &Value::Object(config))?;
     let file = folder.join("chat_template.jinja");
     if file.is_file() {
         put(folder, "chat_template.jinja", template.as_bytes())?;

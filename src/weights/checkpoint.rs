@@ -133,6 +133,20 @@ pub fn special_token<'a>(settings: Option<&'a Value>, map: Option<&'a Value>, ke
     if newer { text(settings).or_else(|| text(map)) } else { text(map).or_else(|| text(settings)) }
 }
 
+/// Files of a checkpoint that are neither weights nor `config.json`, where they are there.
+pub const BESIDE: [&str; 10] = [
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    JINJA,
+    "chat_template.json",
+    "generation_config.json",
+];
+
 /// Bytes compared at once.
 const PIECE: usize = 1 << 20;
 

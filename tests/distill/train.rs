@@ -197,9 +197,12 @@ fn new_tokens_get_rows_and_the_old_ones_keep_their_places() {
     for more in ["", "[adapter]\nrank = 4\n"] {
         let tool = stage(&format!("{more}[tokens]\nadd = ['<|cell|>', '<fim_prefix>', '<|range|>']\n"));
         tool.write("data.jsonl", crate::small::lines(60).replace("number", "<|cell|>"));
+        // where older checkpoints have their template
+        tool.write("student/chat_template.json", r#"{"chat_template": "{{ messages[0].content }}"}"#);
         tool.run(["run", "recipe.toml", "-o", "out", "--max-steps", "3"]).done();
         let read =
             |name: &str| serde_json::from_str::<Value>(&std::fs::read_to_string(tool.path(name)).unwrap()).unwrap();
+        assert_eq!(read("out/chat_template.json"), read("student/chat_template.json"));
         let (old, new) = (read("student/tokenizer.json"), read("out/tokenizer.json"));
         let (old, new) = (old["added_tokens"].as_array().unwrap(), new["added_tokens"].as_array().unwrap());
         assert_eq!(&new[..old.len()], &old[..]);

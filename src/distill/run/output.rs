@@ -14,20 +14,8 @@ use crate::distill::model::adapter;
 use crate::distill::model::save::{self, Entry};
 use crate::distill::recipe::{self, Recipe, TeacherRecipe};
 use crate::distill::teacher::Store;
+use crate::weights::checkpoint;
 use crate::weights::safetensors::write::PYTORCH;
-
-/// Files of a checkpoint that are neither weights nor `config.json`, where they are there.
-const BESIDE: [&str; 9] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "generation_config.json",
-];
 
 /// The card, which is written last: a folder without it is not whole.
 const CARD: &str = "README.md";
@@ -89,7 +77,7 @@ fn whole(student: &Student, out: &Path) -> Result<(), RunError> {
 }
 
 fn beside(student: &Student, out: &Path) -> Result<(), RunError> {
-    for name in BESIDE {
+    for name in checkpoint::BESIDE {
         if name == "tokenizer.json" {
             replace(&out.join(name), &student.tokenizer.file)?;
         } else if let Ok(bytes) = crate::small::read(student.folder.join(name), crate::small::TOKENIZER) {

@@ -21,20 +21,6 @@ pub mod union;
 
 use rows::{From, Rows, Table};
 
-/// Files of a tokenizer, as checkpoints name them.
-pub const FILES: [&str; 10] = [
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-];
-
 /// A model's tokens.
 #[derive(Clone, Debug)]
 pub struct Vocabulary {
