@@ -29,7 +29,7 @@ pub use spec::{
     Activation, AttentionBias, BosToken, Class, HeadDefault, HeadInFile, HeadSpec, Limit, NormSpec, PrefixSpace,
     RopeSpec, RotaryScaling, RotatedInFile, Scalar, SizeSpec, SlidingWindow, TokenizerSpec,
 };
-pub use tensor::{Dim, Dimensions, JoinedSpec, Presence, Rewrite, TensorSpec};
+pub use tensor::{Dim, Dimensions, JoinedSpec, Presence, Rewrite, Rewritten, TensorSpec};
 
 /// Every family, in the order in which messages list them.
 pub static ALL: [&Architecture; 10] = [

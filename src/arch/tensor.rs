@@ -62,6 +62,29 @@ pub enum Rewrite {
     PlusOne,
 }
 
+/// The same, for a model of so many heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewritten {
+    /// Nothing but their type.
+    Kept,
+    /// Rows of each of so many heads go from two halves to pairs.
+    Paired(u64),
+    /// One is added.
+    PlusOne,
+}
+
+impl Rewrite {
+    /// For a model with so many heads of queries and of keys.
+    pub fn with_heads(self, queries: u64, keys: u64) -> Rewritten {
+        match self {
+            Self::Kept => Rewritten::Kept,
+            Self::PairedQueries => Rewritten::Paired(queries),
+            Self::PairedKeys => Rewritten::Paired(keys),
+            Self::PlusOne => Rewritten::PlusOne,
+        }
+    }
+}
+
 /// Whether llama.cpp loads a file without the tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {

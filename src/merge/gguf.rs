@@ -32,12 +32,12 @@ mod enabled {
     use serde_json::Value;
 
     use super::*;
-    use crate::arch::{self, rotation};
+    use crate::arch::{self, Rewritten, rotation};
     use crate::error::Advise;
     use crate::llama::dequantize::dequantize;
     use crate::merge::model::{Numbers, Weight};
     use crate::merge::names;
-    use crate::quantize::export::{self, Heads, Undone};
+    use crate::quantize::export::{self, Heads};
     use crate::weights::gguf::{GgmlType, Parts};
     use crate::weights::map::Map;
     use crate::weights::safetensors::Dtype;
@@ -49,8 +49,8 @@ mod enabled {
         kind: GgmlType,
         columns: u64,
         rows: u64,
-        /// What is different in a checkpoint.
-        undone: Undone,
+        /// What is undone as it is read.
+        rewritten: Rewritten,
     }
 
     impl std::fmt::Debug for Blocks {
@@ -62,9 +62,9 @@ mod enabled {
     impl Blocks {
         /// The row in the file of a checkpoint's row.
         fn place(&self, row: u64, rows: u64) -> u64 {
-            match self.undone {
-                Undone::Paired(heads) => rotation::in_file(row, rows, heads),
-                Undone::Nothing | Undone::MinusOne => row,
+            match self.rewritten {
+                Rewritten::Paired(heads) => rotation::in_file(row, rows, heads),
+                Rewritten::Kept | Rewritten::PlusOne => row,
             }
         }
 
@@ -97,13 +97,13 @@ mod enabled {
                     (row, done) = (row + 1, done + length);
                 }
             }
-            if self.undone == Undone::MinusOne {
+            if self.rewritten == Rewritten::PlusOne {
                 out.iter_mut().for_each(|number| *number -= 1.0);
             }
         }
 
         fn forget(&self, elements: Range<u64>) {
-            if !matches!(self.undone, Undone::Paired(_)) && self.columns > 0 {
+            if !matches!(self.rewritten, Rewritten::Paired(_)) && self.columns > 0 {
                 let bytes = self.kind.row_bytes(self.columns).unwrap_or_default();
                 let (from, to) = (elements.start / self.columns, elements.end / self.columns);
                 self.map.forget(self.offset + from * bytes..self.offset + to * bytes);
@@ -141,7 +141,7 @@ mod enabled {
                 kind: tensor.kind,
                 columns,
                 rows: tensor.elements() / columns,
-                undone: Undone::of(family, &tensor.name, heads),
+                rewritten: heads.rewritten(family, &tensor.name),
             };
             // A row of zeros shows whether there is a way back from this type.
             let zeros = tensor.kind.row_bytes(columns).map(|bytes| vec![0u8; bytes as usize]);

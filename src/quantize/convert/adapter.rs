@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use super::config::Config;
 use super::error::ConvertError;
 use super::sizes::{self, ModelSizes};
-use super::stream::{Change, From, Output};
+use super::stream::{From, Output};
 use super::{Parts, Request, Type, card, general};
-use crate::arch::Architecture;
+use crate::arch::{Architecture, Rewritten};
 use crate::weights::gguf::{GgmlType, Metadata, Value};
 use crate::weights::numbers;
 use crate::weights::peft::{self, Adapter, CONFIG, Module, Part, Settings};
@@ -153,17 +153,17 @@ fn pair_of<'a>(
             return Err(ConvertError::Shape { tensor, expected: expected.to_vec(), found });
         }
     }
-    let output = |end: &str, from: From<'a>, change: Change, shape: Vec<u64>| {
+    let output = |end: &str, from: From<'a>, change: Rewritten, shape: Vec<u64>| {
         let whole = shape.last().is_some_and(|columns| columns.is_multiple_of(kind.block()));
         let kind = if whole { kind } else { GgmlType::F16 };
         Output { name: format!("{name}.{end}"), from, change, kind, shape, first: 0, offset: 0 }
     };
     let first = if table {
-        output("lora_a", From::Made(transposed(first, rank, rows)?), Change::Kept, vec![rows, rank])
+        output("lora_a", From::Made(transposed(first, rank, rows)?), Rewritten::Kept, vec![rows, rank])
     } else {
-        output("lora_a", From::Checkpoint(first), Change::Kept, first.shape.clone())
+        output("lora_a", From::Checkpoint(first), Rewritten::Kept, first.shape.clone())
     };
-    let change = Change::of(family, name, sizes);
+    let change = sizes.rewritten(family, name);
     Ok([first, output("lora_b", From::Checkpoint(second), change, second.shape.clone())])
 }
 

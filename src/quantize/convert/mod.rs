@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use crate::arch::{self, Architecture};
+use crate::arch::{self, Architecture, Rewritten};
 use crate::atomic::{self, Partial};
 use crate::engine::Cancel;
 use crate::weights::checkpoint;
@@ -36,7 +36,7 @@ mod tokenizer;
 use config::Config;
 pub use error::ConvertError;
 use sizes::ModelSizes;
-use stream::{Broken, Change, From, Output};
+use stream::{Broken, From, Output};
 pub(crate) use tokenizer::{TOKEN_NAMES, token_key};
 
 /// The version of the quantized types' layout (`GGML_QNT_VERSION` in `ggml.h`).
@@ -275,7 +275,7 @@ fn outputs<'a>(
     let mut all = Vec::new();
     for (name, numbers) in describe::made(family, config, sizes)? {
         let (name, shape) = (name.to_owned(), vec![numbers.len() as u64]);
-        let (from, change, kind) = (From::Made(numbers), Change::Kept, GgmlType::F32);
+        let (from, change, kind) = (From::Made(numbers), Rewritten::Kept, GgmlType::F32);
         all.push(Output { name, from, change, kind, shape, first: 0, offset: 0 });
     }
     let mut seen = HashSet::new();
@@ -288,7 +288,7 @@ fn outputs<'a>(
             if !seen.insert(name.clone()) {
                 return Err(ConvertError::Unknown { tensor: tensor.name.clone(), arch: family.gguf });
             }
-            let (change, kind) = (Change::of(family, &name, sizes), stored(&name, &shape, kind));
+            let (change, kind) = (sizes.rewritten(family, &name), stored(&name, &shape, kind));
             let rows = shape.first().copied().unwrap_or_default();
             all.push(Output { name, from: From::Checkpoint(tensor), change, kind, shape, first, offset: 0 });
             first += rows;

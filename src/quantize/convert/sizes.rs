@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::config::Config;
 use super::error::ConvertError;
-use crate::arch::{Architecture, Dimensions, HeadDefault, HeadInFile, keys};
+use crate::arch::{Architecture, Dimensions, HeadDefault, HeadInFile, Rewritten, keys};
 
 /// The most layers that are believed.
 const MOST_LAYERS: u32 = 1 << 16;
@@ -52,6 +52,11 @@ fn layers(config: &Config) -> Result<u32, ConvertError> {
 }
 
 impl ModelSizes {
+    /// What happens to the values of the tensor `name` of GGUF.
+    pub(super) fn rewritten(&self, family: &Architecture, name: &str) -> Rewritten {
+        family.rewrite(name).with_heads(self.heads.into(), self.kv_heads.into())
+    }
+
     pub(super) fn of(family: &Architecture, config: &Config) -> Result<Self, ConvertError> {
         let spec = &family.sizes;
         let embedding = config.need(&keys::EMBEDDING)?;

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use super::error::ConvertError;
 use super::numbers::{Seen, encode};
-use super::sizes::ModelSizes;
-use crate::arch::{Architecture, Rewrite, rotation};
+use crate::arch::{Rewritten, rotation};
 use crate::engine::Cancel;
 use crate::weights::gguf::GgmlType;
 use crate::weights::numbers;
@@ -22,29 +21,6 @@ use crate::weights::safetensors::Tensor;
 const PIECE: u64 = 1 << 20;
 /// How often the caller is told, and the flag is looked at.
 const TICK: Duration = Duration::from_millis(5);
-
-/// What happens to a tensor on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Nothing but its type.
-    Kept,
-    /// Rows of each of so many heads go from two halves to pairs.
-    Paired(u32),
-    /// One is added.
-    PlusOne,
-}
-
-impl Change {
-    /// Of the tensor `name` of GGUF.
-    pub(super) fn of(family: &Architecture, name: &str, sizes: &ModelSizes) -> Self {
-        match family.rewrite(name) {
-            Rewrite::Kept => Self::Kept,
-            Rewrite::PairedQueries => Self::Paired(sizes.heads),
-            Rewrite::PairedKeys => Self::Paired(sizes.kv_heads),
-            Rewrite::PlusOne => Self::PlusOne,
-        }
-    }
-}
 
 /// Where a tensor's numbers come from.
 #[derive(Debug)]
@@ -58,7 +34,7 @@ pub(super) enum From<'a> {
 pub(super) struct Output<'a> {
     pub(super) name: String,
     pub(super) from: From<'a>,
-    pub(super) change: Change,
+    pub(super) change: Rewritten,
     pub(super) kind: GgmlType,
     /// The slowest dimension first.
     pub(super) shape: Vec<u64>,
@@ -78,14 +54,18 @@ impl Output<'_> {
     fn rows(&self) -> (u64, u64) {
         let columns = self.shape.last().copied().unwrap_or(1);
         let rows: u64 = self.shape.iter().rev().skip(1).product();
-        if self.shape.len() == 1 && matches!(self.change, Change::Paired(_)) { (columns, 1) } else { (rows, columns) }
+        if self.shape.len() == 1 && matches!(self.change, Rewritten::Paired(_)) {
+            (columns, 1)
+        } else {
+            (rows, columns)
+        }
     }
 
     /// The checkpoint's row that becomes row `row`.
     fn source_row(&self, row: u64, rows: u64) -> u64 {
         match self.change {
-            Change::Paired(heads) => rotation::in_checkpoint(row, rows, heads.into()),
-            Change::Kept | Change::PlusOne => row,
+            Rewritten::Paired(heads) => rotation::in_checkpoint(row, rows, heads),
+            Rewritten::Kept | Rewritten::PlusOne => row,
         }
     }
 }
@@ -188,7 +168,7 @@ impl Buffers {
                 numbers::decode(tensor.dtype, &self.raw, &mut self.numbers);
             }
         }
-        if output.change == Change::PlusOne {
+        if output.change == Rewritten::PlusOne {
             self.numbers.iter_mut().for_each(|number| *number += 1.0);
         }
         self.out.clear();
@@ -208,7 +188,7 @@ impl Buffers {
     ) -> Result<(), ConvertError> {
         let row = columns * tensor.dtype.size();
         self.raw.resize(((rows.end - rows.start) * row) as usize, 0);
-        if !matches!(output.change, Change::Paired(_)) {
+        if !matches!(output.change, Rewritten::Paired(_)) {
             return Ok(tensor.read(&mut self.raw, (output.first + rows.start) * row)?);
         }
         for (to, number) in self.raw.chunks_mut((row as usize).max(1)).zip(rows) {
@@ -227,7 +207,7 @@ mod tests {
         let output = Output {
             name: String::new(),
             from: From::Made(Vec::new()),
-            change: Change::Kept,
+            change: Rewritten::Kept,
             kind: GgmlType::F32,
             shape: vec![1000, 3000],
             first: 0,
@@ -245,7 +225,7 @@ mod tests {
         let output = Output {
             name: String::new(),
             from: From::Made(numbers),
-            change: Change::Kept,
+            change: Rewritten::Kept,
             kind: GgmlType::F32,
             shape: vec![3 << 10, 512],
             first: 0,

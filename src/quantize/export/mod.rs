@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::arch::{self, Architecture, Rewrite, rotation};
+use crate::arch::{self, Architecture, Rewritten, rotation};
 use crate::atomic::{PartialFolder, WriteError};
 use crate::engine::Cancel;
 use crate::error::{Advise, ExitCode};
@@ -136,7 +136,7 @@ fn weights(
     let heads = Heads::of(family, model.first());
     let mut done = 0;
     for Named { tensor, header, source, .. } in tensors {
-        let change = Undone::of(family, &tensor.name, heads);
+        let change = heads.rewritten(family, &tensor.name);
         let mut pieces = Pieces::of(tensor, change);
         while let Some(piece) = pieces.next(header, source)? {
             if cancel.is_cancelled() {
@@ -171,39 +171,24 @@ impl Heads {
         let queries = heads("head_count").unwrap_or(1);
         Self { queries, keys: heads("head_count_kv").unwrap_or(queries) }
     }
-}
 
-/// What `convert` did to a tensor, to be undone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Undone {
-    Nothing,
-    /// Rows of so many heads, from pairs to halves.
-    Paired(u64),
-    MinusOne,
-}
-
-impl Undone {
-    pub(crate) fn of(family: &Architecture, name: &str, heads: Heads) -> Self {
-        match family.rewrite(name) {
-            Rewrite::Kept => Self::Nothing,
-            Rewrite::PairedQueries => Self::Paired(heads.queries),
-            Rewrite::PairedKeys => Self::Paired(heads.keys),
-            Rewrite::PlusOne => Self::MinusOne,
-        }
+    /// What `convert` did to a tensor, to be undone.
+    pub(crate) fn rewritten(self, family: &Architecture, name: &str) -> Rewritten {
+        family.rewrite(name).with_heads(self.queries, self.keys)
     }
 }
 
 /// A tensor's numbers, some rows at a time; all at once where rows move.
 struct Pieces<'a> {
     tensor: &'a TensorInfo,
-    change: Undone,
+    change: Rewritten,
     row: u64,
     raw: Vec<u8>,
     numbers: Vec<f32>,
 }
 
 impl<'a> Pieces<'a> {
-    fn of(tensor: &'a TensorInfo, change: Undone) -> Self {
+    fn of(tensor: &'a TensorInfo, change: Rewritten) -> Self {
         Self { tensor, change, row: 0, raw: Vec::new(), numbers: Vec::new() }
     }
 
@@ -213,7 +198,7 @@ impl<'a> Pieces<'a> {
         if self.row >= rows {
             return Ok(None);
         }
-        let step = if matches!(self.change, Undone::Paired(_)) { rows } else { (PIECE / columns.max(1)).max(1) };
+        let step = if matches!(self.change, Rewritten::Paired(_)) { rows } else { (PIECE / columns.max(1)).max(1) };
         let count = step.min(rows - self.row);
         let kind = self.tensor.kind;
         let bytes = kind.row_bytes(columns).unwrap_or_default();
@@ -227,9 +212,9 @@ impl<'a> Pieces<'a> {
         }
         self.row += count;
         match self.change {
-            Undone::Nothing => {}
-            Undone::MinusOne => self.numbers.iter_mut().for_each(|number| *number -= 1.0),
-            Undone::Paired(heads) => {
+            Rewritten::Kept => {}
+            Rewritten::PlusOne => self.numbers.iter_mut().for_each(|number| *number -= 1.0),
+            Rewritten::Paired(heads) => {
                 // A bias is a row of numbers; each of them counts as a row.
                 let (rows, columns) = if rows == 1 { (columns, 1) } else { (rows, columns) };
                 self.numbers = halves(&self.numbers, rows, columns, heads);
