@@ -6,6 +6,9 @@
 mod chain;
 mod check;
 mod data;
+mod golden;
+#[path = "../golden/mod.rs"]
+mod golden_data;
 mod gpu;
 mod interrupted;
 mod mission;

@@ -118,7 +118,7 @@ fn same(ours: &[f64], theirs: &[f64]) {
     assert!(ours[STEPS - 1] < ours[0]);
 }
 
-fn logits(path: &Path) -> Vec<f32> {
+pub(crate) fn logits(path: &Path) -> Vec<f32> {
     let folder = Folder::open(path).unwrap();
     let mut bytes = vec![0; folder.tensors[0].bytes as usize];
     folder.tensors[0].read(&mut bytes, 0).unwrap();

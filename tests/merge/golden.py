@@ -134,7 +134,7 @@ def recipes(out, layers, whole):
 
 def merge(text, target):
     run_merge(MergeConfiguration.model_validate(yaml.safe_load(text)), str(target),
-              MergeOptions(random_seed=7, quiet=True, copy_tokenizer=False, lazy_unpickle=False))
+              MergeOptions(random_seed=7, quiet=True, copy_tokenizer=False, write_model_card=False))
     for file in target.iterdir():
         if file.suffix not in (".safetensors", ".json"):
             file.unlink() if file.is_file() else shutil.rmtree(file)
@@ -163,4 +163,5 @@ def main():
     print("made")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,8 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
 
+#[path = "../golden/mod.rs"]
+mod golden_data;
 #[path = "../hub/mod.rs"]
 mod hub;
 #[path = "../ran/mod.rs"]
@@ -10,6 +12,7 @@ mod ran;
 mod adapters;
 mod check;
 mod gguf;
+mod golden;
 mod layers;
 mod parity;
 mod provenance;

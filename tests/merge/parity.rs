@@ -25,8 +25,13 @@ const STATISTICS: [&str; 6] = ["dare_linear", "dare_ties", "dare_raw", "della", 
 const WHOLE: [&str; 9] =
     ["slerp", "nuslerp", "multislerp", "karcher", "model_stock", "slices", "sce", "ties_rescaled", "arcee_fusion"];
 
+/// The largest share of numbers that are more than a step from mergekit's and nearer than those to the exact result.
+const NEARER: f64 = 1e-4;
+/// The largest share that is off by a few roundings of the inputs, besides two.
+const ROUNDINGS: f64 = 2e-7;
+
 /// bf16 as integers in the order of the numbers.
-fn ordered(read: &Read) -> Vec<i32> {
+pub(crate) fn ordered(read: &Read) -> Vec<i32> {
     let words = read.raw.as_chunks::<2>().0.iter().map(|word| i32::from(i16::from_le_bytes(*word)));
     words.map(|word| if word < 0 { -(word & 0x7fff) } else { word }).collect()
 }
@@ -41,18 +46,26 @@ fn largest(inputs: &[&Read], at: usize) -> f32 {
     inputs.iter().map(number).fold(0.0, f32::max)
 }
 
-/// How many numbers there are, how many are more than a step apart, and how many more than two. With `exact`, those of ours
-/// that are nearer to it do not count; and those that are roundings of `inputs`.
-fn steps(ours: &Read, golden: &Read, exact: Option<&Read>, inputs: &[&Read]) -> [usize; 3] {
+/// How many numbers there are; how many are more than a step apart, and how many more than two; and how many of those that
+/// are more than a step apart are not counted, because ours is nearer to `exact`, or because the difference is a rounding of
+/// `inputs`.
+fn steps(ours: &Read, golden: &Read, exact: Option<&Read>, inputs: &[&Read]) -> [usize; 5] {
     assert_eq!((ours.dtype, &ours.shape), (golden.dtype, &golden.shape));
     let numbers = [ours.numbers(), golden.numbers()];
     let (ours, golden, exact) = (ordered(ours), ordered(golden), exact.map(ordered));
-    let mut found = [ours.len(), 0, 0];
+    let mut found = [ours.len(), 0, 0, 0, 0];
     for (at, (&ours, &golden)) in ours.iter().zip(&golden).enumerate() {
         let far = (ours - golden).abs();
         let nearer = |exact: &Vec<i32>| (ours - exact[at]).abs() < (golden - exact[at]).abs();
         let rounding = || (numbers[0][at] - numbers[1][at]).abs() < largest(inputs, at) * 4.0 / 16_777_216.0;
-        if far > 1 && !exact.as_ref().is_some_and(nearer) && !rounding() {
+        if far <= 1 {
+            continue;
+        }
+        if exact.as_ref().is_some_and(nearer) {
+            found[3] += 1;
+        } else if rounding() {
+            found[4] += 1;
+        } else {
             found[1] += 1;
             found[2] += usize::from(far > 2);
         }
@@ -61,12 +74,19 @@ fn steps(ours: &Read, golden: &Read, exact: Option<&Read>, inputs: &[&Read]) -> 
 }
 
 /// Means of magnitudes and of squares, of what a merge added to the base; and the share that it left alone.
-fn moments(numbers: &[f32], base: &[f32]) -> [f64; 3] {
+pub(crate) fn moments(numbers: &[f32], base: &[f32]) -> [f64; 3] {
     let count = numbers.len() as f64;
     let deltas = || numbers.iter().zip(base).map(|(a, b)| f64::from(a - b));
     // what did not move is off by the rounding to bf16 at most
     let still = numbers.iter().zip(base).filter(|(a, b)| (*a - *b).abs() <= b.abs() / 256.0).count();
     [deltas().map(f64::abs).sum::<f64>() / count, deltas().map(|d| d * d).sum::<f64>() / count, still as f64 / count]
+}
+
+pub(crate) fn close_moments(name: &str, ours: [f64; 3], golden: [f64; 3]) {
+    for (ours, golden) in ours.into_iter().zip(golden) {
+        // 200,000 numbers with chances near a half: a percent is some ten standard deviations of these means
+        assert!((ours / golden - 1.0).abs() < 0.02, "{name}: {ours} and {golden}");
+    }
 }
 
 /// Holds a merge against mergekit's; `folder` has both of mergekit's answers.
@@ -81,10 +101,7 @@ fn compare(name: &str, ours: &Path, folder: &Path, models: &[BTreeMap<String, Re
             let sum = |of: &dyn Fn(&str) -> Vec<f32>| merged.keys().flat_map(|key| of(key)).collect::<Vec<f32>>();
             moments(&sum(&|key| merged[key].numbers()), &sum(&|key| models[0][key].numbers()))
         };
-        for (ours, golden) in all(&ours).into_iter().zip(all(&golden)) {
-            // 200,000 numbers with chances near a half: a percent is some ten standard deviations of these means
-            assert!((ours / golden - 1.0).abs() < 0.02, "{name}: {ours} and {golden}");
-        }
+        close_moments(name, all(&ours), all(&golden));
         if exact.is_none() {
             return;
         }
@@ -92,7 +109,7 @@ fn compare(name: &str, ours: &Path, folder: &Path, models: &[BTreeMap<String, Re
     let whole = WHOLE.iter().any(|whole| name.starts_with(whole));
     assert_eq!(exact.is_some(), whole, "{name}");
     let count = |golden: &BTreeMap<String, Read>, exact: Option<&BTreeMap<String, Read>>| {
-        let mut counts = [0; 3];
+        let mut counts = [0; 5];
         for (tensor, ours) in &ours {
             let inputs = models.iter().filter_map(|model| model.get(tensor)).filter(|_| whole).collect::<Vec<_>>();
             let found = steps(ours, &golden[tensor], exact.map(|exact| &exact[tensor]), &inputs);
@@ -106,8 +123,12 @@ fn compare(name: &str, ours: &Path, folder: &Path, models: &[BTreeMap<String, Re
     if !STATISTICS.contains(&name) {
         all.push(count(&golden, exact.as_ref()));
     }
-    for [all, one, two] in all {
+    for [all, one, two, nearer, rounding] in all {
+        eprintln!("{name}: {all} numbers, {one}, {two}, {nearer}, {rounding}");
         assert!(all > 0 && one as f64 <= all as f64 * 1e-4 && two == 0, "{name}: {all}, {one}, {two}");
+        // What mergekit's sums lost, and what cancels: excuses for few numbers, or it is another merge.
+        assert!(nearer as f64 <= all as f64 * NEARER, "{name}: {nearer} of {all} are only nearer than mergekit's");
+        assert!(rounding as f64 <= 2.0 + all as f64 * ROUNDINGS, "{name}: {rounding} of {all} are roundings");
         assert!(whole || one == 0, "{name}: {one}");
     }
 }

@@ -71,7 +71,7 @@ pub fn checkpoints() -> Option<(tempfile::TempDir, PathBuf)> {
     Some((folder, python))
 }
 
-fn metadata(path: &Path) -> Vec<(String, ValueKind, Vec<u8>)> {
+pub fn metadata(path: &Path) -> Vec<(String, ValueKind, Vec<u8>)> {
     let header = Header::read(path).unwrap();
     let file = std::fs::File::open(path).unwrap();
     let all = Metadata::of(&header, &file).unwrap();
@@ -81,7 +81,7 @@ fn metadata(path: &Path) -> Vec<(String, ValueKind, Vec<u8>)> {
 }
 
 /// Numbers of 32 bits as 16 can hold them.
-fn rounded(bytes: &[u8]) -> Vec<u8> {
+pub fn rounded(bytes: &[u8]) -> Vec<u8> {
     let numbers = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
     numbers.flat_map(|number| half::f16::from_f32(number).to_f32().to_le_bytes()).collect()
 }

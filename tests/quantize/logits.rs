@@ -63,7 +63,7 @@ fn reference(folder: &Path) -> (Vec<i32>, Vec<f32>) {
     (tokens, words("logits").into_iter().map(f32::from_le_bytes).collect())
 }
 
-fn agree(name: &str, ours: &[Vec<f32>], theirs: &[f32]) {
+pub(crate) fn agree(name: &str, ours: &[Vec<f32>], theirs: &[f32]) {
     let ours: Vec<f32> = ours.concat();
     assert_eq!(ours.len(), theirs.len(), "{name}");
     let largest = theirs.iter().fold(0f32, |most, logit| most.max(logit.abs()));

@@ -3,6 +3,8 @@
 #![cfg(feature = "lab")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test must be able to fail")]
 
+#[path = "../golden/mod.rs"]
+mod golden_data;
 #[path = "../ran/mod.rs"]
 mod ran;
 
@@ -15,6 +17,7 @@ mod export;
 #[cfg(feature = "engine")]
 mod families;
 mod file;
+mod golden;
 #[cfg(feature = "engine")]
 mod logits;
 #[cfg(feature = "engine")]
