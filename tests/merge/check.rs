@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use zord::weights::safetensors::Dtype;
 
+#[cfg(all(feature = "engine", feature = "train"))]
+use crate::golden_data::{beside, checkpoint, json as json_of};
 use crate::hub::{Reply, Server, honest, linked};
 use crate::tool::{Tool, read};
 use crate::toy::{Toy, sparse};
@@ -110,19 +112,59 @@ fn models_that_share_no_shape_are_told_apart_with_their_numbers() {
     assert_eq!(tool.names(), ["chatglm", "deepseek", "mission.yml", "qwen"]);
 }
 
+/// Small models that can be read, in the place of the large ones; a student, data, and a recipe for it.
+#[cfg(all(feature = "engine", feature = "train"))]
+fn small_school(tool: &Tool) {
+    let converted = json_of("convert.json");
+    for (name, small) in [("deepseek", "llama-linear"), ("qwen", "qwen2"), ("chatglm", "chatglm")] {
+        std::fs::remove_dir_all(tool.path(name)).unwrap();
+        checkpoint(&tool.path(name), &converted[small]);
+        beside(&tool.path(name), &converted[small]["beside"]);
+    }
+    let distilled = json_of("distill.json");
+    checkpoint(&tool.path("student"), &distilled["llama"]["checkpoints"]["student"]);
+    let files = json!({"tokenizer.json": null, "tokenizer_config.json": distilled["settings"]});
+    beside(&tool.path("student"), &files);
+    tool.write("data.jsonl", distilled["data"]["data.jsonl"].as_str().unwrap());
+    tool.write("recipe.toml", distilled["recipes"]["sft"].as_str().unwrap());
+}
+
 #[test]
-fn the_route_that_is_printed_is_a_recipe() {
+#[cfg(all(feature = "engine", feature = "train"))]
+fn the_route_that_is_printed_leads_to_a_merge() {
     let tool = Tool::new();
     teachers(&tool);
     tool.write("mission.yml", MISSION);
     let text = tool.run(["check", "mission.yml"]).out;
     let recipe = text.split("with students.toml:\n\n").nth(1).unwrap().split("\n\n`assets").next().unwrap();
     tool.write("students.toml", recipe);
-    for student in 1..=3 {
-        Toy::new(student).write(&tool.path(&format!("student-{student}")));
+    small_school(&tool);
+    let commands: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  zord-"))
+        .map(|line| format!("zord-{}", line.replace("RECIPE", "recipe.toml")))
+        .collect();
+    assert_eq!(commands.len(), 7, "{text}");
+    let programs = std::path::Path::new(crate::PROGRAM).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    for command in commands {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &command]).current_dir(tool.folder()).env("PATH", &path).env("ZORD_HOME", tool.folder());
+        let ran = crate::ran::Ran::of(&shell.output().unwrap());
+        assert_eq!(ran.code, Some(0), "{command}: {}{}", ran.out, ran.err);
     }
-    let found: Value = serde_json::from_str(&tool.run(["check", "students.toml", "--json"]).done()).unwrap();
-    assert_eq!((&found["ok"], &found["tensors"]), (&json!(true), &json!(10)));
+    let students = [1, 2, 3].map(|at| read(&tool.path(&format!("student-{at}"))));
+    assert!(students[0] != students[1] && students[1] != students[2], "each learnt from another teacher");
+    let merged = read(&tool.path("merged"));
+    assert!(merged.len() == students[0].len() && !students.contains(&merged));
+    // Weights are shares of one: 0.60, 0.25 and 0.15.
+    for (name, tensor) in merged {
+        let [a, b, c] = [0, 1, 2].map(|at| students[at][&name].numbers());
+        let mean = |at: usize| 0.6 * a[at] + 0.25 * b[at] + 0.15 * c[at];
+        // bf16 has eight bits
+        let off = |(at, x): (usize, f32)| (x - mean(at)).abs() > mean(at).abs() / 200.0 + 1e-6;
+        assert!(!tensor.numbers().into_iter().enumerate().any(off), "{name}");
+    }
 }
 
 #[test]

@@ -1,21 +1,23 @@
 //! Layers repeated, dropped and put together from several models.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use zord::weights::safetensors::Dtype;
 
-use crate::tool::{Tool, read};
-use crate::toy::{Toy, sparse};
+use crate::tool::{Read, Tool, read};
+use crate::toy::{Tensor, Toy, noise, raw, weights};
 
-/// Qwen3-0.6B's shapes, smaller in every dimension that does not matter here.
-fn qwen3(tool: &Tool, name: &str) {
-    let (hidden, inner, head, heads, keys, vocabulary) = (64, 192, 16, 8, 4, 512);
-    let mut all: Vec<(String, Vec<u64>)> = vec![
+/// Qwen3-0.6B's shapes, smaller in every dimension that does not matter here, with numbers that differ from tensor to tensor.
+fn qwen3(tool: &Tool, name: &str, seed: u32) {
+    let (hidden, inner, head, heads, keys, vocabulary) = (16, 48, 4, 8, 4, 64);
+    let mut all: Vec<(String, Vec<usize>)> = vec![
         ("model.embed_tokens.weight".into(), vec![vocabulary, hidden]),
         ("model.norm.weight".into(), vec![hidden]),
     ];
     for layer in 0..28 {
         let mut put =
-            |rest: &str, shape: &[u64]| all.push((format!("model.layers.{layer}.{rest}.weight"), shape.to_vec()));
+            |rest: &str, shape: &[usize]| all.push((format!("model.layers.{layer}.{rest}.weight"), shape.to_vec()));
         put("input_layernorm", &[hidden]);
         put("post_attention_layernorm", &[hidden]);
         put("self_attn.q_proj", &[head * heads, hidden]);
@@ -33,22 +35,53 @@ fn qwen3(tool: &Tool, name: &str) {
     let config = json!({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "num_hidden_layers": 28,
         "hidden_size": hidden, "intermediate_size": inner, "vocab_size": vocabulary, "tie_word_embeddings": true,
         "max_window_layers": 28, "layer_types": kinds});
-    sparse(&tool.path(name), &config, Dtype::BF16, &all);
+    let tensor = |(at, (name, shape)): (u32, (String, Vec<usize>))| -> Tensor {
+        let values = noise(seed * 1000 + at, shape.iter().product());
+        (name, Dtype::BF16, shape, raw(Dtype::BF16, &values))
+    };
+    std::fs::create_dir_all(tool.path(name)).unwrap();
+    weights(&tool.path(name).join("model.safetensors"), &(0..).zip(all).map(tensor).collect::<Vec<_>>());
+    std::fs::write(tool.path(name).join("config.json"), config.to_string()).unwrap();
+}
+
+type Tensors = BTreeMap<String, Read>;
+
+/// That each layer of the merge is the one of a parent, to the bit where it is not scaled; `from` tells whose, which, and by
+/// what `o_proj` and `down_proj` are multiplied.
+fn came_from<'a>(out: &Tensors, layers: usize, from: impl Fn(usize) -> (&'a Tensors, usize, f32)) {
+    let own = |layer: usize| format!("model.layers.{layer}.");
+    for layer in 0..layers {
+        let (parent, old, scale) = from(layer);
+        let parts = parent.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(&own(old))?, tensor)));
+        let parts: Vec<_> = parts.collect();
+        assert_eq!(parts.len(), 11);
+        for (part, tensor) in parts {
+            let found = &out[&(own(layer) + part)];
+            let scaled = scale != 1.0 && (part.contains("o_proj") || part.contains("down_proj"));
+            // bf16 has eight bits
+            let near = |(a, b): (f32, f32)| (a - b * scale).abs() <= (b * scale).abs() / 256.0;
+            let same =
+                if scaled { found.numbers().into_iter().zip(tensor.numbers()).all(near) } else { found == tensor };
+            assert!(same, "{layer}, {part}: not that of layer {old}");
+        }
+    }
 }
 
 #[test]
 fn forty_two_layers_of_two_models_are_464_tensors() {
     let tool = Tool::new();
-    qwen3(&tool, "Qwen/Qwen3-0.6B");
-    qwen3(&tool, "suayptalha/Qwen3-0.6B-Code-Expert");
+    let names = ["suayptalha/Qwen3-0.6B-Code-Expert", "Qwen/Qwen3-0.6B"];
+    names.into_iter().zip(1..).for_each(|(name, seed)| qwen3(&tool, name, seed));
     let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/recipes/qwen3-42-layers.yml");
     let found: serde_json::Value = serde_json::from_str(&tool.run(["check", recipe, "--json"]).done()).unwrap();
     assert_eq!((&found["ok"], &found["tensors"]), (&json!(true), &json!(464)));
     tool.run(["run", recipe, "-o", "out"]).done();
     let merged = read(&tool.path("out"));
     assert_eq!(merged.len(), 464);
-    assert!(merged.contains_key("model.layers.41.mlp.down_proj.weight"));
     assert!(!merged.contains_key("model.layers.42.mlp.down_proj.weight"));
+    let [first, second] = names.map(|name| read(&tool.path(name)));
+    let from = |layer| if layer < 21 { (&first, layer, 1.0) } else { (&second, layer - 21 + 7, 0.8) };
+    came_from(&merged, 42, from);
     let config = tool.json("out/config.json");
     assert_eq!((&config["num_hidden_layers"], &config["max_window_layers"]), (&json!(42), &json!(42)));
     // layers 0 to 20, then 7 to 27: each keeps its kind
@@ -60,7 +93,7 @@ fn forty_two_layers_of_two_models_are_464_tensors() {
 #[test]
 fn layers_that_only_change_their_order_keep_their_kinds() {
     let tool = Tool::new();
-    qwen3(&tool, "a");
+    qwen3(&tool, "a", 1);
     let slice = |from: u32, to: u32| format!("  - sources: [{{model: a, layer_range: [{from}, {to}]}}]\n");
     tool.merge(&format!("merge_method: passthrough\nslices:\n{}{}", slice(14, 28), slice(0, 14)), &[]).done();
     let config = tool.json("out/config.json");
@@ -68,6 +101,8 @@ fn layers_that_only_change_their_order_keep_their_kinds() {
     let kinds = config["layer_types"].as_array().unwrap();
     assert!(kinds[..14].iter().all(|kind| kind == "sliding_attention"), "{kinds:?}");
     assert!(kinds[14..].iter().all(|kind| kind == "full_attention"), "{kinds:?}");
+    let a = read(&tool.path("a"));
+    came_from(&read(&tool.path("out")), 28, |layer| (&a, (layer + 14) % 28, 1.0));
 }
 
 #[test]
