@@ -1,18 +1,15 @@
 //! `zord chat`.
 
 use std::io::{BufRead, BufReader, Read};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use zord::chat::{Message, Role};
-use zord::engine::{ChatRequest, Stop};
+use zord::engine::ChatRequest;
 
 use crate::program::{DONE, Ran, Zord, has_keys, lines, pieces};
 use crate::real::{self, Asked, one_thread};
 
 const SUM: &str = "What is 2+2?";
-/// Far from any honest latency, and from the time that the whole answer would take.
-const LONG: Duration = Duration::from_secs(30);
 
 fn turns(turns: &[(Role, &str)], max_tokens: Option<u32>) -> ChatRequest {
     let turns = turns.iter().map(|&(role, text)| Message::new(role, text)).collect();
@@ -58,6 +55,19 @@ fn limits_and_stop_texts_end_an_answer() {
     assert_eq!(pieces(&done), last["text"].as_str().unwrap());
     let done = zord.run(["chat", "--json", "--max-tokens", "3", SUM]).done();
     assert_eq!((&done["stop"], &done["generated_tokens"]), (&"length".into(), &3.into()));
+}
+
+#[test]
+fn a_text_that_fills_the_context_ends_with_it() {
+    let Some(model) = real::smollm2() else { return };
+    let zord = Zord::with(&model);
+    // A text without turns has nothing that could be dropped, and this one goes on as it began.
+    let text = "one and two and ".repeat(50);
+    let done = zord.run(["chat", "--raw", "--ctx", "256", "--json", text.trim_end()]).done();
+    assert_eq!(done["stop"], "context", "{done}");
+    let number = |key: &str| done[key].as_u64().unwrap();
+    // The last token follows from a full context and has no place in it.
+    assert_eq!((number("context_tokens"), number("prompt_tokens") + number("generated_tokens")), (256, 257), "{done}");
 }
 
 #[test]
@@ -158,11 +168,9 @@ fn a_reader_that_goes_away_is_success() {
         let mut child = zord.spawn(ENDLESS.iter().chain(form));
         let mut some = [0; 5];
         child.stdout.take().unwrap().read_exact(&mut some).unwrap();
-        let gone = Instant::now();
+        // That it ends at all says that it noticed: the answer has no end.
         let ran: Ran = child.wait_with_output().unwrap().into();
-        eprintln!("ended {:?} after its reader", gone.elapsed());
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{form:?}");
-        assert!(gone.elapsed() < LONG);
     }
 }
 
@@ -176,17 +184,14 @@ fn an_interrupt_keeps_what_was_said() {
     for _ in 0..3 {
         out.read_line(&mut text).unwrap();
     }
-    let asked = Instant::now();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     out.read_to_string(&mut text).unwrap();
     let ran: Ran = child.wait_with_output().unwrap().into();
-    eprintln!("ended {:?} after the signal", asked.elapsed());
     assert_eq!((ran.code, ran.err.as_str()), (Some(130), ""));
     let lines = lines(&text);
     let done = lines.last().unwrap();
     assert_eq!(done["stop"], "cancelled");
     assert_eq!(pieces(&lines), done["text"].as_str().unwrap());
-    assert!(asked.elapsed() < LONG);
 }
 
 #[test]
@@ -208,12 +213,4 @@ fn the_log_of_llama_cpp_shows_only_where_asked() {
     let mut command = zord.command(["chat", "--max-tokens", "1", SUM]);
     Ran::from(command.env("ZORD_LOG", "debug").env("ZORD_LOG_FILE", &file).output().unwrap()).silent();
     assert!(std::fs::read_to_string(file).unwrap().contains("llama_model_loader"));
-}
-
-#[test]
-fn stop_reasons_have_their_names_in_json() {
-    for (stop, name) in [(Stop::End, "end"), (Stop::Text, "text"), (Stop::Length, "length"), (Stop::Context, "context")]
-    {
-        assert_eq!(serde_json::to_value(stop).unwrap(), name);
-    }
 }
