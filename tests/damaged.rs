@@ -27,52 +27,112 @@ fn number(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Two kinds of exit are right: done, and failed with a message. A signal (llama.cpp's abort) has no code.
-fn assert_survived(output: &Output, what: &str) -> bool {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(matches!(output.status.code(), Some(0 | 1)), "{what}: {}\n{said}", output.status);
+/// The program did one of two things: it did what it was asked, or it told of this file what is wrong, and printed nothing
+/// else. A signal (llama.cpp's abort) has no code. Gives what it printed, or what it told.
+fn survived(output: &Output, what: &str) -> Result<String, String> {
+    let (out, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!said.contains("panicked"), "{what}: {said}");
-    assert!(output.status.success() || said.starts_with("error: "), "{what}: {said}");
-    output.status.success()
+    if output.status.success() {
+        assert!(!out.trim().is_empty(), "{what}: {said}");
+        return Ok(out.into_owned());
+    }
+    assert_eq!(output.status.code(), Some(1), "{what}: {}\n{said}", output.status);
+    let error = said.lines().find_map(|line| line.strip_prefix("error: "));
+    assert!(error.is_some_and(|error| error.contains("damaged.gguf")), "{what}: {said}");
+    assert_eq!(out, "", "{what}: {said}");
+    Err(said.into_owned())
+}
+
+/// A model file that is damaged and mended again.
+struct Damaged {
+    folder: tempfile::TempDir,
+    file: std::fs::File,
+    header: Header,
+}
+
+impl Damaged {
+    fn new(model: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("damaged.gguf");
+        std::fs::copy(model, &path).unwrap();
+        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        Self { header: Header::read(&path).unwrap(), file, folder }
+    }
+
+    fn zord(&self, arguments: &[&str]) -> Output {
+        let path = self.folder.path().join("damaged.gguf");
+        let options = ["--model", path.to_str().unwrap(), "--ctx", "256"];
+        zord(&[arguments, &options[..]].concat(), self.folder.path())
+    }
+
+    /// What it answers with these bytes at a place, or why it does not.
+    fn answer(&self, at: u64, bytes: &[u8]) -> Result<String, String> {
+        let mut old = vec![0; bytes.len()];
+        self.file.read_exact_at(&mut old, at).unwrap();
+        self.file.write_all_at(bytes, at).unwrap();
+        let what = format!("{bytes:?} at {at}");
+        let chat = ["chat", "--no-stdin", "--preset", "greedy", "--max-tokens", "2", "Hi"];
+        let planned = survived(&self.zord(&["plan", "--json"]), &what);
+        let answer = planned.and_then(|_| survived(&self.zord(&chat), &what));
+        self.file.write_all_at(&old, at).unwrap();
+        answer
+    }
+
+    /// Where the value of a key begins, behind its type.
+    fn value(&self, key: &str) -> u64 {
+        let mut head = vec![0; 4096];
+        self.file.read_exact_at(&mut head, 0).unwrap();
+        let name = [&(key.len() as u64).to_le_bytes()[..], key.as_bytes()].concat();
+        let at = head.windows(name.len()).position(|part| part == name).unwrap();
+        (at + name.len() + 4) as u64
+    }
+}
+
+#[test]
+fn damage_that_matters_is_refused_and_damage_that_does_not_changes_no_answer() {
+    let Some(model) = real::smollm2() else { return };
+    let damaged = Damaged::new(&model);
+    let whole = damaged.answer(0, b"GGUF").unwrap();
+    assert_eq!(damaged.answer(damaged.value("general.name") + 8, b"smoLLM"), Ok(whole.clone()), "only a name");
+    let more = (damaged.header.tensors.len() as u64 + 1).to_le_bytes();
+    let value = |key: &str| damaged.value(key);
+    for (at, bytes, words) in [
+        (0, &b"GGUG"[..], "is not a GGUF file"),
+        (4, &[99, 0, 0, 0], "GGUF version 99"),
+        (8, &more, "is truncated"),
+        (8, &[0xff; 8], "18446744073709551615 tensors"),
+        (16, &[0xff; 8], "18446744073709551615 metadata keys"),
+        (value("llama.block_count"), &[31, 0, 0, 0], "blk.30"),
+        (value("llama.embedding_length"), &[0x41, 2, 0, 0], "wrong shape"),
+        (value("llama.attention.head_count"), &[0, 0, 0, 0], "`llama.attention.head_count` is 0"),
+    ] {
+        let told = damaged.answer(at, bytes).unwrap_err();
+        assert!(told.contains(words), "{bytes:?} at {at}: {told}");
+    }
+    assert_eq!(damaged.answer(0, b"GGUF"), Ok(whole), "all of it was mended");
 }
 
 #[test]
 fn a_damaged_header_never_ends_the_process() {
     let Some(model) = real::smollm2() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("damaged.gguf");
-    std::fs::copy(&model, &path).unwrap();
-    let head = Header::read(&path).unwrap().data_offset;
-    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-    let options = ["--model", path.to_str().unwrap(), "--ctx", "256"];
+    let damaged = Damaged::new(&model);
+    let head = damaged.header.data_offset;
     let mut state = 2;
-    let (mut refused, mut answered) = (0, 0);
+    let mut answered = 0;
     for case in 0..CASES {
         // The shape's keys stand first, the list of tensors last, the vocabulary between them.
         let (from, to) = [(0, 2048), (head - 16_000, head), (0, head)][case as usize % 3];
         let at = from + number(&mut state) % (to - from);
         let mut old = [0; 2];
-        file.read_exact_at(&mut old, at).unwrap();
+        damaged.file.read_exact_at(&mut old, at).unwrap();
         let new = match number(&mut state) % 3 {
             0 => [old[0] ^ (1 << (number(&mut state) % 8)), old[1]],
             1 => [255, 255],
             _ => (number(&mut state) as u16).to_le_bytes(),
         };
-        file.write_all_at(&new, at).unwrap();
-        let what = format!("{new:?} at {at}");
-        if assert_survived(&zord(&[&["plan", "--json"], &options[..]].concat(), folder.path()), &what) {
-            let chat = ["chat", "--no-stdin", "--preset", "greedy", "--max-tokens", "2", "Hi"];
-            if assert_survived(&zord(&[&chat, &options[..]].concat(), folder.path()), &what) {
-                answered += 1;
-            } else {
-                refused += 1;
-            }
-        } else {
-            refused += 1;
-        }
-        file.write_all_at(&old, at).unwrap();
+        answered += u64::from(damaged.answer(at, &new).is_ok());
     }
-    println!("{refused} refused, {answered} answered");
-    // Both happen: the damage is neither always fatal nor never seen.
-    assert!(refused > 0 && answered > 0);
+    println!("{answered} of {CASES} answered");
+    // Of the first and the last third nearly all matters, of the vocabulary nearly nothing does.
+    assert!((CASES / 5..CASES * 3 / 4).contains(&answered), "{answered} of {CASES} answered");
 }
