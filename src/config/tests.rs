@@ -1,5 +1,8 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
+use super::check::Kind;
 use super::*;
 
 fn read_text(text: &str) -> Result<Config, ConfigError> {
@@ -38,11 +41,61 @@ fn every_key_is_documented_and_takes_what_the_file_shows() {
     }
 }
 
+/// The paths of all fields that are no tables, joined by dots; those of a list's first table under the list's name.
+fn fields(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
+    let tables = value.as_array().and_then(|items| items.first()).filter(|first| first.is_object());
+    let Some(table) = tables.unwrap_or(value).as_object() else {
+        found.insert(path.to_owned());
+        return;
+    };
+    for (key, value) in table {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        fields(value, &path, found);
+    }
+}
+
 #[test]
 fn every_field_of_the_configuration_is_a_known_key() {
     let config = read_text(&everything_on()).unwrap();
+    let mut found = BTreeSet::new();
+    fields(&serde_json::to_value(&config).unwrap(), "", &mut found);
+    let keys = KEYS.iter().filter(|(_, kind)| !matches!(kind, Kind::Table | Kind::Tables));
+    assert_eq!(found, keys.map(|(key, _)| (*key).to_owned()).collect::<BTreeSet<_>>());
     let text = toml::to_string(&config).unwrap();
     assert_eq!(read_text(&text).unwrap(), config);
+}
+
+#[test]
+fn every_key_decides_its_own_field_and_no_other() {
+    let json = |config: &Config| serde_json::to_value(config).unwrap();
+    let default = json(&Config::default());
+    let mut keys = 0;
+    for (key, kind) in KEYS.iter().filter(|(key, _)| !key.starts_with("lora")) {
+        let (table, name) = key.rsplit_once('.').map_or(("", *key), |(table, name)| (table, name));
+        let place = format!("/{}", key.replace('.', "/"));
+        let shown = default.pointer(&place).unwrap();
+        // A value that is not the default.
+        let value: serde_json::Value = match kind {
+            Kind::Table | Kind::Tables => continue,
+            Kind::Text if *key == "ui.theme" => "light".into(),
+            Kind::Text => "other".into(),
+            Kind::Size => "1GiB".into(),
+            Kind::Word(words) => words.iter().copied().rfind(|word| *shown != **word).unwrap().into(),
+            Kind::Count | Kind::Threads => 7.into(),
+            Kind::Number => 0.5.into(),
+            Kind::Switch => (*shown != true).into(),
+            Kind::Texts => vec!["other"].into(),
+        };
+        let text = if table.is_empty() { format!("{name} = {value}") } else { format!("[{table}]\n{name} = {value}") };
+        let mut wanted = default.clone();
+        *wanted.pointer_mut(&place).unwrap() = value;
+        assert_ne!(wanted, default, "{key}");
+        let config = read_text(&text).unwrap();
+        assert_eq!(json(&config), wanted, "{key}");
+        assert_eq!(read_text(&toml::to_string(&config).unwrap()).unwrap(), config, "{key}");
+        keys += 1;
+    }
+    assert!(keys > 20, "{keys}");
 }
 
 #[test]
