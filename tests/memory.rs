@@ -73,8 +73,8 @@ fn assert_predicted(model: &Path, settings: &[(u64, &str)]) {
 #[test]
 fn the_plan_is_within_five_percent_of_the_peak() {
     let Some(model) = real::smollm2() else { return };
-    let settings = [512, 2048, 8192].map(|n_ctx| [(n_ctx, "f16"), (n_ctx, "q8_0")]);
-    assert_predicted(&model, settings.as_flattened());
+    // Twice as many cells take four times as long, and say nothing new.
+    assert_predicted(&model, &[(512, "f16"), (2048, "q8_0"), (4096, "f16"), (4096, "q8_0")]);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn it_lives_in_a_quarter_of_a_gibibyte_beside_another_program() {
 /// This test program as `eats_and_waits`, inside the group.
 fn eater(group: &Group, home: &Path, bytes: u64) -> Child {
     let itself = std::env::current_exe().unwrap();
-    let program = [itself.to_str().unwrap(), "--exact", "eats_and_waits", "--nocapture"];
+    let program = [itself.to_str().unwrap(), "--exact", "eats_and_waits", "--ignored", "--nocapture"];
     let mut command = group.command(&program, home);
     command.env("ZORD_TEST_EAT", bytes.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
 }
@@ -210,8 +210,9 @@ fn eater(group: &Group, home: &Path, bytes: u64) -> Child {
 /// Not a test of its own: the other program of the tests here. It takes so many bytes at first, and those of each line
 /// that it reads.
 #[test]
+#[ignore = "the other program of the tests here, which start it"]
 fn eats_and_waits() {
-    let Some(bytes) = std::env::var("ZORD_TEST_EAT").ok().and_then(|bytes| bytes.parse().ok()) else { return };
+    let bytes = std::env::var("ZORD_TEST_EAT").unwrap().parse().unwrap();
     let more = std::io::stdin().lines().map_while(|line| line.ok()?.trim().parse().ok());
     let mut memory = Vec::new();
     for bytes in std::iter::once(bytes).chain(more) {

@@ -116,8 +116,11 @@ fn an_interrupted_imatrix_goes_on_where_it_stopped() {
     let _turn = turn();
     let Some(model) = crate::smollm2() else { return };
     let tool = Tool::new();
+    // Some ten windows.
+    let prose = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/calibration/prose.txt"));
+    tool.write("some.txt", &prose.unwrap()[..2500]);
     let command = |output: &str, more: &[&str]| {
-        let mut command = tool.command(["imatrix", "--plain", "--ctx", "128", "-m"]);
+        let mut command = tool.command(["imatrix", "--plain", "--ctx", "64", "-f", "some.txt", "-m"]);
         command.arg(&model).args(["-o", output]).args(more);
         command
     };
@@ -128,15 +131,15 @@ fn an_interrupted_imatrix_goes_on_where_it_stopped() {
     }
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
     Ran::of(&child.wait_with_output().unwrap()).refused(130, &["interrupted", "`--resume`", "`i.gguf.unfinished`"]);
-    assert_eq!(tool.names(), ["i.gguf.unfinished"]);
+    assert_eq!(tool.names(), ["i.gguf.unfinished", "some.txt"]);
     let part = Imatrix::read(&tool.path("i.gguf.unfinished")).unwrap();
 
     let run = |output: &str, more: &[&str]| Ran::of(&command(output, more).output().unwrap());
     tool.write("other.txt", "word ".repeat(2000));
-    run("i.gguf", &["--resume", "-f", "other.txt"]).refused(1, &["summed otherwise: over `sample, prose`", "--merge"]);
+    run("i.gguf", &["--resume", "-f", "other.txt"]).refused(1, &["summed otherwise: over `some", "--merge"]);
     run("i.gguf", &["--resume", "--process-output"]).refused(1, &["summed otherwise"]);
     run("i.gguf", &["--resume"]).done();
-    assert_eq!(tool.names(), ["i.gguf", "other.txt"]);
+    assert_eq!(tool.names(), ["i.gguf", "other.txt", "some.txt"]);
     run("whole.gguf", &[]).done();
     let [ours, whole] = ["i.gguf", "whole.gguf"].map(|name| Imatrix::read(&tool.path(name)).unwrap());
     assert!(part.chunks < whole.chunks && ours.chunks == whole.chunks, "{} {}", part.chunks, whole.chunks);
@@ -173,13 +176,14 @@ fn code_with_holes_is_scored_where_the_holes_were() {
     std::fs::copy(model, tool.path("m.gguf")).unwrap();
     tool.run(["edit", "m.gguf", "--token", "fim_pre=10", "--token", "fim_suf=11", "--token", "fim_mid=12"]).done();
     let run = |args: &[&str]| {
-        let fixed = ["measure", "--base", "m.gguf", "--no-rates", "--chunks", "1", "--json", "--quants"];
+        let fixed =
+            ["measure", "--base", "m.gguf", "--no-rates", "--chunks", "1", "--ctx", "256", "--json", "--quants"];
         tool.run(fixed.iter().chain(args))
     };
     let told = run(&["m.gguf"]).json();
     let tokens = |kind: &str| told["quants"][0]["by_kind"][kind]["tokens"].as_u64().unwrap();
-    // A hole has 160 letters at most, and half of a window 256 tokens, of which the first follows nothing that is scored.
-    assert!((10..100).contains(&tokens("fim")) && tokens("code") == 255, "{} {}", tokens("fim"), tokens("code"));
+    // A hole has 160 letters at most, and half of a window 128 tokens, of which the first follows nothing that is scored.
+    assert!((10..100).contains(&tokens("fim")) && tokens("code") == 127, "{} {}", tokens("fim"), tokens("code"));
     assert!(told["quants"][0]["kld_max"].as_f64().unwrap().abs() < 1e-6);
     // As many tokens, but not the same.
     let bytes = std::fs::read(tool.path("m.gguf")).unwrap();
