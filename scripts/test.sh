@@ -73,6 +73,17 @@ tests() {
   fi
 }
 
+# The passes of a graphics card, with burn's own processor in the card's place: of the library's tests only these, and without
+# C++, so that llama.cpp is not built once more. What talks to cards takes many minutes to build, so it waits to be asked.
+gpu_path() {
+  local said
+  said=$(cargo test --release --locked --no-default-features --features gpu-check --lib -- distill::gpu 2>&1) || {
+    printf '%s\n' "$said" >&2
+    return 1
+  }
+  grep -E '^test result: ok\. [1-9][0-9]* passed' <<<"$said"
+}
+
 fetch_models() {
   local folder
   folder=$(target_folder)/models
@@ -191,6 +202,11 @@ elif ! fetch_models; then
 fi
 find_peers
 step tests tests "$@"
+if [ "${ZORD_TEST_GPU:-}" = yes ]; then
+  step "the graphics cards' passes, on the processor" gpu_path
+else
+  skip "the graphics cards' passes" "nobody asked (ZORD_TEST_GPU=yes runs them on the processor)"
+fi
 phones
 
 say ""
