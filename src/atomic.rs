@@ -127,6 +127,21 @@ pub(crate) fn followed(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("its links lead in a circle"))
 }
 
+/// The process that made a temporary name (`.NAME.PID-NUMBER.tmp`, see [`beside`]); `None` for any other name.
+pub(crate) fn writer(name: &str) -> Option<i32> {
+    let (_, numbers) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    let (pid, number) = numbers.split_once('-')?;
+    number.parse::<u64>().ok()?;
+    pid.parse().ok().filter(|pid| *pid > 0)
+}
+
+/// Whether a process of this number is there.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    let pid = rustix::process::Pid::from_raw(pid);
+    // Somebody else's process may not be signalled, and lives.
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
 /// A name in the same folder that no other writer uses.
 ///
 /// # Errors

@@ -13,6 +13,7 @@
 //! | [`ui`] | draws the state; changes nothing |
 //! | [`app`] | what the interface thinks: state and `update(Msg) -> Vec<Effect>`; pure |
 //! | [`config`] | `config.toml`: every key, its default, and what is wrong with it |
+//! | [`retention`] | how long the program's own files are kept: ages, caps, the sweep |
 //! | [`engine`] | who talks to llama.cpp, or to a server: one thread, a job in, events out |
 //! | [`models`] | the catalogue, the store, downloads |
 //! | [`chat`] | conversation tree, journal, templates, thinking, what stays when the context is full |
@@ -67,6 +68,7 @@ mod picture;
 pub mod program;
 #[cfg(feature = "lab")]
 pub mod quantize;
+pub mod retention;
 pub mod run;
 pub mod sampling;
 pub mod size;

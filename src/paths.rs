@@ -54,6 +54,26 @@ impl Paths {
         self.data.join("undo")
     }
 
+    /// What was typed into files and not saved.
+    pub fn unsaved(&self) -> PathBuf {
+        self.data.join("unsaved")
+    }
+
+    /// What was typed into the chat and not sent.
+    pub fn unsent(&self) -> PathBuf {
+        self.data.join("unsent")
+    }
+
+    /// What was sent before, a file for each folder.
+    pub fn history(&self) -> PathBuf {
+        self.data.join("history")
+    }
+
+    /// The last conversation of each folder.
+    pub fn last(&self) -> PathBuf {
+        self.data.join("last")
+    }
+
     /// Journals and snapshots of conversations.
     pub fn sessions(&self) -> PathBuf {
         self.data.join("sessions")

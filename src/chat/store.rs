@@ -14,10 +14,12 @@ use super::search::Query;
 use super::tree::Conversation;
 use crate::error::Advise;
 
+mod snapshots;
 mod summary;
 mod writer;
 
 pub use super::search::Hit;
+pub use snapshots::Snapshot;
 pub use summary::Summary;
 pub use writer::Writer;
 
@@ -241,7 +243,7 @@ impl Store {
             .map_err(|source| StoreError::journal(&self.journal_path(id), source))
     }
 
-    /// Removes a session and its snapshot for good.
+    /// Removes a session and its snapshot for good, with the note beside it and what is left of writing it.
     ///
     /// # Errors
     /// It is not there, open elsewhere, or cannot be removed.
@@ -250,13 +252,7 @@ impl Store {
         let file = self.open_to_read(id)?;
         lock(&file, id, &path)?;
         // The snapshot first: without its journal it would be garbage that nobody finds.
-        let snapshot = self.snapshot_path(id);
-        match fs::remove_file(&snapshot) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::io("remove", &snapshot, error));
-            }
-            _ => {}
-        }
+        self.discard_snapshot(id)?;
         fs::remove_file(&path).map_err(|error| missing_or(id, &path, error))
     }
 

@@ -9,6 +9,7 @@ use crate::chat::export::export_markdown;
 use crate::chat::journal::SessionId;
 use crate::chat::store::Store;
 use crate::error::{ExitCode, Report};
+use crate::retention;
 
 #[derive(Args, Debug)]
 pub(super) struct SessionsArgs {
@@ -77,7 +78,7 @@ pub(super) fn run(scene: &Scene, args: SessionsArgs) -> Result<ExitCode, Report>
             }
         }
         Action::Export { id } => output::print(&export_markdown(&store.read(&resolve(&store, &id)?)?.conversation))?,
-        Action::Remove { id } => store.remove(&resolve(&store, &id)?)?,
+        Action::Remove { id } => retention::remove_session(&scene.paths, &resolve(&store, &id)?)?,
     }
     Ok(ExitCode::Done)
 }

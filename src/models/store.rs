@@ -374,6 +374,20 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Throws an unfinished download away that no program works on; gives the bytes it had, `None` where one does.
+    ///
+    /// # Errors
+    /// What [`Self::remove_partial`] says.
+    pub fn remove_idle_partial(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        let path = self.root.join(format!("{}.part", confine(name)?));
+        match leftovers::hold(&path) {
+            Some(_held) => self.remove_partial(name).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
 fn came_from(stored: &Stored, source: &Source) -> bool {
     stored.record.as_ref().is_some_and(|record| Source::parse(&record.source).is_ok_and(|old| old == *source))
 }

@@ -18,7 +18,7 @@ const LONGEST: usize = 16 << 10;
 
 /// The file for a folder. Its name tells the folder to nobody.
 pub(super) fn file(paths: &Paths, folder: &Path) -> PathBuf {
-    paths.data.join("history").join(format!("{}.jsonl", name(folder)))
+    paths.history().join(format!("{}.jsonl", name(folder)))
 }
 
 /// What stands for a folder in the names of files about it.

@@ -56,7 +56,7 @@ pub fn find(paths: &Paths, folder: &Path) -> Option<SessionId> {
 /// One folder by whatever path it was opened.
 fn file(paths: &Paths, folder: &Path) -> PathBuf {
     let real = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    paths.data.join("last").join(history::name(&real))
+    paths.last().join(history::name(&real))
 }
 
 #[cfg(test)]

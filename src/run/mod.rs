@@ -69,6 +69,7 @@ use crate::chat::store::{Store, Writer};
 use crate::chat::tree::Conversation;
 use crate::engine::{ChatRequest, JobId, Work};
 use crate::error::{ExitCode, Report};
+use crate::retention;
 use crate::term::Screen;
 use crate::ui::View;
 use crate::ui::highlight::Highlighter;
@@ -147,6 +148,8 @@ struct Desk {
     suggester: suggest::Suggester,
     drawn: Option<Instant>,
     dirty: bool,
+    /// The program's own files were swept.
+    swept: bool,
     awake: wake::Awake,
     quit: Option<ExitCode>,
 }
@@ -206,7 +209,7 @@ impl Desk {
             let _ = tell.blocking_send(Told::Msg(Msg::Session(SessionMsg::Failed(trouble))));
         });
         let suggester = suggest::Suggester::new(start.paths.suggestions());
-        let kept = kept::Place::at(start.paths.data.join("unsaved"));
+        let kept = kept::Place::at(start.paths.unsaved());
         let tell = post.clone();
         let keeper = kept::Keeper::start(kept.clone(), move |why| {
             let _ = tell.blocking_send(notice(Level::Error, why));
@@ -238,6 +241,7 @@ impl Desk {
             suggester,
             drawn: None,
             dirty: true,
+            swept: false,
             awake: wake::Awake::new(crate::device::Termux::here().as_ref(), start.wake_lock),
             quit: None,
             start,
@@ -420,6 +424,7 @@ impl Desk {
                 }
             }
             Told::Opened(conversation, writer, notice) => {
+                self.sweep();
                 self.journal.switch(*writer);
                 self.tell(Msg::Session(SessionMsg::Opened { conversation, notice }));
             }
@@ -442,6 +447,7 @@ impl Desk {
             self.carry_out(vec![Effect::OpenSession(id)]);
             return;
         }
+        self.sweep();
         let (store, unclean, crashed) = (self.store.clone(), self.start.unclean, self.start.crashed);
         self.background(move || {
             let newest = store.list().ok()?.into_iter().next()?;
@@ -465,6 +471,20 @@ impl Desk {
         self.background(move || {
             let (names, more) = kept.left_in(&folder);
             (!names.is_empty()).then_some(Msg::Editor(EditorMsg::Left(names, more)))
+        });
+    }
+
+    /// Sweeps the program's own files, once, when the first conversation is settled: a session that is about to be opened
+    /// must not be found locked.
+    fn sweep(&mut self) {
+        if std::mem::replace(&mut self.swept, true) {
+            return;
+        }
+        let paths = self.start.paths.clone();
+        self.background(move || {
+            let retention::Swept { count, bytes } = retention::sweep(&paths, SystemTime::now());
+            tracing::info!("{count} files past their time were removed, {bytes} bytes");
+            None
         });
     }
 

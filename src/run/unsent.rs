@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::clerk::{Clerk, Work};
 use super::history;
+use crate::atomic::is_alive;
 use crate::paths::Paths;
 
 /// Bytes that are read back: more than the input holds.
@@ -18,7 +19,7 @@ pub(super) struct Unsent(Clerk<String>);
 
 impl Unsent {
     pub(super) fn start(paths: &Paths, folder: &Path) -> Self {
-        let file = place(paths).join(format!("{}.{}", history::name(folder), std::process::id()));
+        let file = paths.unsent().join(format!("{}.{}", history::name(folder), std::process::id()));
         Self(Clerk::start("unsent", Pen { file }))
     }
 
@@ -45,10 +46,6 @@ impl Work<String> for Pen {
     fn settle(&mut self) {}
 }
 
-fn place(paths: &Paths) -> PathBuf {
-    paths.data.join("unsent")
-}
-
 fn write(file: &Path, text: &str) -> io::Result<()> {
     if text.is_empty() {
         return fs::remove_file(file);
@@ -65,14 +62,15 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 /// What a program that is gone left in this folder, the newest; its file is removed, since the one who takes it keeps it.
 pub(super) fn take(paths: &Paths, folder: &Path) -> Option<String> {
     let prefix = format!("{}.", history::name(folder));
-    let left = fs::read_dir(place(paths)).ok()?.filter_map(|entry| {
+    let left = fs::read_dir(paths.unsent()).ok()?.filter_map(|entry| {
         let entry = entry.ok()?;
         let name = entry.file_name();
         // one that was being written when its writer died has a hidden name, and more behind the number
         let hidden = name.to_str()?.strip_prefix('.');
         let rest = hidden.or(name.to_str())?.strip_prefix(&prefix)?;
         let writer: i32 = rest.split('.').next()?.parse().ok()?;
-        let metadata = entry.metadata().ok().filter(|metadata| metadata.is_file() && !runs(writer))?;
+        // a process that got the number of a dead one only hides a text for its time
+        let metadata = entry.metadata().ok().filter(|metadata| metadata.is_file() && !is_alive(writer))?;
         if hidden.is_some() {
             let _ = fs::remove_file(entry.path());
             return None;
@@ -84,12 +82,6 @@ pub(super) fn take(paths: &Paths, folder: &Path) -> Option<String> {
     fs::File::open(&file).ok()?.take(MOST).read_to_end(&mut bytes).ok()?;
     fs::remove_file(&file).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned()).filter(|text| !text.is_empty())
-}
-
-/// Whether a process of this number is there. One that got the number of a dead one only hides a text for its time.
-fn runs(writer: i32) -> bool {
-    let Some(writer) = rustix::process::Pid::from_raw(writer) else { return false };
-    !matches!(rustix::process::test_kill_process(writer), Err(rustix::io::Errno::SRCH))
 }
 
 #[cfg(test)]
@@ -110,9 +102,9 @@ mod tests {
         // as one that ended would have left it: a process that was waited for has no number any more
         let mut ended = std::process::Command::new("true").spawn().unwrap();
         ended.wait().unwrap();
-        let name = |pid: u32| place(&paths).join(format!("{}.{pid}", history::name(here)));
+        let name = |pid: u32| paths.unsent().join(format!("{}.{pid}", history::name(here)));
         fs::rename(name(std::process::id()), name(ended.id())).unwrap();
-        let torn = place(&paths).join(format!(".{}.{}.{}-0.tmp", history::name(here), ended.id(), ended.id()));
+        let torn = paths.unsent().join(format!(".{}.{}.{}-0.tmp", history::name(here), ended.id(), ended.id()));
         fs::write(&torn, "half").unwrap();
         assert_eq!(take(&paths, there), None);
         assert_eq!(take(&paths, here), Some(long));
@@ -128,6 +120,6 @@ mod tests {
         unsent.keep("typed".into());
         unsent.keep(String::new());
         unsent.finish(Duration::from_secs(10));
-        assert_eq!(fs::read_dir(place(&paths)).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(paths.unsent()).unwrap().count(), 0);
     }
 }

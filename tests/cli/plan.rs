@@ -37,7 +37,7 @@ fn a_plan_tells_what_a_model_takes_or_lacks() {
 fn doctor_speaks_of_the_device_with_and_without_a_model() {
     let zord = Zord::new();
     let report = zord.run(["doctor", "--json"]).json();
-    has_keys(&report, &["version", "engine", "findings"]);
+    has_keys(&report, &["version", "engine", "findings", "kept"]);
     for finding in report["findings"].as_array().unwrap() {
         has_keys(finding, &["topic", "state", "detail"]);
     }

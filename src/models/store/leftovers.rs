@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::weight;
+use crate::atomic::{is_alive, writer};
 use crate::cancel::Cancel;
 
 /// A file that becomes a model when it is whole. Dropped before that, it is gone.
@@ -70,14 +71,6 @@ pub(super) fn sweep(root: &Path) -> u64 {
     left.filter_map(|entry| remove(&entry.path())).sum()
 }
 
-/// The process that made a temporary name (`.NAME.PID-NUMBER.tmp`, see [`crate::atomic::beside`]).
-fn writer(name: &str) -> Option<i32> {
-    let (_, numbers) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
-    let (pid, number) = numbers.split_once('-')?;
-    number.parse::<u64>().ok()?;
-    pid.parse().ok().filter(|pid| *pid > 0)
-}
-
 /// Whether nobody writes it any more: it can be locked, and its process is gone. In a container every program has the
 /// same few numbers; there only what is large, and so was locked, counts as left behind.
 fn is_left(path: &Path, pid: i32) -> bool {
@@ -97,10 +90,29 @@ fn is_left(path: &Path, pid: i32) -> bool {
 /// Bytes that only a copy of a model reaches; records are smaller.
 const LARGE: u64 = 1 << 20;
 
-fn is_alive(pid: i32) -> bool {
-    let pid = rustix::process::Pid::from_raw(pid);
-    // Somebody else's process may not be signalled, and lives.
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+/// Locks a file, or the unfinished files of a folder, without waiting; `None` when a program writes one of them.
+pub(super) fn hold(part: &Path) -> Option<Vec<File>> {
+    let facts = fs::symlink_metadata(part).ok()?;
+    let files = if facts.is_dir() { unfinished(part, 2) } else { vec![part.to_owned()] };
+    let lock = |file: PathBuf| {
+        let file = crate::small::open(file).ok()?;
+        // without locks its age alone tells
+        (flock(&file, FlockOperation::NonBlockingLockExclusive) != Err(rustix::io::Errno::WOULDBLOCK)).then_some(file)
+    };
+    files.into_iter().map(lock).collect()
+}
+
+fn unfinished(folder: &Path, deep: usize) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && deep > 1 => found.extend(unfinished(&path, deep - 1)),
+            Ok(kind) if kind.is_file() && path.extension().is_some_and(|ending| ending == "part") => found.push(path),
+            _ => {}
+        }
+    }
+    found
 }
 
 fn remove(path: &Path) -> Option<u64> {
