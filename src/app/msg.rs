@@ -129,6 +129,8 @@ pub enum SessionMsg {
         /// Where it is.
         hits: Vec<Hit>,
     },
+    /// It is gone, with all that belonged to it.
+    Removed(SessionId),
     /// A conversation that was cut off, to be offered at the start.
     Offer(Summary),
     /// The program crashed at this question of it: offered, and the question goes back into the input.
@@ -424,6 +426,8 @@ pub enum Effect {
     OpenSession(SessionId),
     /// Answered by [`SessionMsg::Listed`].
     ListSessions,
+    /// Remove a conversation that is not open, for good; answered by [`SessionMsg::Removed`].
+    RemoveSession(SessionId),
     /// Answered by [`SessionMsg::Found`].
     SearchSessions(String),
     /// Write a conversation as Markdown to a file (`None`: named after it, in the folder). Existing files are kept.

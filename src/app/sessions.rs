@@ -42,6 +42,12 @@ impl App {
                     sessions.found(&query, hits);
                 }
             }
+            SessionMsg::Removed(id) => {
+                if let Some(Overlay::Sessions(sessions)) = &mut self.overlay {
+                    sessions.removed(&id);
+                }
+                self.tell(Level::Info, "the conversation and its snapshot were removed");
+            }
             SessionMsg::Offer(summary) => {
                 let untouched =
                     self.conversation.is_empty() && (self.composer.buffer.is_empty() || self.composer.restored);

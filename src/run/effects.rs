@@ -62,6 +62,13 @@ impl Desk {
                     let store = self.store.clone();
                     self.session(move || Ok(SessionMsg::Listed(store.list()?)));
                 }
+                Effect::RemoveSession(id) => {
+                    let paths = self.start.paths.clone();
+                    self.session(move || {
+                        crate::retention::remove_session(&paths, &id)?;
+                        Ok(SessionMsg::Removed(id))
+                    });
+                }
                 Effect::SearchSessions(query) => self.search_sessions(query),
                 Effect::Export { markdown, title, file } => {
                     let folder = self.start.folder.clone();

@@ -3,9 +3,11 @@
 use super::{List, Overlay, Seen};
 use crate::app::input::edit;
 use crate::app::keys::Action;
-use crate::app::msg::Effect;
+use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out};
+use crate::chat::journal::SessionId;
 use crate::chat::store::{Hit, Summary};
+use crate::chat::tree::NodeId;
 use crate::text::buffer::Buffer;
 
 /// Letters from which on everything that was said is searched, not the titles alone.
@@ -20,6 +22,8 @@ pub struct Sessions {
     pub all: Option<Vec<Summary>>,
     /// The selected row.
     pub list: List,
+    /// The conversation that goes for good if the key is pressed again.
+    pub removing: Option<SessionId>,
     hits: Vec<Hit>,
     hits_for: String,
 }
@@ -35,7 +39,14 @@ pub enum Found<'a> {
 
 impl Sessions {
     pub(crate) fn new(query: &str) -> Self {
-        Self { query: Buffer::new(query), all: None, list: List::default(), hits: Vec::new(), hits_for: String::new() }
+        Self {
+            query: Buffer::new(query),
+            all: None,
+            list: List::default(),
+            removing: None,
+            hits: Vec::new(),
+            hits_for: String::new(),
+        }
     }
 
     /// The rows: conversations whose title has all the words, then places where they were said.
@@ -49,6 +60,21 @@ impl Sessions {
         let asked = !words.is_empty() && self.hits_for == self.query.text();
         let hits = self.hits.iter().filter(|hit| asked && hit.node.is_some()).map(Found::Hit);
         sessions.chain(hits).collect()
+    }
+
+    /// The conversation of the selected row, and the message, if it is a place in one.
+    fn selected(&self) -> Option<(SessionId, Option<NodeId>)> {
+        let rows = self.rows();
+        Some(match rows.get(self.list.selected.min(rows.len().saturating_sub(1)))? {
+            Found::Session(summary) => (summary.id.clone(), None),
+            Found::Hit(hit) => (hit.id.clone(), hit.node),
+        })
+    }
+
+    /// A conversation is gone.
+    pub(crate) fn removed(&mut self, id: &SessionId) {
+        self.all.iter_mut().for_each(|all| all.retain(|summary| summary.id != *id));
+        self.hits.retain(|hit| hit.id != *id);
     }
 
     pub(crate) fn list(&mut self, all: Vec<Summary>) {
@@ -89,17 +115,16 @@ impl App {
         out: &mut Out,
     ) -> bool {
         let before = sessions.query.text().len();
+        let asked = sessions.removing.take();
         match action {
-            Some(Action::Back) => return true,
+            Some(Action::Back) if asked.is_none() => return true,
+            // it is kept
+            Some(Action::Back) => {}
+            Some(Action::DeleteOrLeave) => self.remove_session(&mut sessions, asked, out),
             Some(Action::Send) => {
-                let rows = sessions.rows();
-                let (id, node) = match rows.get(sessions.list.selected.min(rows.len().saturating_sub(1))) {
-                    Some(Found::Session(summary)) => (summary.id.clone(), None),
-                    Some(Found::Hit(hit)) => (hit.id.clone(), hit.node),
-                    None => {
-                        self.overlay = Some(Overlay::Sessions(sessions));
-                        return true;
-                    }
+                let Some((id, node)) = sessions.selected() else {
+                    self.overlay = Some(Overlay::Sessions(sessions));
+                    return true;
                 };
                 self.open_session(id, node, out);
                 return true;
@@ -121,6 +146,21 @@ impl App {
         }
         self.overlay = Some(Overlay::Sessions(sessions));
         true
+    }
+
+    /// The first press asks, in the list's title; the second one means it.
+    fn remove_session(&mut self, sessions: &mut Sessions, asked: Option<SessionId>, out: &mut Out) {
+        match sessions.selected() {
+            Some((id, _)) if id == *self.conversation.id() => {
+                self.tell(
+                    Level::Warning,
+                    "this conversation is open: `/new` begins another one, then it can be removed",
+                );
+            }
+            Some((id, _)) if asked.as_ref() == Some(&id) => out.push(Effect::RemoveSession(id)),
+            Some((id, _)) => sessions.removing = Some(id),
+            None => {}
+        }
     }
 
     /// Enter or `y` goes on; anything else is the beginning of something new, and is typed, as is what was typed ahead.

@@ -86,6 +86,27 @@ fn sessions_are_found_by_what_was_said_and_late_answers_are_ignored() {
 }
 
 #[test]
+fn a_conversation_is_removed_from_the_list_by_the_same_key_twice() {
+    let mut app = ready(SIZE);
+    press(&mut app, KeyCode::Char('s'), KeyModifiers::ALT);
+    let (first, second) = (summary(1, "alpha", false), summary(2, "beta", false));
+    app.update(Msg::Session(SessionMsg::Listed(vec![first.clone(), second.clone()])));
+    let remove = |app: &mut App| press(app, KeyCode::Char('d'), KeyModifiers::CONTROL);
+    assert_eq!(remove(&mut app), []);
+    assert_eq!(key(&mut app, KeyCode::Esc), [], "it is kept, and the list stays");
+    assert_eq!(remove(&mut app), []);
+    key(&mut app, KeyCode::Down);
+    assert_eq!(remove(&mut app), [], "another one was meant");
+    assert_eq!(remove(&mut app), [Effect::RemoveSession(second.id.clone())]);
+    app.update(Msg::Session(SessionMsg::Removed(second.id)));
+    let Some(Overlay::Sessions(sessions)) = &app.overlay else { panic!("{:?}", app.overlay) };
+    assert_eq!(sessions.all.as_deref(), Some(&[first.clone()][..]));
+    let open = crate::chat::store::Summary { id: app.conversation.id().clone(), ..first };
+    app.update(Msg::Session(SessionMsg::Listed(vec![open])));
+    assert_eq!([remove(&mut app), remove(&mut app)], [[], []], "the one that is open stays");
+}
+
+#[test]
 fn a_list_follows_what_is_pasted_into_its_query() {
     let mut app = ready(SIZE);
     press(&mut app, KeyCode::Char('s'), KeyModifiers::ALT);

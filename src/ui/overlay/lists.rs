@@ -14,6 +14,9 @@ use crate::ui::sanitise;
 /// Cells of a command's name in the palette.
 const NAME: usize = 10;
 
+/// Cells from which on the list of conversations names all of its keys.
+const WIDE: u16 = 60;
+
 /// Rows that a popup wants.
 pub(super) fn popup_rows(overlay: &Overlay) -> usize {
     match overlay {
@@ -177,7 +180,12 @@ fn ago(now_ms: u64, then_s: u64) -> String {
 }
 
 pub(super) fn sessions(app: &App, sessions: &Sessions, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
-    let body = canvas.title(area, "conversations", "Enter opens · Esc");
+    let keys = match area.width {
+        _ if sessions.removing.is_some() => "Ctrl-D again: for good",
+        WIDE.. => "Enter opens · Ctrl-D removes · Esc",
+        _ => "Enter opens · Esc",
+    };
+    let body = canvas.title(area, "conversations", keys);
     let cursor = field("find ", &sessions.query, body, canvas.theme, canvas.screen);
     let list = Rect { y: body.y + u16::from(body.height > 0), height: body.height.saturating_sub(1), ..body };
     let found = sessions.rows();
