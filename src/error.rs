@@ -1,14 +1,18 @@
 //! The one place where errors become text and exit codes.
 //!
 //! Rooms keep their own `thiserror` types; each that can advise implements [`Advise`], and the programs' edge turns any
-//! of them into a [`Report`], printed once on stderr as `error: …`, a blank line and `hint: …`.
+//! of them into a [`Report`]: `cli::output::error` prints it once on stderr as `error: …`, a blank line and `hint: …`;
+//! `App::show_error` shows it in a line above the input.
 
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::text::clean::visible;
 
 /// What a program returns to the shell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum ExitCode {
     /// It did what was asked.
@@ -40,8 +44,9 @@ pub trait Advise: std::error::Error {
     }
 }
 
-/// An error as it is shown: a message with its causes, perhaps a hint, and the exit code.
-#[derive(Debug)]
+/// An error as a person sees it: a message with its causes, perhaps a hint, and the exit code. Whatever is shown, on the
+/// command line or on the screen, by a room, the engine or a thread in the background, is made from this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Lower case, values in backticks, no full stop.
     pub message: String,
@@ -60,6 +65,24 @@ impl Report {
     /// A wrong use (exit code 2) without a hint.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, code: ExitCode::Usage }
+    }
+
+    /// The end after Ctrl-C or another signal (exit code 130).
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, code: ExitCode::Interrupted }
+    }
+
+    /// What a room's error says to a person.
+    pub fn of<E: Advise>(error: &E) -> Self {
+        Self { message: chain(error), hint: error.hint(), code: error.code() }
+    }
+
+    /// In one line, for the screen.
+    pub fn line(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{} · {hint}", self.message),
+            None => self.message.clone(),
+        }
     }
 
     /// The same report with a hint.
@@ -83,8 +106,7 @@ impl fmt::Display for Report {
 
 impl<E: Advise> From<E> for Report {
     fn from(error: E) -> Self {
-        let (hint, code) = (error.hint(), error.code());
-        Self { message: chain(&error), hint, code }
+        Self::of(&error)
     }
 }
 

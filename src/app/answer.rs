@@ -2,12 +2,13 @@
 //! second.
 
 use super::model::State;
-use super::msg::{Ask, Effect, Level, Scroll, Trouble};
+use super::msg::{Ask, Effect, Level, Scroll};
 use super::{App, Out};
 use crate::chat::journal::Entry;
 use crate::chat::tree::NodeId;
 use crate::chat::{Role, thinking};
 use crate::engine::{Event, JobId, Outcome, Stats, Stop};
+use crate::error::Report;
 
 /// The journal gets what was written after so many milliseconds.
 const FLUSH: u64 = 700;
@@ -145,7 +146,7 @@ impl App {
                 }
             }
             Event::Loaded(facts) => self.on_model_loaded(facts, out),
-            Event::LoadFailed { message, hint } => self.on_model_failed(Trouble { message, hint }, out),
+            Event::LoadFailed(error) => self.on_model_failed(error, out),
             Event::Cut { job, turns, summary, trimmed_lines, earlier_lines } if Some(job) == current => {
                 self.tell_cut(trimmed_lines, earlier_lines);
                 self.on_cut(turns, summary, out);
@@ -170,13 +171,13 @@ impl App {
                 self.edit_answered(node, stop, out);
                 self.after_answer(out);
             }
-            Event::Failed { job, message, hint } if Some(job) == current => {
+            Event::Failed { job, error } if Some(job) == current => {
                 let node = self.answer.as_ref().map(|answer| answer.node);
                 self.end_answer(None, None, out);
                 if node.is_some_and(|node| self.fix_waits_for(&super::edits::Phase::Answering(node))) {
                     self.end_fix();
                 }
-                self.tell_trouble(&Trouble { message, hint });
+                self.show_error(&error);
                 self.after_answer(out);
             }
             Event::Done { job, outcome } => self.on_cache_done(job, &outcome, out),
@@ -217,7 +218,7 @@ impl App {
         answer.unsaved.push_str(&text);
         let entry = Entry::Append { id: answer.node, text };
         if let Err(error) = self.conversation.apply(&entry) {
-            self.tell(Level::Error, format!("the answer cannot go on: {error}"));
+            self.show_error(&Report::failed(format!("the answer cannot go on: {error}")));
             self.stop_answer(out);
         }
         self.unread |= self.scroll != Scroll::Follow;

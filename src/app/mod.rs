@@ -7,6 +7,7 @@ use crate::chat::journal::{Entry, SessionId};
 use crate::chat::tree::{Conversation, NodeId};
 use crate::config::ProjectNotes;
 use crate::engine::Overflow;
+use crate::error::Report;
 use crate::text::history::History;
 
 pub mod answer;
@@ -301,6 +302,7 @@ impl App {
             Msg::Pressure(action) => self.on_pressure(action, &mut out),
             Msg::Power(power) => self.on_power(power, &mut out),
             Msg::Notice(level, text) => self.notices.add(level, text, self.clock),
+            Msg::Error(error) => self.show_error(&error),
         }
         self.offer_notes();
         self.keep_unsent(false, &mut out);
@@ -325,7 +327,7 @@ impl App {
     /// out of both.
     pub(crate) fn record(&mut self, entry: Entry, out: &mut Out) -> bool {
         if let Err(error) = self.conversation.apply(&entry) {
-            self.notices.add(Level::Error, format!("not recorded: {error}"), self.clock);
+            self.show_error(&Report::failed(format!("not recorded: {error}")));
             return false;
         }
         if !matches!(entry, Entry::Append { .. } | Entry::End { .. }) {
@@ -345,6 +347,11 @@ impl App {
     /// Tells the person something.
     pub(crate) fn tell(&mut self, level: Level, text: impl Into<String>) {
         self.notices.add(level, text.into(), self.clock);
+    }
+
+    /// Shows what went wrong, the way out behind it: every error that the screen shows passes here.
+    pub(crate) fn show_error(&mut self, error: &Report) {
+        self.tell(Level::Error, error.line());
     }
 
     fn on_scrolled(&mut self, scrolled: Scrolled) {

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::msg::{Effect, Level, Load, ModelsMsg, Offer, Preference, Trouble};
+use super::msg::{Effect, Level, Load, ModelsMsg, Offer, Preference};
 use super::overlay::{Models, Overlay, Progress};
 use super::{App, Out};
 use crate::budget::Plan;
 use crate::device::Rates;
 use crate::engine::Facts;
+use crate::error::Report;
 
 /// How far the engine is.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +21,7 @@ pub enum State {
     /// It can be asked.
     Ready(Box<Facts>),
     /// It cannot be used.
-    Failed(Trouble),
+    Failed(Report),
 }
 
 /// The model in use.
@@ -210,13 +211,13 @@ impl App {
         self.send_waiting(out);
     }
 
-    pub(crate) fn on_model_failed(&mut self, trouble: Trouble, out: &mut Out) {
+    pub(crate) fn on_model_failed(&mut self, error: Report, out: &mut Out) {
         self.end_answer(None, None, out);
         self.take_back();
         self.end_fix();
         self.cache.forget();
-        self.model.state = State::Failed(trouble.clone());
-        self.tell_trouble(&trouble);
+        self.model.state = State::Failed(error.clone());
+        self.show_error(&error);
         if self.back_to_proven(out) {
             return;
         }
@@ -230,17 +231,10 @@ impl App {
 
     pub(crate) fn on_engine_gone(&mut self, out: &mut Out) {
         if matches!(self.model.state, State::Loading(_) | State::Ready(_)) {
-            let trouble = Trouble {
-                message: "the engine stopped by itself".into(),
-                hint: Some("`/model` starts it again; the conversation is kept".into()),
-            };
-            self.on_model_failed(trouble, out);
+            let error = Report::failed("the engine stopped by itself")
+                .hint("`/model` starts it again; the conversation is kept");
+            self.on_model_failed(error, out);
         }
-    }
-
-    pub(crate) fn tell_trouble(&mut self, trouble: &Trouble) {
-        let hint = trouble.hint.as_ref().map(|hint| format!(" · {hint}")).unwrap_or_default();
-        self.tell(Level::Error, format!("{}{hint}", trouble.message));
     }
 
     /// Opens the list of models; `first` with the words for someone who has none.
@@ -282,9 +276,9 @@ impl App {
                     self.load_model(load, out);
                 }
             }
-            ModelsMsg::Failed(trouble) => {
+            ModelsMsg::Failed(error) => {
                 self.model.checking = false;
-                self.tell_trouble(&trouble);
+                self.show_error(&error);
                 self.send_waiting(out);
                 if let Some(Overlay::Models(models)) = &mut self.overlay {
                     models.offers.get_or_insert_with(Vec::<Offer>::new);

@@ -23,28 +23,6 @@ use crate::engine::{Event, JobId, Overflow};
 use crate::error::Report;
 use crate::fim::pace::Power;
 
-/// Something went wrong outside: what, and the way out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// Lower case, values in backticks, no full stop.
-    pub message: String,
-    /// The way out.
-    pub hint: Option<String>,
-}
-
-impl From<Report> for Trouble {
-    fn from(report: Report) -> Self {
-        Self { message: report.message, hint: report.hint }
-    }
-}
-
-impl Trouble {
-    /// Without a hint.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
-    }
-}
-
 /// What is told.
 #[derive(Debug)]
 pub enum Msg {
@@ -104,6 +82,8 @@ pub enum Msg {
     Power(Power),
     /// Something to tell the person.
     Notice(Level, String),
+    /// Something went wrong in the background.
+    Error(Report),
 }
 
 /// Answers about conversations.
@@ -117,9 +97,9 @@ pub enum SessionMsg {
         notice: Option<String>,
     },
     /// The one that was on its way cannot be opened: what was open stays.
-    NotOpened(Trouble),
+    NotOpened(Report),
     /// Something else about conversations failed: one could not be made, written, listed, searched or exported.
-    Failed(Trouble),
+    Failed(Report),
     /// The newest first.
     Listed(Vec<Summary>),
     /// Where a text was found. The query comes back, so that a late answer to an older one is recognised.
@@ -204,7 +184,7 @@ pub enum EditsMsg {
     /// The last change was forgotten; its files stay as they are.
     Dropped(Vec<String>),
     /// Nothing was written or taken back.
-    Failed(Trouble),
+    Failed(Report),
 }
 
 /// What has changed in the folder.
@@ -257,7 +237,7 @@ pub enum ModelsMsg {
     /// It can be loaded, as far as its files tell.
     Checked(Load),
     /// It could not be had.
-    Failed(Trouble),
+    Failed(Report),
     /// The person stopped the download.
     Cancelled,
 }

@@ -1,9 +1,10 @@
 //! What to do when memory is short, in the order that `budget::watch` decides: the cache, then new questions. An answer
 //! under way is stopped for it and keeps what was written: a program that is killed keeps less.
 
-use super::msg::{Level, Trouble};
+use super::msg::Level;
 use super::{App, Out};
 use crate::budget::watch::Action;
+use crate::error::Report;
 
 impl App {
     pub(crate) fn on_pressure(&mut self, action: Action, out: &mut Out) {
@@ -43,10 +44,10 @@ impl App {
     /// Whether a question would be too much now; says so.
     pub(crate) fn refuses(&mut self) -> bool {
         if self.refusing {
-            self.tell_trouble(&Trouble {
-                message: "almost out of memory: no questions until some is free".into(),
-                hint: Some("close other programs, or choose a smaller model with `/model`".into()),
-            });
+            self.show_error(
+                &Report::failed("almost out of memory: no questions until some is free")
+                    .hint("close other programs, or choose a smaller model with `/model`"),
+            );
         }
         self.refusing
     }

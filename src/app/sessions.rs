@@ -26,12 +26,12 @@ impl App {
                     self.tell(Level::Warning, notice);
                 }
             }
-            SessionMsg::NotOpened(trouble) => {
-                self.tell_trouble(&trouble);
+            SessionMsg::NotOpened(error) => {
+                self.show_error(&error);
                 self.opening = false;
                 self.send_waiting(out);
             }
-            SessionMsg::Failed(trouble) => self.tell_trouble(&trouble),
+            SessionMsg::Failed(error) => self.show_error(&error),
             SessionMsg::Listed(all) => {
                 if let Some(Overlay::Sessions(sessions)) = &mut self.overlay {
                     sessions.list(all);

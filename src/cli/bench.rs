@@ -171,9 +171,7 @@ impl Bench<'_> {
             ignore_end: true,
         };
         match self.session.work(Work::Complete(request), |_| true)? {
-            Outcome::Generated { .. } if self.session.interrupted() => {
-                Err(Report { message: "interrupted".into(), hint: None, code: ExitCode::Interrupted })
-            }
+            Outcome::Generated { .. } if self.session.interrupted() => Err(Report::interrupted("interrupted")),
             Outcome::Generated { stats, .. } => Ok(stats),
             _ => Err(Report::failed("nothing was generated")),
         }

@@ -85,7 +85,7 @@ pub(super) fn run(scene: &Scene, args: CompleteArgs) -> Result<ExitCode, Report>
             session.stop();
             let filled = filled?;
             if interrupted || filled.cancelled {
-                return Err(Report { message: "interrupted".into(), hint: None, code: ExitCode::Interrupted });
+                return Err(Report::interrupted("interrupted"));
             }
             known.put(model, &site, filled.alternatives.clone());
             if let Err(error) = known.save(&file) {

@@ -118,10 +118,7 @@ pub fn main() -> ExitCode {
     };
     match run(cli) {
         Ok(code) => code,
-        Err(report) => {
-            output::note(&report);
-            report.code
-        }
+        Err(report) => output::error(&report),
     }
 }
 
@@ -136,8 +133,7 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     // Quotes come in pairs; where they do not, a value has one in it.
     let text = if text.matches('\'').count().is_multiple_of(2) { text.replace('\'', "`") } else { text.to_owned() };
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
-    output::note(format_args!("error: {}\n\nhint: {}", message.trim(), advice(rest)));
-    ExitCode::Usage
+    output::error(&Report::usage(message.trim()).hint(advice(rest)))
 }
 
 /// Parses the arguments of a lab program and does what they say. Errors are printed here, once.
@@ -149,10 +145,7 @@ pub(crate) fn carry_out<C: Parser>(run: impl FnOnce(C) -> Result<ExitCode, Repor
         Err(error) => return refuse(&error),
     };
     output::start_log();
-    run(cli).unwrap_or_else(|report| {
-        output::note(&report);
-        report.code
-    })
+    run(cli).unwrap_or_else(|report| output::error(&report))
 }
 
 /// The parser's advice, a line each, in this program's words.

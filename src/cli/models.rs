@@ -82,8 +82,8 @@ pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, Report> {
             bar.end();
             let stored = match stored {
                 Err(store::StoreError::Cancelled) => {
-                    let message = "stopped; nothing was installed".into();
-                    return Err(Report { message, hint: None, code: ExitCode::Interrupted });
+                    let message = "stopped; nothing was installed";
+                    return Err(Report::interrupted(message));
                 }
                 stored => stored?,
             };
@@ -175,8 +175,8 @@ fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, 
     bar.end();
     let pulled = match pulled {
         Err(_) if cancel.is_cancelled() => {
-            let message = "stopped; the same command resumes".into();
-            return Err(Report { message, hint: None, code: ExitCode::Interrupted });
+            let message = "stopped; the same command resumes";
+            return Err(Report::interrupted(message));
         }
         pulled => pulled?,
     };

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use crate::error::Report;
+use crate::error::{ExitCode, Report};
 use crate::text::clean::{one_line, turns, visible};
 
 /// Prints data. A reader that went away is no error: the rest is not wanted. On a terminal, what would steer it is
@@ -75,6 +75,12 @@ fn harmless(text: &str) -> String {
 pub(crate) fn note(text: impl std::fmt::Display) {
     // Where nobody can be told, the exit code says it.
     let _ = writeln!(io::stderr(), "{}", harmless(&text.to_string()));
+}
+
+/// Prints an error, once, and gives what the process exits with: every program ends a failure with this.
+pub(crate) fn error(report: &Report) -> ExitCode {
+    note(report);
+    report.code
 }
 
 /// Whether progress may be drawn over itself.

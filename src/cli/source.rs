@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::progress;
 use crate::config;
 use crate::engine::Cancel;
-use crate::error::{ExitCode, Report};
+use crate::error::Report;
 use crate::models::{self, Hub, PullError, Request, Store, net, pull};
 use crate::paths::Paths;
 
@@ -63,8 +63,8 @@ impl Asked {
     fn judge<T>(&self, got: Result<T, PullError>) -> Result<T, Report> {
         match got {
             Err(_) if self.cancel.is_cancelled() => {
-                let message = "stopped; the same command resumes".into();
-                Err(Report { message, hint: None, code: ExitCode::Interrupted })
+                let message = "stopped; the same command resumes";
+                Err(Report::interrupted(message))
             }
             got => Ok(got?),
         }

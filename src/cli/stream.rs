@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::output;
 use crate::device::{Easing, Effort};
 use crate::engine::{Cancel, Engine, Event, Facts, Job, JobId, Outcome, Spec, Work};
-use crate::error::{ExitCode, Report};
+use crate::error::Report;
 use crate::run::battery::Battery;
 
 /// How often the signals' flag is looked at while a model loads.
@@ -51,14 +51,12 @@ impl Session {
             match events.recv_timeout(GLANCE) {
                 // A server that does not answer sends no events either.
                 _ if cancel.is_cancelled() => {
-                    return Err(Report { message: "interrupted".into(), hint: None, code: ExitCode::Interrupted });
+                    return Err(Report::interrupted("interrupted"));
                 }
                 Ok(Event::Loaded(facts)) => {
                     return Ok(Self { engine, events, cancel, facts: *facts, jobs: 0, ease: None });
                 }
-                Ok(Event::LoadFailed { message, hint }) => {
-                    return Err(Report { message, hint, code: ExitCode::Failed });
-                }
+                Ok(Event::LoadFailed(error)) => return Err(error),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(Report::failed("the engine ended while loading")),
             }
@@ -107,9 +105,7 @@ impl Session {
         loop {
             match self.events.recv() {
                 Ok(Event::Done { job, outcome }) if job == id => return Ok(outcome),
-                Ok(Event::Failed { job, message, hint }) if job == id => {
-                    return Err(Report { message, hint, code: ExitCode::Failed });
-                }
+                Ok(Event::Failed { job, error }) if job == id => return Err(error),
                 Ok(event) => {
                     self.look_at_power();
                     if !each(&event) {

@@ -15,6 +15,7 @@ pub use crate::cancel::Cancel;
 use crate::chat::Message;
 pub use crate::chat::{Stats, Stop};
 use crate::edits::grammar::Constraint;
+use crate::error::Report;
 use crate::fim::Site;
 use crate::fim::cache::Suggestion;
 use crate::fim::form::Known;
@@ -175,12 +176,7 @@ pub enum Event {
     /// The model can be used.
     Loaded(Box<Facts>),
     /// The model cannot be used; the engine is at its end.
-    LoadFailed {
-        /// What went wrong.
-        message: String,
-        /// The way out.
-        hint: Option<String>,
-    },
+    LoadFailed(Report),
     /// Older turns were left out: the first `turns` after the system message, perhaps replaced by a summary.
     Cut {
         /// The job that needed the room.
@@ -229,10 +225,8 @@ pub enum Event {
     Failed {
         /// The job.
         job: JobId,
-        /// What went wrong.
-        message: String,
-        /// The way out.
-        hint: Option<String>,
+        /// What went wrong, and the way out.
+        error: Report,
     },
 }
 

@@ -15,7 +15,7 @@ use super::start::Sink;
 use super::{Cancel, ChatRequest, CompleteRequest, Event, Facts, Job, Outcome, RemoteSpec, Work};
 use crate::chat::Message;
 use crate::chat::compact::{self, Fit};
-use crate::error::{Advise, chain};
+use crate::error::{Advise, Report, chain};
 use crate::models::net;
 
 mod address;
@@ -107,7 +107,7 @@ pub(crate) fn run(spec: RemoteSpec, inbox: Receiver<Job>, mut sink: Sink) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match started.and(runtime) {
         Ok(runtime) => runtime.block_on(serve(spec, waiting, gone, sink)),
-        Err(error) => sink(Event::LoadFailed { message: format!("cannot start the engine: {error}"), hint: None }),
+        Err(error) => sink(Event::LoadFailed(Report::failed(format!("cannot start the engine: {error}")))),
     }
 }
 
@@ -128,15 +128,15 @@ async fn serve(
             while let Some(job) = waiting.recv().await {
                 let end = match server.work(&job, &mut sink).await {
                     Ok(outcome) => Event::Done { job: job.id, outcome },
-                    Err(error) => Event::Failed { job: job.id, message: chain(&error), hint: error.hint() },
+                    Err(error) => Event::Failed { job: job.id, error: error.into() },
                 };
                 sink(end);
             }
         }
         Err(error) => {
-            sink(Event::LoadFailed { message: chain(&error), hint: error.hint() });
+            sink(Event::LoadFailed(error.into()));
             while let Some(job) = waiting.recv().await {
-                sink(Event::Failed { job: job.id, message: "there is no server".into(), hint: None });
+                sink(Event::Failed { job: job.id, error: Report::failed("there is no server") });
             }
         }
     }

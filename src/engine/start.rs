@@ -57,10 +57,10 @@ impl Engine {
                 #[cfg(not(feature = "engine"))]
                 Spec::Local(_) => {
                     let mut sink = sink;
-                    sink(Event::LoadFailed {
-                        message: "this build has no engine inside".into(),
-                        hint: Some("build with `--features engine`, or use `--remote URL`".into()),
-                    });
+                    sink(Event::LoadFailed(
+                        crate::error::Report::failed("this build has no engine inside")
+                            .hint("build with `--features engine`, or use `--remote URL`"),
+                    ));
                     drop(inbox);
                 }
                 Spec::Remote(spec) => super::remote::run(spec, inbox, sink),

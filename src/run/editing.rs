@@ -16,7 +16,7 @@ use super::files::{shown, tidy};
 use super::kept;
 use crate::app::editor::files::path_and_place;
 use crate::app::editor::msg::{Disk, EditorMsg, FileId, Opened, Place, Stamp};
-use crate::app::msg::Trouble;
+use crate::error::Report;
 use crate::size::bytes;
 use crate::text::document::BOM;
 use crate::text::undo::StepId;
@@ -32,7 +32,7 @@ struct Loaded {
     stamp: Stamp,
 }
 
-fn trouble(path: &Path, what: &str, error: &io::Error) -> Trouble {
+fn failed(path: &Path, what: &str, error: &io::Error) -> Report {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => Some("look at its permissions and its folder's (`ls -ld`)".to_owned()),
         io::ErrorKind::StorageFull => Some("free some space; what you typed is still here".to_owned()),
@@ -41,7 +41,8 @@ fn trouble(path: &Path, what: &str, error: &io::Error) -> Trouble {
         }
         _ => None,
     };
-    Trouble { message: format!("cannot {what} `{}`: {}", path.display(), words(error)), hint }
+    let report = Report::failed(format!("cannot {what} `{}`: {}", path.display(), words(error)));
+    Report { hint, ..report }
 }
 
 /// An error without the number that the system gives it.
@@ -59,12 +60,9 @@ fn modified(metadata: &Metadata) -> u128 {
 }
 
 /// Reads a regular file whole, within [`LARGEST`].
-fn load(path: &Path) -> Result<(Vec<u8>, Stamp), Trouble> {
-    let metadata = fs::metadata(path).map_err(|error| trouble(path, "read", &error))?;
-    let refuse = |why: &str, hint: &str| Trouble {
-        message: format!("cannot open `{}`: {why}", path.display()),
-        hint: Some(hint.into()),
-    };
+fn load(path: &Path) -> Result<(Vec<u8>, Stamp), Report> {
+    let metadata = fs::metadata(path).map_err(|error| failed(path, "read", &error))?;
+    let refuse = |why: &str, hint: &str| Report::failed(format!("cannot open `{}`: {why}", path.display())).hint(hint);
     if metadata.is_dir() {
         return Err(refuse("it is a folder", "name a file in it, or start `zord` there"));
     }
@@ -76,8 +74,8 @@ fn load(path: &Path) -> Result<(Vec<u8>, Stamp), Trouble> {
         return Err(refuse(&why, "cut the part you need out of it, for example with `head` or `sed -n`"));
     }
     let mut content = Vec::new();
-    let file = File::open(path).map_err(|error| trouble(path, "read", &error))?;
-    file.take(LARGEST + 1).read_to_end(&mut content).map_err(|error| trouble(path, "read", &error))?;
+    let file = File::open(path).map_err(|error| failed(path, "read", &error))?;
+    file.take(LARGEST + 1).read_to_end(&mut content).map_err(|error| failed(path, "read", &error))?;
     let hash = Sha256::digest(&content).into();
     let stamp = Stamp { modified: modified(&metadata), size: content.len() as u64, hash };
     Ok((content, stamp))
@@ -119,11 +117,11 @@ pub(super) fn open(folder: &Path, kept: &kept::Place, path: &Path, place: Option
     };
     match try_open(folder, kept, path, place) {
         Ok(opened) => EditorMsg::Opened(Box::new(opened)),
-        Err(trouble) => EditorMsg::Failed(trouble),
+        Err(error) => EditorMsg::Failed(error),
     }
 }
 
-fn try_open(folder: &Path, kept: &kept::Place, path: PathBuf, place: Option<Place>) -> Result<Opened, Trouble> {
+fn try_open(folder: &Path, kept: &kept::Place, path: PathBuf, place: Option<Place>) -> Result<Opened, Report> {
     let name = shown(folder, &path);
     let missing = fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     let (read, real) = if missing {
@@ -131,7 +129,7 @@ fn try_open(folder: &Path, kept: &kept::Place, path: PathBuf, place: Option<Plac
         (None, real)
     } else {
         let (content, stamp) = load(&path)?;
-        let real = fs::canonicalize(&path).map_err(|error| trouble(&path, "open", &error))?;
+        let real = fs::canonicalize(&path).map_err(|error| failed(&path, "open", &error))?;
         (Some(decode(&path, content, stamp)), real)
     };
     let stamp = read.as_ref().map(|read| read.stamp);
@@ -141,8 +139,8 @@ fn try_open(folder: &Path, kept: &kept::Place, path: PathBuf, place: Option<Plac
 }
 
 /// Where a file that is not there yet would be.
-fn new_file(path: &Path) -> Result<PathBuf, Trouble> {
-    let refuse = |why: &str| Err(Trouble::new(format!("cannot open `{}`: {why}", path.display())));
+fn new_file(path: &Path) -> Result<PathBuf, Report> {
+    let refuse = |why: &str| Err(Report::failed(format!("cannot open `{}`: {why}", path.display())));
     if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
         return refuse("it is a link to something that is not there");
     }
@@ -162,10 +160,10 @@ pub(super) fn open_named(folder: &Path, kept: &kept::Place, names: Vec<(PathBuf,
     let count = names.len();
     match names.into_iter().find(|(path, _)| inside(path).is_some()) {
         Some((path, place)) => open(folder, kept, &path, place),
-        None => EditorMsg::Failed(Trouble {
-            message: format!("none of the {count} names in the answers is a file in this folder"),
-            hint: Some("`/open PATH` opens a file anywhere".into()),
-        }),
+        None => EditorMsg::Failed(
+            Report::failed(format!("none of the {count} names in the answers is a file in this folder"))
+                .hint("`/open PATH` opens a file anywhere"),
+        ),
     }
 }
 
@@ -181,7 +179,7 @@ pub(super) fn compare(path: &Path, seen: &Stamp) -> Option<Disk> {
     }
     let (content, stamp) = match load(path) {
         Ok(loaded) => loaded,
-        Err(trouble) => return Some(Disk::Unreadable(trouble.message)),
+        Err(error) => return Some(Disk::Unreadable(error.message)),
     };
     if stamp.hash == seen.hash {
         return Some(Disk::Touched(stamp));
@@ -234,7 +232,7 @@ pub(super) fn save(saving: &Saving) -> EditorMsg {
             let stamp = Stamp { modified: modified(&metadata), size: content.len() as u64, hash };
             EditorMsg::Saved { id, state: *state, stamp }
         }
-        Err(error) => EditorMsg::SaveFailed { id, trouble: trouble(path, "save", &error) },
+        Err(error) => EditorMsg::SaveFailed { id, error: failed(path, "save", &error) },
     }
 }
 
@@ -257,10 +255,10 @@ pub(super) fn save_as(folder: &Path, id: FileId, path: &Path, rope: Rope, bom: b
         Ok(real) if fs::symlink_metadata(&path).is_err() => real,
         Ok(_) => {
             let message = format!("cannot save as `{}`: it is there already", shown(folder, &path));
-            let hint = Some("choose another name; a file that is open is saved with Alt-S".to_owned());
-            return EditorMsg::SaveFailed { id, trouble: Trouble { message, hint } };
+            let error = Report::failed(message).hint("choose another name; a file that is open is saved with Alt-S");
+            return EditorMsg::SaveFailed { id, error };
         }
-        Err(trouble) => return EditorMsg::SaveFailed { id, trouble },
+        Err(error) => return EditorMsg::SaveFailed { id, error },
     };
     let saving = Saving { id, path: path.clone(), rope, bom, state, expected: None, force: false };
     match save(&saving) {
@@ -293,7 +291,7 @@ mod tests {
 
     fn refused(folder: &Path, kept: &kept::Place, name: &str) -> String {
         match open(folder, kept, Path::new(name), None) {
-            EditorMsg::Failed(trouble) => trouble.message,
+            EditorMsg::Failed(error) => error.message,
             other => panic!("{other:?}"),
         }
     }

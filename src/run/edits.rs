@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::app::msg::{EditsMsg, Trouble};
+use crate::app::msg::EditsMsg;
 use crate::chat::tree::Attachment;
 use crate::edits::excerpt;
 use crate::edits::grammar::Constraint;
@@ -53,7 +53,7 @@ pub(super) fn constraint(folder: &Path, files: &[Attachment], guard: Option<&Gua
 fn failed(error: UndoError) -> EditsMsg {
     match error {
         UndoError::Edited { record, changes } => EditsMsg::Edited { record, changes },
-        other => EditsMsg::Failed(Trouble::from(Report::from(other))),
+        other => EditsMsg::Failed(Report::from(other)),
     }
 }
 
@@ -136,12 +136,10 @@ mod tests {
             Original { name: change.name.clone(), before: Some("one\r\ntwo".into()), after: Some("one\r\n2".into()) };
         assert!(matches!(write(&folder, &keep, vec![file.clone()], 1), EditsMsg::Written(_)));
         assert!(
-            matches!(write(&folder, &keep, vec![file], 1), EditsMsg::Failed(trouble) if trouble.message.contains("changed since"))
+            matches!(write(&folder, &keep, vec![file], 1), EditsMsg::Failed(error) if error.message.contains("changed since"))
         );
         assert!(matches!(undo(&folder, &keep), EditsMsg::Undone { .. }));
         assert_eq!(std::fs::read_to_string(folder.join("a\nb.txt")).unwrap(), "one\r\ntwo");
-        assert!(
-            matches!(undo(&folder, &keep), EditsMsg::Failed(trouble) if trouble.message.contains("Nothing to undo"))
-        );
+        assert!(matches!(undo(&folder, &keep), EditsMsg::Failed(error) if error.message.contains("Nothing to undo")));
     }
 }

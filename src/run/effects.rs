@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
 use super::{
-    Desk, Told, clipboard, completion, editing, edits, files, git, history, last, notes, notice, now_ms, preferences,
-    search, services,
+    Desk, Told, clipboard, completion, editing, edits, failure, files, git, history, last, notes, notice, now_ms,
+    preferences, search, services,
 };
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Ask, Effect, FilesMsg, Level, ModelsMsg, Msg, SessionMsg};
@@ -203,12 +203,12 @@ impl Desk {
             let found = match store.search_until(&query, &|| cancel.is_cancelled()) {
                 Ok(None) => return,
                 Ok(Some(hits)) => SessionMsg::Found { query, hits },
-                Err(error) => SessionMsg::Failed(Report::from(error).into()),
+                Err(error) => SessionMsg::Failed(Report::from(error)),
             };
             let _ = post.blocking_send(Told::Msg(Msg::Session(found)));
         };
         if let Err(error) = self.sessions.ask("sessions", search::PAUSE, query, work) {
-            self.hint(Level::Error, format!("cannot search: {error}"));
+            self.fail(format!("cannot search: {error}"));
         }
     }
 
@@ -218,11 +218,11 @@ impl Desk {
     }
 
     fn session(&self, work: impl FnOnce() -> Result<SessionMsg, Report> + Send + 'static) {
-        self.background(move || Some(Msg::Session(work().unwrap_or_else(|report| SessionMsg::Failed(report.into())))));
+        self.background(move || Some(Msg::Session(work().unwrap_or_else(SessionMsg::Failed))));
     }
 
     fn models(&self, work: impl FnOnce() -> Result<ModelsMsg, Report> + Send + 'static) {
-        self.background(move || Some(Msg::Models(work().unwrap_or_else(|report| ModelsMsg::Failed(report.into())))));
+        self.background(move || Some(Msg::Models(work().unwrap_or_else(ModelsMsg::Failed))));
     }
 
     fn new_session(&mut self) {
@@ -231,7 +231,7 @@ impl Desk {
                 self.journal.switch(writer);
                 self.tell(Msg::Session(SessionMsg::Opened { conversation: Box::new(conversation), notice: None }));
             }
-            Err(error) => self.tell(Msg::Session(SessionMsg::Failed(Report::from(error).into()))),
+            Err(error) => self.tell(Msg::Session(SessionMsg::Failed(Report::from(error)))),
         }
     }
 
@@ -242,7 +242,7 @@ impl Desk {
                 Ok((conversation, writer, notice)) => {
                     Told::Opened(Box::new(conversation), Box::new(writer), notice.text())
                 }
-                Err(error) => Told::Msg(Msg::Session(SessionMsg::NotOpened(Report::from(error).into()))),
+                Err(error) => Told::Msg(Msg::Session(SessionMsg::NotOpened(Report::from(error)))),
             };
             let _ = post.blocking_send(told);
         });
@@ -304,7 +304,7 @@ impl Desk {
                 let answer = if clipboard::hand_over(command, &[], text).await {
                     done
                 } else {
-                    notice(Level::Error, "`termux-clipboard-set` does not answer: is the app Termux:API installed?")
+                    failure("`termux-clipboard-set` does not answer: is the app Termux:API installed?")
                 };
                 let _ = post.send(answer).await;
             });
@@ -316,7 +316,7 @@ impl Desk {
                 let told = if clipboard::to_tmux(command, text).await {
                     notice(Level::Info, format!("copied {what} to tmux's buffer; prefix ] pastes it"))
                 } else {
-                    notice(Level::Error, "tmux took nothing: `tmux load-buffer -` failed")
+                    failure("tmux took nothing: `tmux load-buffer -` failed")
                 };
                 let _ = post.send(told).await;
             });
@@ -343,12 +343,12 @@ impl Desk {
             let answer = match services::pull(&paths, endpoint.as_deref(), &name, &cancel, &mut progress) {
                 Ok(name) => ModelsMsg::Added(name),
                 Err(_) if cancel.is_cancelled() => ModelsMsg::Cancelled,
-                Err(report) => ModelsMsg::Failed(report.into()),
+                Err(report) => ModelsMsg::Failed(report),
             };
             let _ = post.blocking_send(Told::Msg(Msg::Models(answer)));
         };
         if let Err(error) = std::thread::Builder::new().name("pull".into()).spawn(work) {
-            self.hint(Level::Error, format!("cannot start the download: {error}"));
+            self.fail(format!("cannot start the download: {error}"));
         }
     }
 

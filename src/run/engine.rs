@@ -75,7 +75,7 @@ impl Slot {
         if taken {
             self.jobs.insert(id, cancel);
         } else {
-            let gone = Event::Failed { job: id, message: "the engine is not running".into(), hint: None };
+            let gone = Event::Failed { job: id, error: Report::failed("the engine is not running") };
             self.own.put(Told::Engine(self.number, gone));
         }
     }
@@ -137,7 +137,7 @@ impl Desk {
         if !self.engine.is_current(number) {
             return;
         }
-        let failed = |report: Report| Msg::Engine(Event::LoadFailed { message: report.message, hint: report.hint });
+        let failed = |error| Msg::Engine(Event::LoadFailed(error));
         let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(report) => return self.tell(failed(report)),
@@ -156,6 +156,11 @@ impl Desk {
             }
             Err(error) => self.tell(failed(Report::failed(format!("cannot start the engine: {error}")))),
         }
+    }
+
+    /// Tells what went wrong at the next turn of the loop.
+    pub(super) fn fail(&self, message: impl Into<String>) {
+        self.own.put(super::failure(message));
     }
 
     /// Tells something at the next turn of the loop.

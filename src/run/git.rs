@@ -7,10 +7,11 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::app::msg::{Changed, EditsMsg, Trouble};
+use crate::app::msg::{Changed, EditsMsg};
 use crate::edits::diff::{Diff, Row};
 use crate::edits::inside;
 use crate::edits::undo::{Kept, Undo};
+use crate::error::Report;
 
 /// Bytes of a diff that are read.
 const LARGEST: u64 = 1 << 20;
@@ -54,7 +55,7 @@ fn diff(folder: &Path, what: &[&str]) -> Option<String> {
 pub(super) fn changed(folder: &Path, undo: &Undo, commit: bool) -> EditsMsg {
     if git(folder, &["rev-parse", "--is-inside-work-tree"]).is_none() {
         return match commit {
-            true => EditsMsg::Failed(Trouble::new("Git keeps no history of this folder, or is not installed")),
+            true => EditsMsg::Failed(Report::failed("Git keeps no history of this folder, or is not installed")),
             false => EditsMsg::Changed(own(folder, undo)),
         };
     }

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::clerk::{Clerk, Work};
-use crate::app::msg::Trouble;
 use crate::chat::journal::Entry;
 use crate::chat::store::{StoreError, Writer};
 use crate::error::Report;
@@ -25,7 +24,7 @@ pub(super) struct Journal(Clerk<Task>);
 
 impl Journal {
     /// Starts the thread; `failed` is called on it.
-    pub(super) fn start(writer: Option<Writer>, failed: impl Fn(Trouble) + Send + 'static) -> Self {
+    pub(super) fn start(writer: Option<Writer>, failed: impl Fn(Report) + Send + 'static) -> Self {
         Self(Clerk::start("journal", Pen::new(writer, failed)))
     }
 
@@ -115,7 +114,7 @@ struct Pen<F, W = Writer> {
     failed: F,
 }
 
-impl<F: Fn(Trouble), W: Write> Pen<F, W> {
+impl<F: Fn(Report), W: Write> Pen<F, W> {
     fn new(writer: Option<W>, failed: F) -> Self {
         Self { book: writer.map(Book::new), earlier: Vec::new(), told: false, failed }
     }
@@ -154,14 +153,14 @@ impl<F: Fn(Trouble), W: Write> Pen<F, W> {
             Ok(()) => self.told = false,
             Err(error) => {
                 if !std::mem::replace(&mut self.told, true) {
-                    (self.failed)(Report::from(error).into());
+                    (self.failed)(Report::from(error));
                 }
             }
         }
     }
 }
 
-impl<F: Fn(Trouble) + Send + 'static, W: Write + Send + 'static> Work<Task<W>> for Pen<F, W> {
+impl<F: Fn(Report) + Send + 'static, W: Write + Send + 'static> Work<Task<W>> for Pen<F, W> {
     fn take(&mut self, task: Task<W>) {
         match task {
             Task::Write(entry) => self.write(*entry),
@@ -202,7 +201,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(folder.path().to_owned());
         let (conversation, writer) = store.create("model", 1_700_000_000_000).unwrap();
-        let journal = Journal::start(Some(writer), |trouble| panic!("{trouble:?}"));
+        let journal = Journal::start(Some(writer), |error| panic!("{error:?}"));
         let id = NodeId(conversation.next_id().0);
         journal.write(node(id, Role::User, "said"));
         journal.sync();

@@ -205,14 +205,14 @@ impl Desk {
             let _ = wake.try_send(Told::Drawable);
         });
         let tell = post.clone();
-        let journal = Journal::start(writer, move |trouble| {
-            let _ = tell.blocking_send(Told::Msg(Msg::Session(SessionMsg::Failed(trouble))));
+        let journal = Journal::start(writer, move |error| {
+            let _ = tell.blocking_send(Told::Msg(Msg::Session(SessionMsg::Failed(error))));
         });
         let suggester = suggest::Suggester::new(start.paths.suggestions());
         let kept = kept::Place::at(start.paths.unsaved());
         let tell = post.clone();
         let keeper = kept::Keeper::start(kept.clone(), move |why| {
-            let _ = tell.blocking_send(notice(Level::Error, why));
+            let _ = tell.blocking_send(failure(why));
         });
         let view = View::new(Ability::from_env(|name| std::env::var(name).ok()), highlighter);
         Self {
@@ -567,4 +567,9 @@ async fn sleep_until(deadline: Option<Instant>) {
 /// Tells the person something from where only a channel is at hand.
 pub(crate) fn notice(level: Level, text: impl Into<String>) -> Told {
     Told::Msg(Msg::Notice(level, text.into()))
+}
+
+/// Tells the person what went wrong, from where only a channel is at hand.
+pub(crate) fn failure(message: impl Into<String>) -> Told {
+    Told::Msg(Msg::Error(Report::failed(message)))
 }

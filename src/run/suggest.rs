@@ -30,7 +30,7 @@ pub(super) fn known_by(event: &Event, lora: &[(PathBuf, f32)]) -> Option<Option<
             let lora = format!("{lora:?}");
             Some(Some(fingerprint(&[facts.name.as_bytes(), facts.content.as_bytes(), lora.as_bytes()])))
         }
-        Event::LoadFailed { .. } => Some(None),
+        Event::LoadFailed(_) => Some(None),
         _ => None,
     }
 }
@@ -168,7 +168,7 @@ impl Desk {
                 return None;
             }
             Event::Done { job, outcome } if job.0 > JOBS => (job, Ok(outcome)),
-            Event::Failed { job, message, .. } if job.0 > JOBS => (job, Err(message)),
+            Event::Failed { job, error } if job.0 > JOBS => (job, Err(error.message)),
             other => return Some(other),
         };
         let flight = self.suggester.flight.take_if(|flight| flight.job == job)?;

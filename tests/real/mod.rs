@@ -91,7 +91,7 @@ impl Asked {
         loop {
             match events.recv().unwrap() {
                 Event::Loaded(facts) => return Ok(Self { engine, events, facts: *facts, jobs: 0, _turn: turn }),
-                Event::LoadFailed { message, hint } => return Err((message, hint)),
+                Event::LoadFailed(error) => return Err((error.message, error.hint)),
                 _ => {}
             }
         }
@@ -115,7 +115,7 @@ impl Asked {
         loop {
             match self.events.recv().unwrap() {
                 Event::Done { job, outcome } if job == id => return (seen, Ok(outcome)),
-                Event::Failed { job, message, .. } if job == id => return (seen, Err(message)),
+                Event::Failed { job, error } if job == id => return (seen, Err(error.message)),
                 event => seen.push(event),
             }
         }

@@ -7,8 +7,9 @@ use super::bar::About;
 use super::files::keep;
 use super::msg::{Disk, EditorEffect, FileId, Opened, Stamp};
 use super::{OpenFile, Then};
-use crate::app::msg::{Effect, Level, Trouble};
+use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out, Pane};
+use crate::error::Report;
 use crate::text::clean;
 use crate::text::undo::StepId;
 
@@ -100,12 +101,12 @@ impl App {
         }
     }
 
-    pub(super) fn on_save_failed(&mut self, id: FileId, trouble: &Trouble) {
+    pub(super) fn on_save_failed(&mut self, id: FileId, error: &Report) {
         self.editor.then = None;
         if let Some(file) = self.editor.by_id(id) {
             file.saving = None;
         }
-        self.tell_trouble(trouble);
+        self.show_error(error);
     }
 
     /// Saving found another file than the one that was read.

@@ -22,10 +22,10 @@ impl App {
     pub(crate) fn on_editor(&mut self, told: EditorMsg, out: &mut Out) {
         match told {
             EditorMsg::Opened(opened) => self.on_opened(*opened, out),
-            EditorMsg::Failed(trouble) => self.tell_trouble(&trouble),
+            EditorMsg::Failed(error) => self.show_error(&error),
             EditorMsg::Saved { id, state, stamp } => self.on_saved(id, state, stamp, out),
             EditorMsg::Conflict { id, disk } => self.on_conflict(id, disk),
-            EditorMsg::SaveFailed { id, trouble } => self.on_save_failed(id, &trouble),
+            EditorMsg::SaveFailed { id, error } => self.on_save_failed(id, &error),
             EditorMsg::Disk { id, disk } => self.on_disk(id, disk, out),
             EditorMsg::Taken { id, disk } => self.on_taken(id, disk, out),
             EditorMsg::SavedAs { id, state, opened } => self.on_saved_as(id, state, *opened, out),

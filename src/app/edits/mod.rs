@@ -295,8 +295,8 @@ impl App {
             EditsMsg::Dropped(names) => {
                 self.tell(Level::Info, format!("the change of {} is forgotten; its files stay", listed(&names)));
             }
-            EditsMsg::Failed(trouble) => {
-                self.tell_trouble(&trouble);
+            EditsMsg::Failed(error) => {
+                self.show_error(&error);
                 if self.fix_waits_for(&Phase::Writing) {
                     self.end_fix();
                 }

@@ -55,7 +55,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
     })?;
     if outcome.interrupted {
         let message = format!("interrupted; checkpoint saved at step {}", outcome.steps);
-        let report = Report { message, hint: None, code: ExitCode::Interrupted };
+        let report = Report::interrupted(message);
         return Err(report.hint("run the same command to resume"));
     }
     if args.json {

@@ -16,7 +16,7 @@ use super::start::{Sink, Threads};
 use super::{Event, Facts, Job, JobId, LocalSpec, Outcome, Work};
 use crate::chat::template::{Hints, Template};
 use crate::crash::{Doing, Step};
-use crate::error::{Advise, chain};
+use crate::error::{Advise, Report, chain};
 use crate::fim::form::{FimIds, Form};
 use crate::weights::gguf::Header;
 
@@ -107,9 +107,9 @@ pub(super) fn run(spec: LocalSpec, threads: Threads, inbox: Receiver<Job>, mut s
         }
         Err(EngineError::GivenUp) => {}
         Err(error) => {
-            sink(Event::LoadFailed { message: chain(&error), hint: error.hint() });
+            sink(Event::LoadFailed(error.into()));
             while let Some(job) = queue.next() {
-                sink(Event::Failed { job: job.id, message: "no model is loaded".into(), hint: None });
+                sink(Event::Failed { job: job.id, error: Report::failed("no model is loaded") });
             }
         }
     }
@@ -308,7 +308,7 @@ impl Worker {
 }
 
 fn failure(job: JobId, error: &EngineError) -> Event {
-    Event::Failed { job, message: chain(error), hint: error.hint() }
+    Event::Failed { job, error: Report::of(error) }
 }
 
 fn file_name(path: &Path) -> String {

@@ -90,7 +90,7 @@ impl Asked {
         let engine = Engine::start(Spec::Remote(spec), Box::new(move |event| drop(sender.send(event)))).unwrap();
         match events.recv().unwrap() {
             Event::Loaded(facts) => Ok(Self(engine, events, *facts)),
-            Event::LoadFailed { message, hint } => Err(format!("{message} · {}", hint.unwrap_or_default())),
+            Event::LoadFailed(error) => Err(error.line()),
             other => panic!("{other:?}"),
         }
     }
@@ -109,9 +109,7 @@ impl Asked {
                 Event::Done { outcome: Outcome::Generated { text, stop, stats }, .. } => {
                     return Ok((text, stop, stats, events));
                 }
-                Event::Failed { message, hint, .. } => {
-                    return Err(format!("{message} · {}", hint.unwrap_or_default()));
-                }
+                Event::Failed { error, .. } => return Err(error.line()),
                 event => events.push(event),
             }
         }
