@@ -15,16 +15,19 @@ use toml::de::DeTable;
 use crate::budget::KvType;
 use crate::engine::Overflow;
 use crate::error::Advise;
-use crate::size::{SizeError, parse_size};
+use crate::sampling::Preset;
+use crate::size::ByteSize;
 use crate::text::clean::printable;
 
 mod check;
 mod editor;
 mod phone;
+mod theme;
 
 use check::{Checker, KEYS, known, last, line_of};
 pub use editor::EditorConfig;
 pub use phone::PhoneConfig;
+pub use theme::ThemeChoice;
 
 /// The documented defaults, as text: what `zord` writes when a person asks for a file to edit.
 pub const DEFAULT_TEXT: &str = include_str!("../assets/config.toml");
@@ -32,7 +35,8 @@ pub const DEFAULT_TEXT: &str = include_str!("../assets/config.toml");
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// Everything a person may decide.
+/// Everything a person may decide. It is read once; what the command line says is put over it there, and from then on it
+/// is handed on as it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -62,6 +66,20 @@ pub struct Config {
     pub phone: PhoneConfig,
 }
 
+impl Config {
+    /// The adapters to load, with their scales.
+    pub fn adapters(&self) -> Vec<(PathBuf, f32)> {
+        self.lora.iter().map(|lora| (lora.path.clone(), lora.scale)).collect()
+    }
+
+    /// The same with other adapters.
+    #[must_use]
+    pub fn with_adapters(self, adapters: &[(PathBuf, f32)]) -> Self {
+        let lora = adapters.iter().map(|(path, scale)| LoraConfig { path: path.clone(), scale: *scale }).collect();
+        Self { lora, ..self }
+    }
+}
+
 /// `[context]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -78,18 +96,8 @@ pub struct ContextConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetConfig {
-    /// As [`parse_size`] reads it; `None`: the default policy.
-    pub limit: Option<String>,
-}
-
-impl BudgetConfig {
-    /// The limit in bytes.
-    ///
-    /// # Errors
-    /// A text that is no size; a loaded configuration has none.
-    pub fn bytes(&self) -> Result<Option<u64>, SizeError> {
-        self.limit.as_deref().map(parse_size).transpose()
-    }
+    /// Of the whole program; `None`: the default policy.
+    pub limit: Option<ByteSize>,
 }
 
 /// `[threads]`
@@ -116,8 +124,8 @@ impl Default for ThreadsConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChatConfig {
-    /// `greedy`, `precise`, `balanced`, `explore` or `auto`.
-    pub preset: String,
+    /// How freely words are chosen.
+    pub preset: Preset,
     /// A system prompt; `None`: the catalogue's for the model, if it has one; empty: none is sent.
     pub system: Option<String>,
     /// Whether notes in the folder (`AGENTS.md` and the like) are read as context.
@@ -133,7 +141,7 @@ pub struct ChatConfig {
 impl Default for ChatConfig {
     fn default() -> Self {
         Self {
-            preset: "auto".into(),
+            preset: Preset::Auto,
             system: None,
             project_notes: ProjectNotes::Ask,
             max_tokens: None,
@@ -177,15 +185,15 @@ fn full() -> f32 {
 pub struct UiConfig {
     /// Let the mouse scroll.
     pub mouse: bool,
-    /// The colours' name.
-    pub theme: String,
+    /// The colours.
+    pub theme: ThemeChoice,
     /// What to do with thinking.
     pub thinking: Thinking,
 }
 
 impl Default for UiConfig {
     fn default() -> Self {
-        Self { mouse: false, theme: "dark".into(), thinking: Thinking::Fold }
+        Self { mouse: false, theme: ThemeChoice::Dark, thinking: Thinking::Fold }
     }
 }
 

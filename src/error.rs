@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::clean::visible;
+use crate::text::clean::{printable, visible};
 
 /// What a program returns to the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +110,28 @@ impl<E: Advise> From<E> for Report {
     }
 }
 
+/// A name that is none of those there are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {what} `{name}`: {}", list(names))]
+pub struct UnknownName {
+    what: &'static str,
+    name: String,
+    names: &'static [&'static str],
+}
+
+impl UnknownName {
+    /// `what` is what such a name stands for.
+    pub fn new(what: &'static str, name: &str, names: &'static [&'static str]) -> Self {
+        Self { what, name: printable(name), names }
+    }
+}
+
+impl Advise for UnknownName {}
+
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 /// The message of an error and of every cause under it that it does not already contain, joined by `: `.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -123,4 +145,41 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read `a`")]
+    struct Unread(#[source] io::Error);
+
+    impl Advise for Unread {
+        fn hint(&self) -> Option<String> {
+            Some("look at\u{1b}[2J it".into())
+        }
+    }
+
+    #[test]
+    fn an_error_says_the_same_on_the_command_line_and_on_the_screen() {
+        let report = Report::from(Unread(io::Error::other("no\u{1b}[2Jdisk")));
+        assert_eq!(report.line(), "cannot read `a`: no\u{1b}[2Jdisk · look at\u{1b}[2J it");
+        assert_eq!(report.to_string(), "error: cannot read `a`: no␛[2Jdisk\n\nhint: look at␛[2J it");
+        assert_eq!(report.code, ExitCode::Failed);
+        assert_eq!(Report::failed("no").line(), "no");
+        assert_eq!(Report::interrupted("no").code, ExitCode::Interrupted);
+        let sent = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&sent).unwrap(), report, "between processes");
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_those_there_are() {
+        let unknown = UnknownName::new("look", "a\u{1b}b", &["x", "y"]);
+        let report = Report::from(unknown);
+        assert!(report.message.starts_with("there is no look `a") && report.message.ends_with("`: `x`, `y`"));
+        assert!(!report.message.contains('\u{1b}'), "{report:?}");
+    }
 }

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod preset;
+
+pub use preset::Preset;
+
 /// The sampling chain, in the order it is applied: penalties, DRY, top-k, top-p, min-p, temperature, draw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -1,7 +1,28 @@
 //! Sizes in bytes as people write and read them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Advise;
 use crate::text::clean::printable;
+
+/// Bytes that stand in files as people write them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ByteSize(pub u64);
+
+impl TryFrom<String> for ByteSize {
+    type Error = SizeError;
+
+    fn try_from(text: String) -> Result<Self, SizeError> {
+        parse_size(&text).map(Self)
+    }
+}
+
+impl From<ByteSize> for String {
+    fn from(size: ByteSize) -> Self {
+        size.0.to_string()
+    }
+}
 
 /// A text that is no size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -119,8 +119,8 @@ impl App {
         out.push(Effect::Ask(Ask {
             job,
             turns,
-            preset: self.settings.preset,
-            overflow: self.settings.overflow,
+            preset: self.settings.chat.preset,
+            overflow: self.settings.context.overflow,
             files: self.files_to_change(parent),
             guard: self.guard_of(parent),
             tries: self.fix_tries(parent),

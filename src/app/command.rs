@@ -92,15 +92,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("grep", "search"),
 ];
 
-/// The presets, with what they are for.
-pub const PRESETS: &[(&str, &str)] = &[
-    ("auto", "what the model's makers recommend"),
-    ("greedy", "always the likeliest word; repeatable"),
-    ("precise", "little freedom: code to the letter"),
-    ("balanced", "some freedom: explaining, reviewing"),
-    ("explore", "most freedom: ideas, names"),
-];
-
 /// A command and its arguments, if a text is one: a slash and a word without another slash in it. Two slashes begin a
 /// message that begins with one.
 pub fn parse(text: &str) -> Option<(&str, &str)> {

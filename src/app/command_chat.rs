@@ -146,13 +146,13 @@ pub(crate) fn system(app: &mut App, args: &str, out: &mut Out) {
             app.composer.dismissed = true;
         }
         "off" | "none" => {
-            app.settings.system = None;
+            app.settings.chat.system = None;
             if app.record(Entry::System { text: None }, out) {
                 app.tell(Level::Info, "system prompt removed");
             }
         }
         text => {
-            app.settings.system = Some(text.to_owned());
+            app.settings.chat.system = Some(text.to_owned());
             if app.record(Entry::System { text: Some(text.to_owned()) }, out) {
                 app.tell(Level::Info, "system prompt set, from the next message on");
             }

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::command::PRESETS;
-use super::look;
 use super::msg::{Effect, Level, Preference};
 use super::overlay::{Choose, Overlay, Page, Pick, Row};
 use super::{App, Out, guides};
 use crate::budget::Plan;
+use crate::config::{ThemeChoice, Thinking};
 use crate::engine::Overflow;
+use crate::error::Report;
+use crate::sampling::Preset;
 use crate::size::bytes;
 
 pub(crate) fn help(app: &mut App, args: &str, _out: &mut Out) {
@@ -45,18 +46,14 @@ pub(crate) fn model(app: &mut App, args: &str, out: &mut Out) {
 
 pub(crate) fn preset(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {
-        let here = |name: &str| if name == app.settings.preset { " · now" } else { "" };
-        let rows = PRESETS.iter().map(|(name, about)| Row::new(*name, format!("{about}{}", here(name)))).collect();
-        let picks = PRESETS.iter().map(|(name, _)| Pick::Preset(name)).collect();
+        let here = |preset: Preset| if preset == app.settings.chat.preset { " · now" } else { "" };
+        let row = |preset: Preset| Row::new(preset.name(), format!("{}{}", preset.about(), here(preset)));
+        let (rows, picks) = (Preset::ALL.map(row).into(), Preset::ALL.map(Pick::Preset).into());
         app.overlay = Some(Overlay::Choose(Choose::new("preset", rows, picks)));
     } else {
-        match PRESETS.iter().find(|(name, _)| *name == args) {
-            Some((name, about)) => {
-                app.settings.preset = name;
-                out.push(Effect::KeepPreference(Preference::Preset(name)));
-                app.tell(Level::Info, format!("{name}: {about}"));
-            }
-            None => app.tell(Level::Warning, format!("there is no preset `{args}`; `/preset` lists them")),
+        match args.parse() {
+            Ok(preset) => app.take_preset(preset, out),
+            Err(unknown) => app.show_error(&Report::from(unknown)),
         }
     }
 }
@@ -95,7 +92,7 @@ pub(crate) fn lora(app: &mut App, args: &str, out: &mut Out) {
 
 /// Without an argument what is in the context, and what happens when it is full.
 pub(crate) fn context(app: &mut App, args: &str, out: &mut Out) {
-    app.settings.overflow = match args {
+    app.settings.context.overflow = match args {
         "" => {
             app.tell(Level::Info, context_now(app));
             return;
@@ -107,8 +104,8 @@ pub(crate) fn context(app: &mut App, args: &str, out: &mut Out) {
             return;
         }
     };
-    out.push(Effect::KeepPreference(Preference::Overflow(app.settings.overflow)));
-    app.tell(Level::Info, when_full(app.settings.overflow));
+    out.push(Effect::KeepPreference(Preference::Overflow(app.settings.context.overflow)));
+    app.tell(Level::Info, when_full(app.settings.context.overflow));
 }
 
 fn when_full(overflow: Overflow) -> &'static str {
@@ -120,7 +117,7 @@ fn when_full(overflow: Overflow) -> &'static str {
 
 fn context_now(app: &App) -> String {
     let (used, all) = (app.cache.tokens(), app.model.n_ctx());
-    let other = match app.settings.overflow {
+    let other = match app.settings.context.overflow {
         Overflow::Drop => "summarise",
         Overflow::Summarise => "drop",
     };
@@ -128,14 +125,21 @@ fn context_now(app: &App) -> String {
     let notes = notes.unwrap_or_default();
     format!(
         "{used} of {all} tokens used{notes}; {} · `/context {other}` changes that",
-        when_full(app.settings.overflow)
+        when_full(app.settings.context.overflow)
     )
 }
 
 impl App {
+    /// Takes a preset, now and at later starts.
+    pub(crate) fn take_preset(&mut self, preset: Preset, out: &mut Out) {
+        self.settings.chat.preset = preset;
+        out.push(Effect::KeepPreference(Preference::Preset(preset)));
+        self.tell(Level::Info, format!("{preset}: {}", preset.about()));
+    }
+
     /// Takes a look, now and at later starts.
-    pub(crate) fn take_theme(&mut self, theme: look::Choice, out: &mut Out) {
-        self.settings.theme = theme;
+    pub(crate) fn take_theme(&mut self, theme: ThemeChoice, out: &mut Out) {
+        self.settings.ui.theme = theme;
         out.push(Effect::KeepPreference(Preference::Theme(theme)));
     }
 }
@@ -189,37 +193,34 @@ fn plan_page(app: &App, plan: &Plan) -> String {
 }
 
 pub(crate) fn thinking(app: &mut App, _args: &str, _out: &mut Out) {
-    app.settings.thinking = !app.settings.thinking;
-    app.tell(
-        Level::Info,
-        if app.settings.thinking {
-            "thinking and long messages are unfolded"
-        } else {
-            "thinking and long messages are folded"
-        },
-    );
+    let (now, told) = match app.settings.ui.thinking {
+        Thinking::Fold => (Thinking::Show, "thinking and long messages are unfolded"),
+        Thinking::Show => (Thinking::Fold, "thinking and long messages are folded"),
+    };
+    app.settings.ui.thinking = now;
+    app.tell(Level::Info, told);
 }
 
 pub(crate) fn theme(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {
-        let rows = look::Choice::ALL.iter().map(|choice| Row::new(choice.name(), "")).collect();
-        let picks = look::Choice::ALL.iter().map(|choice| Pick::Theme(*choice)).collect();
+        let rows = ThemeChoice::ALL.map(|choice| Row::new(choice.name(), "")).into();
+        let picks = ThemeChoice::ALL.map(Pick::Theme).into();
         app.overlay = Some(Overlay::Choose(Choose::new("theme", rows, picks)));
     } else {
-        match look::Choice::parse(args) {
-            Some(choice) => app.take_theme(choice, out),
-            None => app.tell(Level::Warning, format!("there is no theme `{args}`: auto, dark, light, plain")),
+        match args.parse() {
+            Ok(choice) => app.take_theme(choice, out),
+            Err(unknown) => app.show_error(&Report::from(unknown)),
         }
     }
 }
 
 pub(crate) fn mouse(app: &mut App, _args: &str, out: &mut Out) {
-    app.settings.mouse = !app.settings.mouse;
-    out.push(Effect::Mouse(app.settings.mouse));
-    out.push(Effect::KeepPreference(Preference::Mouse(app.settings.mouse)));
+    app.settings.ui.mouse = !app.settings.ui.mouse;
+    out.push(Effect::Mouse(app.settings.ui.mouse));
+    out.push(Effect::KeepPreference(Preference::Mouse(app.settings.ui.mouse)));
     app.tell(
         Level::Info,
-        match app.settings.mouse {
+        match app.settings.ui.mouse {
             true => "the wheel scrolls; a tap no longer opens the keyboard (`/mouse` again)",
             false => "the terminal has the mouse",
         },

@@ -2,11 +2,9 @@
 //! what it wants done. No clock, file or channel in here: time arrives in messages, and everything else leaves as
 //! [`Effect`]s whose results come back as [`Msg`]s.
 
-use crate::app::look::Choice;
 use crate::chat::journal::{Entry, SessionId};
 use crate::chat::tree::{Conversation, NodeId};
-use crate::config::ProjectNotes;
-use crate::engine::Overflow;
+use crate::config::Config;
 use crate::error::Report;
 use crate::text::history::History;
 
@@ -25,7 +23,6 @@ pub mod edits;
 pub mod guides;
 pub mod input;
 pub mod keys;
-pub mod look;
 pub mod mentions;
 pub mod model;
 pub mod msg;
@@ -68,45 +65,6 @@ pub enum Pane {
     Editor,
 }
 
-/// What a person can set while talking.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// One of [`command::PRESETS`].
-    pub preset: &'static str,
-    /// What happens when the context is full.
-    pub overflow: Overflow,
-    /// The look.
-    pub theme: Choice,
-    /// Whether the wheel is ours.
-    pub mouse: bool,
-    /// Whether thinking is shown unfolded.
-    pub thinking: bool,
-    /// The system prompt that new conversations begin with.
-    pub system: Option<String>,
-    /// Whether the folder's notes are used.
-    pub project_notes: ProjectNotes,
-    /// How often `/fix` asks for a change at most.
-    pub fix_rounds: u32,
-    /// Whether a bracket typed in a file brings its other end.
-    pub close_brackets: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            preset: command::PRESETS[0].0,
-            overflow: Overflow::default(),
-            theme: Choice::default(),
-            mouse: false,
-            thinking: false,
-            system: None,
-            project_notes: ProjectNotes::default(),
-            fix_rounds: 3,
-            close_brackets: false,
-        }
-    }
-}
-
 /// What an [`App`] begins with.
 #[derive(Debug)]
 pub struct Setup {
@@ -116,8 +74,8 @@ pub struct Setup {
     pub model: Option<String>,
     /// Adapters and their scales.
     pub lora: Vec<(std::path::PathBuf, f32)>,
-    /// Settings.
-    pub settings: Settings,
+    /// What the person decided.
+    pub settings: Config,
     /// Earlier inputs in this folder, oldest first.
     pub history: Vec<String>,
     /// Told on the first screen.
@@ -164,7 +122,7 @@ pub struct App {
     /// What the person is told.
     pub notices: Notices,
     /// What can be set.
-    pub settings: Settings,
+    pub settings: Config,
     /// The memory in use.
     pub gauge: Option<Gauge>,
     /// How hard the engine works.
@@ -245,7 +203,7 @@ impl App {
     /// What is wanted after the first frame: the model, or what models there are.
     pub fn begin(&mut self) -> Out {
         let mut out = Vec::new();
-        if self.settings.mouse {
+        if self.settings.ui.mouse {
             out.push(Effect::Mouse(true));
         }
         self.begin_conversation(&mut out);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crossterm::event::KeyEvent;
 
 use super::editor::msg::{EditorEffect, EditorMsg, SuggestId, SuggestRequest};
-use super::look;
 use super::notes::{Decision, Looked, Purpose};
 use super::search::{SearchId, SearchMsg, Sought};
 use crate::budget::Plan;
@@ -15,6 +14,7 @@ use crate::chat::Message;
 use crate::chat::journal::{Entry, SessionId};
 use crate::chat::store::{Hit, Summary};
 use crate::chat::tree::{Attachment, Conversation, NodeId};
+use crate::config::ThemeChoice;
 use crate::edits::Change;
 use crate::edits::guard::Guard;
 use crate::edits::propose::{Proposed, Wanted};
@@ -22,6 +22,7 @@ use crate::edits::undo::Original;
 use crate::engine::{Event, JobId, Overflow};
 use crate::error::Report;
 use crate::fim::pace::Power;
+use crate::sampling::Preset;
 
 /// What is told.
 #[derive(Debug)]
@@ -330,9 +331,9 @@ pub enum Preference {
     /// The model, as commands name it.
     Model(String),
     /// How freely it chooses words.
-    Preset(&'static str),
+    Preset(Preset),
     /// The look.
-    Theme(look::Choice),
+    Theme(ThemeChoice),
     /// Whether the wheel is ours.
     Mouse(bool),
     /// What happens when the context is full.
@@ -346,8 +347,8 @@ pub struct Ask {
     pub job: JobId,
     /// What is put to the model.
     pub turns: Vec<Message>,
-    /// How to choose tokens: a preset's name.
-    pub preset: &'static str,
+    /// How to choose tokens.
+    pub preset: Preset,
     /// What to do when the context is full.
     pub overflow: Overflow,
     /// The files that shall be changed: the answer must be search/replace blocks against them. Empty: it may say

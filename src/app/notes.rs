@@ -127,7 +127,7 @@ fn page(name: &str, text: &str, used: &str) -> Overlay {
 impl App {
     /// Has the folder looked at, if that is wanted without being asked for.
     pub(crate) fn look_for_notes(&self, out: &mut Out) {
-        if self.settings.project_notes != ProjectNotes::Never {
+        if self.settings.chat.project_notes != ProjectNotes::Never {
             out.push(Effect::LookForNotes(Purpose::Begin));
         }
     }
@@ -141,7 +141,7 @@ impl App {
     fn notes_decided(&self, notes: &Notes) -> Option<bool> {
         let here = |decision: &&Decision| decision.server.as_deref() == self.model.server();
         let said = notes.decided.iter().rev().find(here).map(|decision| decision.used);
-        said.or((self.settings.project_notes == ProjectNotes::Always).then_some(true))
+        said.or((self.settings.chat.project_notes == ProjectNotes::Always).then_some(true))
     }
 
     /// The folder's notes, if they go into a new conversation.
@@ -165,7 +165,7 @@ impl App {
         match looked {
             Looked::Found(mut notes) => {
                 // what was decided while another setting counted
-                if self.settings.project_notes == ProjectNotes::Never {
+                if self.settings.chat.project_notes == ProjectNotes::Never {
                     notes.decided.clear();
                 }
                 let known = self.notes.found.as_ref().filter(|known| known.hash == notes.hash);

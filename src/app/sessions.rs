@@ -73,7 +73,7 @@ impl App {
 
     /// What an empty conversation begins with: the system prompt, and what the folder says of itself.
     pub(crate) fn begin_conversation(&mut self, out: &mut Out) {
-        if let Some(system) = self.settings.system.clone()
+        if let Some(system) = self.settings.chat.system.clone()
             && self.conversation.is_empty()
             && self.conversation.system().is_none()
         {

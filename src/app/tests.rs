@@ -28,7 +28,7 @@ pub(crate) fn fresh(size: (u16, u16)) -> App {
         conversation: Conversation::new(id, "tiny", 1_700_000_000),
         model: Some("tiny".into()),
         lora: Vec::new(),
-        settings: Settings::default(),
+        settings: Config::default(),
         history: Vec::new(),
         notices: Vec::new(),
         input: String::new(),
@@ -147,7 +147,7 @@ fn enter_writes_the_question_before_it_asks() {
 #[test]
 fn the_system_prompt_goes_with_the_first_conversation_too() {
     let mut app = fresh(SIZE);
-    app.settings.system = Some("Be brief.".into());
+    app.settings.chat.system = Some("Be brief.".into());
     let effects = app.begin();
     assert!(matches!(written(&effects)[..], [Entry::System { text: Some(text) }] if text == "Be brief."));
     app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));

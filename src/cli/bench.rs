@@ -48,13 +48,13 @@ struct Measured {
 }
 
 pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
-    let mut engine = scene.engine.clone();
-    let wanted = args.prompt_tokens + args.gen_tokens;
-    engine.ctx = Some(engine.ctx.unwrap_or(0).max(wanted.next_multiple_of(256)));
-    // Decoding is measured without drafts, so nothing is planned for them.
     let mut config = scene.config.clone();
+    let wanted = args.prompt_tokens + args.gen_tokens;
+    // what the configuration says is for chats
+    config.context.size = Some(scene.flags.ctx.unwrap_or(0).max(wanted.next_multiple_of(256)));
+    // Decoding is measured without drafts, so nothing is planned for them.
     config.chat.speculate = false;
-    let ready = prepare::ready(&engine, &config, &scene.paths, false)?;
+    let ready = prepare::ready(&config, &scene.paths, false)?;
     let measured = match (&ready.spec, args.tune) {
         (Spec::Local(spec), true) => tune(scene, args, spec)?,
         (_, true) => return Err(Report::usage("a server tunes itself")),
@@ -186,7 +186,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 /// One knob after the other, each at its best before the next is turned: threads, batch, flash attention.
 fn tune(scene: &Scene, args: &BenchArgs, spec: &LocalSpec) -> Result<Measured, Report> {
-    let found = prepare::find(prepare::chosen(&scene.engine, &scene.config, &scene.paths).as_deref(), &scene.paths)?;
+    let found = prepare::find(prepare::chosen(&scene.config, &scene.paths).as_deref(), &scene.paths)?;
     let device = Device::probe();
     let mut best: Option<(f64, LocalSpec, Measured)> = None;
     let attempt = |what: String, spec: LocalSpec, best: &mut Option<(f64, LocalSpec, Measured)>| {
@@ -227,9 +227,11 @@ fn tune(scene: &Scene, args: &BenchArgs, spec: &LocalSpec) -> Result<Measured, R
     let kept = prepare::keep_tuned(&scene.paths, &found, &tuned)?;
     output::note(format_args!("kept in `{}`", kept.display()));
     let own = &scene.config.threads;
-    for (said, key) in
-        [(own.count.is_some(), "count"), (own.ubatch.is_some(), "ubatch"), (own.flash.is_some(), "flash")]
-    {
+    for (said, key) in [
+        (own.count.is_some() && scene.flags.threads.is_none(), "count"),
+        (own.ubatch.is_some(), "ubatch"),
+        (own.flash.is_some(), "flash"),
+    ] {
         if said {
             output::note(format_args!("the configuration's `threads.{key}` goes before what was measured"));
         }

@@ -13,8 +13,8 @@ use crate::device::Termux;
 use crate::device::memory::Probe;
 use crate::engine::{ChatRequest, Event, Outcome, Sampling, Stats, Stop, Work, presets};
 use crate::error::{ExitCode, Report};
-use crate::models::catalogue::Preset;
 use crate::run::wake::Awake;
+use crate::sampling::Preset;
 
 #[derive(Args, Debug)]
 pub(super) struct ChatArgs {
@@ -24,7 +24,7 @@ pub(super) struct ChatArgs {
     #[arg(long)]
     no_stdin: bool,
     /// greedy, precise, balanced, explore or auto (the model's own) [default: auto]
-    #[arg(long, value_name = "NAME", value_parser = presets::parse)]
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Preset>)]
     preset: Option<Preset>,
     /// The longest answer, in tokens
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -54,12 +54,9 @@ const LARGEST: u64 = 16 << 20;
 
 pub(super) fn run(scene: &Scene, args: ChatArgs) -> Result<ExitCode, Report> {
     let question = question(&args)?;
-    let ready = prepare::ready(&scene.engine, &scene.config, &scene.paths, false)?;
+    let ready = prepare::ready(&scene.config, &scene.paths, false)?;
     let config = &scene.config.chat;
-    let preset = match args.preset {
-        Some(preset) => preset,
-        None => presets::parse(&config.preset).map_err(Report::failed)?,
-    };
+    let preset = args.preset.unwrap_or(config.preset);
     let mut turns = Vec::new();
     if let Some(system) = args.system.clone().or_else(|| prepare::system(config, ready.entry)).filter(|_| !args.raw) {
         turns.push(Message::new(Role::System, system));

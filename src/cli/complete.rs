@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::stream::Session;
-use super::{EngineOptions, Scene, output, prepare};
+use super::{Scene, output, prepare};
 use crate::engine::{InfillRequest, Infilled, LocalSpec, Outcome, Spec, Work};
 use crate::error::{ExitCode, Report};
 use crate::fim::Site;
@@ -68,8 +68,9 @@ pub(super) fn run(scene: &Scene, args: CompleteArgs) -> Result<ExitCode, Report>
     let site = site(&place);
     // As large as the prompt and what is written need, and no larger: a context costs time and memory.
     let wanted = PROMPT_TOKENS + InfillRequest::MOST * (args.max_tokens + 32);
-    let engine = EngineOptions { ctx: scene.engine.ctx.or(Some(wanted)), ..scene.engine.clone() };
-    let ready = prepare::ready_to_fill(&engine, &scene.config, &scene.paths)?;
+    let mut config = scene.config.clone();
+    config.context.size = scene.flags.ctx.or(Some(wanted));
+    let ready = prepare::ready_to_fill(&config, &scene.paths)?;
     let model = fingerprint(&ready.spec);
     let file = scene.paths.suggestions();
     let mut known = Cache::load(&file);

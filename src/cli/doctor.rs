@@ -21,7 +21,7 @@ pub(super) struct DoctorArgs {
 
 pub(super) fn run(scene: &Scene, args: &DoctorArgs) -> Result<ExitCode, Report> {
     let device = Device::probe();
-    let chosen = prepare::chosen(&scene.engine, &scene.config, &scene.paths);
+    let chosen = prepare::chosen(&scene.config, &scene.paths);
     let found = chosen.as_deref().map(|name| prepare::find(Some(name), &scene.paths)).transpose();
     let (model, trouble) = match found {
         Ok(found) => (found, None),
@@ -32,7 +32,7 @@ pub(super) fn run(scene: &Scene, args: &DoctorArgs) -> Result<ExitCode, Report> 
         memory: Probe::new().memory(),
         store: scene.paths.models(),
         model: model.as_ref().map(|found| found.file.clone()),
-        threads: scene.engine.threads.or(scene.config.threads.count).or(tuned.threads),
+        threads: scene.config.threads.count.or(tuned.threads),
     };
     let mut findings = advice(&device, &surroundings);
     #[cfg(feature = "engine")]

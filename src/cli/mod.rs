@@ -10,6 +10,7 @@ use crate::budget::KvType;
 use crate::config::{self, Config};
 use crate::error::{ExitCode, Report};
 use crate::paths::Paths;
+use crate::size::ByteSize;
 
 mod bench;
 mod chat;
@@ -103,8 +104,33 @@ enum Command {
 /// What commands lean on.
 pub(crate) struct Scene {
     paths: Paths,
+    /// The configuration, and over it the command line.
     config: Config,
-    engine: EngineOptions,
+    /// The command line alone, for who must know whether something was asked for there.
+    flags: EngineOptions,
+}
+
+impl EngineOptions {
+    /// The settings that count: what the command line says before what the configuration says.
+    fn over(&self, mut config: Config) -> Config {
+        match (&self.remote, &self.model) {
+            (Some(url), model) => {
+                config.remote.url = Some(url.clone());
+                config.remote.model = model.clone().or(config.remote.model);
+            }
+            (None, Some(model)) => {
+                // a model that is named is one here
+                config.remote.url = None;
+                config.model = Some(model.clone());
+            }
+            (None, None) => {}
+        }
+        config.context.size = self.ctx.or(config.context.size);
+        config.context.kv_type = self.kv_type.or(config.context.kv_type);
+        config.threads.count = self.threads.or(config.threads.count);
+        config.budget.limit = self.budget.map(ByteSize).or(config.budget.limit);
+        if self.lora.is_empty() { config } else { config.with_adapters(&self.lora) }
+    }
 }
 
 /// Parses the arguments of the process and does what they say. Errors are printed here, once.
@@ -163,7 +189,7 @@ fn run(cli: Cli) -> Result<ExitCode, Report> {
     }
     let paths = Paths::find();
     let config = config::load(&paths.config_file())?;
-    let scene = Scene { paths, config, engine: cli.engine };
+    let scene = Scene { paths, config: cli.engine.over(config), flags: cli.engine };
     match cli.command {
         None => tui::run(scene, cli.path, cli.go_on),
         Some(Command::Chat(args)) => chat::run(&scene, args),
@@ -196,5 +222,50 @@ fn lora(text: &str) -> Result<(PathBuf, f32), String> {
             if scale.is_finite() { Ok((file.into(), scale)) } else { Err(format!("`{scale}` is no scale")) }
         }
         _ => Ok((text.into(), 1.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RemoteConfig;
+
+    #[test]
+    fn the_command_line_goes_before_the_configuration() {
+        let said = Config {
+            model: Some("own".into()),
+            remote: RemoteConfig {
+                url: Some("http://own".into()),
+                model: Some("there".into()),
+                ..RemoteConfig::default()
+            },
+            ..Config::default()
+        };
+        let over = |flags: EngineOptions| {
+            let config = flags.over(said.clone());
+            [config.model, config.remote.url, config.remote.model].map(Option::unwrap_or_default)
+        };
+        let model = Some("m".to_owned());
+        let remote = Some("http://r".to_owned());
+        assert_eq!(over(EngineOptions::default()), ["own", "http://own", "there"]);
+        assert_eq!(over(EngineOptions { model: model.clone(), ..EngineOptions::default() }), ["m", "", "there"]);
+        assert_eq!(
+            over(EngineOptions { remote: remote.clone(), ..EngineOptions::default() }),
+            ["own", "http://r", "there"]
+        );
+        assert_eq!(over(EngineOptions { model, remote, ..EngineOptions::default() }), ["own", "http://r", "m"]);
+        let flags = EngineOptions {
+            ctx: Some(4096),
+            kv_type: Some(KvType::Q4_0),
+            threads: Some(3),
+            budget: Some(1 << 30),
+            lora: vec![("a.gguf".into(), 0.5)],
+            ..EngineOptions::default()
+        };
+        let config = flags.over(said.clone());
+        assert_eq!((config.context.size, config.context.kv_type), (Some(4096), Some(KvType::Q4_0)));
+        assert_eq!((config.threads.count, config.budget.limit), (Some(3), Some(ByteSize(1 << 30))));
+        assert_eq!(config.adapters(), [(PathBuf::from("a.gguf"), 0.5)]);
+        assert_eq!(EngineOptions::default().over(config.clone()), config, "nothing said changes nothing");
     }
 }

@@ -21,9 +21,9 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) fn run(scene: &Scene, args: &PlanArgs) -> Result<ExitCode, Report> {
-    let chosen = args.name.clone().or_else(|| prepare::chosen(&scene.engine, &scene.config, &scene.paths));
+    let chosen = args.name.clone().or_else(|| prepare::chosen(&scene.config, &scene.paths));
     let found = prepare::find(chosen.as_deref(), &scene.paths)?;
-    let policy = prepare::policy(&scene.engine, &scene.config, &prepare::tuned(&scene.paths, &found));
+    let policy = prepare::policy(&scene.config, &prepare::tuned(&scene.paths, &found), &scene.paths);
     let memory = Probe::new().memory();
     let planned = prepare::plan(&found, &policy, &memory, &Device::probe());
     if args.json {

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::EngineOptions;
 use crate::budget::shape::Shape;
 use crate::budget::{Plan, Policy, Refusal};
-use crate::config::{ChatConfig, Config};
+use crate::config::{ChatConfig, Config, LoraConfig};
 use crate::device::Device;
 use crate::device::memory::MemoryFacts;
 use crate::device::memory::Probe;
@@ -52,9 +51,8 @@ pub struct Tuned {
 
 /// The model to use when nobody says: the configuration's, else the catalogue's default if it is in the store, else
 /// the only one there is.
-pub fn chosen(options: &EngineOptions, config: &Config, paths: &Paths) -> Option<String> {
-    let said = options.model.clone().or_else(|| config.model.clone());
-    said.or_else(|| {
+pub fn chosen(config: &Config, paths: &Paths) -> Option<String> {
+    config.model.clone().or_else(|| {
         let store = Store::new(paths.models());
         let default = Catalogue::builtin().default_entry().map(|entry| entry.name.clone());
         let default = default.filter(|name| store.resolve(name).is_ok());
@@ -102,13 +100,13 @@ pub fn find(name: Option<&str>, paths: &Paths) -> Result<Found, Report> {
 ///
 /// # Errors
 /// No model, a bad one, an adapter that is none or was made for another model.
-pub fn check(options: &EngineOptions, config: &Config, paths: &Paths) -> Result<(), Report> {
-    if remote(options, config).is_some() {
+pub fn check(config: &Config, paths: &Paths) -> Result<(), Report> {
+    if config.remote.url.is_some() {
         return Ok(());
     }
-    let found = find(chosen(options, config, paths).as_deref(), paths)?;
+    let found = find(chosen(config, paths).as_deref(), paths)?;
     let header = Header::read(&found.file)?;
-    for (file, _) in &options.lora {
+    for LoraConfig { path: file, .. } in &config.lora {
         adapter::check_file(file, &header).map_err(|reason| {
             Report::failed(format!("cannot load the adapter `{}`: {reason}", file.display()))
                 .hint("an adapter must be a GGUF made for this very model; the model stays loaded as it is")
@@ -117,26 +115,32 @@ pub fn check(options: &EngineOptions, config: &Config, paths: &Paths) -> Result<
     Ok(())
 }
 
-/// The server to use, where one is.
-fn remote(options: &EngineOptions, config: &Config) -> Option<String> {
-    options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()))
-}
-
-/// What was asked for, by flags before configuration before tuning.
-pub fn policy(options: &EngineOptions, config: &Config, tuned: &Tuned) -> Policy {
+/// What was asked for, before what was measured; without the kernels that are known to be wrong here.
+pub fn policy(config: &Config, tuned: &Tuned, paths: &Paths) -> Policy {
     Policy {
-        budget: options.budget.or_else(|| config.budget.bytes().ok().flatten()),
-        n_ctx: options.ctx.or(config.context.size),
-        kv_type: options.kv_type.or(config.context.kv_type),
+        budget: config.budget.limit.map(|limit| limit.0),
+        n_ctx: config.context.size,
+        kv_type: config.context.kv_type,
         n_ubatch: config.threads.ubatch.or(tuned.n_ubatch),
-        threads: options.threads.or(config.threads.count).or(tuned.threads),
+        threads: config.threads.count.or(tuned.threads),
         flash: config.threads.flash.or(tuned.flash),
         n_seq: 1,
         n_infill: 0,
         speculate: config.chat.speculate,
         careful: false,
-        plain: false,
+        plain: is_plain(paths),
     }
+}
+
+/// Whether llama.cpp does without the kernels that can be left out.
+#[cfg(feature = "engine")]
+fn is_plain(paths: &Paths) -> bool {
+    !super::kernels::extras_are_right(paths)
+}
+
+#[cfg(not(feature = "engine"))]
+fn is_plain(_paths: &Paths) -> bool {
+    false
 }
 
 /// The plan for a model on this machine.
@@ -157,28 +161,28 @@ pub struct Ready {
     pub entry: Option<&'static Entry>,
 }
 
-/// Everything from the options to a spec; `careful` after an unclean end.
+/// Everything from the settings to a spec; `careful` after an unclean end.
 ///
 /// # Errors
 /// No model, a bad one, one that does not fit.
-pub fn ready(options: &EngineOptions, config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Report> {
-    ready_for(options, config, paths, |policy| Policy { careful, ..policy })
+pub fn ready(config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Report> {
+    ready_for(config, paths, |policy| Policy { careful, ..policy })
 }
 
 /// As [`ready`], for completions alone: with their sequences, without drafts.
 ///
 /// # Errors
 /// As there.
-pub fn ready_to_fill(options: &EngineOptions, config: &Config, paths: &Paths) -> Result<Ready, Report> {
-    ready_for(options, config, paths, |policy| Policy { n_seq: InfillRequest::SEQUENCES, speculate: false, ..policy })
+pub fn ready_to_fill(config: &Config, paths: &Paths) -> Result<Ready, Report> {
+    ready_for(config, paths, |policy| Policy { n_seq: InfillRequest::SEQUENCES, speculate: false, ..policy })
 }
 
 /// As [`ready`], for a chat with completions beside it, on cells of their own.
 ///
 /// # Errors
 /// As there.
-pub fn ready_for_both(options: &EngineOptions, config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Report> {
-    ready_for(options, config, paths, |policy| Policy {
+pub fn ready_for_both(config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Report> {
+    ready_for(config, paths, |policy| Policy {
         careful,
         n_seq: InfillRequest::SEQUENCES,
         n_infill: INFILL_CELLS,
@@ -186,15 +190,10 @@ pub fn ready_for_both(options: &EngineOptions, config: &Config, paths: &Paths, c
     })
 }
 
-fn ready_for(
-    options: &EngineOptions,
-    config: &Config,
-    paths: &Paths,
-    purpose: impl FnOnce(Policy) -> Policy,
-) -> Result<Ready, Report> {
-    if let Some(url) = remote(options, config) {
+fn ready_for(config: &Config, paths: &Paths, purpose: impl FnOnce(Policy) -> Policy) -> Result<Ready, Report> {
+    if let Some(url) = config.remote.url.clone() {
         let key = config.remote.key_env.as_deref().and_then(|name| std::env::var(name).ok());
-        let model = options.model.clone().or_else(|| config.remote.model.clone());
+        let model = config.remote.model.clone();
         let name = model.clone().unwrap_or_else(|| url.clone());
         return Ok(Ready {
             name,
@@ -202,7 +201,7 @@ fn ready_for(
                 url,
                 model,
                 key,
-                ctx: options.ctx.or(config.context.size),
+                ctx: config.context.size,
                 silence: config
                     .remote
                     .timeout
@@ -211,21 +210,20 @@ fn ready_for(
             entry: None,
         });
     }
-    let found = find(chosen(options, config, paths).as_deref(), paths)?;
+    let found = find(chosen(config, paths).as_deref(), paths)?;
     let device = Device::probe();
     let memory = Probe::new().memory();
-    let policy = purpose(policy(options, config, &tuned(paths, &found)));
-    #[cfg(feature = "engine")]
-    let policy = Policy { plain: !super::kernels::extras_are_right(paths), ..policy };
+    let policy = purpose(policy(config, &tuned(paths, &found), paths));
     let plan = plan(&found, &policy, &memory, &device).map_err(|refusal| Report::from(*refusal))?;
-    let lora = if options.lora.is_empty() {
-        config.lora.iter().map(|lora| (lora.path.clone(), lora.scale)).collect()
-    } else {
-        options.lora.clone()
-    };
     let cpus = if config.threads.pin { device.cpus(plan.threads) } else { Vec::new() };
-    let spec =
-        LocalSpec { model: found.file, plan, lora, speculate: config.chat.speculate, cpus, known: known(found.entry) };
+    let spec = LocalSpec {
+        model: found.file,
+        plan,
+        lora: config.adapters(),
+        speculate: config.chat.speculate,
+        cpus,
+        known: known(found.entry),
+    };
     Ok(Ready { name: found.name, spec: Spec::Local(spec), entry: found.entry })
 }
 

@@ -7,11 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{EngineOptions, Scene, prepare};
 use crate::app::editor::files::path_and_place;
 use crate::app::editor::msg::Place;
-use crate::app::look::Choice;
 use crate::app::msg::Load;
 use crate::budget::Plan;
 use crate::budget::watch::{Marker, Unclean};
-use crate::config::{Config, Thinking};
+use crate::config::Config;
 use crate::crash;
 use crate::engine::Spec;
 use crate::error::{ExitCode, Report};
@@ -91,11 +90,10 @@ fn start(
     unclean: Option<Unclean>,
     go_on: bool,
 ) -> Result<ExitCode, Report> {
-    let Scene { paths, mut config, engine: options } = scene;
-    let mut notices = Vec::from_iter(forget_missing(&options, &mut config, &paths));
-    let remote = options.remote.clone().or_else(|| config.remote.url.clone().filter(|_| options.model.is_none()));
-    let model = remote.or_else(|| prepare::chosen(&options, &config, &paths));
-    let system = prepare::system(&config.chat, model.as_deref().and_then(prepare::entry));
+    let Scene { paths, mut config, flags } = scene;
+    let mut notices = Vec::from_iter(forget_missing(&flags, &mut config, &paths));
+    let model = config.remote.url.clone().or_else(|| prepare::chosen(&config, &paths));
+    config.chat.system = prepare::system(&config.chat, model.as_deref().and_then(prepare::entry));
     let resume = if go_on { last::find(&paths, &folder) } else { None };
     if go_on && resume.is_none() {
         notices.push("no earlier conversation in this folder; `/sessions` lists those of all folders".to_owned());
@@ -107,29 +105,19 @@ fn start(
     // memory is to blame for a kill, not for a crash; told with the first plan
     let after_kill = unclean.filter(|unclean| unclean.crashed.is_none());
     let untold = AtomicBool::new(after_kill.is_some());
-    let lora: Vec<_> = if options.lora.is_empty() {
-        config.lora.iter().map(|lora| (lora.path.clone(), lora.scale)).collect()
-    } else {
-        options.lora.clone()
-    };
     // the folder that is open need not be the current one
-    let here = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
-    let lora = lora.into_iter().map(|(file, scale)| (here(file), scale)).collect();
-    let theme = Choice::parse(&config.ui.theme).unwrap_or_default();
-    let (chat, overflow, ui) = (config.chat.clone(), config.context.overflow, config.ui.clone());
-    let endpoint = config.models.endpoint.clone();
-    let (fix_rounds, wake_lock) = (config.edits.fix_rounds, config.phone.wake_lock);
-    let close_brackets = config.editor.close_brackets;
+    for lora in &mut config.lora {
+        lora.path = std::path::absolute(&lora.path).unwrap_or_else(|_| lora.path.clone());
+    }
     let check: Check = {
-        let (paths, options, config) = (paths.clone(), options.clone(), config.clone());
-        Arc::new(move |load: &Load| prepare::check(&wanted(&options, load), &config, &paths))
+        let (paths, config) = (paths.clone(), config.clone());
+        Arc::new(move |load: &Load| prepare::check(&wanted(&config, load), &paths))
     };
     let prepare: Prepare = {
-        let paths = paths.clone();
+        let (paths, config) = (paths.clone(), config.clone());
         Arc::new(move |load: &Load| {
-            let options = wanted(&options, load);
-            let config = crate::config::Config { lora: Vec::new(), ..config.clone() };
-            let ready = |careful| prepare::ready_for_both(&options, &config, &paths, careful);
+            let config = wanted(&config, load);
+            let ready = |careful| prepare::ready_for_both(&config, &paths, careful);
             // what fits only without care is better than nothing
             let chosen = ready(after_kill.is_some()).or_else(|refused| ready(false).map_err(|_| refused))?;
             let plan = planned(&chosen.spec).cloned();
@@ -157,22 +145,8 @@ fn start(
         unclean: unclean.is_some(),
         crashed: crashed.is_some(),
         notices,
-        input: String::new(),
         open,
-        preset: chat.preset,
-        overflow,
-        theme,
-        mouse: ui.mouse,
-        thinking: ui.thinking == Thinking::Show,
-        lora,
-        system,
-        project_notes: chat.project_notes,
-        max_tokens: chat.max_tokens,
-        stop: chat.stop,
-        endpoint,
-        fix_rounds,
-        close_brackets,
-        wake_lock,
+        config,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}")))?;
@@ -184,25 +158,24 @@ fn start(
 
 /// A remembered model that is gone must not keep the program shut: another one is taken, and named, or the welcome
 /// screen offers one.
-fn forget_missing(options: &EngineOptions, config: &mut Config, paths: &Paths) -> Option<String> {
-    let remote = options.remote.as_ref().or(config.remote.url.as_ref());
-    if options.model.is_some() || remote.is_some() {
+fn forget_missing(flags: &EngineOptions, config: &mut Config, paths: &Paths) -> Option<String> {
+    if flags.model.is_some() || config.remote.url.is_some() {
         return None;
     }
     let store = Store::new(paths.models());
     let gone = config.model.take_if(|name| store.resolve(name).is_err())?;
-    let other = prepare::chosen(options, config, paths)?;
+    let other = prepare::chosen(config, paths)?;
     Some(format!("`{gone}` is no longer there; using `{other}`"))
 }
 
-/// The options of the command line with what shall be loaded in place of theirs.
-fn wanted(options: &EngineOptions, load: &Load) -> EngineOptions {
-    let mut options = EngineOptions { lora: load.lora.clone(), ..options.clone() };
+/// The settings with what shall be loaded in place of theirs.
+fn wanted(config: &Config, load: &Load) -> Config {
+    let mut config = config.clone().with_adapters(&load.lora);
     if let Some(model) = &load.model {
-        options.model = Some(model.clone());
-        options.remote = None;
+        config.model = Some(model.clone());
+        config.remote.url = None;
     }
-    options
+    config
 }
 
 fn planned(spec: &Spec) -> Option<&Plan> {

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
+use super::{ConfigError, ThemeChoice};
 use crate::models::names::nearest;
+use crate::sampling::Preset;
 use crate::size::parse_size;
 use crate::text::clean::printable;
 
@@ -42,7 +43,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("threads.ubatch", Kind::Count),
     ("threads.flash", Kind::Switch),
     ("chat", Kind::Table),
-    ("chat.preset", Kind::Word(&["auto", "greedy", "precise", "balanced", "explore"])),
+    ("chat.preset", Kind::Word(&Preset::NAMES)),
     ("chat.system", Kind::Text),
     ("chat.project_notes", Kind::Word(&["ask", "always", "never"])),
     ("chat.max_tokens", Kind::Count),
@@ -53,7 +54,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("lora.scale", Kind::Number),
     ("ui", Kind::Table),
     ("ui.mouse", Kind::Switch),
-    ("ui.theme", Kind::Text),
+    ("ui.theme", Kind::Word(&ThemeChoice::NAMES)),
     ("ui.thinking", Kind::Word(&["fold", "show"])),
     ("remote", Kind::Table),
     ("remote.url", Kind::Text),

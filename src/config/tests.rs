@@ -29,7 +29,7 @@ fn every_key_is_documented_and_takes_what_the_file_shows() {
     let text = everything_on();
     let config = read_text(&text).unwrap();
     assert_eq!(config.context.kv_type, Some(KvType::Q8_0));
-    assert_eq!(config.budget.bytes(), Ok(Some(2_684_354_560)));
+    assert_eq!(config.budget.limit, Some(ByteSize(2_684_354_560)));
     assert_eq!(config.lora.len(), 1);
     let value: toml::Value = toml::from_str(&text).unwrap();
     for (key, kind) in KEYS {
@@ -135,6 +135,8 @@ fn a_wrong_value_names_its_line_and_what_is_taken() {
         ("[lora]\npath = 'x'", 1, "`lora` must be a list of tables"),
         ("[budget]\nlimit = 'much'", 2, "\"2.5GiB\""),
         ("[ui]\nmouse = 'no'", 2, "true or false"),
+        ("[ui]\ntheme = 'pink'", 2, "\"auto\" or \"dark\" or \"light\" or \"plain\", not \"pink\""),
+        ("[chat]\npreset = 'bold'", 2, "\"auto\" or \"greedy\" or \"precise\" or \"balanced\" or \"explore\""),
     ] {
         let error = read_text(text).unwrap_err();
         let shown = error.to_string();

@@ -1,7 +1,8 @@
 //! Sampling by name. A model's own card comes first (the catalogue has it), then values that suit small coders.
 
 use super::Sampling;
-use crate::models::catalogue::{Entry, Preset};
+use crate::models::catalogue::Entry;
+use crate::sampling::Preset;
 
 /// The values of a preset for a model; `entry` is the model's place in the catalogue, if it has one.
 ///
@@ -21,17 +22,6 @@ fn chain(temperature: f32, top_p: f32) -> Sampling {
     Sampling { temperature, top_p, top_k: 40, min_p: 0.05, repeat_penalty: 1.05, ..Sampling::default() }
 }
 
-/// A preset by the name a person types.
-///
-/// # Errors
-/// The names there are.
-pub fn parse(name: &str) -> Result<Preset, String> {
-    const ALL: [Preset; 5] = [Preset::Auto, Preset::Greedy, Preset::Precise, Preset::Balanced, Preset::Explore];
-    ALL.into_iter()
-        .find(|preset| preset.name() == name)
-        .ok_or_else(|| format!("`{name}` is none of {}", ALL.map(|preset| format!("`{}`", preset.name())).join(", ")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,11 +34,5 @@ mod tests {
         assert_eq!(heat[0], 0.0);
         assert!((0.25..=0.35).contains(&heat[1]) && (0.8..=1.0).contains(&heat[3]));
         assert_eq!(sampling(Preset::Auto, None), sampling(Preset::Balanced, None));
-    }
-
-    #[test]
-    fn an_unknown_preset_is_answered_with_the_known_ones() {
-        assert_eq!(parse("precise"), Ok(Preset::Precise));
-        assert!(parse("bold").unwrap_err().contains("`balanced`"));
     }
 }

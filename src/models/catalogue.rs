@@ -113,41 +113,7 @@ pub enum Fim {
     DeepSeek,
 }
 
-/// Names of presets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// The model's own values.
-    Auto,
-    /// No chance.
-    Greedy,
-    /// Little of it.
-    Precise,
-    /// Some.
-    Balanced,
-    /// Much.
-    Explore,
-}
-
-impl Preset {
-    /// As a person types it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Greedy => "greedy",
-            Self::Precise => "precise",
-            Self::Balanced => "balanced",
-            Self::Explore => "explore",
-        }
-    }
-}
-
 impl Entry {
-    /// The sampling the model's card gives for a preset; `None`: the card says nothing.
-    pub fn sampling(&self, preset: &str) -> Option<&Sampling> {
-        self.presets.iter().find(|(key, _)| key.name() == preset).map(|(_, sampling)| sampling)
-    }
-
     /// Where its GGUF comes from, when one is known.
     pub fn source(&self) -> Option<Source> {
         self.gguf.as_ref().map(|gguf| Source::file(&gguf.repo, &gguf.file))
@@ -332,9 +298,9 @@ mod tests {
     #[test]
     fn presets_follow_the_model_s_card() {
         let catalogue = shipped();
-        let qwen = catalogue.find("QWEN2.5-Coder").unwrap().sampling("auto").unwrap();
+        let qwen = catalogue.find("QWEN2.5-Coder").unwrap().presets[&Preset::Auto].clone();
         assert_eq!((qwen.temperature, qwen.top_p, qwen.top_k, qwen.repeat_penalty), (0.7, 0.8, 20, 1.05));
-        assert_eq!(catalogue.find("deepseek-coder").unwrap().sampling("auto").unwrap().temperature, 0.0);
-        assert!(catalogue.find("phi-2").unwrap().sampling("auto").is_none());
+        assert_eq!(catalogue.find("deepseek-coder").unwrap().presets[&Preset::Auto].temperature, 0.0);
+        assert!(catalogue.find("phi-2").unwrap().presets.is_empty());
     }
 }

@@ -179,8 +179,8 @@ impl Desk {
         let request = ChatRequest {
             turns: ask.turns,
             sampling: services::varied(services::sampling(ask.preset, &self.app.model.name, seed), ask.tries),
-            max_tokens: self.start.max_tokens,
-            stop: self.start.stop.clone(),
+            max_tokens: self.start.config.chat.max_tokens,
+            stop: self.start.config.chat.stop.clone(),
             overflow: ask.overflow,
             ..ChatRequest::default()
         };
@@ -332,7 +332,8 @@ impl Desk {
     fn pull(&mut self, name: String) {
         let cancel = Cancel::new();
         self.pull = Some(cancel.clone());
-        let (paths, post, endpoint) = (self.start.paths.clone(), self.post.clone(), self.start.endpoint.clone());
+        let endpoint = self.start.config.models.endpoint.clone();
+        let (paths, post) = (self.start.paths.clone(), self.post.clone());
         // on a thread of its own: checking what came means reading all of it, and the end of the program need not wait
         let work = move || {
             let mut progress = |done: u64, total: Option<u64>| {

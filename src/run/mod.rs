@@ -62,7 +62,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::app::editor::msg::{EditorEffect, EditorMsg};
 use crate::app::msg::{Effect, Level, Msg, SessionMsg};
-use crate::app::{App, Settings, Setup};
+use crate::app::{App, Setup};
 use crate::chat::Role;
 use crate::chat::journal::SessionId;
 use crate::chat::store::{Store, Writer};
@@ -175,25 +175,12 @@ impl Desk {
             }
         };
         let history = history::file(&start.paths, &start.folder);
-        let preset = crate::app::command::PRESETS.iter().find(|(name, _)| *name == start.preset);
-        let settings = Settings {
-            preset: preset.unwrap_or(&crate::app::command::PRESETS[0]).0,
-            overflow: start.overflow,
-            theme: start.theme,
-            mouse: start.mouse,
-            thinking: start.thinking,
-            system: start.system.clone(),
-            project_notes: start.project_notes,
-            fix_rounds: start.fix_rounds,
-            close_brackets: start.close_brackets,
-        };
-        let left = || unsent::take(&start.paths, &start.folder);
-        let input = Some(start.input.clone()).filter(|input| !input.is_empty()).or_else(left).unwrap_or_default();
+        let input = unsent::take(&start.paths, &start.folder).unwrap_or_default();
         let app = App::new(Setup {
             conversation,
             model: start.model.clone(),
-            lora: start.lora.clone(),
-            settings,
+            lora: start.config.adapters(),
+            settings: start.config.clone(),
             history: history::load(&history),
             notices,
             input,
@@ -242,7 +229,7 @@ impl Desk {
             drawn: None,
             dirty: true,
             swept: false,
-            awake: wake::Awake::new(crate::device::Termux::here().as_ref(), start.wake_lock),
+            awake: wake::Awake::new(crate::device::Termux::here().as_ref(), start.config.phone.wake_lock),
             quit: None,
             start,
         }

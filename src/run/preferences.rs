@@ -12,7 +12,7 @@ use crate::error::Report;
 pub(super) fn keep(file: &Path, preference: &Preference) -> Result<(), String> {
     let (key, value) = match preference {
         Preference::Model(name) => ("model", toml::Value::from(anywhere(name))),
-        Preference::Preset(name) => ("chat.preset", (*name).into()),
+        Preference::Preset(preset) => ("chat.preset", preset.name().into()),
         Preference::Theme(theme) => ("ui.theme", theme.name().into()),
         Preference::Mouse(ours) => ("ui.mouse", (*ours).into()),
         Preference::Overflow(Overflow::Drop) => ("context.overflow", "drop".into()),
@@ -31,7 +31,8 @@ fn anywhere(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::look;
+    use crate::config::ThemeChoice;
+    use crate::sampling::Preset;
 
     #[test]
     fn choices_are_there_at_the_next_start_and_comments_stay() {
@@ -41,8 +42,8 @@ mod tests {
         std::fs::write(&file, "# mine\n[ui]\ntheme = \"auto\" # by day\n").unwrap();
         for preference in [
             Preference::Model("qwen".into()),
-            Preference::Preset("precise"),
-            Preference::Theme(look::Choice::Light),
+            Preference::Preset(Preset::Precise),
+            Preference::Theme(ThemeChoice::Light),
             Preference::Mouse(true),
             Preference::Overflow(Overflow::Summarise),
         ] {
@@ -50,8 +51,8 @@ mod tests {
         }
         let config = config::load(&file).unwrap();
         assert_eq!(
-            (config.model.as_deref(), &*config.chat.preset, &*config.ui.theme),
-            (Some("qwen"), "precise", "light")
+            (config.model.as_deref(), config.chat.preset, config.ui.theme),
+            (Some("qwen"), Preset::Precise, ThemeChoice::Light)
         );
         assert!(config.ui.mouse && config.context.overflow == Overflow::Summarise);
         let text = std::fs::read_to_string(&file).unwrap();
@@ -63,7 +64,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
         std::fs::write(&file, "[ui\n").unwrap();
-        assert!(keep(&file, &Preference::Preset("precise")).unwrap_err().contains("not kept"));
+        assert!(keep(&file, &Preference::Preset(Preset::Precise)).unwrap_err().contains("not kept"));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "[ui\n");
     }
 

@@ -13,6 +13,7 @@ use crate::engine::{Cancel, Sampling, presets};
 use crate::error::Report;
 use crate::models::{self, Catalogue, Entry, Hub, Request, Store};
 use crate::paths::Paths;
+use crate::sampling::Preset;
 use crate::size::bytes;
 
 /// The models in the store, then those of the catalogue that could be fetched: what fits first, the best first. Reads the
@@ -118,11 +119,10 @@ pub fn add(paths: &Paths, file: &Path, cancel: &Cancel) -> Result<String, Report
     Ok(Store::new(paths.models()).add(file, &mut |_| {}, cancel)?.name)
 }
 
-/// A preset's values for a model, by its name or its file's; an unknown preset is `auto`.
-pub fn sampling(preset: &str, model: &str, seed: u32) -> Sampling {
+/// A preset's values for a model, by its name or its file's.
+pub fn sampling(preset: Preset, model: &str, seed: u32) -> Sampling {
     let catalogue = Catalogue::builtin();
     let entry = catalogue.find(model).or_else(|| catalogue.by_file(model));
-    let preset = presets::parse(preset).unwrap_or(models::catalogue::Preset::Auto);
     Sampling { seed, ..presets::sampling(preset, entry) }
 }
 

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::app::editor::msg::Place;
-use crate::app::look::Choice;
 use crate::app::msg::Load;
 use crate::budget::Plan;
 use crate::chat::journal::SessionId;
-use crate::config::ProjectNotes;
-use crate::engine::{Overflow, Spec};
+use crate::config::Config;
+use crate::engine::Spec;
 use crate::error::Report;
 use crate::paths::Paths;
 
@@ -56,34 +55,6 @@ pub struct Start {
     pub crashed: bool,
     /// Told on the first screen, a line each.
     pub notices: Vec<String>,
-    /// What stands in the input.
-    pub input: String,
-    /// `auto`, `greedy`, `precise`, `balanced` or `explore`.
-    pub preset: String,
-    /// What to do when the context is full.
-    pub overflow: Overflow,
-    /// The look.
-    pub theme: Choice,
-    /// Whether the wheel scrolls (and a tap no longer opens a phone's keyboard).
-    pub mouse: bool,
-    /// Whether thinking is shown unfolded.
-    pub thinking: bool,
-    /// Adapters loaded at the start, and their scales.
-    pub lora: Vec<(PathBuf, f32)>,
-    /// The system prompt for new conversations.
-    pub system: Option<String>,
-    /// Whether the folder's notes are used.
-    pub project_notes: ProjectNotes,
-    /// The longest answer in tokens.
-    pub max_tokens: Option<u32>,
-    /// Texts that end an answer.
-    pub stop: Vec<String>,
-    /// The hub to download from; `None`: the environment's, or the public one.
-    pub endpoint: Option<String>,
-    /// How often `/fix` asks for a change at most.
-    pub fix_rounds: u32,
-    /// Whether a typed bracket brings its other end.
-    pub close_brackets: bool,
-    /// Whether a phone is kept awake while an answer is made.
-    pub wake_lock: bool,
+    /// Everything the person decided: the configuration, and over it the command line.
+    pub config: Config,
 }

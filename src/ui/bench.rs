@@ -9,10 +9,11 @@ use super::View;
 use super::highlight::Highlighter;
 use super::theme::{Ability, Depth, Ground};
 use crate::app::msg::{Move, Msg, Scrolled};
-use crate::app::{App, Settings, Setup};
+use crate::app::{App, Setup};
 use crate::chat::Role;
 use crate::chat::journal::{Entry, SessionId};
 use crate::chat::tree::{Conversation, NodeId};
+use crate::config::Config;
 use crate::engine::Stop;
 
 /// What was measured.
@@ -79,7 +80,7 @@ pub fn frames(messages: u32, columns: u16, rows: u16) -> Frames {
         conversation: conversation(messages),
         model: Some("model".into()),
         lora: Vec::new(),
-        settings: Settings::default(),
+        settings: Config::default(),
         history: Vec::new(),
         notices: Vec::new(),
         input: String::new(),

@@ -13,6 +13,7 @@ use crate::app::compose::estimate;
 use crate::chat::Role;
 use crate::chat::thinking::{Part, parts};
 use crate::chat::tree::Node;
+use crate::config::Thinking;
 use crate::engine::Stop;
 use crate::text::wrap;
 
@@ -43,7 +44,7 @@ impl Stamp {
         Self {
             len: node.text.len(),
             width,
-            unfolded: app.settings.thinking,
+            unfolded: app.settings.ui.thinking == Thinking::Show,
             first_block: app.blocks.first(node.id),
             place: (at, siblings.len()),
             mark: app.conversation.cut().filter(|cut| cut.first_kept == node.id).map(|cut| cut.summary.is_some()),

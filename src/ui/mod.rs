@@ -53,7 +53,7 @@ impl View {
     }
 
     fn theme(&self, app: &App) -> Theme {
-        Theme::new(app.settings.theme, self.ability)
+        Theme::new(app.settings.ui.theme, self.ability)
     }
 
     /// Draws the state. The terminal's cursor is put where the person types, or hidden.

@@ -102,7 +102,7 @@ fn parts(app: &App, theme: &Theme, form: Form) -> Vec<(String, Style)> {
         };
         parts.push((text, theme.warning));
     }
-    let preset: String = app.settings.preset.chars().take(form.preset).collect();
+    let preset: String = app.settings.chat.preset.name().chars().take(form.preset).collect();
     parts.push((format!(" {}{preset} ", if form.labels { " " } else { "" }), theme.accent));
     parts
 }

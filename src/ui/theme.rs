@@ -7,7 +7,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-pub use crate::app::look::Choice;
+use crate::config::ThemeChoice;
 
 /// The ground the text stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,14 +219,14 @@ const SIXTEEN_LIGHT: Palette = Palette {
 
 impl Theme {
     /// What a choice looks like with what the terminal can do. Without colours in the terminal every choice is plain.
-    pub fn new(choice: Choice, ability: Ability) -> Self {
+    pub fn new(choice: ThemeChoice, ability: Ability) -> Self {
         let ground = match choice {
-            Choice::Dark => Ground::Dark,
-            Choice::Light => Ground::Light,
-            Choice::Auto | Choice::Plain => ability.ground,
+            ThemeChoice::Dark => Ground::Dark,
+            ThemeChoice::Light => Ground::Light,
+            ThemeChoice::Auto | ThemeChoice::Plain => ability.ground,
         };
         match (choice, ability.depth, ground) {
-            (Choice::Plain, _, _) | (_, Depth::None, _) => Self::plain(ground),
+            (ThemeChoice::Plain, _, _) | (_, Depth::None, _) => Self::plain(ground),
             (_, Depth::Sixteen, Ground::Dark) => Self::coloured(ground, Depth::Sixteen, &SIXTEEN_DARK),
             (_, Depth::Sixteen, Ground::Light) => Self::coloured(ground, Depth::Sixteen, &SIXTEEN_LIGHT),
             (_, Depth::True, Ground::Dark) => Self::coloured(ground, Depth::True, &TRUE_DARK),
@@ -329,7 +329,7 @@ mod tests {
     fn no_color_wins_over_everything() {
         let found = ability(&[("NO_COLOR", "1"), ("COLORTERM", "truecolor")]);
         assert_eq!(found.depth, Depth::None);
-        assert_eq!(Theme::new(Choice::Dark, found), Theme::plain(Ground::Dark));
+        assert_eq!(Theme::new(ThemeChoice::Dark, found), Theme::plain(Ground::Dark));
         assert_eq!(ability(&[("NO_COLOR", ""), ("COLORTERM", "truecolor")]).depth, Depth::True);
     }
 
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn sixteen_colours_bring_no_background_of_their_own() {
-        let theme = Theme::new(Choice::Auto, Ability { ground: Ground::Dark, depth: Depth::Sixteen });
+        let theme = Theme::new(ThemeChoice::Auto, Ability { ground: Ground::Dark, depth: Depth::Sixteen });
         assert_eq!((theme.block.bg, theme.status.bg, theme.selection.bg), (None, None, None));
         assert!(theme.selection.add_modifier.contains(Modifier::REVERSED));
     }

@@ -75,7 +75,7 @@ impl App {
         let ghost = self.editor.ghost.take();
         // a suggestion that says the bracket brings its other end itself
         let proposed = ghost.as_ref().is_some_and(|ghost| ghost.text().starts_with(c));
-        let closes = self.settings.close_brackets && !proposed;
+        let closes = self.settings.editor.close_brackets && !proposed;
         let Some(file) = self.editor.file_mut() else { return };
         file.marking = false;
         if closes {
@@ -231,7 +231,7 @@ impl App {
         }
         let clipboard = self.editor.clipboard.clone();
         let now = self.clock;
-        let pairs = self.settings.close_brackets;
+        let pairs = self.settings.editor.close_brackets;
         let Some(file) = self.editor.file_mut() else { return };
         file.marking = false;
         let document = &mut file.document;

@@ -134,7 +134,7 @@ impl App {
             command,
             named,
             round: 0,
-            most: self.settings.fix_rounds,
+            most: self.settings.edits.fix_rounds,
             written: 0,
             asked: 0,
             tries: 0,

@@ -4,10 +4,11 @@ use super::running::scrolls;
 use super::{List, NewFile, Overlay};
 use crate::app::input::edit;
 use crate::app::keys::Action;
-use crate::app::look::Choice;
 use crate::app::msg::Effect;
 use crate::app::{App, Out};
 use crate::chat::tree::NodeId;
+use crate::config::ThemeChoice;
+use crate::sampling::Preset;
 use crate::text::buffer::Buffer;
 
 /// A row to choose.
@@ -29,9 +30,9 @@ impl Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pick {
     /// Takes a preset.
-    Preset(&'static str),
+    Preset(Preset),
     /// Takes a look.
-    Theme(Choice),
+    Theme(ThemeChoice),
     /// Copies a text.
     Copy {
         /// The text.
@@ -121,7 +122,7 @@ impl App {
 
     fn picked(&mut self, pick: Pick, out: &mut Out) {
         match pick {
-            Pick::Preset(name) => self.command("preset", name, out),
+            Pick::Preset(preset) => self.take_preset(preset, out),
             Pick::Theme(choice) => self.take_theme(choice, out),
             Pick::Copy { text, what } => out.push(Effect::Copy { text, what }),
             Pick::Apply(what) => self.command("apply", &what, out),

@@ -116,7 +116,7 @@ fn fixing_runs_asks_shows_writes_and_runs_again_until_it_passes() {
 fn fixing_stops_after_its_rounds_when_nothing_is_taken_and_when_it_is_ended() {
     let fixing = |rounds: u32| {
         let mut app = ready(SIZE);
-        app.settings.fix_rounds = rounds;
+        app.settings.edits.fix_rounds = rounds;
         asked_to_edit(&mut app, vec![file()]);
         done(&mut app, Stop::End);
         let run = run(&mut app, "/fix make");
@@ -535,11 +535,11 @@ fn a_command_alone_shows_what_there_is_or_says_what_is_missing() {
     for command in command::COMMANDS {
         let mut app = ready(SIZE);
         type_in(&mut app, &format!("/{}", command.name));
-        let before = (app.settings.overflow, app.model.lora.clone(), app.conversation.title());
+        let before = (app.settings.context.overflow, app.model.lora.clone(), app.conversation.title());
         let effects = key(&mut app, KeyCode::Enter);
         let shown = !app.notices.is_empty() || app.overlay.is_some() || !effects.is_empty();
         assert!(shown || app.pane == Pane::Editor, "{command:?} says nothing");
-        let after = (app.settings.overflow, app.model.lora.clone(), app.conversation.title());
+        let after = (app.settings.context.overflow, app.model.lora.clone(), app.conversation.title());
         assert_eq!(before, after, "{command:?} only shows");
         let blank = format!("/{} ", command.name);
         if app.composer.buffer.text() == blank && !command.runs_alone() {
@@ -554,9 +554,9 @@ fn context_alone_tells_what_is_used_and_switches_nothing() {
     exchange(&mut app, "why?", "because");
     app.command("context", "", &mut Vec::new());
     assert!(told(&app).contains("300 of 4096 tokens") && told(&app).contains("/context"), "{}", told(&app));
-    assert_eq!(app.settings.overflow, crate::engine::Overflow::default());
+    assert_eq!(app.settings.context.overflow, crate::engine::Overflow::default());
     app.command("context", "summarise", &mut Vec::new());
-    assert_eq!(app.settings.overflow, crate::engine::Overflow::Summarise);
+    assert_eq!(app.settings.context.overflow, crate::engine::Overflow::Summarise);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The folder's notes: asked about once, never by a key that was meant for something else, and the same in every prompt.
 
 use super::*;
+use crate::config::ProjectNotes;
 
 const TEXT: &str = "Use tabs.\nRun `make`.\n";
 
@@ -52,14 +53,14 @@ fn the_folder_is_looked_at_when_it_is_opened_and_in_a_new_conversation() {
     let empty = || Conversation::new(SessionId::new(1_700_000_000_000, 2), "tiny", 0);
     let opened = |conversation| Msg::Session(SessionMsg::Opened { conversation: Box::new(conversation), notice: None });
     assert!(app.update(opened(empty())).contains(&Effect::LookForNotes(Purpose::Begin)));
-    app.settings.project_notes = ProjectNotes::Never;
+    app.settings.chat.project_notes = ProjectNotes::Never;
     assert!(!app.begin().iter().chain(&app.update(opened(empty()))).any(|e| matches!(e, Effect::LookForNotes(_))));
 }
 
 #[test]
 fn enter_uses_them_from_the_first_question_on_and_the_prompt_stays_the_same() {
     let mut app = offered();
-    app.settings.system = Some("Be brief.".into());
+    app.settings.chat.system = Some("Be brief.".into());
     assert_eq!(kept(&key(&mut app, KeyCode::Enter)), [("of Use tabs.\nRun `make`.\n", None, true)]);
     assert!(!is_offered(&app));
     let first = say(&mut app, "why?");
@@ -174,16 +175,16 @@ fn it_is_not_asked_before_it_is_known_where_the_model_runs() {
 #[test]
 fn always_and_never_ask_nothing() {
     let mut app = ready(SIZE);
-    app.settings.project_notes = ProjectNotes::Always;
+    app.settings.chat.project_notes = ProjectNotes::Always;
     found(&mut app, Purpose::Begin, notes(TEXT));
     assert!(!is_offered(&app));
     assert!(system(&say(&mut app, "why?")).is_some());
     let mut app = ready(SIZE);
-    app.settings.project_notes = ProjectNotes::Always;
+    app.settings.chat.project_notes = ProjectNotes::Always;
     found(&mut app, Purpose::Begin, Notes { decided: vec![Decision { server: None, used: false }], ..notes(TEXT) });
     assert_eq!(system(&say(&mut app, "why?")), None, "a no counts");
     let mut app = ready(SIZE);
-    app.settings.project_notes = ProjectNotes::Never;
+    app.settings.chat.project_notes = ProjectNotes::Never;
     command(
         &mut app,
         "",
@@ -239,7 +240,7 @@ fn long_notes_are_cut_at_a_line_to_a_quarter_of_the_context_and_it_is_told() {
 #[test]
 fn one_endless_line_is_cut_between_characters() {
     let mut app = ready(SIZE);
-    app.settings.project_notes = ProjectNotes::Always;
+    app.settings.chat.project_notes = ProjectNotes::Always;
     found(&mut app, Purpose::Begin, notes(&"é".repeat(100_000)));
     say(&mut app, "why?");
     let used = app.conversation.notes().unwrap().text.len();

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::app::overlay::Overlay;
+use crate::config::ThemeChoice;
+use crate::sampling::Preset;
 
 #[test]
 fn the_palette_completes_and_runs() {
@@ -14,7 +16,7 @@ fn the_palette_completes_and_runs() {
     type_in(&mut app, "light");
     assert!(app.overlay.is_none());
     key(&mut app, KeyCode::Enter);
-    assert_eq!(app.settings.theme, look::Choice::Light);
+    assert_eq!(app.settings.ui.theme, ThemeChoice::Light);
     type_in(&mut app, "/quit");
     assert!(key(&mut app, KeyCode::Enter).contains(&Effect::Quit));
 }
@@ -336,15 +338,18 @@ fn what_is_chosen_is_kept_for_the_next_start() {
             _ => None,
         })
     };
-    assert_eq!(kept(&mut app, "preset", "precise"), Some(Preference::Preset("precise")));
+    assert_eq!(kept(&mut app, "preset", "precise"), Some(Preference::Preset(Preset::Precise)));
     assert_eq!(kept(&mut app, "preset", "nonsense"), None);
-    assert_eq!(kept(&mut app, "theme", "light"), Some(Preference::Theme(look::Choice::Light)));
+    assert!(told(&app).contains("no preset `nonsense`: `auto`, `greedy`"), "{}", told(&app));
+    assert_eq!(kept(&mut app, "theme", "pink"), None);
+    assert!(told(&app).contains("no theme `pink`: `auto`, `dark`, `light`, `plain`"), "{}", told(&app));
+    assert_eq!(kept(&mut app, "theme", "light"), Some(Preference::Theme(ThemeChoice::Light)));
     assert_eq!(kept(&mut app, "mouse", ""), Some(Preference::Mouse(true)));
     assert_eq!(kept(&mut app, "context", "summarise"), Some(Preference::Overflow(crate::engine::Overflow::Summarise)));
     let mut out = Vec::new();
     app.command("theme", "", &mut out);
     let effects = key(&mut app, KeyCode::Enter);
-    assert_eq!(effects, [Effect::KeepPreference(Preference::Theme(look::Choice::Auto))], "from the list too");
+    assert_eq!(effects, [Effect::KeepPreference(Preference::Theme(ThemeChoice::Auto))], "from the list too");
     app.command("model", "other", &mut out);
     out = app.update(Msg::Models(ModelsMsg::Checked(checked(&out))));
     let model = Effect::KeepPreference(Preference::Model("other".into()));
@@ -430,7 +435,7 @@ fn a_message_that_waits_is_kept_however_long_it_is() {
 fn what_an_earlier_run_left_does_not_hide_the_offer_to_resume() {
     let id = SessionId::new(1_700_000_000_000, 1);
     let conversation = Conversation::new(id, "tiny", 1_700_000_000);
-    let settings = Settings::default();
+    let settings = Config::default();
     let setup = Setup {
         conversation,
         model: Some("tiny".into()),

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use ratatui::style::{Color, Modifier};
 
 use super::*;
-use crate::ui::theme::{Ability, Choice, Depth, Ground};
+use crate::config::ThemeChoice;
+use crate::ui::theme::{Ability, Depth, Ground};
 
 fn plain() -> Theme {
     Theme::plain(Ground::Dark)
@@ -203,7 +204,7 @@ fn growing_piece_by_piece_ends_as_the_whole() {
 fn code_is_coloured_when_the_grammars_are_there() {
     let (sender, woken) = channel();
     let highlighter = Highlighter::new(move || sender.send(()).unwrap_or_default());
-    let theme = Theme::new(Choice::Dark, Ability { ground: Ground::Dark, depth: Depth::Sixteen });
+    let theme = Theme::new(ThemeChoice::Dark, Ability { ground: Ground::Dark, depth: Depth::Sixteen });
     let options = Options { highlighter: Some(&highlighter), ..Options::default() };
     let text = "```rust\n\tfn f() {}\n```";
     let before = layout(text, 20, &theme, options);
@@ -219,7 +220,7 @@ fn code_is_coloured_when_the_grammars_are_there() {
 
 #[test]
 fn a_ground_for_code_fills_the_width() {
-    let theme = Theme::new(Choice::Dark, Ability { ground: Ground::Dark, depth: Depth::True });
+    let theme = Theme::new(ThemeChoice::Dark, Ability { ground: Ground::Dark, depth: Depth::True });
     let rendered = layout("```\nab\n```", 12, &theme, Options::default());
     assert!(rendered.lines.iter().all(|line| line.width() == 12));
 }
@@ -258,7 +259,7 @@ proptest! {
     fn every_line_fits_and_no_control_character_gets_through(text in hostile(), width in 0u16..50, growing: bool) {
         let options = Options { growing, ..Options::default() };
         fits(&layout(&text, width, &plain(), options), width)?;
-        let theme = Theme::new(Choice::Light, Ability { ground: Ground::Light, depth: Depth::True });
+        let theme = Theme::new(ThemeChoice::Light, Ability { ground: Ground::Light, depth: Depth::True });
         fits(&layout(&text, width, &theme, options), width)?;
     }
 

@@ -28,7 +28,7 @@ fn asking(app: &App, confirm: &Confirm, area: Rect) -> (Vec<String>, Vec<String>
     let again = match &confirm.fix {
         Some(named) => {
             let tests = if named.is_empty() { "; tests stay as they are" } else { "" };
-            format!("Runs again after each accepted change, {} at most{tests}.", app.settings.fix_rounds)
+            format!("Runs again after each accepted change, {} at most{tests}.", app.settings.edits.fix_rounds)
         }
         None => String::new(),
     };
