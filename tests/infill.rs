@@ -126,7 +126,7 @@ fn cancelling_leaves_a_usable_cache() {
     let Some(model) = real::qwen() else { return };
     let mut engine = Asked::start(Spec::Local(real::local(model, plan()))).unwrap();
     let want = filled(engine.work(Work::Infill(request(PREFIX, SUFFIX))).1);
-    engine.work(Work::Forget).1.unwrap();
+    engine.work(Work::Release).1.unwrap();
     for _ in 0..5 {
         let (id, cancel) = engine.submit(Work::Infill(request(&PREFIX.repeat(3), SUFFIX)));
         cancel.cancel();

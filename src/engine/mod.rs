@@ -54,8 +54,6 @@ pub enum Work {
     /// Read the chat's KV cache from a file; a snapshot that does not fit model, version or settings is ignored and
     /// answered by [`Outcome::Restored`] with zero tokens.
     Restore(PathBuf),
-    /// Let go of the completions' cells; the chat's stay.
-    Forget,
     /// Forget the chat's KV cache; what is given back to the system is the memory of its cells.
     Release,
 }

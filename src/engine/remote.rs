@@ -209,7 +209,7 @@ impl Server {
             Work::Save(_) => Ok(Outcome::Saved(0)),
             Work::Restore(_) => Ok(Outcome::Restored(0)),
             Work::Infill(request) => self.infill(job, request).await,
-            Work::Release | Work::Forget => Ok(Outcome::Released),
+            Work::Release => Ok(Outcome::Released),
         }
     }
 

@@ -264,10 +264,6 @@ impl Worker {
             Work::Count(text) => Ok(Outcome::Counted(self.words.tokens(text, false).len() as u32)),
             Work::Save(file) => self.save(file),
             Work::Restore(file) => self.restore(file),
-            Work::Forget => {
-                self.forget_infill();
-                Ok(Outcome::Released)
-            }
             Work::Release => {
                 self.context = None;
                 self.cached.clear();
