@@ -258,14 +258,16 @@ impl App {
     /// What waits goes back into the input; `false` when nothing does.
     pub(crate) fn take_back(&mut self) -> bool {
         let Some(outgoing) = self.outgoing.take() else { return false };
-        let draft = outgoing.draft().clone();
+        let (Outgoing::Reading(draft) | Outgoing::Waiting(draft)) = outgoing;
         let rest = self.composer.buffer.take();
         let gap = if rest.is_empty() { "" } else { "\n" };
         self.composer.buffer = Buffer::new(&format!("{}{gap}{rest}", draft.text));
         self.composer.editing = draft.editing;
         self.composer.dismissed = true;
+        // files are read again by the names in the text; what a command wrote is nowhere else
+        let output = draft.attachments.into_iter().rfind(|attachment| !prompt::is_file(&attachment.name));
+        self.edits.failure = self.edits.failure.take().or(output);
         if draft.fix {
-            self.edits.failure = draft.attachments.last().cloned();
             self.end_fix();
         }
         true

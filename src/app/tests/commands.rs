@@ -45,6 +45,22 @@ fn a_command_runs_after_a_yes_and_its_failure_goes_with_the_next_question() {
 }
 
 #[test]
+fn what_a_failed_command_wrote_stays_with_a_message_that_is_taken_back() {
+    let mut app = fresh(SIZE);
+    app.update(Msg::Now(1_700_000_000_000));
+    let one = run(&mut app, "/run make");
+    end(&mut app, one, "no rule to make it\n", RunEnd::Code(2));
+    key(&mut app, KeyCode::Enter);
+    say(&mut app, "why?");
+    assert!(app.outgoing.is_some() && app.edits.failure.is_none(), "it waits for the model with the message");
+    key(&mut app, KeyCode::Esc);
+    assert!(app.outgoing.is_none() && app.composer.buffer.text() == "why?");
+    app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    let effects = key(&mut app, KeyCode::Enter);
+    assert!(asked(&effects).unwrap().turns.last().unwrap().content.contains("no rule to make it"), "{effects:?}");
+}
+
+#[test]
 fn saying_no_runs_nothing_and_a_failure_can_be_forgotten() {
     let mut app = ready(SIZE);
     say(&mut app, "/run rm -rf build");
