@@ -33,6 +33,18 @@ fn a_plan_tells_what_a_model_takes_or_lacks() {
     zord.run(["plan", "--kv-type", "f8"]).advised(2, &["`f16`"]);
 }
 
+#[cfg(feature = "engine")]
+#[test]
+fn a_plan_leaves_out_the_kernels_that_were_switched_off() {
+    let Some(model) = real::smollm2() else { return };
+    let zord = Zord::with(&model);
+    let reason = || zord.run(["plan", "--json"]).json()["reason"].as_str().unwrap().to_owned();
+    assert!(!reason().contains("switched off"), "{}", reason());
+    let learnt = std::fs::read_to_string(zord.path("cache/kernels.toml")).unwrap();
+    zord.write("cache/kernels.toml", format!("{learnt}\n[[sets]]\nset = \"AMX\"\nfault = \"crashes\"\n"));
+    assert!(reason().contains("switched off"), "the engine does without them: {}", reason());
+}
+
 #[test]
 fn doctor_speaks_of_the_device_with_and_without_a_model() {
     let zord = Zord::new();
