@@ -10,6 +10,7 @@
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$ROOT/scripts/prepare.sh"
+. "$ROOT/scripts/arm64-tools.sh"
 PREFIX_THERE=/data/data/com.termux/files/usr
 
 BUILDS=${ZORD_BUILDS:-$(target_folder)/arm64}
@@ -30,6 +31,8 @@ mkdir -p "$tree/bin" "$tree/libexec/zord" "$control"
 install -m 755 "$BUILDS/zord" "$tree/bin/zord"
 install -m 755 "$BUILDS"/zord-v8? "$tree/libexec/zord/"
 "$ROOT/scripts/extras.sh" "$tree" "${run[@]}" "$BUILDS/zord-v80"
+(cd "$ROOT" && python3 scripts/notices.py "$ARM64_TARGET" --no-default-features --features engine,launcher) \
+  >"$tree/share/doc/zord/THIRD-PARTY" || fail "the notices of what is built in could not be made" "cargo fetch --locked"
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
 cat >"$control/control" <<END

@@ -54,6 +54,9 @@ termux_step_make_install() {
 	install -Dm700 "target/$CARGO_TARGET_NAME/release/zord-launch" "$TERMUX_PREFIX/bin/zord"
 	install -Dm700 -t "$TERMUX_PREFIX/libexec/zord" zord-v80 zord-v82 zord-v86
 	install -Dm600 -t "$TERMUX_PREFIX/share/zord" termux/extra-keys.properties
+	mkdir -p "$TERMUX_PREFIX/share/doc/zord"
+	python3 scripts/notices.py "$CARGO_TARGET_NAME" --no-default-features --features engine,launcher \
+		> "$TERMUX_PREFIX/share/doc/zord/THIRD-PARTY"
 }
 
 termux_step_create_debscripts() {

@@ -56,7 +56,13 @@ fn dpkg_reads_the_package() {
     let list = dpkg(&["-c"], &file).unwrap();
     let names: Vec<&str> = list.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
     let prefix = "./data/data/com.termux/files/usr";
-    for name in ["bin/zord", "libexec/zord/zord-v86", "share/man/man1/zord.1", "share/doc/zord/LICENSE-MIT"] {
+    for name in [
+        "bin/zord",
+        "libexec/zord/zord-v86",
+        "share/man/man1/zord.1",
+        "share/doc/zord/LICENSE-MIT",
+        "share/doc/zord/THIRD-PARTY",
+    ] {
         assert!(names.contains(&format!("{prefix}/{name}").as_str()), "{name} is not in {list}");
     }
     assert!(names.iter().all(|name| format!("{prefix}/").starts_with(name) || name.starts_with(prefix)), "{list}");
@@ -71,6 +77,48 @@ fn dpkg_reads_the_package() {
     let said = Command::new("sh").arg(&own).arg("configure").output().unwrap();
     assert!(said.status.success());
     assert!(String::from_utf8_lossy(&said.stdout).contains("`zord models pull` gets the model"), "{postinst}");
+}
+
+/// The packages that the program on a phone is linked from, as cargo tells them.
+fn linked() -> Vec<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["tree", "--locked", "--offline", "--no-default-features"]);
+    cargo.args(["--features", "engine,launcher", "--target", "aarch64-unknown-linux-musl", "--prefix", "none"]);
+    let output = cargo.args(["--edges", "normal,no-proc-macro", "--format", "{p}"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let packages = tree.lines().filter_map(|line| line.split_once(" v"));
+    let mut names: Vec<String> =
+        packages.map(|(name, rest)| format!("{name} {}", rest.split(' ').next().unwrap())).collect();
+    names.retain(|name| !name.starts_with("zord "));
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn the_package_names_everything_that_is_built_in_with_its_licence() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(package) = pack(folder.path()) else { return };
+    let notices = fs::read_to_string(package.join("tree/share/doc/zord/THIRD-PARTY")).unwrap();
+    let linked = linked();
+    assert!(linked.len() > 100, "{linked:?}");
+    let lines: Vec<&str> = notices.lines().collect();
+    for name in &linked {
+        let at = lines.iter().position(|line| line == name).unwrap_or_else(|| panic!("{name} is not named"));
+        assert!(lines[at + 1].starts_with("    licence: ") && lines[at + 1].len() > 13, "{name}: {}", lines[at + 1]);
+    }
+    let said = |text: &str| notices.contains(text);
+    // of llama.cpp inside its package, of a crate, of a grammar, and of what no package names
+    for text in ["The ggml authors", "Permission is hereby granted", "Apache License", "musl", "Sublime"] {
+        assert!(said(text), "{text}");
+    }
+    assert!(!lines.iter().any(|line| line.starts_with("burn-")), "training is not in it");
+    assert!(!said(env!("CARGO_MANIFEST_DIR")) && !said(&std::env::var("HOME").unwrap()), "paths of this machine");
+    let list = notices.split_once("-------- text 1 --------").unwrap().0;
+    let numbers = list.lines().filter_map(|line| line.strip_prefix("    texts:   ")).flat_map(|line| line.split(", "));
+    let last: usize = numbers.map(|number| number.parse().unwrap()).max().unwrap();
+    assert!(said(&format!("-------- text {last} --------")) && !said(&format!("-------- text {} --------", last + 1)));
 }
 
 #[test]

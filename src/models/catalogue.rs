@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::names::{Source, nearest};
 use super::store::MARGIN;
-use crate::sampling::Sampling;
+use crate::sampling::{Preset, Sampling};
 
 /// All entries.
 #[derive(Clone, Debug, Default, Deserialize)]
