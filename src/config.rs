@@ -20,11 +20,12 @@ use crate::size::ByteSize;
 use crate::text::clean::printable;
 
 mod check;
+mod edit;
 mod editor;
 mod phone;
 mod theme;
 
-use check::{Checker, KEYS, known, last, line_of};
+use check::{Checker, known, last, line_of};
 pub use editor::EditorConfig;
 pub use phone::PhoneConfig;
 pub use theme::ThemeChoice;
@@ -340,6 +341,9 @@ pub fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
     toml::from_str(text).map_err(syntax)
 }
 
+/// One change at a time: each reads the file, and writes it whole.
+static CHANGING: Mutex<()> = Mutex::new(());
+
 /// Sets one key (`context.size`) and keeps everything else in the file, comments included. The result is checked before
 /// it is written; the file is made when there is none, with the folder it stands in.
 ///
@@ -347,64 +351,18 @@ pub fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
 /// What [`ConfigError`] lists; the file is then unchanged.
 pub fn set(file: &Path, key: &str, value: toml::Value) -> Result<(), ConfigError> {
     known(key, file)?;
-    let value: toml_edit::Value = value.to_string().parse().map_err(|_| ConfigError::WrongValue {
-        path: file.to_owned(),
-        line: 1,
-        key: key.into(),
-        want: KEYS.iter().find(|(name, _)| *name == key).map_or_else(String::new, |(_, kind)| kind.words()),
-        got: "something that cannot be written".into(),
-    })?;
-    change(file, key, |table, name| {
-        // The key stays where it is: a comment above it hangs on the key, one behind it on the value.
-        match table.get_mut(name) {
-            Some(item) => {
-                let mut value = value;
-                if let Some(old) = item.as_value() {
-                    *value.decor_mut() = old.decor().clone();
-                }
-                *item = toml_edit::Item::Value(value);
-            }
-            None => drop(table.insert(name, toml_edit::Item::Value(value))),
-        }
-    })
-}
-
-/// Takes one key out of the file, so that its default counts again.
-///
-/// # Errors
-/// What [`ConfigError`] lists; the file is then unchanged.
-pub fn unset(file: &Path, key: &str) -> Result<(), ConfigError> {
-    known(key, file)?;
-    change(file, key, |table, name| {
-        table.remove(name);
-    })
-}
-
-/// One change at a time: each reads the file, and writes it whole.
-static CHANGING: Mutex<()> = Mutex::new(());
-
-fn change(file: &Path, key: &str, edit: impl FnOnce(&mut dyn toml_edit::TableLike, &str)) -> Result<(), ConfigError> {
     // a change that panicked left the file as it was
     let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let text = read(file)?.unwrap_or_default();
-    let refuse = |got: &str| ConfigError::WrongValue {
+    // What is broken stays as it is: an edit would hide the error.
+    parse(&text, file)?;
+    let text = edit::with(&text, key, &value).ok_or_else(|| ConfigError::WrongValue {
         path: file.to_owned(),
         line: 1,
         key: key.into(),
         want: "a plain key".into(),
-        got: got.into(),
-    };
-    // What is broken stays as it is: an edit would hide the error.
-    parse(&text, file)?;
-    let mut document: toml_edit::DocumentMut = text.parse().map_err(|_| refuse("a key in a broken file"))?;
-    match key.split_once('.') {
-        Some((table, name)) => {
-            let item = document.entry(table).or_insert_with(toml_edit::table);
-            edit(item.as_table_like_mut().ok_or_else(|| refuse("one of many"))?, name);
-        }
-        None => edit(document.as_table_mut(), key),
-    }
-    let text = document.to_string();
+        got: "one of many".into(),
+    })?;
     parse(&text, file)?;
     let write = || -> io::Result<()> {
         if let Some(folder) = file.parent() {

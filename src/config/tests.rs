@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::check::Kind;
+use super::check::{KEYS, Kind};
 use super::*;
 
 fn read_text(text: &str) -> Result<Config, ConfigError> {
@@ -187,8 +187,6 @@ fn setting_a_key_keeps_the_comments_around_it() {
         (config.context.size, config.ui.mouse, config.model.as_deref()),
         (Some(8192), true, Some("b \"quoted\""))
     );
-    unset(&file, "context.size").unwrap();
-    assert_eq!(load(&file).unwrap().context.size, None);
 }
 
 #[test]
