@@ -179,7 +179,8 @@ impl Conversation {
     ///
     /// # Errors
     /// The first entry that does not fit.
-    pub fn from_entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Self, TreeError> {
+    #[cfg(test)]
+    pub(crate) fn from_entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Self, TreeError> {
         let mut entries = entries.into_iter();
         let Some(Entry::Session { id, at, model, .. }) = entries.next() else { return Err(TreeError::Header) };
         let mut conversation = Self::new(id.clone(), model, *at);

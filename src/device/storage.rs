@@ -23,11 +23,6 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// Whether mapping a model from it is a bad idea.
-    pub fn is_slow(self) -> bool {
-        matches!(self, Self::Shared | Self::Fuse | Self::Network)
-    }
-
     /// A word for people.
     pub fn name(self) -> &'static str {
         match self {
@@ -94,7 +89,6 @@ mod tests {
     fn shared_storage_is_known_by_its_path() {
         for path in ["/sdcard/models/a.gguf", "/storage/emulated/0/Download/a.gguf"] {
             assert_eq!(storage_of(Path::new(path)), Storage::Shared);
-            assert!(storage_of(Path::new(path)).is_slow());
         }
         assert_eq!(by_path(Path::new("/sdcards/a")), None);
     }

@@ -61,12 +61,6 @@ impl Ring {
         self.chunks.retain(|chunk| chunk.path != path);
     }
 
-    /// Throws away what the text around the cursor holds anyway.
-    pub fn evict_like(&mut self, site: &Site) {
-        let near = window(site);
-        self.chunks.retain(|chunk| dice(&lines(&chunk.text), &near) <= NEAR);
-    }
-
     /// What is worth showing a model beside the text around the cursor, oldest first, so that what comes new stands
     /// last and what stands before it stays.
     pub fn chunks(&self, site: &Site) -> Vec<Chunk> {
@@ -159,8 +153,6 @@ mod tests {
         ring.visit("b.py", &text(2, 40), 5);
         let site = Site::new(Some("a.py"), None, &text(1, 40), "");
         assert_eq!(ring.chunks(&site).iter().map(|chunk| chunk.path.as_str()).collect::<Vec<_>>(), ["b.py"]);
-        ring.evict_like(&site);
-        assert_eq!(ring.len(), 1);
     }
 
     #[test]

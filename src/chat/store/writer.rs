@@ -109,11 +109,6 @@ impl Writer {
         }
         Ok(())
     }
-
-    /// Whether a journal is on disk (a new session has none before its first message).
-    pub fn is_on_disk(&self) -> bool {
-        matches!(self.target, Target::Open { .. })
-    }
 }
 
 /// A new journal that only this program may write and only this user may read.
