@@ -1,7 +1,7 @@
 //! The one place where errors become text and exit codes.
 //!
 //! Rooms keep their own `thiserror` types; each that can advise implements [`Advise`], and the programs' edge turns any
-//! of them into a [`Report`]: `cli::output::error` prints it once on stderr as `error: …`, a blank line and `hint: …`;
+//! of them into a [`UserError`]: `cli::output::error` prints it once on stderr as `error: …`, a blank line and `hint: …`;
 //! `App::show_error` shows it in a line above the input.
 
 use std::fmt;
@@ -47,7 +47,7 @@ pub trait Advise: std::error::Error {
 /// An error as a person sees it: a message with its causes, perhaps a hint, and the exit code. Whatever is shown, on the
 /// command line or on the screen, by a room, the engine or a thread in the background, is made from this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct UserError {
     /// Lower case, values in backticks, no full stop.
     pub message: String,
     /// The way out.
@@ -56,7 +56,7 @@ pub struct Report {
     pub code: ExitCode,
 }
 
-impl Report {
+impl UserError {
     /// A failure (exit code 1) without a hint.
     pub fn failed(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, code: ExitCode::Failed }
@@ -85,7 +85,7 @@ impl Report {
         }
     }
 
-    /// The same report with a hint.
+    /// The same error with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -93,7 +93,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for UserError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Names out of files stand in it, which must not steer the terminal.
         write!(f, "error: {}", visible(&self.message))?;
@@ -104,7 +104,7 @@ impl fmt::Display for Report {
     }
 }
 
-impl<E: Advise> From<E> for Report {
+impl<E: Advise> From<E> for UserError {
     fn from(error: E) -> Self {
         Self::of(&error)
     }
@@ -165,20 +165,20 @@ mod tests {
 
     #[test]
     fn an_error_says_the_same_on_the_command_line_and_on_the_screen() {
-        let report = Report::from(Unread(io::Error::other("no\u{1b}[2Jdisk")));
+        let report = UserError::from(Unread(io::Error::other("no\u{1b}[2Jdisk")));
         assert_eq!(report.line(), "cannot read `a`: no\u{1b}[2Jdisk · look at\u{1b}[2J it");
         assert_eq!(report.to_string(), "error: cannot read `a`: no␛[2Jdisk\n\nhint: look at␛[2J it");
         assert_eq!(report.code, ExitCode::Failed);
-        assert_eq!(Report::failed("no").line(), "no");
-        assert_eq!(Report::interrupted("no").code, ExitCode::Interrupted);
+        assert_eq!(UserError::failed("no").line(), "no");
+        assert_eq!(UserError::interrupted("no").code, ExitCode::Interrupted);
         let sent = serde_json::to_string(&report).unwrap();
-        assert_eq!(serde_json::from_str::<Report>(&sent).unwrap(), report, "between processes");
+        assert_eq!(serde_json::from_str::<UserError>(&sent).unwrap(), report, "between processes");
     }
 
     #[test]
     fn an_unknown_name_is_answered_with_those_there_are() {
         let unknown = UnknownName::new("look", "a\u{1b}b", &["x", "y"]);
-        let report = Report::from(unknown);
+        let report = UserError::from(unknown);
         assert!(report.message.starts_with("there is no look `a") && report.message.ends_with("`: `x`, `y`"));
         assert!(!report.message.contains('\u{1b}'), "{report:?}");
     }

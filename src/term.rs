@@ -24,7 +24,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 
 use crate::crash;
-use crate::error::Report;
+use crate::error::UserError;
 
 mod paper;
 
@@ -53,12 +53,12 @@ impl Screen {
     ///
     /// # Errors
     /// Standard input or output is no terminal, or it cannot be set up.
-    pub fn take() -> Result<Self, Report> {
+    pub fn take() -> Result<Self, UserError> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-            return Err(Report::usage("the terminal interface needs a terminal on standard input and output")
+            return Err(UserError::usage("the terminal interface needs a terminal on standard input and output")
                 .hint("in scripts and pipes use `zord chat`"));
         }
-        let failed = |error: io::Error| Report::failed(format!("cannot set up the terminal: {error}"));
+        let failed = |error: io::Error| UserError::failed(format!("cannot set up the terminal: {error}"));
         HOOK.call_once(restore_on_panic);
         let paper = Paper::new(put).map_err(failed)?;
         let drawn = paper.state();

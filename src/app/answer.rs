@@ -8,7 +8,7 @@ use crate::chat::journal::Entry;
 use crate::chat::tree::NodeId;
 use crate::chat::{Role, thinking};
 use crate::engine::{Event, JobId, Outcome, Stats, Stop};
-use crate::error::Report;
+use crate::error::UserError;
 
 /// The journal gets what was written after so many milliseconds.
 const FLUSH: u64 = 700;
@@ -218,7 +218,7 @@ impl App {
         answer.unsaved.push_str(&text);
         let entry = Entry::Append { id: answer.node, text };
         if let Err(error) = self.conversation.apply(&entry) {
-            self.show_error(&Report::failed(format!("the answer cannot go on: {error}")));
+            self.show_error(&UserError::failed(format!("the answer cannot go on: {error}")));
             self.stop_answer(out);
         }
         self.unread |= self.scroll != Scroll::Follow;

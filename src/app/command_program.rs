@@ -8,7 +8,7 @@ use super::{App, Out, guides};
 use crate::budget::Plan;
 use crate::config::{ThemeChoice, Thinking};
 use crate::engine::Overflow;
-use crate::error::Report;
+use crate::error::UserError;
 use crate::sampling::Preset;
 use crate::size::bytes;
 
@@ -53,7 +53,7 @@ pub(crate) fn preset(app: &mut App, args: &str, out: &mut Out) {
     } else {
         match args.parse() {
             Ok(preset) => app.take_preset(preset, out),
-            Err(unknown) => app.show_error(&Report::from(unknown)),
+            Err(unknown) => app.show_error(&UserError::from(unknown)),
         }
     }
 }
@@ -209,7 +209,7 @@ pub(crate) fn theme(app: &mut App, args: &str, out: &mut Out) {
     } else {
         match args.parse() {
             Ok(choice) => app.take_theme(choice, out),
-            Err(unknown) => app.show_error(&Report::from(unknown)),
+            Err(unknown) => app.show_error(&UserError::from(unknown)),
         }
     }
 }

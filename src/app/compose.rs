@@ -9,7 +9,7 @@ use crate::chat::Role;
 use crate::chat::journal::Entry;
 use crate::chat::tree::{Attachment, NodeId};
 use crate::edits::prompt;
-use crate::error::Report;
+use crate::error::UserError;
 use crate::text::buffer::Buffer;
 
 /// Bytes of code or prose to a token, about.
@@ -118,7 +118,7 @@ impl App {
                 false
             }
             State::Failed(_) => {
-                self.show_error(&Report::failed("the model could not be loaded; `/model` chooses another"));
+                self.show_error(&UserError::failed("the model could not be loaded; `/model` chooses another"));
                 false
             }
             State::Loading(_) | State::Ready(_) => true,

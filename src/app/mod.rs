@@ -5,7 +5,7 @@
 use crate::chat::journal::{Entry, SessionId};
 use crate::chat::tree::{Conversation, NodeId};
 use crate::config::Config;
-use crate::error::Report;
+use crate::error::UserError;
 use crate::text::history::History;
 
 pub mod answer;
@@ -285,7 +285,7 @@ impl App {
     /// out of both.
     pub(crate) fn record(&mut self, entry: Entry, out: &mut Out) -> bool {
         if let Err(error) = self.conversation.apply(&entry) {
-            self.show_error(&Report::failed(format!("not recorded: {error}")));
+            self.show_error(&UserError::failed(format!("not recorded: {error}")));
             return false;
         }
         if !matches!(entry, Entry::Append { .. } | Entry::End { .. }) {
@@ -308,7 +308,7 @@ impl App {
     }
 
     /// Shows what went wrong, the way out behind it: every error that the screen shows passes here.
-    pub(crate) fn show_error(&mut self, error: &Report) {
+    pub(crate) fn show_error(&mut self, error: &UserError) {
         self.tell(Level::Error, error.line());
     }
 

@@ -8,7 +8,7 @@ use super::{App, Out};
 use crate::budget::Plan;
 use crate::device::Rates;
 use crate::engine::Facts;
-use crate::error::Report;
+use crate::error::UserError;
 
 /// How far the engine is.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,7 @@ pub enum State {
     /// It can be asked.
     Ready(Box<Facts>),
     /// It cannot be used.
-    Failed(Report),
+    Failed(UserError),
 }
 
 /// The model in use.
@@ -211,7 +211,7 @@ impl App {
         self.send_waiting(out);
     }
 
-    pub(crate) fn on_model_failed(&mut self, error: Report, out: &mut Out) {
+    pub(crate) fn on_model_failed(&mut self, error: UserError, out: &mut Out) {
         self.end_answer(None, None, out);
         self.take_back();
         self.end_fix();
@@ -231,7 +231,7 @@ impl App {
 
     pub(crate) fn on_engine_gone(&mut self, out: &mut Out) {
         if matches!(self.model.state, State::Loading(_) | State::Ready(_)) {
-            let error = Report::failed("the engine stopped by itself")
+            let error = UserError::failed("the engine stopped by itself")
                 .hint("`/model` starts it again; the conversation is kept");
             self.on_model_failed(error, out);
         }

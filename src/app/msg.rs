@@ -20,7 +20,7 @@ use crate::edits::guard::Guard;
 use crate::edits::propose::{Proposed, Wanted};
 use crate::edits::undo::Original;
 use crate::engine::{Event, JobId, Overflow};
-use crate::error::Report;
+use crate::error::UserError;
 use crate::fim::pace::Power;
 use crate::sampling::Preset;
 
@@ -84,7 +84,7 @@ pub enum Msg {
     /// Something to tell the person.
     Notice(Level, String),
     /// Something went wrong in the background.
-    Error(Report),
+    Error(UserError),
 }
 
 /// Answers about conversations.
@@ -98,9 +98,9 @@ pub enum SessionMsg {
         notice: Option<String>,
     },
     /// The one that was on its way cannot be opened: what was open stays.
-    NotOpened(Report),
+    NotOpened(UserError),
     /// Something else about conversations failed: one could not be made, written, listed, searched or exported.
-    Failed(Report),
+    Failed(UserError),
     /// The newest first.
     Listed(Vec<Summary>),
     /// Where a text was found. The query comes back, so that a late answer to an older one is recognised.
@@ -185,7 +185,7 @@ pub enum EditsMsg {
     /// The last change was forgotten; its files stay as they are.
     Dropped(Vec<String>),
     /// Nothing was written or taken back.
-    Failed(Report),
+    Failed(UserError),
 }
 
 /// What has changed in the folder.
@@ -238,7 +238,7 @@ pub enum ModelsMsg {
     /// It can be loaded, as far as its files tell.
     Checked(Load),
     /// It could not be had.
-    Failed(Report),
+    Failed(UserError),
     /// The person stopped the download.
     Cancelled,
 }

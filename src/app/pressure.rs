@@ -4,7 +4,7 @@
 use super::msg::Level;
 use super::{App, Out};
 use crate::budget::watch::Action;
-use crate::error::Report;
+use crate::error::UserError;
 
 impl App {
     pub(crate) fn on_pressure(&mut self, action: Action, out: &mut Out) {
@@ -45,7 +45,7 @@ impl App {
     pub(crate) fn refuses(&mut self) -> bool {
         if self.refusing {
             self.show_error(
-                &Report::failed("almost out of memory: no questions until some is free")
+                &UserError::failed("almost out of memory: no questions until some is free")
                     .hint("close other programs, or choose a smaller model with `/model`"),
             );
         }

@@ -19,7 +19,7 @@ use crate::chat::journal::SessionId;
 use crate::chat::store::Summary;
 use crate::chat::tree::Attachment;
 use crate::engine::{Event, Facts, JobId, Outcome, Stats, Stop};
-use crate::error::Report;
+use crate::error::UserError;
 
 /// A fresh start with a chosen model that is not loaded yet.
 pub(crate) fn fresh(size: (u16, u16)) -> App {
@@ -250,7 +250,7 @@ fn a_message_waits_for_the_model_and_comes_back_if_it_fails() {
     assert!(asked(&effects).is_some());
     let mut app = fresh(SIZE);
     say(&mut app, "hello");
-    app.update(Msg::Engine(Event::LoadFailed(Report::failed("it is broken"))));
+    app.update(Msg::Engine(Event::LoadFailed(UserError::failed("it is broken"))));
     assert_eq!(app.composer.buffer.text(), "hello");
     assert!(told(&app).contains("it is broken"));
 }
@@ -442,7 +442,7 @@ fn a_message_that_waits_is_not_asked_in_another_conversation() {
     say(&mut app, "for here only");
     app.open_session(SessionId::new(1_700_000_000_001, 2), None, &mut Vec::new());
     assert!(asked(&app.update(loaded())).is_none());
-    let failed = SessionMsg::NotOpened(Report::failed("it is gone"));
+    let failed = SessionMsg::NotOpened(UserError::failed("it is gone"));
     assert!(asked(&app.update(Msg::Session(failed))).is_some());
 }
 
@@ -453,7 +453,7 @@ fn what_is_sent_between_open_and_opened_is_asked_in_neither_conversation_by_itse
     exchange(&mut app, "one", "1");
     app.open_session(id(), None, &mut Vec::new());
     // a full disk, a list that cannot be read: nothing of that ends the opening
-    app.update(Msg::Session(SessionMsg::Failed(Report::failed("the disk is full"))));
+    app.update(Msg::Session(SessionMsg::Failed(UserError::failed("the disk is full"))));
     let effects = say(&mut app, "for the other");
     assert!(asked(&effects).is_none() && written(&effects).is_empty(), "{effects:?}");
     let conversation = Box::new(Conversation::new(id(), "tiny", 1_700_000_000));

@@ -12,7 +12,7 @@ use super::{Scene, output};
 use crate::device::memory::Probe;
 use crate::device::{Device, Rates};
 use crate::engine::{CompleteRequest, LocalSpec, Outcome, Sampling, Spec, Stats, Work};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 
 #[derive(Args, Debug)]
 pub(super) struct BenchArgs {
@@ -47,7 +47,7 @@ struct Measured {
     sustained: Option<(f64, f64)>,
 }
 
-pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, UserError> {
     let mut config = scene.config.clone();
     let wanted = args.prompt_tokens + args.gen_tokens;
     // what the configuration says is for chats
@@ -57,7 +57,7 @@ pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
     let ready = prepare::ready(&config, &scene.paths, false)?;
     let measured = match (&ready.spec, args.tune) {
         (Spec::Local(spec), true) => tune(scene, args, spec)?,
-        (_, true) => return Err(Report::usage("a server tunes itself")),
+        (_, true) => return Err(UserError::usage("a server tunes itself")),
         (spec, false) => measure(spec.clone(), args)?,
     };
     let peak = Probe::new().resident().peak;
@@ -96,7 +96,7 @@ pub(super) fn run(scene: &Scene, args: &BenchArgs) -> Result<ExitCode, Report> {
     Ok(ExitCode::Done)
 }
 
-fn measure(mut spec: Spec, args: &BenchArgs) -> Result<Measured, Report> {
+fn measure(mut spec: Spec, args: &BenchArgs) -> Result<Measured, UserError> {
     let mut threads = 0;
     if let Spec::Local(local) = &mut spec {
         local.speculate = false;
@@ -132,7 +132,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Writes for so many minutes; tokens a second in the first and in the last of them.
-    fn sustain(&mut self, minutes: u32) -> Result<Option<(f64, f64)>, Report> {
+    fn sustain(&mut self, minutes: u32) -> Result<Option<(f64, f64)>, UserError> {
         let mut rates = Rates::default();
         for run in 0.. {
             let stats = self.generate(run, self.args.gen_tokens, 1)?;
@@ -147,7 +147,7 @@ impl Bench<'_> {
 
     /// Generates `tokens` after a prompt of `prompt` tokens whose first word depends on `run`, so that nothing of it is
     /// in the cache.
-    fn generate(&mut self, run: usize, tokens: u32, prompt: u32) -> Result<Stats, Report> {
+    fn generate(&mut self, run: usize, tokens: u32, prompt: u32) -> Result<Stats, UserError> {
         const WORDS: [&str; 8] = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
         let word = WORDS[run % WORDS.len()];
         let mut prefix = word.to_owned();
@@ -171,9 +171,9 @@ impl Bench<'_> {
             ignore_end: true,
         };
         match self.session.work(Work::Complete(request), |_| true)? {
-            Outcome::Generated { .. } if self.session.interrupted() => Err(Report::interrupted("interrupted")),
+            Outcome::Generated { .. } if self.session.interrupted() => Err(UserError::interrupted("interrupted")),
             Outcome::Generated { stats, .. } => Ok(stats),
-            _ => Err(Report::failed("nothing was generated")),
+            _ => Err(UserError::failed("nothing was generated")),
         }
     }
 }
@@ -185,7 +185,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// One knob after the other, each at its best before the next is turned: threads, batch, flash attention.
-fn tune(scene: &Scene, args: &BenchArgs, spec: &LocalSpec) -> Result<Measured, Report> {
+fn tune(scene: &Scene, args: &BenchArgs, spec: &LocalSpec) -> Result<Measured, UserError> {
     let found = prepare::find(prepare::chosen(&scene.config, &scene.paths).as_deref(), &scene.paths)?;
     let device = Device::probe();
     let mut best: Option<(f64, LocalSpec, Measured)> = None;
@@ -200,7 +200,7 @@ fn tune(scene: &Scene, args: &BenchArgs, spec: &LocalSpec) -> Result<Measured, R
         if best.as_ref().is_none_or(|(least, ..)| seconds < *least) {
             *best = Some((seconds, spec, measured));
         }
-        Ok::<(), Report>(())
+        Ok::<(), UserError>(())
     };
     for threads in candidates(device.threads(), u32::try_from(device.clusters.count()).unwrap_or(1)) {
         let mut spec = spec.clone();
@@ -221,7 +221,7 @@ fn tune(scene: &Scene, args: &BenchArgs, spec: &LocalSpec) -> Result<Measured, R
         let what = if spec.plan.flash { "with flash attention" } else { "without flash attention" };
         attempt(what.into(), spec, &mut best)?;
     }
-    let Some((_, spec, measured)) = best else { return Err(Report::failed("nothing was measured")) };
+    let Some((_, spec, measured)) = best else { return Err(UserError::failed("nothing was measured")) };
     let tuned =
         Tuned { threads: Some(spec.plan.threads), n_ubatch: Some(spec.plan.n_ubatch), flash: Some(spec.plan.flash) };
     let kept = prepare::keep_tuned(&scene.paths, &found, &tuned)?;

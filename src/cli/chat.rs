@@ -12,7 +12,7 @@ use crate::chat::{Message, Role, thinking};
 use crate::device::Termux;
 use crate::device::memory::Probe;
 use crate::engine::{ChatRequest, Event, Outcome, Sampling, Stats, Stop, Work, presets};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::run::wake::Awake;
 use crate::sampling::Preset;
 
@@ -52,7 +52,7 @@ pub(super) struct ChatArgs {
 /// What is read from stdin or a file is bounded: no model here has a context that holds more.
 const LARGEST: u64 = 16 << 20;
 
-pub(super) fn run(scene: &Scene, args: ChatArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(scene: &Scene, args: ChatArgs) -> Result<ExitCode, UserError> {
     let question = question(&args)?;
     let ready = prepare::ready(&scene.config, &scene.paths, false)?;
     let config = &scene.config.chat;
@@ -85,7 +85,7 @@ pub(super) fn run(scene: &Scene, args: ChatArgs) -> Result<ExitCode, Report> {
 }
 
 /// The prompt with what is attached and piped in before it.
-fn question(args: &ChatArgs) -> Result<String, Report> {
+fn question(args: &ChatArgs) -> Result<String, UserError> {
     let mut parts = Vec::new();
     for file in &args.attach {
         parts.push(attachment(file)?);
@@ -96,7 +96,7 @@ fn question(args: &ChatArgs) -> Result<String, Report> {
     match (prompt, input.trim().is_empty()) {
         (None, true) if parts.is_empty() => {
             return Err(
-                Report::usage("there is no question").hint("`zord chat \"why does this fail?\"`, or pipe one in")
+                UserError::usage("there is no question").hint("`zord chat \"why does this fail?\"`, or pipe one in")
             );
         }
         (None, _) => parts.push(input),
@@ -108,25 +108,28 @@ fn question(args: &ChatArgs) -> Result<String, Report> {
     Ok(parts.join("\n"))
 }
 
-fn attachment(file: &std::path::Path) -> Result<String, Report> {
+fn attachment(file: &std::path::Path) -> Result<String, UserError> {
     let name = file.display();
-    let open = std::fs::File::open(file).map_err(|error| Report::failed(format!("cannot read `{name}`: {error}")))?;
+    let open =
+        std::fs::File::open(file).map_err(|error| UserError::failed(format!("cannot read `{name}`: {error}")))?;
     if open.metadata().is_ok_and(|data| data.is_dir()) {
-        return Err(Report::failed(format!("`{name}` is a folder")).hint("attach files, each with its own `--attach`"));
+        return Err(
+            UserError::failed(format!("`{name}` is a folder")).hint("attach files, each with its own `--attach`")
+        );
     }
     let bytes = bytes(open, &format!("`{name}`"))?;
     if bytes.contains(&0) {
-        return Err(Report::failed(format!("`{name}` is no text")).hint("only text can be attached"));
+        return Err(UserError::failed(format!("`{name}` is no text")).hint("only text can be attached"));
     }
     let text = text(bytes, &format!("`{name}`"));
     Ok(format!("`{name}`:\n```\n{}\n```\n", text.trim_end()))
 }
 
 /// All bytes up to the limit, else the last ones.
-fn bytes(input: impl Read, name: &str) -> Result<Vec<u8>, Report> {
+fn bytes(input: impl Read, name: &str) -> Result<Vec<u8>, UserError> {
     let mut bytes = Vec::new();
     let read = input.take(LARGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Report::failed(format!("cannot read {name}: {error}")))?;
+    read.map_err(|error| UserError::failed(format!("cannot read {name}: {error}")))?;
     if bytes.len() as u64 > LARGEST {
         output::note(format_args!("notice: only the last {} of {name} are looked at", crate::size::bytes(LARGEST)));
         bytes.drain(..bytes.len() - LARGEST as usize);
@@ -199,7 +202,7 @@ impl Output {
         self.refused.is_none()
     }
 
-    fn finish(mut self, outcome: Outcome, interrupted: bool) -> Result<ExitCode, Report> {
+    fn finish(mut self, outcome: Outcome, interrupted: bool) -> Result<ExitCode, UserError> {
         let Outcome::Generated { text, stop, stats } = outcome else { return Ok(ExitCode::Done) };
         if self.refused.is_none() {
             if self.json {
@@ -218,10 +221,10 @@ impl Output {
     }
 
     /// A reader that went away cancels like a signal, and is success; anything else that stdout meets is a failure.
-    fn code(self, stop: Stop, interrupted: bool) -> Result<ExitCode, Report> {
+    fn code(self, stop: Stop, interrupted: bool) -> Result<ExitCode, UserError> {
         match self.refused {
             Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Report::failed(format!("cannot write to stdout: {error}")))
+                Err(UserError::failed(format!("cannot write to stdout: {error}")))
             }
             None if interrupted && stop == Stop::Cancelled => Ok(ExitCode::Interrupted),
             _ => Ok(ExitCode::Done),

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::stream::Session;
 use super::{Scene, output, prepare};
 use crate::engine::{InfillRequest, Infilled, LocalSpec, Outcome, Spec, Work};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::fim::Site;
 use crate::fim::cache::{self, Cache};
 
@@ -57,13 +57,13 @@ const LARGEST: u64 = 64 << 20;
 /// The prompt's tokens at most.
 const PROMPT_TOKENS: u32 = 1024;
 
-pub(super) fn run(scene: &Scene, args: CompleteArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(scene: &Scene, args: CompleteArgs) -> Result<ExitCode, UserError> {
     let place = match (&args.file, args.line, args.col) {
         (Some(file), Some(line), Some(col)) => place(file, line, col)?,
         _ => from_stdin()?,
     };
     if place.prefix.trim().is_empty() {
-        return Err(Report::failed("there is nothing before the cursor to continue"));
+        return Err(UserError::failed("there is nothing before the cursor to continue"));
     }
     let site = site(&place);
     // As large as the prompt and what is written need, and no larger: a context costs time and memory.
@@ -86,7 +86,7 @@ pub(super) fn run(scene: &Scene, args: CompleteArgs) -> Result<ExitCode, Report>
             session.stop();
             let filled = filled?;
             if interrupted || filled.cancelled {
-                return Err(Report::interrupted("interrupted"));
+                return Err(UserError::interrupted("interrupted"));
             }
             known.put(model, &site, filled.alternatives.clone());
             if let Err(error) = known.save(&file) {
@@ -116,7 +116,7 @@ pub(super) fn run(scene: &Scene, args: CompleteArgs) -> Result<ExitCode, Report>
     Ok(ExitCode::Done)
 }
 
-fn fill(session: &mut Session, args: &CompleteArgs, site: Site) -> Result<Infilled, Report> {
+fn fill(session: &mut Session, args: &CompleteArgs, site: Site) -> Result<Infilled, UserError> {
     let request = InfillRequest {
         site,
         chunks: Vec::new(),
@@ -126,7 +126,7 @@ fn fill(session: &mut Session, args: &CompleteArgs, site: Site) -> Result<Infill
     };
     match session.work(Work::Infill(request), |_| true)? {
         Outcome::Infilled(filled) => Ok(filled),
-        _ => Err(Report::failed("nothing was filled in")),
+        _ => Err(UserError::failed("nothing was filled in")),
     }
 }
 
@@ -169,11 +169,11 @@ fn site(place: &Place) -> Site {
 }
 
 /// The text before and after a line and column.
-fn place(file: &Path, line: u64, col: u64) -> Result<Place, Report> {
+fn place(file: &Path, line: u64, col: u64) -> Result<Place, UserError> {
     let name = file.display();
-    let text =
-        crate::small::text(file, LARGEST).map_err(|error| Report::failed(format!("cannot read `{name}`: {error}")))?;
-    let at = offset(&text, line, col).map_err(|reason| Report::failed(format!("`{name}` {reason}")))?;
+    let text = crate::small::text(file, LARGEST)
+        .map_err(|error| UserError::failed(format!("cannot read `{name}`: {error}")))?;
+    let at = offset(&text, line, col).map_err(|reason| UserError::failed(format!("`{name}` {reason}")))?;
     let (prefix, suffix) = text.split_at(at);
     Ok(Place { prefix: prefix.into(), suffix: suffix.into(), path: Some(name.to_string()) })
 }
@@ -197,12 +197,12 @@ fn offset(text: &str, line: u64, col: u64) -> Result<usize, String> {
         .ok_or_else(|| format!("has {columns} columns in line {line}, not {col}"))
 }
 
-fn from_stdin() -> Result<Place, Report> {
+fn from_stdin() -> Result<Place, UserError> {
     let mut text = String::new();
     let read = std::io::stdin().lock().take(LARGEST).read_to_string(&mut text);
-    read.map_err(|error| Report::failed(format!("cannot read stdin: {error}")))?;
+    read.map_err(|error| UserError::failed(format!("cannot read stdin: {error}")))?;
     serde_json::from_str(&text).map_err(|error| {
-        Report::failed(format!("stdin is not the JSON it should be: {error}"))
+        UserError::failed(format!("stdin is not the JSON it should be: {error}"))
             .hint(r#"like {"prefix": "def f(", "suffix": "\n", "path": "a.py"}"#)
     })
 }

@@ -8,7 +8,7 @@ use super::{Scene, output, prepare, timezone};
 use crate::chat::calendar::Moment;
 use crate::device::memory::Probe;
 use crate::device::{Device, Finding, State, Surroundings, advice};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::retention::{self, Category, Holding, Limits};
 use crate::size::bytes;
 
@@ -19,7 +19,7 @@ pub(super) struct DoctorArgs {
     json: bool,
 }
 
-pub(super) fn run(scene: &Scene, args: &DoctorArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(scene: &Scene, args: &DoctorArgs) -> Result<ExitCode, UserError> {
     let device = Device::probe();
     let chosen = prepare::chosen(&scene.config, &scene.paths);
     let found = chosen.as_deref().map(|name| prepare::find(Some(name), &scene.paths)).transpose();

@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use super::output;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsArgs {
@@ -20,7 +20,7 @@ pub(crate) struct ManArgs {
     folder: PathBuf,
 }
 
-pub(crate) fn completions<C: CommandFactory>(args: &CompletionsArgs) -> Result<ExitCode, Report> {
+pub(crate) fn completions<C: CommandFactory>(args: &CompletionsArgs) -> Result<ExitCode, UserError> {
     let (mut text, mut command) = (Vec::new(), C::command());
     let name = command.get_name().to_owned();
     clap_complete::generate(args.shell, &mut command, name, &mut text);
@@ -28,9 +28,9 @@ pub(crate) fn completions<C: CommandFactory>(args: &CompletionsArgs) -> Result<E
     Ok(ExitCode::Done)
 }
 
-pub(crate) fn man<C: CommandFactory>(args: &ManArgs) -> Result<ExitCode, Report> {
+pub(crate) fn man<C: CommandFactory>(args: &ManArgs) -> Result<ExitCode, UserError> {
     clap_mangen::generate_to(C::command(), &args.folder)
-        .map_err(|error| Report::failed(format!("cannot write into `{}`: {error}", args.folder.display())))?;
+        .map_err(|error| UserError::failed(format!("cannot write into `{}`: {error}", args.folder.display())))?;
     Ok(ExitCode::Done)
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::output;
 use crate::device::{Features, Finding, State};
 use crate::engine::local::kernels;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::paths::Paths;
 
 /// The products take milliseconds; a child that takes this long hangs.
@@ -35,7 +35,7 @@ pub(super) fn this_is_the_program() {
 }
 
 /// The child's side: a line before each product, and one after it.
-pub(super) fn run(args: &KernelsArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &KernelsArgs) -> Result<ExitCode, UserError> {
     std::thread::spawn(|| {
         std::thread::sleep(PATIENCE);
         std::process::exit(3);
@@ -47,7 +47,7 @@ pub(super) fn run(args: &KernelsArgs) -> Result<ExitCode, Report> {
             told = output::print(&format!("{kind} {width}{end}\n"));
         }
     };
-    kernels::check(&args.set, &mut tell).map_err(Report::failed)?;
+    kernels::check(&args.set, &mut tell).map_err(UserError::failed)?;
     told.map(|()| ExitCode::Done)
 }
 

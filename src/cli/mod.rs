@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::budget::KvType;
 use crate::config::{self, Config};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::paths::Paths;
 use crate::size::ByteSize;
 
@@ -159,12 +159,12 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     // Quotes come in pairs; where they do not, a value has one in it.
     let text = if text.matches('\'').count().is_multiple_of(2) { text.replace('\'', "`") } else { text.to_owned() };
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
-    output::error(&Report::usage(message.trim()).hint(advice(rest)))
+    output::error(&UserError::usage(message.trim()).hint(advice(rest)))
 }
 
 /// Parses the arguments of a lab program and does what they say. Errors are printed here, once.
 #[cfg(feature = "lab")]
-pub(crate) fn carry_out<C: Parser>(run: impl FnOnce(C) -> Result<ExitCode, Report>) -> ExitCode {
+pub(crate) fn carry_out<C: Parser>(run: impl FnOnce(C) -> Result<ExitCode, UserError>) -> ExitCode {
     crate::crash::no_debugger();
     let cli = match C::try_parse() {
         Ok(cli) => cli,
@@ -181,10 +181,10 @@ fn advice(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n      ")
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Report> {
+fn run(cli: Cli) -> Result<ExitCode, UserError> {
     output::start_log();
     if cli.go_on && cli.command.is_some() {
-        return Err(Report::usage("`--continue` resumes a conversation in the interface; commands have none")
+        return Err(UserError::usage("`--continue` resumes a conversation in the interface; commands have none")
             .hint("`zord --continue` alone resumes the last one of this folder"));
     }
     let paths = Paths::find();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Scene, output, progress};
 use crate::budget::shape::Shape;
 use crate::device::memory::Probe;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::models::{Catalogue, Hub, Request, Store, net, pull, record, store};
 use crate::size::bytes;
 use crate::weights::gguf::Header;
@@ -57,7 +57,7 @@ enum Action {
     },
 }
 
-pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, UserError> {
     let store = Store::new(scene.paths.models());
     let swept = store.sweep();
     if swept > 0 {
@@ -83,7 +83,7 @@ pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, Report> {
             let stored = match stored {
                 Err(store::StoreError::Cancelled) => {
                     let message = "stopped; nothing was installed";
-                    return Err(Report::interrupted(message));
+                    return Err(UserError::interrupted(message));
                 }
                 stored => stored?,
             };
@@ -103,7 +103,7 @@ pub(super) fn run(scene: &Scene, args: ModelsArgs) -> Result<ExitCode, Report> {
     }
 }
 
-fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
+fn list(store: &Store, as_json: bool) -> Result<ExitCode, UserError> {
     let stored = store.list()?;
     let partials = store.partials()?;
     let free = Probe::new().memory().available;
@@ -149,14 +149,14 @@ fn list(store: &Store, as_json: bool) -> Result<ExitCode, Report> {
     Ok(ExitCode::Done)
 }
 
-fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, Report> {
+fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, UserError> {
     let name = match name {
         Some(name) => name,
         None => Catalogue::builtin()
             .recommend(Probe::new().memory().available, store.free_disk())
             .map(|entry| entry.name.clone())
             .ok_or_else(|| {
-                Report::failed("no model fits the free memory and disk")
+                UserError::failed("no model fits the free memory and disk")
                     .hint("close other programs or free some disk, or name one from `zord models list`")
             })?,
     };
@@ -164,7 +164,7 @@ fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, 
     let request = Request::named(&name, hub, store)?;
     let cancel = progress::cancel_on_signals()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(|error| UserError::failed(format!("cannot start: {error}")))?;
     let client = net::client(None)?;
     if output::stderr_is_terminal() {
         output::note(format_args!("downloading {name}; Ctrl-C stops it, the same command resumes"));
@@ -176,7 +176,7 @@ fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, 
     let pulled = match pulled {
         Err(_) if cancel.is_cancelled() => {
             let message = "stopped; the same command resumes";
-            return Err(Report::interrupted(message));
+            return Err(UserError::interrupted(message));
         }
         pulled => pulled?,
     };
@@ -189,7 +189,7 @@ fn fetch(scene: &Scene, store: Store, name: Option<String>) -> Result<ExitCode, 
     Ok(ExitCode::Done)
 }
 
-fn show(scene: &Scene, store: &Store, name: &str, as_json: bool) -> Result<ExitCode, Report> {
+fn show(scene: &Scene, store: &Store, name: &str, as_json: bool) -> Result<ExitCode, UserError> {
     let entry = Catalogue::builtin().find(name);
     let stored = match store.find(name) {
         Err(error) if entry.is_none() && !std::path::Path::new(name).is_file() => return Err(error.into()),
@@ -242,7 +242,7 @@ fn show(scene: &Scene, store: &Store, name: &str, as_json: bool) -> Result<ExitC
     Ok(ExitCode::Done)
 }
 
-fn verify(store: &Store, name: Option<&str>) -> Result<ExitCode, Report> {
+fn verify(store: &Store, name: Option<&str>) -> Result<ExitCode, UserError> {
     let cancel = progress::cancel_on_signals()?;
     let names = match name {
         Some(name) => vec![name.to_owned()],
@@ -274,6 +274,6 @@ fn verify(store: &Store, name: Option<&str>) -> Result<ExitCode, Report> {
     if whole {
         Ok(ExitCode::Done)
     } else {
-        Err(Report::failed("a model is damaged").hint("`zord models remove NAME`, then pull or add it again"))
+        Err(UserError::failed("a model is damaged").hint("`zord models remove NAME`, then pull or add it again"))
     }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::text::clean::{one_line, turns, visible};
 
 /// Prints data. A reader that went away is no error: the rest is not wanted. On a terminal, what would steer it is
@@ -12,10 +12,10 @@ use crate::text::clean::{one_line, turns, visible};
 ///
 /// # Errors
 /// Anything else that stdout meets, a full disk for one.
-pub(crate) fn print(text: &str) -> Result<(), Report> {
+pub(crate) fn print(text: &str) -> Result<(), UserError> {
     match write(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Report::failed(format!("cannot write to stdout: {error}")))
+            Err(UserError::failed(format!("cannot write to stdout: {error}")))
         }
         _ => Ok(()),
     }
@@ -39,8 +39,8 @@ fn for_reader(text: &str, is_terminal: bool) -> Cow<'_, str> {
 ///
 /// # Errors
 /// As [`fn@print`].
-pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Report> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Report::failed(error.to_string()))?;
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), UserError> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| UserError::failed(error.to_string()))?;
     print(&(escaped(&text) + "\n"))
 }
 
@@ -63,7 +63,7 @@ fn escaped(json: &str) -> String {
 /// # Errors
 /// As [`fn@print`].
 #[cfg(feature = "lab")]
-pub(crate) fn page(text: &str) -> Result<(), Report> {
+pub(crate) fn page(text: &str) -> Result<(), UserError> {
     print(&harmless(text))
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn note(text: impl std::fmt::Display) {
 }
 
 /// Prints an error, once, and gives what the process exits with: every program ends a failure with this.
-pub(crate) fn error(report: &Report) -> ExitCode {
+pub(crate) fn error(report: &UserError) -> ExitCode {
     note(report);
     report.code
 }

@@ -7,7 +7,7 @@ use super::{Scene, output, prepare};
 use crate::budget::{Plan, Refusal};
 use crate::device::Device;
 use crate::device::memory::Probe;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::size::bytes;
 
 #[derive(Args, Debug)]
@@ -20,7 +20,7 @@ pub(super) struct PlanArgs {
     json: bool,
 }
 
-pub(super) fn run(scene: &Scene, args: &PlanArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(scene: &Scene, args: &PlanArgs) -> Result<ExitCode, UserError> {
     let chosen = args.name.clone().or_else(|| prepare::chosen(&scene.config, &scene.paths));
     let found = prepare::find(chosen.as_deref(), &scene.paths)?;
     let policy = prepare::policy(&scene.config, &prepare::tuned(&scene.paths, &found), &scene.paths);

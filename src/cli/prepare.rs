@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::device::memory::MemoryFacts;
 use crate::device::memory::Probe;
 use crate::engine::{InfillRequest, LocalSpec, RemoteSpec, Spec, admission};
-use crate::error::Report;
+use crate::error::UserError;
 use crate::fim::form::{Family, Known};
 use crate::models::catalogue::Fim;
 use crate::models::{Catalogue, Entry, Store};
@@ -77,12 +77,12 @@ pub fn system(config: &ChatConfig, entry: Option<&Entry>) -> Option<String> {
 ///
 /// # Errors
 /// No model, an unknown one, a file that is no model.
-pub fn find(name: Option<&str>, paths: &Paths) -> Result<Found, Report> {
+pub fn find(name: Option<&str>, paths: &Paths) -> Result<Found, UserError> {
     let Some(name) = name else {
         let free = Probe::new().memory().available;
         let disk = Store::new(paths.models()).free_disk();
         let fits = Catalogue::builtin().recommend(free, disk).map_or("smollm2-135m-instruct", |entry| &entry.name);
-        return Err(Report::failed("there is no model yet").hint(format!(
+        return Err(UserError::failed("there is no model yet").hint(format!(
             "`zord models pull {fits}` downloads one that fits this device; `zord models add FILE` adds one you have"
         )));
     };
@@ -100,7 +100,7 @@ pub fn find(name: Option<&str>, paths: &Paths) -> Result<Found, Report> {
 ///
 /// # Errors
 /// No model, a bad one, an adapter that is none or was made for another model.
-pub fn check(config: &Config, paths: &Paths) -> Result<(), Report> {
+pub fn check(config: &Config, paths: &Paths) -> Result<(), UserError> {
     if config.remote.url.is_some() {
         return Ok(());
     }
@@ -108,7 +108,7 @@ pub fn check(config: &Config, paths: &Paths) -> Result<(), Report> {
     let header = Header::read(&found.file)?;
     for LoraConfig { path: file, .. } in &config.lora {
         adapter::check_file(file, &header).map_err(|reason| {
-            Report::failed(format!("cannot load the adapter `{}`: {reason}", file.display()))
+            UserError::failed(format!("cannot load the adapter `{}`: {reason}", file.display()))
                 .hint("an adapter must be a GGUF made for this very model; the model stays loaded as it is")
         })?;
     }
@@ -165,7 +165,7 @@ pub struct Ready {
 ///
 /// # Errors
 /// No model, a bad one, one that does not fit.
-pub fn ready(config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Report> {
+pub fn ready(config: &Config, paths: &Paths, careful: bool) -> Result<Ready, UserError> {
     ready_for(config, paths, |policy| Policy { careful, ..policy })
 }
 
@@ -173,7 +173,7 @@ pub fn ready(config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Rep
 ///
 /// # Errors
 /// As there.
-pub fn ready_to_fill(config: &Config, paths: &Paths) -> Result<Ready, Report> {
+pub fn ready_to_fill(config: &Config, paths: &Paths) -> Result<Ready, UserError> {
     ready_for(config, paths, |policy| Policy { n_seq: InfillRequest::SEQUENCES, speculate: false, ..policy })
 }
 
@@ -181,7 +181,7 @@ pub fn ready_to_fill(config: &Config, paths: &Paths) -> Result<Ready, Report> {
 ///
 /// # Errors
 /// As there.
-pub fn ready_for_both(config: &Config, paths: &Paths, careful: bool) -> Result<Ready, Report> {
+pub fn ready_for_both(config: &Config, paths: &Paths, careful: bool) -> Result<Ready, UserError> {
     ready_for(config, paths, |policy| Policy {
         careful,
         n_seq: InfillRequest::SEQUENCES,
@@ -190,7 +190,7 @@ pub fn ready_for_both(config: &Config, paths: &Paths, careful: bool) -> Result<R
     })
 }
 
-fn ready_for(config: &Config, paths: &Paths, purpose: impl FnOnce(Policy) -> Policy) -> Result<Ready, Report> {
+fn ready_for(config: &Config, paths: &Paths, purpose: impl FnOnce(Policy) -> Policy) -> Result<Ready, UserError> {
     if let Some(url) = config.remote.url.clone() {
         let key = config.remote.key_env.as_deref().and_then(|name| std::env::var(name).ok());
         let model = config.remote.model.clone();
@@ -214,7 +214,7 @@ fn ready_for(config: &Config, paths: &Paths, purpose: impl FnOnce(Policy) -> Pol
     let device = Device::probe();
     let memory = Probe::new().memory();
     let policy = purpose(policy(config, &tuned(paths, &found), paths));
-    let plan = plan(&found, &policy, &memory, &device).map_err(|refusal| Report::from(*refusal))?;
+    let plan = plan(&found, &policy, &memory, &device).map_err(|refusal| UserError::from(*refusal))?;
     let cpus = if config.threads.pin { device.cpus(plan.threads) } else { Vec::new() };
     let spec = LocalSpec {
         model: found.file,
@@ -255,13 +255,13 @@ pub fn tuned(paths: &Paths, found: &Found) -> Tuned {
 ///
 /// # Errors
 /// The cache folder cannot be written.
-pub fn keep_tuned(paths: &Paths, found: &Found, tuned: &Tuned) -> Result<PathBuf, Report> {
+pub fn keep_tuned(paths: &Paths, found: &Found, tuned: &Tuned) -> Result<PathBuf, UserError> {
     let path = tuned_path(paths, found);
     let written = || -> std::io::Result<()> {
         std::fs::create_dir_all(path.parent().unwrap_or(&paths.cache))?;
         crate::atomic::write(&path, toml::to_string(tuned).map_err(std::io::Error::other)?)
     };
-    written().map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))?;
+    written().map_err(|error| UserError::failed(format!("cannot write `{}`: {error}", path.display())))?;
     Ok(path)
 }
 

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use super::output;
 use crate::engine::Cancel;
-use crate::error::Report;
+use crate::error::UserError;
 use crate::size::bytes;
 
 /// A flag that Ctrl-C raises; the second one ends the process.
 ///
 /// # Errors
 /// The system does not let us listen.
-pub(crate) fn cancel_on_signals() -> Result<Cancel, Report> {
+pub(crate) fn cancel_on_signals() -> Result<Cancel, UserError> {
     let cancel = Cancel::new();
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&cancel.0))
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&cancel.0)))
-            .map_err(|error| Report::failed(format!("cannot listen for signals: {error}")))?;
+            .map_err(|error| UserError::failed(format!("cannot listen for signals: {error}")))?;
     }
     Ok(cancel)
 }

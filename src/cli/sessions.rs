@@ -8,7 +8,7 @@ use crate::chat::calendar::Moment;
 use crate::chat::export::export_markdown;
 use crate::chat::journal::SessionId;
 use crate::chat::store::Store;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::retention;
 
 #[derive(Args, Debug)]
@@ -48,7 +48,7 @@ enum Action {
     },
 }
 
-pub(super) fn run(scene: &Scene, args: SessionsArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(scene: &Scene, args: SessionsArgs) -> Result<ExitCode, UserError> {
     let store = Store::at(scene.paths.sessions());
     match args.action {
         Action::List { search: None, json } => list(&store, json)?,
@@ -83,7 +83,7 @@ pub(super) fn run(scene: &Scene, args: SessionsArgs) -> Result<ExitCode, Report>
     Ok(ExitCode::Done)
 }
 
-fn list(store: &Store, as_json: bool) -> Result<(), Report> {
+fn list(store: &Store, as_json: bool) -> Result<(), UserError> {
     let sessions = store.list()?;
     if as_json {
         let rows: Vec<Value> = sessions
@@ -113,7 +113,7 @@ fn list(store: &Store, as_json: bool) -> Result<(), Report> {
     output::print(&output::table(&rows))
 }
 
-fn search(store: &Store, text: &str, as_json: bool) -> Result<(), Report> {
+fn search(store: &Store, text: &str, as_json: bool) -> Result<(), UserError> {
     let hits = store.search(text)?;
     if as_json {
         let rows: Vec<Value> =
@@ -129,18 +129,19 @@ fn search(store: &Store, text: &str, as_json: bool) -> Result<(), Report> {
 
 /// An id from its beginning; `last` is the newest. Nothing is the beginning of each: an empty variable in a script must not
 /// name a conversation.
-fn resolve(store: &Store, text: &str) -> Result<SessionId, Report> {
+fn resolve(store: &Store, text: &str) -> Result<SessionId, UserError> {
     if text.is_empty() {
-        return Err(Report::usage("the id of the conversation is empty").hint("`zord sessions list` has the ids"));
+        return Err(UserError::usage("the id of the conversation is empty").hint("`zord sessions list` has the ids"));
     }
     let sessions = store.list()?;
     let mut matching = sessions.iter().filter(|s| text == "last" || s.id.to_string().starts_with(text));
     match (matching.next(), matching.next()) {
         (Some(one), None) => Ok(one.id.clone()),
         (Some(newest), Some(_)) if text == "last" => Ok(newest.id.clone()),
-        (Some(_), Some(_)) => Err(Report::failed(format!("`{text}` is the beginning of several conversations"))),
+        (Some(_), Some(_)) => Err(UserError::failed(format!("`{text}` is the beginning of several conversations"))),
         (None, _) => {
-            Err(Report::failed(format!("there is no conversation `{text}`")).hint("`zord sessions list` has the ids"))
+            Err(UserError::failed(format!("there is no conversation `{text}`"))
+                .hint("`zord sessions list` has the ids"))
         }
     }
 }

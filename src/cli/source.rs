@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::cli::progress;
 use crate::config;
 use crate::engine::Cancel;
-use crate::error::Report;
+use crate::error::UserError;
 use crate::models::{self, Hub, PullError, Request, Store, net, pull};
 use crate::paths::Paths;
 
 /// The folder.
-pub(crate) fn folder(name: &Path) -> Result<PathBuf, Report> {
+pub(crate) fn folder(name: &Path) -> Result<PathBuf, UserError> {
     let text = name.to_string_lossy();
     if !text.starts_with("hf:") {
         return Ok(name.to_owned());
@@ -24,14 +24,14 @@ pub(crate) fn folder(name: &Path) -> Result<PathBuf, Report> {
 }
 
 /// The folder of `hf:owner/repo` if it is in the store; else its headers alone, in `place`, with the bytes of the whole.
-pub(crate) fn headers(text: &str, place: &Path) -> Result<(PathBuf, Option<u64>), Report> {
+pub(crate) fn headers(text: &str, place: &Path) -> Result<(PathBuf, Option<u64>), UserError> {
     let hub = Asked::named(text)?;
     let name = hub.request.source.stored_name().map_err(PullError::from)?;
     let stored = hub.request.store.place(&name).map_err(PullError::from)?;
     if stored.exists() {
         return Ok((stored, None));
     }
-    let fault = |error| Report::failed(format!("cannot write `{}`: {error}", place.display()));
+    let fault = |error| UserError::failed(format!("cannot write `{}`: {error}", place.display()));
     std::fs::create_dir_all(place).map_err(fault)?;
     let mut bar = progress::Bar::new(text);
     let mut step = |done, total| bar.show(done, total);
@@ -49,22 +49,22 @@ struct Asked {
 }
 
 impl Asked {
-    fn named(text: &str) -> Result<Self, Report> {
+    fn named(text: &str) -> Result<Self, UserError> {
         let paths = Paths::find();
         let config = config::load(&paths.config_file())?;
         let hub = Hub::from_environment(config.models.endpoint.as_deref())?;
         let request = Request::named(text, hub, Store::new(paths.models()))?;
         let cancel = progress::cancel_on_signals()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}")))?;
+        let runtime = runtime.map_err(|error| UserError::failed(format!("cannot start: {error}")))?;
         Ok(Self { request, client: net::client(None)?, runtime, cancel })
     }
 
-    fn judge<T>(&self, got: Result<T, PullError>) -> Result<T, Report> {
+    fn judge<T>(&self, got: Result<T, PullError>) -> Result<T, UserError> {
         match got {
             Err(_) if self.cancel.is_cancelled() => {
                 let message = "stopped; the same command resumes";
-                Err(Report::interrupted(message))
+                Err(UserError::interrupted(message))
             }
             got => Ok(got?),
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::output;
 use crate::device::{Easing, Effort};
 use crate::engine::{Cancel, Engine, Event, Facts, Job, JobId, Outcome, Spec, Work};
-use crate::error::Report;
+use crate::error::UserError;
 use crate::run::battery::Battery;
 
 /// How often the signals' flag is looked at while a model loads.
@@ -36,29 +36,29 @@ impl Session {
     ///
     /// # Errors
     /// Whatever loading meets.
-    pub(super) fn start(spec: Spec) -> Result<Self, Report> {
+    pub(super) fn start(spec: Spec) -> Result<Self, UserError> {
         let cancel = Cancel::new();
         // The second signal ends the process where the first one does not get through.
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             let registered = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&cancel.0))
                 .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&cancel.0)));
-            registered.map_err(|error| Report::failed(format!("cannot listen for signals: {error}")))?;
+            registered.map_err(|error| UserError::failed(format!("cannot listen for signals: {error}")))?;
         }
         let (sender, events) = mpsc::sync_channel(256);
         let engine = Engine::start(spec, Box::new(move |event| drop(sender.send(event))))
-            .map_err(|error| Report::failed(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| UserError::failed(format!("cannot start a thread: {error}")))?;
         loop {
             match events.recv_timeout(GLANCE) {
                 // A server that does not answer sends no events either.
                 _ if cancel.is_cancelled() => {
-                    return Err(Report::interrupted("interrupted"));
+                    return Err(UserError::interrupted("interrupted"));
                 }
                 Ok(Event::Loaded(facts)) => {
                     return Ok(Self { engine, events, cancel, facts: *facts, jobs: 0, ease: None });
                 }
                 Ok(Event::LoadFailed(error)) => return Err(error),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(Report::failed("the engine ended while loading")),
+                Err(RecvTimeoutError::Disconnected) => return Err(UserError::failed("the engine ended while loading")),
             }
         }
     }
@@ -95,12 +95,12 @@ impl Session {
     ///
     /// # Errors
     /// The job failed.
-    pub(super) fn work(&mut self, work: Work, mut each: impl FnMut(&Event) -> bool) -> Result<Outcome, Report> {
+    pub(super) fn work(&mut self, work: Work, mut each: impl FnMut(&Event) -> bool) -> Result<Outcome, UserError> {
         self.look_at_power();
         self.jobs += 1;
         let id = JobId(self.jobs);
         if !self.engine.submit(Job { id, cancel: self.cancel.clone(), work }) {
-            return Err(Report::failed("the engine is gone"));
+            return Err(UserError::failed("the engine is gone"));
         }
         loop {
             match self.events.recv() {
@@ -112,7 +112,7 @@ impl Session {
                         self.cancel.cancel();
                     }
                 }
-                Err(_) => return Err(Report::failed("the engine ended in the middle of a job")),
+                Err(_) => return Err(UserError::failed("the engine ended in the middle of a job")),
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::budget::watch::{Marker, Unclean};
 use crate::config::Config;
 use crate::crash;
 use crate::engine::Spec;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::models::names::nearest;
 use crate::models::store::Store;
 use crate::paths::Paths;
@@ -21,7 +21,7 @@ use crate::run::last;
 use crate::run::start::{Check, Prepare, Prepared, Start};
 use crate::size::bytes;
 
-pub(super) fn run(scene: Scene, path: Option<PathBuf>, go_on: bool) -> Result<ExitCode, Report> {
+pub(super) fn run(scene: Scene, path: Option<PathBuf>, go_on: bool) -> Result<ExitCode, UserError> {
     let (folder, open) = place(path.as_deref())?;
     // without a place for markers an unclean end goes unnoticed, and that is all
     let (marker, unclean) = Marker::set(&scene.paths.cache.join("running"))
@@ -39,9 +39,9 @@ pub(super) fn run(scene: Scene, path: Option<PathBuf>, go_on: bool) -> Result<Ex
 type File = (PathBuf, Option<Place>);
 
 /// The folder to open, and the file to begin with.
-fn place(path: Option<&Path>) -> Result<(PathBuf, Option<File>), Report> {
+fn place(path: Option<&Path>) -> Result<(PathBuf, Option<File>), UserError> {
     let here =
-        std::env::current_dir().map_err(|error| Report::failed(format!("there is no current folder: {error}")))?;
+        std::env::current_dir().map_err(|error| UserError::failed(format!("there is no current folder: {error}")))?;
     let Some(path) = path else { return Ok((here, None)) };
     if path.is_dir() {
         return Ok((here.join(path), None));
@@ -57,7 +57,7 @@ fn place(path: Option<&Path>) -> Result<(PathBuf, Option<File>), Report> {
 }
 
 /// Neither a folder nor a file: maybe a command that was mistyped.
-fn no_such(path: &Path) -> Report {
+fn no_such(path: &Path) -> UserError {
     use clap::CommandFactory;
     let typed = path.to_string_lossy();
     let commands = super::Cli::command();
@@ -67,7 +67,7 @@ fn no_such(path: &Path) -> Report {
         Some(name) => format!("did you mean `zord {name}`"),
         None => "`zord` takes a folder or a file; `/open NAME` begins a new file, `zord chat` asks right away".into(),
     };
-    Report::failed(format!("no file or folder `{typed}`")).hint(hint)
+    UserError::failed(format!("no file or folder `{typed}`")).hint(hint)
 }
 
 /// Said after a kill, with what the plan leaves out of it, if anything; `usual` is the plan without the kill.
@@ -89,7 +89,7 @@ fn start(
     marker: Option<Arc<Marker>>,
     unclean: Option<Unclean>,
     go_on: bool,
-) -> Result<ExitCode, Report> {
+) -> Result<ExitCode, UserError> {
     let Scene { paths, mut config, flags } = scene;
     let mut notices = Vec::from_iter(forget_missing(&flags, &mut config, &paths));
     let model = config.remote.url.clone().or_else(|| prepare::chosen(&config, &paths));
@@ -149,7 +149,7 @@ fn start(
         config,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(|error| UserError::failed(format!("cannot start: {error}")))?;
     let outcome = runtime.block_on(crate::run::tui(start));
     // nobody waits for a search or a listing that is still under way
     runtime.shutdown_background();

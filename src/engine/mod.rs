@@ -15,7 +15,7 @@ pub use crate::cancel::Cancel;
 use crate::chat::Message;
 pub use crate::chat::{Stats, Stop};
 use crate::edits::grammar::Constraint;
-use crate::error::Report;
+use crate::error::UserError;
 use crate::fim::Site;
 use crate::fim::cache::Suggestion;
 use crate::fim::form::Known;
@@ -174,7 +174,7 @@ pub enum Event {
     /// The model can be used.
     Loaded(Box<Facts>),
     /// The model cannot be used; the engine is at its end.
-    LoadFailed(Report),
+    LoadFailed(UserError),
     /// Older turns were left out: the first `turns` after the system message, perhaps replaced by a summary.
     Cut {
         /// The job that needed the room.
@@ -224,7 +224,7 @@ pub enum Event {
         /// The job.
         job: JobId,
         /// What went wrong, and the way out.
-        error: Report,
+        error: UserError,
     },
 }
 

@@ -15,7 +15,7 @@ use super::start::Sink;
 use super::{Cancel, ChatRequest, CompleteRequest, Event, Facts, Job, Outcome, RemoteSpec, Work};
 use crate::chat::Message;
 use crate::chat::compact::{self, Fit};
-use crate::error::{Advise, Report, chain};
+use crate::error::{Advise, UserError, chain};
 use crate::models::net;
 
 mod address;
@@ -107,7 +107,7 @@ pub(crate) fn run(spec: RemoteSpec, inbox: Receiver<Job>, mut sink: Sink) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match started.and(runtime) {
         Ok(runtime) => runtime.block_on(serve(spec, waiting, gone, sink)),
-        Err(error) => sink(Event::LoadFailed(Report::failed(format!("cannot start the engine: {error}")))),
+        Err(error) => sink(Event::LoadFailed(UserError::failed(format!("cannot start the engine: {error}")))),
     }
 }
 
@@ -136,7 +136,7 @@ async fn serve(
         Err(error) => {
             sink(Event::LoadFailed(error.into()));
             while let Some(job) = waiting.recv().await {
-                sink(Event::Failed { job: job.id, error: Report::failed("there is no server") });
+                sink(Event::Failed { job: job.id, error: UserError::failed("there is no server") });
             }
         }
     }

@@ -58,7 +58,7 @@ impl Engine {
                 Spec::Local(_) => {
                     let mut sink = sink;
                     sink(Event::LoadFailed(
-                        crate::error::Report::failed("this build has no engine inside")
+                        crate::error::UserError::failed("this build has no engine inside")
                             .hint("build with `--features engine`, or use `--remote URL`"),
                     ));
                     drop(inbox);

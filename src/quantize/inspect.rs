@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::error::Report;
+use crate::error::UserError;
 use crate::small;
 use crate::weights::checkpoint;
 use crate::weights::gguf::{Array, Header, Parts, ReadAt, Value, ValueKind, read_exact};
@@ -49,7 +49,7 @@ impl Contents {
     ///
     /// # Errors
     /// It cannot be read or is damaged.
-    pub fn of(path: &Path) -> Result<Self, Report> {
+    pub fn of(path: &Path) -> Result<Self, UserError> {
         let name = path.to_string_lossy();
         if path.is_dir() || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json") {
             return Self::of_checkpoint(path);
@@ -58,7 +58,7 @@ impl Contents {
         // A part that is not the first is shown by itself.
         let model = if header.u64("split.no").unwrap_or(0) > 0 { header.into() } else { Parts::read(path)? };
         let header = model.first();
-        let file = File::open(path).map_err(|error| Report::failed(format!("cannot read `{name}`: {error}")))?;
+        let file = File::open(path).map_err(|error| UserError::failed(format!("cannot read `{name}`: {error}")))?;
         let metadata = header
             .metadata
             .iter()
@@ -81,7 +81,7 @@ impl Contents {
         })
     }
 
-    fn of_checkpoint(path: &Path) -> Result<Self, Report> {
+    fn of_checkpoint(path: &Path) -> Result<Self, UserError> {
         // An adapter, as PEFT saves it, has its weights under another name.
         let adapter = path.join("adapter_model.safetensors");
         let alone = !path.join("config.json").is_file() && adapter.is_file();

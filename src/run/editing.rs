@@ -16,7 +16,7 @@ use super::files::{shown, tidy};
 use super::kept;
 use crate::app::editor::files::path_and_place;
 use crate::app::editor::msg::{Disk, EditorMsg, FileId, Opened, Place, Stamp};
-use crate::error::Report;
+use crate::error::UserError;
 use crate::size::bytes;
 use crate::text::document::BOM;
 use crate::text::undo::StepId;
@@ -32,7 +32,7 @@ struct Loaded {
     stamp: Stamp,
 }
 
-fn failed(path: &Path, what: &str, error: &io::Error) -> Report {
+fn failed(path: &Path, what: &str, error: &io::Error) -> UserError {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => Some("look at its permissions and its folder's (`ls -ld`)".to_owned()),
         io::ErrorKind::StorageFull => Some("free some space; what you typed is still here".to_owned()),
@@ -41,8 +41,8 @@ fn failed(path: &Path, what: &str, error: &io::Error) -> Report {
         }
         _ => None,
     };
-    let report = Report::failed(format!("cannot {what} `{}`: {}", path.display(), words(error)));
-    Report { hint, ..report }
+    let report = UserError::failed(format!("cannot {what} `{}`: {}", path.display(), words(error)));
+    UserError { hint, ..report }
 }
 
 /// An error without the number that the system gives it.
@@ -60,9 +60,10 @@ fn modified(metadata: &Metadata) -> u128 {
 }
 
 /// Reads a regular file whole, within [`LARGEST`].
-fn load(path: &Path) -> Result<(Vec<u8>, Stamp), Report> {
+fn load(path: &Path) -> Result<(Vec<u8>, Stamp), UserError> {
     let metadata = fs::metadata(path).map_err(|error| failed(path, "read", &error))?;
-    let refuse = |why: &str, hint: &str| Report::failed(format!("cannot open `{}`: {why}", path.display())).hint(hint);
+    let refuse =
+        |why: &str, hint: &str| UserError::failed(format!("cannot open `{}`: {why}", path.display())).hint(hint);
     if metadata.is_dir() {
         return Err(refuse("it is a folder", "name a file in it, or start `zord` there"));
     }
@@ -121,7 +122,7 @@ pub(super) fn open(folder: &Path, kept: &kept::Place, path: &Path, place: Option
     }
 }
 
-fn try_open(folder: &Path, kept: &kept::Place, path: PathBuf, place: Option<Place>) -> Result<Opened, Report> {
+fn try_open(folder: &Path, kept: &kept::Place, path: PathBuf, place: Option<Place>) -> Result<Opened, UserError> {
     let name = shown(folder, &path);
     let missing = fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     let (read, real) = if missing {
@@ -139,8 +140,8 @@ fn try_open(folder: &Path, kept: &kept::Place, path: PathBuf, place: Option<Plac
 }
 
 /// Where a file that is not there yet would be.
-fn new_file(path: &Path) -> Result<PathBuf, Report> {
-    let refuse = |why: &str| Err(Report::failed(format!("cannot open `{}`: {why}", path.display())));
+fn new_file(path: &Path) -> Result<PathBuf, UserError> {
+    let refuse = |why: &str| Err(UserError::failed(format!("cannot open `{}`: {why}", path.display())));
     if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) {
         return refuse("it is a link to something that is not there");
     }
@@ -161,7 +162,7 @@ pub(super) fn open_named(folder: &Path, kept: &kept::Place, names: Vec<(PathBuf,
     match names.into_iter().find(|(path, _)| inside(path).is_some()) {
         Some((path, place)) => open(folder, kept, &path, place),
         None => EditorMsg::Failed(
-            Report::failed(format!("none of the {count} names in the answers is a file in this folder"))
+            UserError::failed(format!("none of the {count} names in the answers is a file in this folder"))
                 .hint("`/open PATH` opens a file anywhere"),
         ),
     }
@@ -255,7 +256,7 @@ pub(super) fn save_as(folder: &Path, id: FileId, path: &Path, rope: Rope, bom: b
         Ok(real) if fs::symlink_metadata(&path).is_err() => real,
         Ok(_) => {
             let message = format!("cannot save as `{}`: it is there already", shown(folder, &path));
-            let error = Report::failed(message).hint("choose another name; a file that is open is saved with Alt-S");
+            let error = UserError::failed(message).hint("choose another name; a file that is open is saved with Alt-S");
             return EditorMsg::SaveFailed { id, error };
         }
         Err(error) => return EditorMsg::SaveFailed { id, error },

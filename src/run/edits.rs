@@ -10,7 +10,7 @@ use crate::edits::guard::Guard;
 use crate::edits::inside::{self, Refused};
 use crate::edits::propose::{Found, Wanted, propose as work_out};
 use crate::edits::undo::{Original, Record, Undo, UndoError};
-use crate::error::Report;
+use crate::error::UserError;
 
 pub(super) fn propose(folder: &Path, wanted: &Wanted) -> EditsMsg {
     let read = |name: &str| {
@@ -53,7 +53,7 @@ pub(super) fn constraint(folder: &Path, files: &[Attachment], guard: Option<&Gua
 fn failed(error: UndoError) -> EditsMsg {
     match error {
         UndoError::Edited { record, changes } => EditsMsg::Edited { record, changes },
-        other => EditsMsg::Failed(Report::from(other)),
+        other => EditsMsg::Failed(UserError::from(other)),
     }
 }
 

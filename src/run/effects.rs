@@ -18,7 +18,7 @@ use crate::chat::tree::Attachment;
 use crate::edits::guard::Guard;
 use crate::edits::undo::Undo;
 use crate::engine::{Cancel, ChatRequest, JobId, Work};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 
 /// Characters of a title in the name of an exported file.
 const TITLE: usize = 40;
@@ -203,7 +203,7 @@ impl Desk {
             let found = match store.search_until(&query, &|| cancel.is_cancelled()) {
                 Ok(None) => return,
                 Ok(Some(hits)) => SessionMsg::Found { query, hits },
-                Err(error) => SessionMsg::Failed(Report::from(error)),
+                Err(error) => SessionMsg::Failed(UserError::from(error)),
             };
             let _ = post.blocking_send(Told::Msg(Msg::Session(found)));
         };
@@ -217,11 +217,11 @@ impl Desk {
         self.engine.submit(job, work(path));
     }
 
-    fn session(&self, work: impl FnOnce() -> Result<SessionMsg, Report> + Send + 'static) {
+    fn session(&self, work: impl FnOnce() -> Result<SessionMsg, UserError> + Send + 'static) {
         self.background(move || Some(Msg::Session(work().unwrap_or_else(SessionMsg::Failed))));
     }
 
-    fn models(&self, work: impl FnOnce() -> Result<ModelsMsg, Report> + Send + 'static) {
+    fn models(&self, work: impl FnOnce() -> Result<ModelsMsg, UserError> + Send + 'static) {
         self.background(move || Some(Msg::Models(work().unwrap_or_else(ModelsMsg::Failed))));
     }
 
@@ -231,7 +231,7 @@ impl Desk {
                 self.journal.switch(writer);
                 self.tell(Msg::Session(SessionMsg::Opened { conversation: Box::new(conversation), notice: None }));
             }
-            Err(error) => self.tell(Msg::Session(SessionMsg::Failed(Report::from(error)))),
+            Err(error) => self.tell(Msg::Session(SessionMsg::Failed(UserError::from(error)))),
         }
     }
 
@@ -242,7 +242,7 @@ impl Desk {
                 Ok((conversation, writer, notice)) => {
                     Told::Opened(Box::new(conversation), Box::new(writer), notice.text())
                 }
-                Err(error) => Told::Msg(Msg::Session(SessionMsg::NotOpened(Report::from(error)))),
+                Err(error) => Told::Msg(Msg::Session(SessionMsg::NotOpened(UserError::from(error)))),
             };
             let _ = post.blocking_send(told);
         });
@@ -383,7 +383,7 @@ fn form(
 }
 
 /// Writes a new file; an existing one is never overwritten. Without a name the title gives one, numbered if need be.
-fn export(folder: &Path, markdown: &str, title: &str, file: Option<PathBuf>) -> Result<PathBuf, Report> {
+fn export(folder: &Path, markdown: &str, title: &str, file: Option<PathBuf>) -> Result<PathBuf, UserError> {
     let named = file.is_some();
     let base = file.map_or_else(|| folder.join(format!("{}.md", file_stem(title))), |file| folder.join(file));
     for n in 1..1000 {
@@ -391,14 +391,14 @@ fn export(folder: &Path, markdown: &str, title: &str, file: Option<PathBuf>) -> 
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(mut target) => {
                 let written = target.write_all(markdown.as_bytes()).and_then(|()| target.sync_all());
-                written.map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))?;
+                written.map_err(|error| UserError::failed(format!("cannot write `{}`: {error}", path.display())))?;
                 return Ok(path);
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && !named => {}
-            Err(error) => return Err(Report::failed(format!("cannot write `{}`: {error}", path.display()))),
+            Err(error) => return Err(UserError::failed(format!("cannot write `{}`: {error}", path.display()))),
         }
     }
-    Err(Report::failed(format!("`{}` and a thousand like it exist", base.display())))
+    Err(UserError::failed(format!("`{}` and a thousand like it exist", base.display())))
 }
 
 fn numbered(base: &Path, n: usize) -> PathBuf {

@@ -11,7 +11,7 @@ use super::start::Prepared;
 use super::{Desk, Told, notice};
 use crate::app::msg::{Level, Load, Msg};
 use crate::engine::{Cancel, Engine, Event, Job, JobId, Work};
-use crate::error::Report;
+use crate::error::UserError;
 
 /// How long the end of the program waits for the engine's.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -75,7 +75,7 @@ impl Slot {
         if taken {
             self.jobs.insert(id, cancel);
         } else {
-            let gone = Event::Failed { job: id, error: Report::failed("the engine is not running") };
+            let gone = Event::Failed { job: id, error: UserError::failed("the engine is not running") };
             self.own.put(Told::Engine(self.number, gone));
         }
     }
@@ -133,7 +133,7 @@ impl Desk {
         load
     }
 
-    pub(super) fn start_engine(&mut self, number: u64, prepared: Result<Box<Prepared>, Report>) {
+    pub(super) fn start_engine(&mut self, number: u64, prepared: Result<Box<Prepared>, UserError>) {
         if !self.engine.is_current(number) {
             return;
         }
@@ -154,7 +154,7 @@ impl Desk {
                     self.tell(Msg::Notice(Level::Info, text));
                 }
             }
-            Err(error) => self.tell(failed(Report::failed(format!("cannot start the engine: {error}")))),
+            Err(error) => self.tell(failed(UserError::failed(format!("cannot start the engine: {error}")))),
         }
     }
 

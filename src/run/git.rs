@@ -11,7 +11,7 @@ use crate::app::msg::{Changed, EditsMsg};
 use crate::edits::diff::{Diff, Row};
 use crate::edits::inside;
 use crate::edits::undo::{Kept, Undo};
-use crate::error::Report;
+use crate::error::UserError;
 
 /// Bytes of a diff that are read.
 const LARGEST: u64 = 1 << 20;
@@ -55,7 +55,7 @@ fn diff(folder: &Path, what: &[&str]) -> Option<String> {
 pub(super) fn changed(folder: &Path, undo: &Undo, commit: bool) -> EditsMsg {
     if git(folder, &["rev-parse", "--is-inside-work-tree"]).is_none() {
         return match commit {
-            true => EditsMsg::Failed(Report::failed("Git keeps no history of this folder, or is not installed")),
+            true => EditsMsg::Failed(UserError::failed("Git keeps no history of this folder, or is not installed")),
             false => EditsMsg::Changed(own(folder, undo)),
         };
     }

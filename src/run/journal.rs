@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::clerk::{Clerk, Work};
 use crate::chat::journal::Entry;
 use crate::chat::store::{StoreError, Writer};
-use crate::error::Report;
+use crate::error::UserError;
 
 /// Between two tries to write what is owed while nothing else comes.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ pub(super) struct Journal(Clerk<Task>);
 
 impl Journal {
     /// Starts the thread; `failed` is called on it.
-    pub(super) fn start(writer: Option<Writer>, failed: impl Fn(Report) + Send + 'static) -> Self {
+    pub(super) fn start(writer: Option<Writer>, failed: impl Fn(UserError) + Send + 'static) -> Self {
         Self(Clerk::start("journal", Pen::new(writer, failed)))
     }
 
@@ -114,7 +114,7 @@ struct Pen<F, W = Writer> {
     failed: F,
 }
 
-impl<F: Fn(Report), W: Write> Pen<F, W> {
+impl<F: Fn(UserError), W: Write> Pen<F, W> {
     fn new(writer: Option<W>, failed: F) -> Self {
         Self { book: writer.map(Book::new), earlier: Vec::new(), told: false, failed }
     }
@@ -153,14 +153,14 @@ impl<F: Fn(Report), W: Write> Pen<F, W> {
             Ok(()) => self.told = false,
             Err(error) => {
                 if !std::mem::replace(&mut self.told, true) {
-                    (self.failed)(Report::from(error));
+                    (self.failed)(UserError::from(error));
                 }
             }
         }
     }
 }
 
-impl<F: Fn(Report) + Send + 'static, W: Write + Send + 'static> Work<Task<W>> for Pen<F, W> {
+impl<F: Fn(UserError) + Send + 'static, W: Write + Send + 'static> Work<Task<W>> for Pen<F, W> {
     fn take(&mut self, task: Task<W>) {
         match task {
             Task::Write(entry) => self.write(*entry),

@@ -68,7 +68,7 @@ use crate::chat::journal::SessionId;
 use crate::chat::store::{Store, Writer};
 use crate::chat::tree::Conversation;
 use crate::engine::{ChatRequest, JobId, Work};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::retention;
 use crate::term::Screen;
 use crate::ui::View;
@@ -97,7 +97,7 @@ pub(crate) enum Told {
     /// The thread of the engine with this number is at its end.
     EngineGone(u64),
     /// The engine with this number can be started.
-    Prepared(u64, Result<Box<Prepared>, Report>),
+    Prepared(u64, Result<Box<Prepared>, UserError>),
     /// A question for the engine with this number, with the form that its answer must have.
     Formed(u64, JobId, Box<ChatRequest>),
     /// A conversation and the way to write it.
@@ -110,7 +110,7 @@ pub(crate) enum Told {
 ///
 /// # Errors
 /// There is no terminal, or it went away.
-pub async fn tui(start: Start) -> Result<ExitCode, Report> {
+pub async fn tui(start: Start) -> Result<ExitCode, UserError> {
     let screen = Screen::take()?;
     let mut desk = Desk::new(start, screen);
     let outcome = desk.run().await;
@@ -235,7 +235,7 @@ impl Desk {
         }
     }
 
-    async fn run(&mut self) -> Result<(), Report> {
+    async fn run(&mut self) -> Result<(), UserError> {
         let mut signals = Signals::new()?;
         self.app.update(Msg::Now(now_ms()));
         self.draw()?;
@@ -260,7 +260,7 @@ impl Desk {
                 number = signals.next() => self.on_signal(number),
                 event = event => match event {
                     Some(Ok(event)) => self.on_terminal(event),
-                    Some(Err(_)) | None => return Err(Report::failed("the terminal went away")),
+                    Some(Err(_)) | None => return Err(UserError::failed("the terminal went away")),
                 },
                 told = self.inbox.next() => {
                     if let Some(told) = told {
@@ -287,11 +287,11 @@ impl Desk {
         }
     }
 
-    fn draw(&mut self) -> Result<(), Report> {
+    fn draw(&mut self) -> Result<(), UserError> {
         self.dirty = false;
         self.drawn = Some(Instant::now());
         let (app, view) = (&self.app, &self.view);
-        self.screen.draw(|frame| view.render(app, frame)).map_err(|_| Report::failed("the terminal went away"))?;
+        self.screen.draw(|frame| view.render(app, frame)).map_err(|_| UserError::failed("the terminal went away"))?;
         self.app.drawn(now_ms());
         Ok(())
     }
@@ -558,5 +558,5 @@ pub(crate) fn notice(level: Level, text: impl Into<String>) -> Told {
 
 /// Tells the person what went wrong, from where only a channel is at hand.
 pub(crate) fn failure(message: impl Into<String>) -> Told {
-    Told::Msg(Msg::Error(Report::failed(message)))
+    Told::Msg(Msg::Error(UserError::failed(message)))
 }

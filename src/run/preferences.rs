@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::app::msg::Preference;
 use crate::config;
 use crate::engine::Overflow;
-use crate::error::Report;
+use crate::error::UserError;
 
 /// Writes a choice into the configuration; gives the words to tell where that does not work.
 pub(super) fn keep(file: &Path, preference: &Preference) -> Result<(), String> {
@@ -18,7 +18,7 @@ pub(super) fn keep(file: &Path, preference: &Preference) -> Result<(), String> {
         Preference::Overflow(Overflow::Drop) => ("context.overflow", "drop".into()),
         Preference::Overflow(Overflow::Summarise) => ("context.overflow", "summarise".into()),
     };
-    config::set(file, key, value).map_err(|error| format!("the choice is not kept: {}", Report::from(error).message))
+    config::set(file, key, value).map_err(|error| format!("the choice is not kept: {}", UserError::from(error).message))
 }
 
 /// A path as it is right from any folder; names stay names.

@@ -10,7 +10,7 @@ use crate::budget::Plan;
 use crate::budget::watch::{self, Action, Thresholds, Watch};
 use crate::device::memory::Probe;
 use crate::engine::{Cancel, Sampling, presets};
-use crate::error::Report;
+use crate::error::UserError;
 use crate::models::{self, Catalogue, Entry, Hub, Request, Store};
 use crate::paths::Paths;
 use crate::sampling::Preset;
@@ -21,7 +21,7 @@ use crate::size::bytes;
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn offers(paths: &Paths) -> Result<Vec<Offer>, Report> {
+pub fn offers(paths: &Paths) -> Result<Vec<Offer>, UserError> {
     let catalogue = Catalogue::builtin();
     let free = Probe::new().memory().available;
     let store = Store::new(paths.models());
@@ -89,11 +89,11 @@ pub fn pull(
     name: &str,
     cancel: &Cancel,
     progress: &mut dyn FnMut(u64, Option<u64>),
-) -> Result<String, Report> {
+) -> Result<String, UserError> {
     let request = Request::named(name, Hub::from_environment(endpoint)?, Store::new(paths.models()))?;
     let client = models::net::client(None).map_err(models::PullError::from)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Report::failed(format!("cannot start the download: {error}")))?;
+    let runtime = runtime.map_err(|error| UserError::failed(format!("cannot start the download: {error}")))?;
     let seen = Cell::new(None);
     let pulled = runtime.block_on(async {
         let mut step = |step: models::Progress<'_>| seen.set(Some((step.done, step.total)));
@@ -115,7 +115,7 @@ pub fn pull(
 ///
 /// # Errors
 /// The file is no model, or the store cannot be written.
-pub fn add(paths: &Paths, file: &Path, cancel: &Cancel) -> Result<String, Report> {
+pub fn add(paths: &Paths, file: &Path, cancel: &Cancel) -> Result<String, UserError> {
     Ok(Store::new(paths.models()).add(file, &mut |_| {}, cancel)?.name)
 }
 

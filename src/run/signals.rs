@@ -3,17 +3,17 @@
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::Report;
+use crate::error::UserError;
 
 /// The signals that matter to someone who holds a terminal.
 pub(super) struct Signals(Vec<(i32, Signal)>);
 
 impl Signals {
     /// Begins to listen; from now on none of them ends the program by itself.
-    pub(super) fn new() -> Result<Self, Report> {
+    pub(super) fn new() -> Result<Self, UserError> {
         let one = |number: i32| Some((number, signal(SignalKind::from_raw(number)).ok()?));
         let all: Vec<_> = [SIGTERM, SIGHUP, SIGINT, SIGTSTP, SIGCONT].into_iter().filter_map(one).collect();
-        if all.is_empty() { Err(Report::failed("cannot listen for signals")) } else { Ok(Self(all)) }
+        if all.is_empty() { Err(UserError::failed("cannot listen for signals")) } else { Ok(Self(all)) }
     }
 
     /// The next one's number.

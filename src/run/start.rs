@@ -9,7 +9,7 @@ use crate::budget::Plan;
 use crate::chat::journal::SessionId;
 use crate::config::Config;
 use crate::engine::Spec;
-use crate::error::Report;
+use crate::error::UserError;
 use crate::paths::Paths;
 
 /// A model that is ready to be loaded.
@@ -27,10 +27,10 @@ pub struct Prepared {
 
 /// Resolves a model, reads its header and plans. It may block; it is called off the terminal's thread, after the first
 /// frame and on every switch. `Load::model` is `None` for what the command line or the configuration chose.
-pub type Prepare = Arc<dyn Fn(&Load) -> Result<Prepared, Report> + Send + Sync>;
+pub type Prepare = Arc<dyn Fn(&Load) -> Result<Prepared, UserError> + Send + Sync>;
 
 /// Looks at the files of a model and its adapters without loading anything. It may block.
-pub type Check = Arc<dyn Fn(&Load) -> Result<(), Report> + Send + Sync>;
+pub type Check = Arc<dyn Fn(&Load) -> Result<(), UserError> + Send + Sync>;
 
 /// Everything decided before the first frame. Nothing in it may have cost more than a few milliseconds.
 pub struct Start {

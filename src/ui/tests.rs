@@ -178,7 +178,7 @@ fn of_a_long_error_the_beginning_is_seen() {
     let mut app = ready((40, 20));
     app.update(Msg::Notice(Level::Warning, "an older one".into()));
     let error = format!("cannot load `model.gguf`: {}", "it goes on and on and on ".repeat(12));
-    app.update(Msg::Error(crate::error::Report::failed(error)));
+    app.update(Msg::Error(crate::error::UserError::failed(error)));
     let (seen, _) = screen(&app, &view());
     assert!(seen.contains("cannot load `model.gguf`") && seen.contains(" …"), "{seen}");
 }
@@ -431,7 +431,7 @@ fn branches_cuts_notices_and_what_waits() {
         }));
         app.update(Msg::Engine(Event::Prefill { job, done: 128, total: 512 }));
         say(&mut app, "three, which waits");
-        app.update(Msg::Error(crate::error::Report::failed("the disk is full").hint("free some of it")));
+        app.update(Msg::Error(crate::error::UserError::failed("the disk is full").hint("free some of it")));
         app
     });
 }

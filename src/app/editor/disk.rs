@@ -9,7 +9,7 @@ use super::msg::{Disk, EditorEffect, FileId, Opened, Stamp};
 use super::{OpenFile, Then};
 use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out, Pane};
-use crate::error::Report;
+use crate::error::UserError;
 use crate::text::clean;
 use crate::text::undo::StepId;
 
@@ -101,7 +101,7 @@ impl App {
         }
     }
 
-    pub(super) fn on_save_failed(&mut self, id: FileId, error: &Report) {
+    pub(super) fn on_save_failed(&mut self, id: FileId, error: &UserError) {
         self.editor.then = None;
         if let Some(file) = self.editor.by_id(id) {
             file.saving = None;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ropey::Rope;
 
-use crate::error::Report;
+use crate::error::UserError;
 use crate::text::change::Change;
 use crate::text::undo::StepId;
 
@@ -94,7 +94,7 @@ pub enum EditorMsg {
     /// Answers [`EditorEffect::Open`].
     Opened(Box<Opened>),
     /// It could not be opened.
-    Failed(Report),
+    Failed(UserError),
     /// Answers [`EditorEffect::Save`].
     Saved {
         /// Which.
@@ -116,7 +116,7 @@ pub enum EditorMsg {
         /// Which.
         id: FileId,
         /// Why.
-        error: Report,
+        error: UserError,
     },
     /// Answers [`EditorEffect::Check`] for a file that is not what it was.
     Disk {

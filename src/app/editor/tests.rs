@@ -11,7 +11,7 @@ use super::msg::*;
 use crate::app::msg::{Effect, FilesMsg, Level, Msg};
 use crate::app::tests::{exchange, named, ready};
 use crate::app::{App, Pane};
-use crate::error::Report;
+use crate::error::UserError;
 use crate::text::document::tests::{marked, shown};
 
 fn key_named(name: &str) -> KeyEvent {
@@ -219,7 +219,7 @@ fn closing_asks_and_a_save_that_fails_closes_nothing() {
     let mut app = editing("a.rs", "|");
     keys(&mut app, "x<A-w><Enter>");
     let id = app.editor.file().unwrap().id;
-    tell(&mut app, EditorMsg::SaveFailed { id, error: Report::failed("the disk is full") });
+    tell(&mut app, EditorMsg::SaveFailed { id, error: UserError::failed("the disk is full") });
     assert!(told(&app).contains("the disk is full") && text(&app) == "x|");
     let effects = keys(&mut app, "<A-w>s");
     let (id, state, _) = saves(&effects)[0].clone();

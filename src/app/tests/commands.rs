@@ -442,7 +442,7 @@ fn a_fix_ends_with_the_model_and_with_its_answer() {
     assert!(app.edits.fix.is_none());
     let mut app = fixing();
     let job = app.answer.as_ref().unwrap().job;
-    app.update(Msg::Engine(Event::Failed { job, error: Report::failed("no") }));
+    app.update(Msg::Engine(Event::Failed { job, error: UserError::failed("no") }));
     assert!(app.edits.fix.is_none());
     let mut app = fixing();
     done(&mut app, Stop::Cancelled);
@@ -450,7 +450,7 @@ fn a_fix_ends_with_the_model_and_with_its_answer() {
     let mut app = fresh(SIZE);
     app.update(Msg::Now(1_700_000_000_000));
     asking_to_fix(&mut app);
-    app.update(Msg::Engine(Event::LoadFailed(Report::failed("no"))));
+    app.update(Msg::Engine(Event::LoadFailed(UserError::failed("no"))));
     assert!(app.edits.fix.is_none());
 }
 

@@ -154,7 +154,7 @@ fn without_a_model_the_first_screen_lists_fetches_and_loads_one() {
     key(&mut app, KeyCode::Enter);
     app.update(Msg::Paste("/models/a.gguf\n".into()));
     assert_eq!(key(&mut app, KeyCode::Enter), [Effect::AddModel("/models/a.gguf".into())]);
-    app.update(Msg::Models(ModelsMsg::Failed(Report::failed("it is not there"))));
+    app.update(Msg::Models(ModelsMsg::Failed(UserError::failed("it is not there"))));
     key(&mut app, KeyCode::Backspace);
     key(&mut app, KeyCode::Backspace);
     type_in(&mut app, "f");
@@ -282,13 +282,13 @@ fn a_wrong_adapter_leaves_the_model_loaded() {
     app.command("lora", "wrong.gguf", &mut out);
     assert_eq!(checked(&out).lora, [("wrong.gguf".into(), 1.0)]);
     let message = "cannot load the adapter `wrong.gguf`: it is no adapter";
-    app.update(Msg::Models(ModelsMsg::Failed(Report::failed(message))));
+    app.update(Msg::Models(ModelsMsg::Failed(UserError::failed(message))));
     assert!(told(&app).contains("wrong.gguf") && app.model.lora.is_empty());
     assert!(asked(&say(&mut app, "two")).is_some(), "the model answers as before");
     done(&mut app, Stop::End);
     app.command("lora", "wrong.gguf", &mut out);
     assert!(asked(&say(&mut app, "three")).is_none(), "it may be meant for what is loaded next");
-    assert!(asked(&app.update(Msg::Models(ModelsMsg::Failed(Report::failed(message))))).is_some());
+    assert!(asked(&app.update(Msg::Models(ModelsMsg::Failed(UserError::failed(message))))).is_some());
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn what_cannot_be_loaded_after_all_gives_way_to_what_was_loaded_before() {
         app.command(command, args, &mut out);
         app.update(Msg::Models(ModelsMsg::Checked(checked(&out))));
         assert!(!app.model.is_ready());
-        let effects = app.update(Msg::Engine(Event::LoadFailed(Report::failed("it is broken"))));
+        let effects = app.update(Msg::Engine(Event::LoadFailed(UserError::failed("it is broken"))));
         assert!(effects.contains(&Effect::StartEngine(Load { model: None, lora: Vec::new() })), "{effects:?}");
         assert!(told(&app).contains("it is broken") && told(&app).contains("back to `tiny`"));
         app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
@@ -313,7 +313,7 @@ fn what_fails_twice_is_not_tried_a_third_time() {
     let mut out = Vec::new();
     app.command("model", "other", &mut out);
     app.update(Msg::Models(ModelsMsg::Checked(checked(&out))));
-    let failed = || Msg::Engine(Event::LoadFailed(Report::failed("no memory")));
+    let failed = || Msg::Engine(Event::LoadFailed(UserError::failed("no memory")));
     assert!(app.update(failed()).iter().any(|effect| matches!(effect, Effect::StartEngine(_))));
     assert!(!app.update(failed()).iter().any(|effect| matches!(effect, Effect::StartEngine(_))));
 }

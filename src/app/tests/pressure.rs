@@ -70,7 +70,7 @@ fn a_failed_answer_or_a_full_disk_does_not_keep_the_cache() {
     say(&mut app, "two");
     pressure(&mut app, FreeChat);
     let job = app.answer.as_ref().unwrap().job;
-    let failed = |job| Msg::Engine(Event::Failed { job, error: Report::failed("it broke") });
+    let failed = |job| Msg::Engine(Event::Failed { job, error: UserError::failed("it broke") });
     let effects = app.update(failed(job));
     let Some(Effect::SaveCache(job, _)) = effects.iter().find(|e| matches!(e, Effect::SaveCache(..))) else {
         panic!("{effects:?}")

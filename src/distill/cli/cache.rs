@@ -10,7 +10,7 @@ use super::dataset::{prepared, tokenizer};
 use crate::cli::{output, progress};
 use crate::distill::run::{Claim, claim};
 use crate::distill::teacher;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 
 #[derive(Args, Debug)]
 pub(super) struct CacheArgs {
@@ -24,10 +24,10 @@ pub(super) struct CacheArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &CacheArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &CacheArgs) -> Result<ExitCode, UserError> {
     let recipe = args.recipe.read()?;
     if recipe.teachers.is_empty() {
-        return Err(Report::usage("the recipe has no `[[teacher]]`"));
+        return Err(UserError::usage("the recipe has no `[[teacher]]`"));
     }
     let cancel = progress::cancel_on_signals()?;
     let tokenizer = tokenizer(&recipe)?;

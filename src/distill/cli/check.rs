@@ -15,7 +15,7 @@ use crate::distill::run::check::{self, Findings, Opened};
 use crate::distill::run::estimate::{self, Sizes};
 use crate::distill::run::measure;
 use crate::engine::Cancel;
-use crate::error::{ExitCode, Report, chain};
+use crate::error::{ExitCode, UserError, chain};
 use crate::size::bytes;
 
 /// Bytes of each source that are read; more is estimated.
@@ -42,8 +42,8 @@ struct Said {
     seconds: Option<f64>,
 }
 
-pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
-    let folder = tempfile::tempdir().map_err(|error| Report::failed(format!("cannot make a folder: {error}")))?;
+pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, UserError> {
+    let folder = tempfile::tempdir().map_err(|error| UserError::failed(format!("cannot make a folder: {error}")))?;
     let (recipe, problems) = args.recipe.read_headers(folder.path(), args.measure)?;
     let cancel = progress::cancel_on_signals()?;
     let follows = problems.is_empty();
@@ -68,13 +68,13 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
     said.found.notes.iter().for_each(output::note);
     match said.found.problems.as_slice() {
         [] => Ok(ExitCode::Done),
-        problems => Err(Report::failed(format!("the recipe has problems:\n  {}", problems.join("\n  ")))),
+        problems => Err(UserError::failed(format!("the recipe has problems:\n  {}", problems.join("\n  ")))),
     }
 }
 
 impl Said {
     /// Sizes and data, as far as files allow.
-    fn count(&mut self, opened: &Opened, folder: &Path, cancel: &Cancel) -> Result<(), Report> {
+    fn count(&mut self, opened: &Opened, folder: &Path, cancel: &Cancel) -> Result<(), UserError> {
         let Self { recipe, found, .. } = self;
         let (Some(source), Some(tokenizer)) = (&opened.source, &opened.tokenizer) else { return Ok(()) };
         let rows = if tokenizer.added.is_empty() { 0 } else { tokenizer.len() };
@@ -104,7 +104,7 @@ impl Said {
         Ok(())
     }
 
-    fn time(&mut self, opened: &Opened) -> Result<(), Report> {
+    fn time(&mut self, opened: &Opened) -> Result<(), UserError> {
         if self.found.problems.is_empty()
             && let Some(data) = &self.data
         {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::{output, progress};
 use crate::distill::compare;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 
 /// What is read when no text is named: prose and code.
 const SAMPLE: &str = "The quick brown fox jumps over the lazy dog. In 1815, M. Charles-François-Bienvenu Myriel was Bishop \
@@ -35,10 +35,10 @@ pub(super) struct CompareArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &CompareArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &CompareArgs) -> Result<ExitCode, UserError> {
     let text = match &args.file {
         Some(path) => crate::small::text(path, crate::small::TOKENIZER)
-            .map_err(|error| Report::failed(format!("cannot read `{}`: {error}", path.display())))?,
+            .map_err(|error| UserError::failed(format!("cannot read `{}`: {error}", path.display())))?,
         None => SAMPLE.to_owned(),
     };
     let cancel = progress::cancel_on_signals()?;

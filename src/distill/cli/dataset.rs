@@ -15,7 +15,7 @@ use crate::distill::model::Source;
 use crate::distill::objective::Kind;
 use crate::distill::recipe::Recipe;
 use crate::engine::Cancel;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 
 #[derive(Args, Debug)]
 pub(super) struct DatasetArgs {
@@ -30,7 +30,7 @@ pub(super) struct DatasetArgs {
 }
 
 /// The student's tokenizer.
-pub(super) fn tokenizer(recipe: &Recipe) -> Result<Tokenizer, Report> {
+pub(super) fn tokenizer(recipe: &Recipe) -> Result<Tokenizer, UserError> {
     let source = Source::open(&recipe.student.path)?;
     let architecture = source.config.get("model_type").and_then(|kind| kind.as_str()).unwrap_or_default();
     Ok(Tokenizer::of(recipe, &source.folder, architecture)?)
@@ -42,21 +42,21 @@ pub(super) fn prepared(
     tokenizer: &Tokenizer,
     folder: &Path,
     cancel: &Cancel,
-) -> Result<Prepared, Report> {
+) -> Result<Prepared, UserError> {
     let pairs = recipe.objective.kind == Kind::Dpo;
     Ok(prepare(&recipe.data, pairs, recipe.seed, tokenizer, folder, &|| cancel.is_cancelled())?)
 }
 
-pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &DatasetArgs) -> Result<ExitCode, UserError> {
     let recipe = args.recipe.read()?;
     let cancel = progress::cancel_on_signals()?;
     let tokenizer = tokenizer(&recipe)?;
-    let folder = tempfile::tempdir().map_err(|error| Report::failed(format!("cannot make a folder: {error}")))?;
+    let folder = tempfile::tempdir().map_err(|error| UserError::failed(format!("cannot make a folder: {error}")))?;
     let data = prepared(&recipe, &tokenizer, folder.path(), &cancel)?;
     let (head, tally) = (&data.train.head, data.tally.unwrap_or_default());
     let samples: Result<Vec<Window>, String> =
         (0..args.samples).map(|place| data.train.window(order::at(recipe.seed, place, data.train.len()))).collect();
-    let samples = samples.map_err(Report::failed)?;
+    let samples = samples.map_err(UserError::failed)?;
     if args.json {
         let sample = |window: &Window| {
             let document = |document: &Vec<(u32, bool)>| {

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::cli::output;
 use crate::distill::gpu::{self, Adapter};
-use crate::error::Report;
+use crate::error::UserError;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Device {
     ///
     /// # Errors
     /// There is no card of a number that was asked for.
-    pub(super) fn settle(&self, fit: bool) -> Result<Vec<Adapter>, Report> {
+    pub(super) fn settle(&self, fit: bool) -> Result<Vec<Adapter>, UserError> {
         match self {
             Self::Best if fit => Ok(Adapter::best(&gpu::adapters()).cloned().into_iter().collect()),
             Self::Best | Self::Processor | Self::List => Ok(Vec::new()),
@@ -57,21 +57,21 @@ impl Device {
     }
 }
 
-fn missing(number: usize, found: usize) -> Report {
+fn missing(number: usize, found: usize) -> UserError {
     if !gpu::BUILT_IN {
         let what = format!("there is no card `gpu:{number}`: this program was built without the feature `gpu`");
-        return Report::failed(what)
+        return UserError::failed(what)
             .hint("`--device cpu` trains here; `cargo build --release --features gpu` makes a program that can do it");
     }
     let what = format!("there is no card `gpu:{number}`: Vulkan offers {found}");
-    Report::failed(what).hint("`--device list` names them; a card needs its maker's Vulkan driver")
+    UserError::failed(what).hint("`--device list` names them; a card needs its maker's Vulkan driver")
 }
 
 /// Says what there is.
 ///
 /// # Errors
 /// Nobody reads it.
-pub(super) fn list() -> Result<(), Report> {
+pub(super) fn list() -> Result<(), UserError> {
     output::print(&table(&gpu::adapters()))
 }
 

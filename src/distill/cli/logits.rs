@@ -7,7 +7,7 @@ use clap::Args;
 use crate::distill::model::adapter;
 use crate::distill::model::head::Wanted;
 use crate::distill::model::{Base, Batch, Source};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::weights::safetensors::Dtype;
 use crate::weights::safetensors::write::{NewTensor, Writer};
 
@@ -26,17 +26,17 @@ pub(super) struct LogitsArgs {
     output: PathBuf,
 }
 
-pub(super) fn run(args: &LogitsArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &LogitsArgs) -> Result<ExitCode, UserError> {
     let source = Source::open(&args.model)?;
     let vocabulary = source.shape.vocabulary;
     if let Some(token) = args.tokens.iter().find(|&&token| token as usize >= vocabulary) {
-        return Err(Report::usage(format!("the token {token} is none of the model's {vocabulary}")));
+        return Err(UserError::usage(format!("the token {token} is none of the model's {vocabulary}")));
     }
     let mut model = source.load(args.tokens.len(), Base::Stored)?;
     if let Some(folder) = &args.adapter {
-        let (recipe, settings) = adapter::found(folder).map_err(Report::failed)?;
+        let (recipe, settings) = adapter::found(folder).map_err(UserError::failed)?;
         adapter::lay(&mut model, &recipe, Some(&settings), 0);
-        adapter::read(&mut model, &recipe, &settings, folder).map_err(Report::failed)?;
+        adapter::read(&mut model, &recipe, &settings, folder).map_err(UserError::failed)?;
         model.changed();
     }
     let mut batch = Batch::default();

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cli::source;
 use crate::cli::{carry_out, extras};
 use crate::distill::recipe::{self, Recipe};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 
 mod cache;
 mod check;
@@ -70,7 +70,7 @@ struct RecipeArgs {
 }
 
 impl RecipeArgs {
-    fn read(&self) -> Result<Recipe, Report> {
+    fn read(&self) -> Result<Recipe, UserError> {
         let mut recipe = recipe::read(&self.recipe, &self.set)?;
         recipe.student.path = source::folder(&recipe.student.path)?;
         Self::set_threads(&recipe);
@@ -79,7 +79,7 @@ impl RecipeArgs {
 
     /// The recipe with what stands against it; of a student on the hub only headers are fetched, into `place`, unless the
     /// `whole` is needed.
-    fn read_headers(&self, place: &Path, whole: bool) -> Result<(Recipe, Vec<String>), Report> {
+    fn read_headers(&self, place: &Path, whole: bool) -> Result<(Recipe, Vec<String>), UserError> {
         let (mut recipe, problems) = recipe::read_with_problems(&self.recipe, &self.set)?;
         let name = recipe.student.path.to_string_lossy().into_owned();
         recipe.student.path = if !whole && name.starts_with("hf:") {
@@ -107,7 +107,7 @@ pub fn main() -> ExitCode {
     carry_out(|cli: Cli| run(&cli.command))
 }
 
-fn run(command: &Command) -> Result<ExitCode, Report> {
+fn run(command: &Command) -> Result<ExitCode, UserError> {
     match command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),

@@ -10,7 +10,7 @@ use super::page::Live;
 use super::{RecipeArgs, clean};
 use crate::cli::{output, progress};
 use crate::distill::run::{Event, Line, Options, Outcome, train, unfit};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::size::bytes;
 
 #[derive(Args, Debug)]
@@ -34,7 +34,7 @@ pub(super) struct RunArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
     if args.device == Device::List {
         return super::device::list().map(|()| ExitCode::Done);
     }
@@ -50,12 +50,12 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
     let mut shown = Shown { json: args.json, teachers, live };
     let mut tell = |event: &Event<'_>| shown.event(event);
     let outcome = train(&recipe, &args.output, &options, &mut tell).map_err(|error| {
-        let report = Report::from(error);
-        if options.cancel.is_cancelled() { Report { code: ExitCode::Interrupted, ..report } } else { report }
+        let report = UserError::from(error);
+        if options.cancel.is_cancelled() { UserError { code: ExitCode::Interrupted, ..report } } else { report }
     })?;
     if outcome.interrupted {
         let message = format!("interrupted; checkpoint saved at step {}", outcome.steps);
-        let report = Report::interrupted(message);
+        let report = UserError::interrupted(message);
         return Err(report.hint("run the same command to resume"));
     }
     if args.json {

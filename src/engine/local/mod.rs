@@ -16,7 +16,7 @@ use super::start::{Sink, Threads};
 use super::{Event, Facts, Job, JobId, LocalSpec, Outcome, Work};
 use crate::chat::template::{Hints, Template};
 use crate::crash::{Doing, Step};
-use crate::error::{Advise, Report, chain};
+use crate::error::{Advise, UserError, chain};
 use crate::fim::form::{FimIds, Form};
 use crate::weights::gguf::Header;
 
@@ -109,7 +109,7 @@ pub(super) fn run(spec: LocalSpec, threads: Threads, inbox: Receiver<Job>, mut s
         Err(error) => {
             sink(Event::LoadFailed(error.into()));
             while let Some(job) = queue.next() {
-                sink(Event::Failed { job: job.id, error: Report::failed("no model is loaded") });
+                sink(Event::Failed { job: job.id, error: UserError::failed("no model is loaded") });
             }
         }
     }
@@ -304,7 +304,7 @@ impl Worker {
 }
 
 fn failure(job: JobId, error: &EngineError) -> Event {
-    Event::Failed { job, error: Report::of(error) }
+    Event::Failed { job, error: UserError::of(error) }
 }
 
 fn file_name(path: &Path) -> String {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::output;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::merge::plan::{Plan, Summary, peak, route, seconds};
 use crate::merge::recipe::{Layers, Recipe, Scalar, resolve};
 use crate::size::bytes;
@@ -30,7 +30,7 @@ pub(super) struct CheckArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, UserError> {
     let (recipe, plan) = super::open::outline(&args.recipe)?;
     let threads = super::threads(args.threads);
     let (peak, seconds) = (peak(&plan, threads), seconds(&plan, threads));

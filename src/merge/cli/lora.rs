@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::write::{WriteArgs, write};
 use crate::cli::{output, progress};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::merge::lora::{Adapter, bake, extract};
 
 #[derive(Args, Debug)]
@@ -43,14 +43,14 @@ pub(super) struct ExtractArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &LoraArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &LoraArgs) -> Result<ExitCode, UserError> {
     let mut model = super::open::named(&args.base)?;
     let mut adapters = Vec::new();
     for text in &args.adapter {
         let (name, weight) = match text.rsplit_once('@').map(|(name, weight)| (name, weight.parse::<f32>())) {
             Some((name, Ok(weight))) if weight.is_finite() => (name, weight),
             Some((_, Err(_))) | None => (text.as_str(), 1.0),
-            Some(_) => return Err(Report::usage(format!("the weight of `{text}` is no number"))),
+            Some(_) => return Err(UserError::usage(format!("the weight of `{text}` is no number"))),
         };
         adapters.push((Adapter::open(&super::open::folder(name)?)?, weight));
     }
@@ -59,10 +59,10 @@ pub(super) fn run(args: &LoraArgs) -> Result<ExitCode, Report> {
     write(&args.write, &recipe, &plan, &progress::cancel_on_signals()?)
 }
 
-pub(super) fn extract(args: &ExtractArgs) -> Result<ExitCode, Report> {
+pub(super) fn extract(args: &ExtractArgs) -> Result<ExitCode, UserError> {
     let (base, tuned) = (super::open::named(&args.base)?, super::open::named(&args.tuned)?);
     if args.output.exists() {
-        let report = Report::failed(format!("`{}` is there already", args.output.display()));
+        let report = UserError::failed(format!("`{}` is there already", args.output.display()));
         return Err(report.hint("name another place, or remove it first"));
     }
     let cancel = progress::cancel_on_signals()?;

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::cli::{carry_out, extras};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 
 mod check;
 mod lora;
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
     carry_out(|cli: Cli| run(cli.command))
 }
 
-fn run(command: Command) -> Result<ExitCode, Report> {
+fn run(command: Command) -> Result<ExitCode, UserError> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::size::bytes;
 
 use crate::cli::source;
-use crate::error::Report;
+use crate::error::UserError;
 use crate::merge::lora::{Adapter, bake};
 use crate::merge::model::Model;
 use crate::merge::plan::Plan;
@@ -15,14 +15,14 @@ use crate::merge::recipe::{self, Layers, Recipe, Reference};
 use crate::paths::Paths;
 
 /// From `hf:owner/repo` to a folder.
-type Fetch<'a> = &'a dyn Fn(&str) -> Result<PathBuf, Report>;
+type Fetch<'a> = &'a dyn Fn(&str) -> Result<PathBuf, UserError>;
 
-fn whole(name: &str) -> Result<PathBuf, Report> {
+fn whole(name: &str) -> Result<PathBuf, UserError> {
     source::folder(Path::new(name))
 }
 
 /// The folder or file of a model. Names are relative to the current folder, or to the recipe's.
-fn place(reference: &Reference, recipe: &Path, fetch: Fetch<'_>) -> Result<PathBuf, Report> {
+fn place(reference: &Reference, recipe: &Path, fetch: Fetch<'_>) -> Result<PathBuf, UserError> {
     let named = Path::new(&reference.path);
     let beside = recipe.parent().unwrap_or(Path::new("")).join(named);
     for path in [named, &beside] {
@@ -33,7 +33,7 @@ fn place(reference: &Reference, recipe: &Path, fetch: Fetch<'_>) -> Result<PathB
     let repository = reference.path.strip_prefix("hf:").unwrap_or(&reference.path);
     let parts: Vec<&str> = repository.split('/').collect();
     if parts.len() != 2 || parts.iter().any(|part| part.is_empty() || part.starts_with('.')) {
-        let report = Report::failed(format!("there is no checkpoint `{}`", reference.path));
+        let report = UserError::failed(format!("there is no checkpoint `{}`", reference.path));
         return Err(report.hint("name a folder, a GGUF file, or `owner/repo` on a hub"));
     }
     let revision = reference.revision.as_ref().map(|revision| format!("@{revision}")).unwrap_or_default();
@@ -41,19 +41,19 @@ fn place(reference: &Reference, recipe: &Path, fetch: Fetch<'_>) -> Result<PathB
 }
 
 /// A model named on the command line.
-pub(super) fn named(name: &str) -> Result<Model, Report> {
-    let unknown = || Report::usage(format!("`{name}` names no model"));
+pub(super) fn named(name: &str) -> Result<Model, UserError> {
+    let unknown = || UserError::usage(format!("`{name}` names no model"));
     let reference = Reference::parse(name).ok_or_else(unknown)?;
     open(&reference, Path::new(""), &whole)
 }
 
 /// A folder named on the command line.
-pub(super) fn folder(name: &str) -> Result<PathBuf, Report> {
+pub(super) fn folder(name: &str) -> Result<PathBuf, UserError> {
     place(&Reference { path: name.to_owned(), revision: None, lora: None }, Path::new(""), &whole)
 }
 
 /// A model, with its adapter in it where it has one.
-fn open(reference: &Reference, recipe: &Path, fetch: Fetch<'_>) -> Result<Model, Report> {
+fn open(reference: &Reference, recipe: &Path, fetch: Fetch<'_>) -> Result<Model, UserError> {
     let mut model = Model::open(reference, &place(reference, recipe, fetch)?)?;
     if let Some(lora) = &reference.lora {
         let lora = Reference { path: lora.clone(), revision: None, lora: None };
@@ -64,7 +64,7 @@ fn open(reference: &Reference, recipe: &Path, fetch: Fetch<'_>) -> Result<Model,
 }
 
 /// A plan that writes one model as it is.
-pub(super) fn alone(model: Model) -> Result<(Recipe, Plan), Report> {
+pub(super) fn alone(model: Model) -> Result<(Recipe, Plan), UserError> {
     let name = serde_json::to_string(&model.reference.path).unwrap_or_default();
     let text = format!("merge_method: passthrough\nmodels:\n  - model: {{model: {name}}}\n");
     let mut recipe = Recipe::parse(Path::new("recipe.yml"), &text)?;
@@ -75,12 +75,12 @@ pub(super) fn alone(model: Model) -> Result<(Recipe, Plan), Report> {
 }
 
 /// Opens every model of a recipe and plans the merge.
-pub(super) fn plan(path: &Path, seed: Option<u64>) -> Result<(Recipe, Plan), Report> {
+pub(super) fn plan(path: &Path, seed: Option<u64>) -> Result<(Recipe, Plan), UserError> {
     planned(path, seed, &whole)
 }
 
 /// The same from headers alone: of a repository that is not in the store no weights are fetched.
-pub(super) fn outline(path: &Path) -> Result<(Recipe, Plan), Report> {
+pub(super) fn outline(path: &Path) -> Result<(Recipe, Plan), UserError> {
     let shelf = Shelf::new();
     let missing = RefCell::new(Vec::new());
     let fetch = |name: &str| {
@@ -94,7 +94,7 @@ pub(super) fn outline(path: &Path) -> Result<(Recipe, Plan), Report> {
     Ok((recipe, plan))
 }
 
-fn planned(path: &Path, seed: Option<u64>, fetch: Fetch<'_>) -> Result<(Recipe, Plan), Report> {
+fn planned(path: &Path, seed: Option<u64>, fetch: Fetch<'_>) -> Result<(Recipe, Plan), UserError> {
     let recipe = Recipe::read(path)?;
     let mut models = Vec::new();
     for reference in recipe.references() {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::write::{WriteArgs, write};
 use crate::cli::progress;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
@@ -20,7 +20,7 @@ pub(super) struct RunArgs {
     write: WriteArgs,
 }
 
-pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &RunArgs) -> Result<ExitCode, UserError> {
     let (recipe, plan) = super::open::plan(&args.recipe, args.seed)?;
     write(&args.write, &recipe, &plan, &progress::cancel_on_signals()?)
 }

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::write::{WriteArgs, write};
 use crate::cli::{output, progress};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::merge::tokens::Merged;
 use crate::merge::tokens::transplant::{self, Way};
 
@@ -33,7 +33,7 @@ enum Method {
     Subword,
 }
 
-pub(super) fn run(args: &TransplantArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &TransplantArgs) -> Result<ExitCode, UserError> {
     let (mut model, donor) = (super::open::named(&args.model)?, super::open::named(&args.tokenizer)?);
     let way = match args.method {
         Method::Omp => Way::Omp(usize::from(args.k)),

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::merge::plan::Plan;
 use crate::merge::provenance::{self, Facts, hash, licence};
 use crate::merge::recipe::Recipe;
@@ -39,7 +39,7 @@ pub(super) struct WriteArgs {
 }
 
 /// Carries a plan out.
-pub(super) fn write(args: &WriteArgs, recipe: &Recipe, plan: &Plan, cancel: &Cancel) -> Result<ExitCode, Report> {
+pub(super) fn write(args: &WriteArgs, recipe: &Recipe, plan: &Plan, cancel: &Cancel) -> Result<ExitCode, UserError> {
     plan.notices.iter().for_each(|notice| output::note(format!("notice: {notice}")));
     if !plan.problems.is_empty() {
         return Err(MergeError::Problems(plan.problems.clone()).into());
@@ -91,7 +91,7 @@ pub(super) fn write(args: &WriteArgs, recipe: &Recipe, plan: &Plan, cancel: &Can
 }
 
 /// The finished folder to one GGUF file in f16; the folder is gone then, the manifest lies beside the file.
-fn convert(output: &Path, done: &Done, threads: usize, allow_nan: bool, cancel: &Cancel) -> Result<(), Report> {
+fn convert(output: &Path, done: &Done, threads: usize, allow_nan: bool, cancel: &Cancel) -> Result<(), UserError> {
     let request = convert::Request {
         folder: done.folder.clone(),
         base: None,
@@ -107,7 +107,7 @@ fn convert(output: &Path, done: &Done, threads: usize, allow_nan: bool, cancel: 
     let converted = convert::run(&request, cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
     converted.map_err(|error| {
-        let mut report = Report::from(error);
+        let mut report = UserError::from(error);
         // The ways out of `zord-quantize convert` are options of that program.
         if report.hint.as_ref().is_some_and(|hint| hint.contains("`--")) {
             report.hint =

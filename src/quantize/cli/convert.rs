@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::threads;
 use crate::cli::{output, progress, source};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::quantize::convert::{self, Request, Type};
 use crate::size::bytes;
 
@@ -53,7 +53,7 @@ enum Kind {
     Auto,
 }
 
-pub(super) fn run(args: ConvertArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: ConvertArgs) -> Result<ExitCode, UserError> {
     let folder = source::folder(&args.folder)?;
     let request = Request {
         folder,

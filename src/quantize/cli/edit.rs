@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::chat::template::{Hints, Template};
 use crate::cli::{output, progress};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::quantize::edit::{self, Done};
 use crate::weights::gguf::{Header, Metadata, Value, ValueKind};
 
@@ -39,13 +39,12 @@ pub(super) struct EditArgs {
     token: Vec<String>,
 }
 
-pub(super) fn run(args: EditArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: EditArgs) -> Result<ExitCode, UserError> {
     let (header, mut metadata) = edit::open(&args.file)?;
     let none = args.set.is_empty() && args.remove.is_empty() && args.token.is_empty();
     if none && args.name.is_none() && args.template.is_none() && args.output.is_none() {
-        return Err(
-            Report::usage("there is nothing to change").hint("`--set`, `--remove`, `--name`, `--template`, `--token`")
-        );
+        return Err(UserError::usage("there is nothing to change")
+            .hint("`--set`, `--remove`, `--name`, `--template`, `--token`"));
     }
     for change in &args.set {
         let (key, value) = split(change, "--set")?;
@@ -62,19 +61,23 @@ pub(super) fn run(args: EditArgs) -> Result<ExitCode, Report> {
         let (name, token) = split(change, "--token")?;
         let Some(key) = crate::quantize::convert::token_key(name) else {
             let names = crate::quantize::convert::TOKEN_NAMES.join("`, `");
-            return Err(Report::usage(format!("`{name}` is no name of a token")).hint(format!("there are `{names}`")));
+            return Err(
+                UserError::usage(format!("`{name}` is no name of a token")).hint(format!("there are `{names}`"))
+            );
         };
         metadata.u32(&format!("tokenizer.ggml.{key}"), token_id(&header, token)?);
     }
     for key in &args.remove {
         fixed(key)?;
         if !metadata.remove(key) {
-            return Err(Report::failed(format!("there is no `{key}` to remove")).hint("`inspect` lists what there is"));
+            return Err(
+                UserError::failed(format!("there is no `{key}` to remove")).hint("`inspect` lists what there is")
+            );
         }
     }
     // What cannot be loaded any more is not made.
     if !metadata.has("general.architecture") && header.get("general.architecture").is_some() {
-        return Err(Report::failed("a model without `general.architecture` cannot be loaded"));
+        return Err(UserError::failed("a model without `general.architecture` cannot be loaded"));
     }
     let cancel = progress::cancel_on_signals()?;
     let mut bar = progress::Bar::new("copying");
@@ -90,53 +93,54 @@ pub(super) fn run(args: EditArgs) -> Result<ExitCode, Report> {
 }
 
 /// Values that say how the file itself is laid out.
-fn fixed(key: &str) -> Result<(), Report> {
+fn fixed(key: &str) -> Result<(), UserError> {
     if key == "general.alignment" || key.starts_with("split.") {
-        return Err(Report::failed(format!("`{key}` says how the file is laid out, and is not changed alone")));
+        return Err(UserError::failed(format!("`{key}` says how the file is laid out, and is not changed alone")));
     }
     Ok(())
 }
 
-fn split<'a>(change: &'a str, option: &str) -> Result<(&'a str, &'a str), Report> {
+fn split<'a>(change: &'a str, option: &str) -> Result<(&'a str, &'a str), UserError> {
     change
         .split_once('=')
         .filter(|(key, _)| !key.is_empty())
-        .ok_or_else(|| Report::usage(format!("`{change}` has no `=`")).hint(format!("`{option} NAME=VALUE`")))
+        .ok_or_else(|| UserError::usage(format!("`{change}` has no `=`")).hint(format!("`{option} NAME=VALUE`")))
 }
 
-fn template(file: &Path) -> Result<String, Report> {
-    let fault = |error: std::io::Error| Report::failed(format!("cannot read `{}`: {error}", file.display()));
+fn template(file: &Path) -> Result<String, UserError> {
+    let fault = |error: std::io::Error| UserError::failed(format!("cannot read `{}`: {error}", file.display()));
     let text = crate::small::text(file, LONGEST_TEMPLATE).map_err(fault)?;
     // A template that cannot be read would only fail when somebody wants to chat.
     let hints = Hints { architecture: "", name: "", has_token: &|_| false, now: 0 };
     if let (_, Some(notice)) = Template::new(Some(&text), &hints) {
         let reason =
             notice.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map_or(notice.as_str(), |p| p.0);
-        return Err(Report::failed(format!("`{}` is no chat template: {reason}", file.display())));
+        return Err(UserError::failed(format!("`{}` is no chat template: {reason}", file.display())));
     }
     Ok(text)
 }
 
-fn token_id(header: &Header, token: &str) -> Result<u32, Report> {
+fn token_id(header: &Header, token: &str) -> Result<u32, UserError> {
     let tokens = header.array_len("tokenizer.ggml.tokens").unwrap_or_default();
     if let Ok(id) = token.parse::<u32>() {
         if u64::from(id) < tokens {
             return Ok(id);
         }
-        return Err(Report::failed(format!("token {id} is not in the vocabulary, which has {tokens}")));
+        return Err(UserError::failed(format!("token {id} is not in the vocabulary, which has {tokens}")));
     }
     let place = header.strings("tokenizer.ggml.tokens")?.iter().position(|text| text == token);
     place.and_then(|id| id.try_into().ok()).ok_or_else(|| {
-        Report::failed(format!("the vocabulary has no token `{token}`")).hint("a token can be named by its number too")
+        UserError::failed(format!("the vocabulary has no token `{token}`"))
+            .hint("a token can be named by its number too")
     })
 }
 
-fn set(metadata: &mut Metadata, header: &Header, key: &str, text: &str) -> Result<(), Report> {
+fn set(metadata: &mut Metadata, header: &Header, key: &str, text: &str) -> Result<(), UserError> {
     let named = text.split_once(':').and_then(|(kind, rest)| Some((kind_of(kind)?, rest)));
     let (kind, text) = match (named, header.get(key).map(Value::kind)) {
         (Some((kind, rest)), _) => (kind, rest),
         (None, Some(ValueKind::Array)) => {
-            return Err(Report::failed(format!("`{key}` is an array")).hint("arrays can be removed, not set"));
+            return Err(UserError::failed(format!("`{key}` is an array")).hint("arrays can be removed, not set"));
         }
         (None, Some(kind)) => (kind, text),
         (None, None) => (guess(text), text),
@@ -146,7 +150,7 @@ fn set(metadata: &mut Metadata, header: &Header, key: &str, text: &str) -> Resul
         return Ok(());
     }
     let value = number(kind, text).ok_or_else(|| {
-        Report::usage(format!("`{text}` is no {}, which `{key}` is", kind.name()))
+        UserError::usage(format!("`{text}` is no {}, which `{key}` is", kind.name()))
             .hint(format!("`--set {key}=TYPE:VALUE` sets the type too"))
     })?;
     metadata.number(key, &value);

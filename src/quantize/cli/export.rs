@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::cli::{output, progress};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::quantize::export;
 use crate::weights::safetensors::Dtype;
 
@@ -29,7 +29,7 @@ enum Kind {
     Bf16,
 }
 
-pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &ExportArgs) -> Result<ExitCode, UserError> {
     let kind = match args.kind {
         Kind::F32 => Dtype::F32,
         Kind::F16 => Dtype::F16,

@@ -15,7 +15,7 @@ use crate::cli::{output, progress};
 use crate::device::free_space;
 use crate::device::memory::Probe;
 use crate::engine::{Cancel, admission};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::quantize::measure::{Tally, lockstep};
 use crate::quantize::shrink::{self, Budget, Fitted, Planned, Request};
 use crate::size::bytes;
@@ -43,9 +43,9 @@ pub(super) fn run(
     named: impl Fn(&Request) -> Option<PathBuf>,
     quiet: bool,
     cancel: &Cancel,
-) -> Result<Json, Report> {
+) -> Result<Json, UserError> {
     let candidates = shrink::candidates(request, budget, cancel)?;
-    let Some(first) = candidates.first() else { return Err(Report::failed("nothing fits")) };
+    let Some(first) = candidates.first() else { return Err(UserError::failed("nothing fits")) };
     let names: Option<Vec<PathBuf>> = candidates.iter().map(|candidate| named(&candidate.request)).collect();
     let Some(names) = names else {
         chosen(first, if candidates.len() > 1 { " by an estimate" } else { "" });
@@ -85,7 +85,7 @@ pub(super) fn run(
     let sizes: Vec<u64> = drafts.iter().map(|draft| draft.planned.bytes).collect();
     let best = least(&divergences, &sizes);
     let (Some(best), Some(draft)) = (candidates.get(best), drafts.into_iter().nth(best)) else {
-        return Err(Report::failed("nothing fits"));
+        return Err(UserError::failed("nothing fits"));
     };
     if !divergences.is_empty() {
         chosen(best, "");
@@ -116,7 +116,7 @@ fn least(divergences: &[f64], sizes: &[u64]) -> usize {
 }
 
 /// Why the candidates cannot be measured here, as far as that is known beforehand.
-fn in_the_way(request: &Request, candidates: &[Fitted], names: &[PathBuf]) -> Result<Option<String>, Report> {
+fn in_the_way(request: &Request, candidates: &[Fitted], names: &[PathBuf]) -> Result<Option<String>, UserError> {
     let source = Parts::read(&request.input).map_err(shrink::ShrinkError::from)?;
     let name = names.first().map_or(Path::new(""), PathBuf::as_path);
     if !request.prune.is_empty() {
@@ -152,7 +152,7 @@ fn in_the_way(request: &Request, candidates: &[Fitted], names: &[PathBuf]) -> Re
 }
 
 /// The mean divergence of each from the source.
-fn divergences(request: &Request, drafts: &[Draft], cancel: &Cancel) -> Result<Vec<f64>, Report> {
+fn divergences(request: &Request, drafts: &[Draft], cancel: &Cancel) -> Result<Vec<f64>, UserError> {
     let texts = texts::sample().into_iter().map(|text| lockstep::Text { kind: text.kind, text: text.text });
     let job = lockstep::Job {
         base: request.input.clone(),
@@ -169,7 +169,7 @@ fn divergences(request: &Request, drafts: &[Draft], cancel: &Cancel) -> Result<V
         all.compared().map(|compared| compared.kld_mean).filter(|mean| mean.is_finite())
     };
     let means: Option<Vec<f64>> = tallies.iter().skip(1).map(mean).collect();
-    means.filter(|means| means.len() == drafts.len()).ok_or_else(|| Report::failed("a divergence is no number"))
+    means.filter(|means| means.len() == drafts.len()).ok_or_else(|| UserError::failed("a divergence is no number"))
 }
 
 /// What was chosen, and `how`.

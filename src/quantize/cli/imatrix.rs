@@ -11,7 +11,7 @@ use crate::atomic::spare;
 use crate::chat::template::{Hints, Template};
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::fim::form::FimIds;
 use crate::hex::hex;
 use crate::llama::child::{self, ChildError};
@@ -70,7 +70,7 @@ enum Format {
     Dat,
 }
 
-pub(super) fn run(args: &ImatrixArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &ImatrixArgs) -> Result<ExitCode, UserError> {
     spare(&args.output, args.model.iter().chain(&args.files).map(PathBuf::as_path))?;
     let part = part(&args.output);
     let stopped = [&part, &args.output].into_iter().find(|path| args.resume && path.is_file());
@@ -85,7 +85,7 @@ pub(super) fn run(args: &ImatrixArgs) -> Result<ExitCode, Report> {
         more.count_inputs(args.ctx);
         merge(&mut all, more)?;
     }
-    let all = all.ok_or_else(|| Report::usage("there is nothing to sum"))?;
+    let all = all.ok_or_else(|| UserError::usage("there is nothing to sum"))?;
     match args.format {
         Format::Gguf => all.write(&args.output)?,
         Format::Dat => all.write_legacy(&args.output)?,
@@ -99,7 +99,7 @@ pub(super) fn run(args: &ImatrixArgs) -> Result<ExitCode, Report> {
     Ok(ExitCode::Done)
 }
 
-fn merge(all: &mut Option<Imatrix>, more: Imatrix) -> Result<(), Report> {
+fn merge(all: &mut Option<Imatrix>, more: Imatrix) -> Result<(), UserError> {
     match all {
         Some(all) => all.merge(more)?,
         None => *all = Some(more),
@@ -121,7 +121,7 @@ fn gathered(
     before: Option<&Imatrix>,
     part: &Path,
     ours: &mut bool,
-) -> Result<Imatrix, Report> {
+) -> Result<Imatrix, UserError> {
     let parts = Parts::read(model)?;
     let mut texts = texts::read(&args.files)?;
     if !args.plain {
@@ -148,7 +148,7 @@ fn gathered(
     };
     let cancel = progress::cancel_on_signals()?;
     let mut failed = None;
-    let keep = || -> Result<(), Report> {
+    let keep = || -> Result<(), UserError> {
         let mut all = before.cloned();
         merge(&mut all, Imatrix::read(&into)?)?;
         all.map_or(Ok(()), |all| Ok(all.write(part)?))
@@ -161,7 +161,7 @@ fn gathered(
         // The sums themselves are there, so the run is not lost.
         output::note(format!("notice: what was there could not be kept meanwhile: {}", error.message));
     }
-    let sums = done.map_err(Report::from).and_then(|()| Ok(Imatrix::read(&into)?));
+    let sums = done.map_err(UserError::from).and_then(|()| Ok(Imatrix::read(&into)?));
     // What was read is in memory; what failed is not wanted.
     let _ = std::fs::remove_file(&into);
     sums.map_err(|error| {
@@ -184,11 +184,11 @@ fn source(args: &ImatrixArgs, model: &Parts, texts: &[Text]) -> String {
 }
 
 /// Sums can only be gone on with when they are of the same windows of the same texts.
-fn goes_on(before: &Imatrix, source: &str, window: u32) -> Result<(), Report> {
+fn goes_on(before: &Imatrix, source: &str, window: u32) -> Result<(), UserError> {
     if before.chunk_size != 0 && before.chunk_size != window {
         let size = before.chunk_size;
         let message = format!("what is there was summed over windows of {size} tokens, not {window}");
-        return Err(Report::failed(message).hint(format!("`--ctx {size}` goes on")));
+        return Err(UserError::failed(message).hint(format!("`--ctx {size}` goes on")));
     }
     if before.source == source {
         return Ok(());
@@ -196,12 +196,12 @@ fn goes_on(before: &Imatrix, source: &str, window: u32) -> Result<(), Report> {
     let other = format!("what is there was summed otherwise: over `{}`", before.datasets.join("`, `"));
     let why = if before.source.is_empty() { "what is there does not say what it was summed over" } else { &other };
     let hint = "name the same model, the same files in the same order and the same options, or add sums with `--merge`";
-    Err(Report::failed(why).hint(hint))
+    Err(UserError::failed(why).hint(hint))
 }
 
-fn tempfile_beside(target: &Path) -> Result<PathBuf, Report> {
+fn tempfile_beside(target: &Path) -> Result<PathBuf, UserError> {
     crate::atomic::beside(target)
-        .map_err(|error| Report::failed(format!("cannot write `{}`: {error}", target.display())))
+        .map_err(|error| UserError::failed(format!("cannot write `{}`: {error}", target.display())))
 }
 
 fn watched(job: &gather::Job, cancel: &Cancel, mut saved: impl FnMut()) -> Result<(), ChildError> {

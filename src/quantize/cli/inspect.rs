@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value as Json;
 
 use crate::cli::output;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::quantize::inspect::Contents;
 use crate::size::bytes;
 
@@ -29,15 +29,15 @@ pub(super) struct InspectArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &InspectArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &InspectArgs) -> Result<ExitCode, UserError> {
     let contents = Contents::of(&args.path)?;
     let text = if args.json {
         return output::json(&contents.json()).map(|()| ExitCode::Done);
     } else if args.template {
-        contents.template.ok_or_else(|| Report::failed("there is no chat template"))? + "\n"
+        contents.template.ok_or_else(|| UserError::failed("there is no chat template"))? + "\n"
     } else if let Some(key) = &args.key {
         let value = contents.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| plain(value));
-        value.ok_or_else(|| Report::failed(format!("there is no `{key}`")).hint("without `--key` all are listed"))?
+        value.ok_or_else(|| UserError::failed(format!("there is no `{key}`")).hint("without `--key` all are listed"))?
             + "\n"
     } else {
         page(&contents, args.tensors)

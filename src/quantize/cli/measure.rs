@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{texts, threads};
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::llama::child;
 use crate::quantize::inspect::Contents;
 use crate::quantize::measure::{Kind, Sizes, Tally, lockstep};
@@ -48,7 +48,7 @@ pub(super) struct MeasureArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, UserError> {
     // What cannot be read is told before minutes are spent.
     let files: Vec<&Path> = std::iter::once(&args.base).chain(&args.quants).map(PathBuf::as_path).collect();
     let contents = files.iter().map(|file| Contents::of(file)).collect::<Result<Vec<_>, _>>()?;
@@ -88,7 +88,7 @@ pub(super) fn run(args: &MeasureArgs) -> Result<ExitCode, Report> {
 }
 
 /// Probabilities can only be compared token by token.
-fn alike(files: &[&Path]) -> Result<(), Report> {
+fn alike(files: &[&Path]) -> Result<(), UserError> {
     let tokens = |file: &Path| Header::read(file)?.strings("tokenizer.ggml.tokens");
     let Some((base, quants)) = files.split_first() else { return Ok(()) };
     let base = tokens(base)?;
@@ -100,13 +100,13 @@ fn alike(files: &[&Path]) -> Result<(), Report> {
             Some(at) => format!("has another vocabulary than the base, from token {at} on"),
             None => continue,
         };
-        return Err(Report::failed(format!("`{}` {what}", quant.display())).hint("compare versions of one model"));
+        return Err(UserError::failed(format!("`{}` {what}", quant.display())).hint("compare versions of one model"));
     }
     Ok(())
 }
 
 /// The tallies of each kind of text, the base's first.
-pub(super) fn compare(job: lockstep::Job, cancel: &Cancel) -> Result<Vec<Vec<Tally>>, Report> {
+pub(super) fn compare(job: lockstep::Job, cancel: &Cancel) -> Result<Vec<Vec<Tally>>, UserError> {
     let mut bar = progress::Bar::counting("comparing", "windows");
     let mut tallies = None;
     let done = child::run(
@@ -126,7 +126,7 @@ pub(super) fn compare(job: lockstep::Job, cancel: &Cancel) -> Result<Vec<Vec<Tal
     bar.end();
     done?;
     tallies.ok_or_else(|| {
-        Report::failed("a model's probabilities are no numbers").hint("its weights are damaged, or have NaN in them")
+        UserError::failed("a model's probabilities are no numbers").hint("its weights are damaged, or have NaN in them")
     })
 }
 
@@ -217,14 +217,14 @@ fn name(model: &Json) -> String {
     Path::new(file).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
-fn draw(path: &Path, models: &[Json]) -> Result<(), Report> {
+fn draw(path: &Path, models: &[Json]) -> Result<(), UserError> {
     let number = |model: &Json, key: &str| model.get(key).and_then(Json::as_f64);
     let points: Vec<(String, f64, f64)> = models
         .iter()
         .filter_map(|model| Some((name(model), number(model, "bytes")? / 1e6, number(model, "kld_mean")?)))
         .collect();
     crate::picture::write(&Sizes { points }, path)
-        .map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))
+        .map_err(|error| UserError::failed(format!("cannot write `{}`: {error}", path.display())))
 }
 
 fn picture(text: &str) -> Result<PathBuf, String> {

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::cli::{carry_out, extras};
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 
 mod convert;
 mod edit;
@@ -75,7 +75,7 @@ fn threads(wanted: Option<u16>) -> u16 {
     wanted.unwrap_or_else(cores)
 }
 
-fn run(command: Command) -> Result<ExitCode, Report> {
+fn run(command: Command) -> Result<ExitCode, UserError> {
     match command {
         Command::Convert(args) => convert::run(args),
         #[cfg(feature = "engine")]

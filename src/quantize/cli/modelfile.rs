@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::atomic::spare;
 use crate::cli::output;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::quantize::modelfile;
 use crate::weights::gguf::Header;
 
@@ -26,7 +26,7 @@ pub(super) struct ModelfileArgs {
     ctx: Option<u32>,
 }
 
-pub(super) fn run(args: &ModelfileArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &ModelfileArgs) -> Result<ExitCode, UserError> {
     let header = Header::read(&args.file)?;
     if let Some(output) = &args.output {
         spare(output, [args.file.as_path()])?;
@@ -40,20 +40,20 @@ pub(super) fn run(args: &ModelfileArgs) -> Result<ExitCode, Report> {
     match &args.output {
         None => output::print(&text)?,
         Some(path) => crate::atomic::write(path, &text)
-            .map_err(|error| Report::failed(format!("cannot write `{}`: {error}", path.display())))?,
+            .map_err(|error| UserError::failed(format!("cannot write `{}`: {error}", path.display())))?,
     }
     Ok(ExitCode::Done)
 }
 
 /// What stands behind `FROM`: Ollama looks from the Modelfile's folder, and takes a bare name for one of its library.
-fn named(file: &Path, modelfile: Option<&Path>) -> Result<String, Report> {
+fn named(file: &Path, modelfile: Option<&Path>) -> Result<String, UserError> {
     let folder = |path: &Path| path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
     let beside = modelfile.is_none_or(|modelfile| folder(modelfile).is_none() || folder(modelfile) == folder(file));
     if file.is_absolute() || !beside {
         let whole = std::path::absolute(file);
         return whole
             .map(|path| path.to_string_lossy().into_owned())
-            .map_err(|error| Report::failed(error.to_string()));
+            .map_err(|error| UserError::failed(error.to_string()));
     }
     let near = if modelfile.is_some_and(|modelfile| folder(modelfile).is_some()) {
         file.file_name().map(Path::new)

@@ -9,7 +9,7 @@ use super::{fit, threads};
 use crate::budget::KvType;
 use crate::cli::{output, progress};
 use crate::engine::Cancel;
-use crate::error::{ExitCode, Report};
+use crate::error::{ExitCode, UserError};
 use crate::quantize::shrink::{self, Budget, Mixture, Planned, Request};
 use crate::size::bytes;
 use crate::weights::gguf::GgmlType;
@@ -79,15 +79,15 @@ pub(super) struct QuantizeArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &QuantizeArgs) -> Result<ExitCode, Report> {
+pub(super) fn run(args: &QuantizeArgs) -> Result<ExitCode, UserError> {
     let template = args.output.as_ref().map(|path| path.to_string_lossy().into_owned());
     if args.kinds.len() > 1 && template.as_ref().is_some_and(|name| !name.contains("{type}")) {
-        return Err(Report::usage("several types need several names").hint("put `{type}` into the output's name"));
+        return Err(UserError::usage("several types need several names").hint("put `{type}` into the output's name"));
     }
     if let Some((_, twice)) =
         args.kinds.iter().enumerate().find(|(at, kind)| args.kinds.iter().take(*at).any(|other| other == *kind))
     {
-        return Err(Report::usage(format!("`--type {}` is there twice", twice.name)));
+        return Err(UserError::usage(format!("`--type {}` is there twice", twice.name)));
     }
     let cancel = progress::cancel_on_signals()?;
     let budget = match (args.fit, args.fit_ram) {
@@ -136,7 +136,7 @@ impl QuantizeArgs {
     }
 }
 
-pub(super) fn write(request: &Request, name: &Path, cancel: &Cancel) -> Result<Json, Report> {
+pub(super) fn write(request: &Request, name: &Path, cancel: &Cancel) -> Result<Json, UserError> {
     let mut bar = progress::Bar::counting(request.kind.name, "tensors");
     let done = shrink::run(request, name, cancel, |done, all| bar.show(done, Some(all)));
     bar.end();
@@ -144,7 +144,7 @@ pub(super) fn write(request: &Request, name: &Path, cancel: &Cancel) -> Result<J
 }
 
 /// Tells what was written.
-pub(super) fn written(request: &Request, name: &Path, done: &Planned) -> Result<Json, Report> {
+pub(super) fn written(request: &Request, name: &Path, done: &Planned) -> Result<Json, UserError> {
     fallbacks(done);
     let files = shrink::outputs(request, name)?;
     let size = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|facts| facts.len()).sum();
@@ -158,7 +158,7 @@ pub(super) fn written(request: &Request, name: &Path, done: &Planned) -> Result<
     Ok(document)
 }
 
-pub(super) fn foresee(request: &Request, quiet: bool, cancel: &Cancel) -> Result<Json, Report> {
+pub(super) fn foresee(request: &Request, quiet: bool, cancel: &Cancel) -> Result<Json, UserError> {
     let planned = shrink::dry(request, cancel)?;
     if !quiet {
         let rows = planned.tensors.iter().map(|(name, old, new)| {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::Report;
+use crate::error::UserError;
 use crate::quantize::TEXTS;
 use crate::quantize::measure::Kind;
 
@@ -19,13 +19,13 @@ pub(super) struct Text {
 }
 
 /// The files, or the program's own sample when there are none.
-pub(super) fn read(files: &[impl AsRef<Path>]) -> Result<Vec<Text>, Report> {
+pub(super) fn read(files: &[impl AsRef<Path>]) -> Result<Vec<Text>, UserError> {
     if files.is_empty() {
         return Ok(sample());
     }
     let texts: Vec<Text> = files.iter().map(|file| one(file.as_ref())).collect::<Result<_, _>>()?;
     if texts.iter().map(|text| text.text.len() as u64).sum::<u64>() > TEXTS {
-        return Err(Report::failed("the files are longer than 256 MiB").hint(ENOUGH));
+        return Err(UserError::failed("the files are longer than 256 MiB").hint(ENOUGH));
     }
     Ok(texts)
 }
@@ -36,15 +36,15 @@ pub(super) fn sample() -> Vec<Text> {
     vec![text("sample, prose", Kind::Prose, PROSE), text("sample, code", Kind::Code, CODE)]
 }
 
-fn one(file: &Path) -> Result<Text, Report> {
+fn one(file: &Path) -> Result<Text, UserError> {
     let shown = file.display();
-    let fault = |error: std::io::Error| Report::failed(format!("cannot read `{shown}`: {error}"));
+    let fault = |error: std::io::Error| UserError::failed(format!("cannot read `{shown}`: {error}"));
     let mut bytes = Vec::new();
     let whole = std::fs::File::open(file).and_then(|file| file.take(TEXTS + 1).read_to_end(&mut bytes));
     if whole.map_err(fault)? as u64 > TEXTS {
-        return Err(Report::failed(format!("`{shown}` is longer than 256 MiB")).hint(ENOUGH));
+        return Err(UserError::failed(format!("`{shown}` is longer than 256 MiB")).hint(ENOUGH));
     }
-    let text = String::from_utf8(bytes).map_err(|_| Report::failed(format!("`{shown}` is no text in UTF-8")))?;
+    let text = String::from_utf8(bytes).map_err(|_| UserError::failed(format!("`{shown}` is no text in UTF-8")))?;
     let prose = file.extension().is_none_or(|end| ["txt", "md", "rst", "raw"].iter().any(|prose| end == *prose));
     let kind = if prose { Kind::Prose } else { Kind::Code };
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
