@@ -86,10 +86,9 @@ fn dry_runs_foresee_the_file_and_fit_stays_below_its_size() {
     let args = ["measure", "--ctx", "64", "--chunks", "1", "--no-rates", "--json", "--base"].map(AsRef::as_ref);
     let args = args.into_iter().chain([model.as_os_str()]);
     let told = tool.run(args.chain(["--quants", "q.gguf", "fit.gguf"].map(AsRef::as_ref))).json();
-    for quant in told["quants"].as_array().unwrap() {
-        let apart = quant["kld_mean"].as_f64().unwrap();
-        assert!(apart > 0.0 && apart < 0.1, "{quant}");
-    }
+    let apart = |at: usize| told["quants"][at]["kld_mean"].as_f64().unwrap();
+    // What fits is what the source is made of already: nothing is lost.
+    assert!(apart(0) > 0.0 && apart(0) < 0.1 && apart(1).abs() < 1e-6, "{told}");
     run(&["n.gguf", "--fit", "10MB", "--allow-requantize"]).refused(1, &["the smallest mixture takes"]);
     let memory = run(&["--fit-ram", "300MiB@1024", "--dry-run", "--allow-requantize"]);
     assert!(memory.err.contains(" fits"), "{}", memory.err);
@@ -122,7 +121,7 @@ fn blur(path: &Path) {
 
 /// Ctrl-C when one candidate is whole and another begun.
 fn interrupt(tool: &Tool) {
-    let args = ["quantize", "m.gguf", "cut.gguf", "--fit", "60MB"];
+    let args = ["quantize", "m.gguf", "cut.gguf", "--fit", "113MB"];
     let mut child = tool.command(args).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_child(&child);
     while tool.names().iter().filter(|name| name.starts_with(".cut.gguf.")).count() < 2 {
@@ -142,19 +141,15 @@ fn what_fits_a_size_is_never_worse_than_a_plain_mixture_of_that_size() {
     let Some(model) = crate::smollm2() else { return };
     let tool = Tool::new();
     let run = |args: &[&str]| tool.run(std::iter::once("quantize").chain(args.iter().copied()));
-    // Ten layers of thirty: what is chosen is chosen in the same way.
-    let without: Vec<String> = (5..25).map(|layer| layer.to_string()).collect();
-    let without = without.join(",");
     let whole = ["quantize".as_ref(), model.as_os_str(), "m.gguf".as_ref()];
-    let as_it_is = ["--type", "F16", "--allow-requantize", "--prune-layers", &without].map(AsRef::as_ref);
-    tool.run(whole.into_iter().chain(as_it_is)).done();
+    tool.run(whole.into_iter().chain(["--type", "F16", "--allow-requantize"].map(AsRef::as_ref))).done();
     // Beside the best by hand; `--fit` is given the windows that it reads itself, so that chance has no part in it.
     let compare = |by_hand: &str, [ctx, chunks]: [&str; 2]| {
         let fixed =
             ["measure", "--base", "m.gguf", "--ctx", ctx, "--chunks", chunks, "--no-rates", "--json", "--quants"];
         let told = tool.run(fixed.into_iter().chain([by_hand, "fit.gguf"])).json();
         let number = |at: usize, key: &str| told["quants"][at][key].as_f64().unwrap();
-        assert!(number(0, "bytes") <= 60e6 && number(1, "bytes") <= 60e6, "{told}");
+        assert!(number(0, "bytes") <= 113e6 && number(1, "bytes") <= 113e6, "{told}");
         // One per cent counts as alike, and the smaller file is taken then.
         assert!(number(1, "kld_mean") <= number(0, "kld_mean") * 1.011 + 1e-6, "{told}");
         number(1, "kld_mean")
@@ -162,13 +157,13 @@ fn what_fits_a_size_is_never_worse_than_a_plain_mixture_of_that_size() {
 
     // On the grid, Q4_1 loses nothing, and the mixture with the most bits a lot.
     run(&["m.gguf", "Q4_1.gguf", "--type", "Q4_1"]).done();
-    run(&["m.gguf", "fit.gguf", "--fit", "60MB"]).done();
+    run(&["m.gguf", "fit.gguf", "--fit", "113MB"]).done();
     assert!(compare("Q4_1.gguf", ["128", "1"]) < 0.01);
 
     // Off the grid, the estimate prefers what is worse than one better type in the largest mixture.
     blur(&tool.path("m.gguf"));
     run(&["m.gguf", "bump.gguf", "--type", "Q5_K_M", "--tensor-type", "attn_v=q6_K"]).done();
-    let told = run(&["m.gguf", "fit.gguf", "--fit", "60MB", "--json"]);
+    let told = run(&["m.gguf", "fit.gguf", "--fit", "113MB", "--json"]);
     let lines = told.err.matches(", KLD 0.").count();
     assert!(lines >= 2, "{}", told.err);
     assert_eq!(told.json()[0]["candidates"].as_array().unwrap().len(), lines);
