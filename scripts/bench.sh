@@ -6,6 +6,7 @@
 #   scripts/bench.sh chat frames       only the first frame, and frames of a long conversation
 #   scripts/bench.sh fim               suggestions while typing, against llama-server's /infill; over half an hour
 #   scripts/bench.sh infill            lines filled into functions, against plain continuation; longer still
+#   scripts/bench.sh process           the engine in a process of its own, against a thread; some minutes
 #   scripts/bench.sh quantize          convert, quantize, imatrix and measure, against llama.cpp's converter and tools
 #   scripts/bench.sh quantize convert  only that step; quantize, imatrix and measure are the others
 #   scripts/bench.sh merge             merging, against mergekit; ten minutes and 13 GB of disk (ZORD_BENCH_FOLDER)
@@ -24,8 +25,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 
 case ${1:-} in
-  chat | fim | infill | quantize | merge | distill) ;;
-  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat, fim, infill, quantize, merge or distill" ;;
+  chat | fim | infill | process | quantize | merge | distill) ;;
+  *) fail "there is no benchmark \`${1:-}\`" "scripts/bench.sh chat, fim, infill, process, quantize, merge or distill" ;;
 esac
 
 need_rust

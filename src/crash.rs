@@ -63,6 +63,8 @@ impl Step {
 
 /// Before a step's word in a mark.
 const CRASHED: &str = "crashed ";
+/// Before what is told of a crash on standard error.
+pub(crate) const TOLD: &str = "error: zord crashed";
 /// Those that mean that native code went wrong, and what they are called.
 pub(crate) const SIGNALS: [(i32, &str); 5] = [
     (libc::SIGSEGV, "segmentation fault"),
@@ -104,6 +106,12 @@ impl Drop for Doing {
     fn drop(&mut self) {
         STEP.store(self.0, Ordering::Relaxed);
     }
+}
+
+/// The engine, which works in a process of its own, is at this.
+#[cfg(feature = "engine")]
+pub(crate) fn engine_is_at(step: Step) {
+    STEP.store(step as u8, Ordering::Relaxed);
 }
 
 /// Makes a crash an orderly end. Called once, before there is another thread.
@@ -201,7 +209,7 @@ extern "C" fn on_crash(signal: libc::c_int) {
 
 /// One sentence on standard error.
 fn tell(signal: i32, step: Step) {
-    write(2, b"error: zord crashed");
+    write(2, TOLD.as_bytes());
     write(2, step.told().as_bytes());
     let spoken = SPOKEN.load(Ordering::SeqCst).min(WORDS.len());
     if spoken > 0 {

@@ -5,6 +5,8 @@
 
 mod table;
 
+use serde::{Deserialize, Serialize};
+
 pub(crate) use table::LANGUAGES;
 
 /// One step of indentation.
@@ -27,7 +29,7 @@ impl Unit {
 }
 
 /// The languages whose quotes, brackets and blocks completing knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Syntax {
     Python,

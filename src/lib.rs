@@ -14,7 +14,7 @@
 //! | [`app`] | what the interface thinks: state and `update(Msg) -> Vec<Effect>`; pure |
 //! | [`config`] | `config.toml`: every key, its default, and what is wrong with it |
 //! | [`retention`] | how long the program's own files are kept: ages, caps, the sweep |
-//! | [`engine`] | who talks to llama.cpp, or to a server: one thread, a job in, events out |
+//! | [`engine`] | who talks to llama.cpp, here or in a process of its own, or to a server: a job in, events out |
 //! | [`models`] | the catalogue, the store, downloads |
 //! | [`chat`] | conversation tree, journal, templates, thinking, what stays when the context is full |
 //! | [`edits`] | how an answer becomes a change of files: diffs, places, search/replace blocks, undo |

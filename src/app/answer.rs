@@ -147,6 +147,7 @@ impl App {
             }
             Event::Loaded(facts) => self.on_model_loaded(facts, out),
             Event::LoadFailed(error) => self.on_model_failed(error, out),
+            Event::Died { how, with } => self.on_engine_died(&how, with.as_deref()),
             Event::Cut { job, turns, summary, trimmed_lines, earlier_lines } if Some(job) == current => {
                 self.tell_cut(trimmed_lines, earlier_lines);
                 self.on_cut(turns, summary, out);

@@ -194,6 +194,10 @@ impl App {
         if self.model.name.is_empty() {
             self.model.name.clone_from(&facts.name);
         }
+        // an engine that died has a safer one
+        if let Some(plan) = &facts.plan {
+            self.model.plan = Some(Box::new(plan.clone()));
+        }
         self.model.state = State::Ready(facts);
         let proven =
             Proven { chosen: self.model.chosen.clone(), name: self.model.name.clone(), lora: self.model.lora.clone() };
@@ -205,7 +209,8 @@ impl App {
         }
         self.ease.rates = Rates::default();
         self.ease_fresh_engine(out);
-        if self.conversation.len() > 1 {
+        // an answer that goes on reads its conversation by itself
+        if self.conversation.len() > 1 && self.answer.is_none() {
             self.restore_cache(out);
         }
         self.send_waiting(out);
@@ -227,6 +232,15 @@ impl App {
         if !self.is_covered() && self.conversation.is_empty() {
             self.open_models(true, out);
         }
+    }
+
+    /// Its process died and is started again; an answer goes on, and what is asked meanwhile waits.
+    pub(crate) fn on_engine_died(&mut self, how: &str, with: Option<&str>) {
+        let with = with.map(|with| format!(" {with}")).unwrap_or_default();
+        let goes_on = if self.answer.is_some() { ", and the answer goes on" } else { "" };
+        self.tell(Level::Warning, format!("the engine {how}; it starts again{with}{goes_on}"));
+        self.cache.forget();
+        self.model.state = State::Loading(0.0);
     }
 
     pub(crate) fn on_engine_gone(&mut self, out: &mut Out) {

@@ -266,6 +266,29 @@ fn an_engine_that_dies_ends_the_answer_and_keeps_the_text() {
 }
 
 #[test]
+fn an_engine_that_is_started_again_goes_on_with_the_answer() {
+    let mut app = ready(SIZE);
+    exchange(&mut app, "what?", "that");
+    say(&mut app, "why?");
+    piece(&mut app, "be");
+    let with = Some("with a context of 2048 tokens".to_owned());
+    let effects = app.update(Msg::Engine(Event::Died { how: "was killed: memory ran out".into(), with }));
+    assert!(written(&effects).is_empty() && app.answer.is_some() && !app.model.is_ready());
+    let said =
+        "the engine was killed: memory ran out; it starts again with a context of 2048 tokens, and the answer goes on";
+    assert!(told(&app).contains(said), "{}", told(&app));
+    let effects = app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::RestoreCache(..) | Effect::Ask(_))), "{effects:?}");
+    piece(&mut app, "cause");
+    done(&mut app, Stop::End);
+    assert_eq!(app.conversation.node(app.path[3]).unwrap().text, "because");
+    app.update(Msg::Engine(Event::Died { how: "was killed".into(), with: None }));
+    assert!(told(&app).contains("the engine was killed; it starts again"));
+    let effects = app.update(Msg::Engine(Event::Loaded(Box::new(facts()))));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::RestoreCache(..))), "{effects:?}");
+}
+
+#[test]
 fn a_backslash_at_the_end_begins_a_new_line() {
     let mut app = ready(SIZE);
     type_in(&mut app, "a\\");

@@ -62,6 +62,8 @@ pub struct Policy {
     pub n_infill: u32,
     /// Whether the engine may draft tokens and verify them, which takes more rows of logits.
     pub speculate: bool,
+    /// The engine has a process of its own beside the one that uses it.
+    pub apart: bool,
     /// The last run ended uncleanly: plan lower.
     pub careful: bool,
     /// Weights must stay as they are: the kernels for rearranged ones are wrong in this build.
@@ -69,7 +71,7 @@ pub struct Policy {
 }
 
 /// What will be used, and why. Sizes in bytes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
 pub struct Plan {
     /// Tokens of context.
     pub n_ctx: u32,

@@ -17,6 +17,9 @@ const MIB: u64 = 1 << 20;
 const PROGRAM_CODE: u64 = 13 * MIB;
 /// What the program allocates before a model is there, in bytes.
 const PROGRAM_HEAP: u64 = 2 * MIB;
+/// What a process of the engine's own takes besides: its heap, its stacks, and the pages of the program's file that are
+/// no longer the same once they are relocated.
+const SECOND_PROCESS: u64 = 3 * MIB;
 /// `llama_vocab`: a token costs its entry in `id_to_token`, `token_to_id` and `cache_token_to_piece`, a merge its node in
 /// `bpe_ranks` and the text it was parsed from. Measured with 49,152 + 48,900 and with 262,144 + 0 of them.
 const TOKEN_BYTES: u64 = 150;
@@ -53,6 +56,8 @@ pub struct Choice {
     pub flash: bool,
     /// A rearranged copy of the weights.
     pub repack: bool,
+    /// In a process of its own.
+    pub apart: bool,
 }
 
 /// A plan with its sizes, for `choice`; budget and reason are left empty.
@@ -62,12 +67,13 @@ pub fn plan_of(shape: &Shape, choice: &Choice, features: &Features) -> Plan {
     let kv = kv_bytes(shape, choice);
     let compute = compute_bytes(shape, choice);
     let vocabulary = vocabulary_bytes(shape);
-    let program = PROGRAM_CODE + PROGRAM_HEAP + vocabulary + bookkeeping(shape, choice);
+    let processes = PROGRAM_CODE + PROGRAM_HEAP + if choice.apart { SECOND_PROCESS } else { 0 };
+    let program = processes + vocabulary + bookkeeping(shape, choice);
     // While loading, the mapped file holds its header too, and llama.cpp its parsed form; both are gone before the
     // context comes (`llama_mmap::unmap_fragment`).
     let loading = (shape.file - weights) + TOKEN_LOADING * shape.vocabulary;
     let running = weights + weights_copied + kv + compute + program;
-    let total = running.max(weights + weights_copied + PROGRAM_CODE + PROGRAM_HEAP + vocabulary + loading);
+    let total = running.max(weights + weights_copied + processes + vocabulary + loading);
     Plan {
         n_ctx: choice.n_ctx,
         kv_type: choice.kv_type,

@@ -128,6 +128,7 @@ impl Ladder<'_> {
                 threads: policy.threads.unwrap_or(self.processor.threads).max(1),
                 flash,
                 repack: repack && !policy.careful && !policy.plain,
+                apart: policy.apart,
             };
             need::plan_of(self.shape, &choice, &self.processor.features)
         })

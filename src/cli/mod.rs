@@ -16,6 +16,8 @@ mod bench;
 mod chat;
 mod complete;
 mod doctor;
+#[cfg(feature = "engine")]
+mod engine;
 pub(crate) mod extras;
 #[cfg(feature = "engine")]
 mod kernels;
@@ -96,6 +98,10 @@ enum Command {
     #[cfg(feature = "engine")]
     #[command(hide = true, name = "kernels-child")]
     Kernels(kernels::KernelsArgs),
+    /// What this program starts itself as, to have the model in a process of its own
+    #[cfg(feature = "engine")]
+    #[command(hide = true)]
+    Engine,
     /// Manual pages, into a folder
     #[command(hide = true)]
     Man(extras::ManArgs),
@@ -187,6 +193,11 @@ fn run(cli: Cli) -> Result<ExitCode, UserError> {
         return Err(UserError::usage("`--continue` resumes a conversation in the interface; commands have none")
             .hint("`zord --continue` alone resumes the last one of this folder"));
     }
+    #[cfg(feature = "engine")]
+    if matches!(cli.command, Some(Command::Engine)) {
+        // all that is to be known comes over the socket
+        return engine::run();
+    }
     let paths = Paths::find();
     let config = config::load(&paths.config_file())?;
     let scene = Scene { paths, config: cli.engine.over(config), flags: cli.engine };
@@ -201,6 +212,8 @@ fn run(cli: Cli) -> Result<ExitCode, UserError> {
         Some(Command::Sessions(args)) => sessions::run(&scene, args),
         #[cfg(feature = "engine")]
         Some(Command::Kernels(args)) => kernels::run(&args),
+        #[cfg(feature = "engine")]
+        Some(Command::Engine) => engine::run(),
         Some(Command::Completions(args)) => extras::completions::<Cli>(&args),
         Some(Command::Man(args)) => extras::man::<Cli>(&args),
     }

@@ -127,6 +127,7 @@ pub fn policy(config: &Config, tuned: &Tuned, paths: &Paths) -> Policy {
         n_seq: 1,
         n_infill: 0,
         speculate: config.chat.speculate,
+        apart: false,
         careful: false,
         plain: is_plain(paths),
     }
@@ -186,6 +187,7 @@ pub fn ready_for_both(config: &Config, paths: &Paths, careful: bool) -> Result<R
         careful,
         n_seq: InfillRequest::SEQUENCES,
         n_infill: INFILL_CELLS,
+        apart: true,
         ..policy
     })
 }

@@ -136,6 +136,7 @@ fn start(
         })
     };
     let start = Start {
+        engine: engine(),
         paths,
         folder,
         prepare,
@@ -166,6 +167,13 @@ fn forget_missing(flags: &EngineOptions, config: &mut Config, paths: &Paths) -> 
     let gone = config.model.take_if(|name| store.resolve(name).is_err())?;
     let other = prepare::chosen(config, paths)?;
     Some(format!("`{gone}` is no longer there; using `{other}`"))
+}
+
+/// The program for an engine in a process of its own; `ZORD_ENGINE=thread` keeps it inside, to compare.
+fn engine() -> Option<PathBuf> {
+    let inside = !cfg!(feature = "engine") || std::env::var_os("ZORD_ENGINE").is_some_and(|place| place == "thread");
+    let program = crate::program::path();
+    (!inside && program.is_absolute()).then_some(program)
 }
 
 /// The settings with what shall be loaded in place of theirs.

@@ -106,10 +106,29 @@ impl Probe {
 
     /// Our own resident set.
     pub fn resident(&self) -> Resident {
-        let text = read(&self.root.join("proc/self/status")).unwrap_or_default();
+        self.resident_of("self")
+    }
+
+    /// The resident set of another process; nothing of one that is gone.
+    pub fn resident_of(&self, process: &str) -> Resident {
+        let text = read(&self.root.join("proc").join(process).join("status")).unwrap_or_default();
         let size = |key: &str| kilobytes(&text, key).unwrap_or_default();
         let file = size("RssFile") + size("RssShmem");
         Resident { total: size("VmRSS"), anonymous: size("RssAnon"), file, peak: size("VmHWM").max(size("VmRSS")) }
+    }
+
+    /// How often the kernel ended a process for want of memory, on the whole machine and in our groups; `None` where it
+    /// does not say. Only what has changed between two looks means anything.
+    pub fn kills(&self) -> Option<u64> {
+        let count = |path: PathBuf| {
+            let text = read(&path)?;
+            text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse::<u64>().ok())
+        };
+        let of_group = |group: &PathBuf| {
+            ["memory.events", "memory.oom_control"].into_iter().find_map(|name| count(group.join(name)))
+        };
+        let machine = count(self.root.join("proc/vmstat"));
+        machine.into_iter().chain(self.groups.iter().filter_map(of_group)).reduce(u64::wrapping_add)
     }
 
     /// Pressure of the machine or of our innermost group, the higher.
@@ -235,6 +254,31 @@ mod tests {
         let expected = Resident { total: kib(800), anonymous: kib(300), file: kib(500), peak: kib(900) };
         assert_eq!(Probe::at(tree.path()).resident(), expected);
         assert!(Probe::new().resident().total > 0);
+    }
+
+    #[test]
+    fn kills_are_counted_where_the_kernel_tells_them() {
+        let tree = Tree::new()
+            .file("proc/vmstat", "nr_free_pages 12\noom_kill 3\n")
+            .file("proc/self/cgroup", "0::/a\n")
+            .file("sys/fs/cgroup/cgroup.controllers", "memory\n")
+            .file("sys/fs/cgroup/a/memory.events", "oom 9\noom_kill 2\noom_group_kill 7\n");
+        assert_eq!(Probe::at(tree.path()).kills(), Some(5));
+        let old = Tree::new()
+            .file("proc/self/cgroup", "9:memory:/box\n")
+            .file("sys/fs/cgroup/memory/box/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n");
+        assert_eq!(Probe::at(old.path()).kills(), Some(4));
+        assert_eq!(Probe::at(Tree::new().path()).kills(), None);
+    }
+
+    #[test]
+    fn another_process_has_a_resident_set_of_its_own() {
+        let tree = Tree::new().file("proc/self/status", "VmRSS: 1 kB\n").file("proc/7/status", "VmRSS: 2 kB\n");
+        let probe = Probe::at(tree.path());
+        assert_eq!(
+            [probe.resident(), probe.resident_of("7"), probe.resident_of("8")].map(|r| r.total),
+            [1024, 2048, 0]
+        );
     }
 
     #[test]

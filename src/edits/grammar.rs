@@ -14,15 +14,19 @@
 //! the reader would stumble over them. What it refuses to do: judge the replacement.
 
 mod search;
+mod sent;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::blocks::{Mark, mark};
 use super::lines;
 use search::Search;
+use sent::Sent;
 
 const SEARCH: &[u8] = b"<<<<<<< SEARCH";
 const DIVIDER: &[u8] = b"=======";
@@ -81,8 +85,9 @@ struct Replace {
     same: Option<usize>,
 }
 
-/// The form of an answer, with the answer so far.
-#[derive(Clone, Debug)]
+/// The form of an answer, with the answer so far. Only the form is serialised: whoever reads it begins at the beginning.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Sent", into = "Sent")]
 pub struct Constraint {
     files: Arc<Vec<File>>,
     /// Lines that earlier blocks changed, by file.
@@ -101,6 +106,23 @@ pub struct Constraint {
     said: bool,
     /// A block that only moves blank lines or blanks at the ends of lines is none.
     changing: bool,
+}
+
+impl File {
+    /// Its lines without their ends; `hidden` has an entry for each.
+    fn new(name: &str, lines: &[&str], hidden: Vec<bool>) -> Self {
+        let has = |odd: &&[u8]| lines.iter().any(|line| line.as_bytes().starts_with(odd));
+        let mut file = Self {
+            name: name.as_bytes().to_vec(),
+            hidden,
+            barred: lines.iter().map(|line| mark(line).is_some()).collect(),
+            odd: ODD.iter().copied().filter(has).collect(),
+            dead: Vec::new(),
+            lines: lines.iter().map(|line| line.as_bytes().to_vec()).collect(),
+        };
+        file.dead = search::dead(&file);
+        file
+    }
 }
 
 fn starts_like(line: &[u8], whole: &[u8]) -> bool {
@@ -128,24 +150,13 @@ impl Constraint {
         let file = |(name, text, shown): (&str, &str, Option<Vec<Range<usize>>>)| {
             let text = text.strip_prefix(lines::BOM).unwrap_or(text);
             let all: Vec<&str> = lines::split(text).into_iter().map(lines::body).collect();
-            let mut file = File {
-                name: name.as_bytes().to_vec(),
-                hidden: (0..all.len())
-                    .map(|n| shown.as_ref().is_some_and(|shown| !shown.iter().any(|part| part.contains(&n))))
-                    .collect(),
-                barred: all.iter().map(|line| mark(line).is_some()).collect(),
-                odd: ODD
-                    .iter()
-                    .copied()
-                    .filter(|odd| all.iter().any(|line| line.as_bytes().starts_with(odd)))
-                    .collect(),
-                dead: Vec::new(),
-                lines: all.into_iter().map(|line| line.as_bytes().to_vec()).collect(),
-            };
-            file.dead = search::dead(&file);
-            file
+            let is_hidden = |n: usize| shown.as_ref().is_some_and(|shown| !shown.iter().any(|part| part.contains(&n)));
+            File::new(name, &all, (0..all.len()).map(is_hidden).collect())
         };
-        let files: Vec<File> = files.into_iter().filter(|(name, ..)| usable(name)).map(file).collect();
+        Self::of_files(files.into_iter().filter(|(name, ..)| usable(name)).map(file).collect())
+    }
+
+    fn of_files(files: Vec<File>) -> Self {
         Self {
             used: Arc::new(files.iter().map(|file| vec![false; file.lines.len()]).collect()),
             current: None,

@@ -2,8 +2,8 @@
 //!
 //! [`Engine::start`] spawns the thread; it loads in the background and answers with [`Event::Loaded`] or
 //! [`Event::LoadFailed`]. Each [`Job`] ends in exactly one [`Event::Done`] or [`Event::Failed`] with its id. The same
-//! interface is spoken by `local` (llama.cpp in this process, feature `engine`) and `remote` (an OpenAI-compatible
-//! server). What it refuses to do: draw, read the configuration, or keep a conversation; a request carries all of it.
+//! interface is spoken by `local` (llama.cpp in this process, feature `engine`), `process` (the same in a process of its
+//! own, by the messages of `wire`; `serve` is that process's side) and `remote` (an OpenAI-compatible server). What it refuses to do: draw, read the configuration, or keep a conversation; a request carries all of it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::fim::ring::Chunk;
 pub use crate::sampling::Sampling;
 
 /// Names a job; late pieces of a dead job are recognised by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobId(pub u64);
 
 /// One thing to do, with the flag that stops it.
@@ -38,7 +38,7 @@ pub struct Job {
 }
 
 /// The kinds of work.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Work {
     /// Answer a conversation.
     Chat(ChatRequest),
@@ -50,18 +50,19 @@ pub enum Work {
     /// Count the tokens of a text as the model sees it; answered by [`Outcome::Counted`].
     Count(String),
     /// Write the chat's KV cache to a file (for the session named by the caller).
-    Save(PathBuf),
+    Save(#[serde(with = "path")] PathBuf),
     /// Read the chat's KV cache from a file; a snapshot that does not fit model, version or settings is ignored and
     /// answered by [`Outcome::Restored`] with zero tokens.
-    Restore(PathBuf),
+    Restore(#[serde(with = "path")] PathBuf),
     /// Forget the chat's KV cache; what is given back to the system is the memory of its cells.
     Release,
 }
 
 /// A conversation to answer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ChatRequest {
-    /// The turns in order; a system message, if any, first. Thinking is already taken out of past answers.
+    /// The turns in order; a system message, if any, first. Thinking is already taken out of past answers. Where the last
+    /// one is the model's own, the answer goes on from there.
     pub turns: Vec<Message>,
     /// Send the last turn's text as it is, without a template.
     pub raw: bool,
@@ -80,7 +81,7 @@ pub struct ChatRequest {
 }
 
 /// Plain text to continue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CompleteRequest {
     /// The text before the cursor.
     pub prefix: String,
@@ -95,7 +96,7 @@ pub struct CompleteRequest {
 }
 
 /// A cursor in a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InfillRequest {
     /// What stands around it.
     pub site: Site,
@@ -117,7 +118,7 @@ impl InfillRequest {
 }
 
 /// What could stand at a cursor.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Infilled {
     /// The best first; empty when nothing is worth showing.
     pub alternatives: Vec<Suggestion>,
@@ -143,7 +144,7 @@ pub enum Overflow {
 }
 
 /// How a job ended well.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// A chat or a completion.
     Generated {
@@ -167,12 +168,20 @@ pub enum Outcome {
 }
 
 /// What the engine tells.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// How far loading is, 0 to 1.
     Loading(f32),
     /// The model can be used.
     Loaded(Box<Facts>),
+    /// The engine's process died and is started again: what it was at goes on where it stopped. Its next word is `Loaded`
+    /// or `LoadFailed`.
+    Died {
+        /// How, after "the engine ".
+        how: String,
+        /// With which safer setting it starts again, after "it starts again "; `None`: as it was.
+        with: Option<String>,
+    },
     /// The model cannot be used; the engine is at its end.
     LoadFailed(UserError),
     /// Older turns were left out: the first `turns` after the system message, perhaps replaced by a summary.
@@ -229,7 +238,7 @@ pub enum Event {
 }
 
 /// What is known of a loaded model (or a server).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// As the file or the server names it.
     pub name: String,
@@ -263,13 +272,15 @@ pub enum Spec {
 }
 
 /// A model in this process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LocalSpec {
     /// The GGUF file.
+    #[serde(with = "path")]
     pub model: PathBuf,
     /// Context, KV types, ubatch, threads.
     pub plan: Plan,
     /// Adapters and their scales.
+    #[serde(with = "path::scaled")]
     pub lora: Vec<(PathBuf, f32)>,
     /// Propose tokens from n-grams of the conversation.
     pub speculate: bool,
@@ -316,13 +327,20 @@ impl RemoteSpec {
 pub mod admission;
 #[cfg(feature = "engine")]
 pub mod local;
+mod path;
 pub(crate) mod pieces;
 pub mod presets;
+#[cfg(feature = "engine")]
+mod process;
 pub mod remote;
 #[cfg(feature = "engine")]
 pub(crate) mod reuse;
 #[cfg(feature = "engine")]
+pub mod serve;
+#[cfg(feature = "engine")]
 pub(crate) mod speculate;
 mod start;
+#[cfg(feature = "engine")]
+pub mod wire;
 
 pub use start::{Engine, Sink};

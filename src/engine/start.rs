@@ -36,10 +36,16 @@ impl Threads {
 /// A running engine. Dropping it cancels nothing by itself: cancel the jobs first, then drop, and the thread ends after
 /// the job it is at.
 #[derive(Debug)]
-pub struct Engine {
-    jobs: Option<Sender<Job>>,
-    threads: Threads,
-    thread: Option<JoinHandle<()>>,
+pub struct Engine(Place);
+
+/// Where it runs.
+#[derive(Debug)]
+enum Place {
+    /// On a thread of this process.
+    Thread { jobs: Sender<Job>, threads: Threads, thread: JoinHandle<()> },
+    /// In a process of its own.
+    #[cfg(feature = "engine")]
+    Process(super::process::Handle),
 }
 
 impl Engine {
@@ -66,25 +72,62 @@ impl Engine {
                 Spec::Remote(spec) => super::remote::run(spec, inbox, sink),
             }
         })?;
-        Ok(Self { jobs: Some(jobs), threads, thread: Some(thread) })
+        Ok(Self(Place::Thread { jobs, threads, thread }))
+    }
+
+    /// Starts `program`, which must be this one, as the engine in a process of its own. When that dies it is started
+    /// again ([`Event::Died`]) and its jobs go on.
+    #[cfg(feature = "engine")]
+    pub fn start_process(program: std::path::PathBuf, spec: super::LocalSpec, sink: Sink) -> std::io::Result<Self> {
+        super::process::Handle::start(program, spec, sink).map(|handle| Self(Place::Process(handle)))
     }
 
     /// Queues a job; `false` when the engine is gone (its last event said why).
     pub fn submit(&self, job: Job) -> bool {
-        self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok())
+        match &self.0 {
+            Place::Thread { jobs, .. } => jobs.send(job).is_ok(),
+            #[cfg(feature = "engine")]
+            Place::Process(handle) => handle.submit(job),
+        }
     }
 
     /// Works with at most so many threads from the next evaluation on; more than were planned are not there. Of no
     /// effect on a server.
     pub fn limit_threads(&self, most: u32) {
-        self.threads.set(most);
+        match &self.0 {
+            Place::Thread { threads, .. } => threads.set(most),
+            #[cfg(feature = "engine")]
+            Place::Process(handle) => handle.limit_threads(most),
+        }
+    }
+
+    /// The process that it runs in, if that is another one; nothing while there is none.
+    pub fn process(&self) -> Option<u32> {
+        match &self.0 {
+            Place::Thread { .. } => None,
+            #[cfg(feature = "engine")]
+            Place::Process(handle) => handle.running().id(),
+        }
+    }
+
+    /// Has a process of its own stand still with this one, or go on.
+    pub fn pause(&self, pause: bool) {
+        match &self.0 {
+            Place::Thread { .. } => {}
+            #[cfg(feature = "engine")]
+            Place::Process(handle) => handle.running().pause(pause),
+        }
     }
 
     /// Ends the thread and waits for it.
-    pub fn stop(mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+    pub fn stop(self) {
+        match self.0 {
+            Place::Thread { jobs, thread, .. } => {
+                drop(jobs);
+                let _ = thread.join();
+            }
+            #[cfg(feature = "engine")]
+            Place::Process(handle) => handle.stop(),
         }
     }
 }

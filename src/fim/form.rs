@@ -9,6 +9,8 @@ mod spelling;
 pub(super) use layout::{Content, Layout};
 pub(crate) use spelling::{SPELLINGS, Spelling};
 
+use serde::{Deserialize, Serialize};
+
 use crate::lang::Syntax;
 
 /// Ids of fill-in-the-middle tokens as a GGUF's metadata gives them.
@@ -48,7 +50,7 @@ impl FimIds {
 }
 
 /// Families of models that fill in the middle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Family {
     /// Qwen2.5-Coder; also CodeGemma and newer Granite, which spell the three tokens the same.
@@ -63,7 +65,7 @@ pub enum Family {
 }
 
 /// What the catalogue says of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Known {
     /// It does not know the model.
     Nothing,

@@ -4,6 +4,8 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::Site;
 
 /// Chunks held.
@@ -20,7 +22,7 @@ const NEAR: f64 = 0.5;
 const AROUND: usize = 48;
 
 /// A piece of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
     /// Of the file, relative to the opened folder.
     pub path: String,

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use super::blocks::indent;
 use super::scan::Scan;
 use super::trim;
@@ -11,7 +13,7 @@ use crate::lang::Syntax;
 pub(super) const SIDE: usize = 64 << 10;
 
 /// A place in a file where something may be inserted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     /// Of the file, relative to the opened folder, with `/`.
     pub path: Option<String>,

@@ -356,9 +356,11 @@ impl Desk {
     /// Stops until the shell continues us. The key reader goes first: it must not eat what is meant for the shell.
     fn suspend(&mut self) {
         self.keys = None;
+        self.engine.pause(true);
         self.screen.lend(|| {
             let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
         });
+        self.engine.pause(false);
         self.keys = Some(crossterm::event::EventStream::new());
         let (columns, rows) = self.screen.size();
         self.tell(Msg::Resize(columns, rows));

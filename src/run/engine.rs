@@ -1,6 +1,7 @@
 //! The engine in use: one at a time, each with a number, so that late words of an earlier one are known as such.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
@@ -10,7 +11,7 @@ use super::inbox::Own;
 use super::start::Prepared;
 use super::{Desk, Told, notice};
 use crate::app::msg::{Level, Load, Msg};
-use crate::engine::{Cancel, Engine, Event, Job, JobId, Work};
+use crate::engine::{Cancel, Engine, Event, Job, JobId, Sink, Spec, Work};
 use crate::error::UserError;
 
 /// How long the end of the program waits for the engine's.
@@ -80,6 +81,18 @@ impl Slot {
         }
     }
 
+    /// The process that it runs in, if that is another one.
+    pub(super) fn process(&self) -> Option<u32> {
+        self.engine.as_ref().and_then(Engine::process)
+    }
+
+    /// Has it stand still while this program does.
+    pub(super) fn pause(&self, pause: bool) {
+        if let Some(engine) = &self.engine {
+            engine.pause(pause);
+        }
+    }
+
     pub(super) fn limit_threads(&self, most: u32) {
         if let Some(engine) = &self.engine {
             engine.limit_threads(most);
@@ -146,7 +159,7 @@ impl Desk {
         let sink = Box::new(move |event| {
             hand_over(&gone.0, Told::Engine(gone.1, event));
         });
-        match Engine::start(prepared.spec, sink) {
+        match started(prepared.spec, self.start.engine.clone(), sink) {
             Ok(engine) => {
                 self.engine.engine = Some(engine);
                 self.tell(Msg::Loading { name: prepared.name, plan: prepared.plan.map(Box::new) });
@@ -169,11 +182,20 @@ impl Desk {
     }
 }
 
+/// In a process of its own where there is a program for it; a server needs none.
+fn started(spec: Spec, program: Option<PathBuf>, sink: Sink) -> std::io::Result<Engine> {
+    match (spec, program) {
+        #[cfg(feature = "engine")]
+        (Spec::Local(spec), Some(program)) => Engine::start_process(program, spec, sink),
+        (spec, _) => Engine::start(spec, sink),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::inbox::Inbox;
     use super::*;
-    use crate::engine::{RemoteSpec, Spec};
+    use crate::engine::RemoteSpec;
 
     #[test]
     fn a_job_that_no_engine_takes_ends_though_the_channel_is_full() {

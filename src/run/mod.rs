@@ -329,7 +329,8 @@ impl Desk {
             self.look_at_power();
         }
         let Some(memory) = &mut self.memory else { return };
-        let (gauge, actions) = memory.look(self.app.cache.is_away() && self.app.answer.is_none());
+        let (gauge, actions) =
+            memory.look(self.app.cache.is_away() && self.app.answer.is_none(), self.engine.process());
         let before = self.app.gauge;
         if before.is_none_or(|before| before.used >> 20 != gauge.used >> 20 || before.budget != gauge.budget) {
             self.tell(Msg::Memory(gauge));

@@ -165,10 +165,15 @@ impl Memory {
         self.watch.level >= watch::Level::ChatFreed
     }
 
-    /// One look: the gauge, and what must be done now, in order; `away`: the chat's cache is not in memory. About ten
-    /// small files are read.
-    pub fn look(&mut self, away: bool) -> (Gauge, Vec<Action>) {
-        let reading = self.probe.reading();
+    /// One look: the gauge, and what must be done now, in order; `away`: the chat's cache is not in memory; `engine`: the
+    /// process that has the model, if it is another one. About ten small files are read.
+    pub fn look(&mut self, away: bool, engine: Option<u32>) -> (Gauge, Vec<Action>) {
+        let mut reading = self.probe.reading();
+        if let Some(engine) = engine {
+            // the pages of the program's own file are the same in both
+            let model = self.probe.resident_of(&engine.to_string());
+            reading.resident.total = reading.resident.anonymous + model.total;
+        }
         let thresholds = Thresholds { away: if away { self.context } else { 0 }, ..self.thresholds };
         let (watch, actions) = watch::decide(self.watch, &reading, &thresholds);
         self.watch = watch;

@@ -42,6 +42,8 @@ pub struct Start {
     pub prepare: Prepare,
     /// Whether what shall be loaded is fit for use.
     pub check: Check,
+    /// The program that is started as the engine, which must be this one; `None`: it works on a thread of this process.
+    pub engine: Option<PathBuf>,
     /// The chosen model's name, as far as known before looking; `None` when there is none in the store: the first-start
     /// screen is shown.
     pub model: Option<String>,

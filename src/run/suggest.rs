@@ -196,8 +196,14 @@ impl Desk {
 
     /// A model was loaded, or is gone: the editor may ask, or not.
     pub(super) fn suggestions_by(&mut self, model: Option<u64>) {
-        self.suggester.flight = None;
         self.suggester.model = model;
+        // what is on its way was asked of the one before
+        if let Some(flight) = self.suggester.flight.take() {
+            self.engine.cancel(flight.job);
+            if let Some(id) = flight.asked {
+                self.suggested(id, Vec::new());
+            }
+        }
         self.look_at_power();
         self.tell(Msg::Editor(EditorMsg::Suggests(model.is_some())));
     }

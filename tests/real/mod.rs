@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use zord::budget::{KvType, Plan};
 use zord::engine::{
-    Cancel, ChatRequest, Engine, Event, Facts, Job, JobId, LocalSpec, Outcome, Spec, Stats, Stop, Work,
+    Cancel, ChatRequest, Engine, Event, Facts, Job, JobId, LocalSpec, Outcome, Sink, Spec, Stats, Stop, Work,
 };
 use zord::fim::form::Known;
 
@@ -85,9 +85,18 @@ static TURN: Mutex<()> = Mutex::new(());
 
 impl Asked {
     pub fn start(spec: Spec) -> Result<Self, (String, Option<String>)> {
+        Self::begin(|sink| Engine::start(spec, sink))
+    }
+
+    /// The same in a process of its own.
+    pub fn start_process(program: &str, spec: LocalSpec) -> Result<Self, (String, Option<String>)> {
+        Self::begin(|sink| Engine::start_process(program.into(), spec, sink))
+    }
+
+    fn begin(start: impl FnOnce(Sink) -> std::io::Result<Engine>) -> Result<Self, (String, Option<String>)> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let (sender, events) = sync_channel(4096);
-        let engine = Engine::start(spec, Box::new(move |event| drop(sender.send(event)))).unwrap();
+        let engine = start(Box::new(move |event| drop(sender.send(event)))).unwrap();
         loop {
             match events.recv().unwrap() {
                 Event::Loaded(facts) => return Ok(Self { engine, events, facts: *facts, jobs: 0, _turn: turn }),
@@ -99,6 +108,11 @@ impl Asked {
 
     pub fn local(model: PathBuf, plan: Plan) -> Self {
         Self::start(Spec::Local(local(model, plan))).unwrap()
+    }
+
+    /// The process that the engine runs in, if it is another one.
+    pub fn process(&self) -> Option<u32> {
+        self.engine.process()
     }
 
     /// Queues work and gives its flag.

@@ -203,6 +203,11 @@ impl Screen {
         self.child.process_id().unwrap().cast_signed()
     }
 
+    /// The process that has the model, if it is another one.
+    pub fn engine(&self) -> Option<u32> {
+        engine_of(self.pid())
+    }
+
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
@@ -268,6 +273,18 @@ impl Drop for Screen {
 
 fn size(columns: u16, rows: u16) -> PtySize {
     PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+}
+
+/// The engine's process of a program.
+pub fn engine_of(parent: i32) -> Option<u32> {
+    std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let ours = fields.next()? != "Z" && fields.next()?.parse() == Ok(parent);
+        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
+        (ours && command.ends_with(b"\0engine\0")).then_some(pid)
+    })
 }
 
 /// A parser has no screen without cells.

@@ -321,3 +321,13 @@ fn write_the_missions_shape() {
     let path = std::env::var_os("ZORD_TEST_SHAPE").unwrap();
     QWEN_CODER_1_5B.write(std::path::Path::new(&path));
 }
+
+#[test]
+fn an_engine_in_a_process_of_its_own_is_planned_with_that_process() {
+    let shape = QWEN_CODER_1_5B.shape();
+    let of = |apart| plan(&shape, &machine(8 * GIB), &Policy { apart, ..Policy::default() }, &processor()).unwrap();
+    let (inside, apart) = (of(false), of(true));
+    assert_eq!(apart.total - inside.total, apart.program - inside.program);
+    assert!(apart.total > inside.total && apart.total - inside.total <= 8 * MIB, "{apart:?}");
+    assert_eq!((apart.n_ctx, apart.kv), (inside.n_ctx, inside.kv));
+}

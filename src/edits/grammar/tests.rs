@@ -200,3 +200,28 @@ proptest! {
         }
     }
 }
+
+/// As it comes out of another process.
+fn sent(constraint: &Constraint) -> Constraint {
+    serde_json::from_str(&serde_json::to_string(constraint).unwrap()).unwrap()
+}
+
+#[test]
+fn a_form_that_was_sent_allows_what_it_allowed_before() {
+    let parts = [("src/a.rs", TEXT, Some(vec![0..2, 2..3])), ("b.py", "\u{feff}x = 1\r\n=== \r\n", None)];
+    let plain = Constraint::of_parts(parts.clone());
+    let barred = Constraint::of_parts(parts).barring(&|name| (name == "b.py").then(|| vec![true, false]));
+    for constraint in [plain.clone(), plain.thinking(), barred.changing()] {
+        let again = sent(&constraint);
+        for answer in [
+            "src/a.rs\n<<<<<<< SEARCH\nfn a() {\n=======\nfn c() {\n>>>>>>> REPLACE\n",
+            "src/a.rs\n<<<<<<< SEARCH\n    two();\n",
+            "src/a.rs\n<<<<<<< SEARCH\nfn a() {\n=======\nfn a() { \n>>>>>>> REPLACE\n",
+            "b.py\n<<<<<<< SEARCH\nx = 1\n=======\n=== 2\n>>>>>>> REPLACE\n",
+            "<think>so</think>\nb.py\n",
+        ] {
+            assert_eq!(again.allows(answer.as_bytes()), constraint.allows(answer.as_bytes()), "{answer:?}");
+        }
+    }
+    assert!(sent(&Constraint::new([])).is_empty());
+}

@@ -6,7 +6,7 @@ use super::choose::Chooser;
 use super::context::CHAT;
 use super::prompt::Prompt;
 use super::{DecodeError, EngineError, Queue, Worker};
-use crate::chat::compact;
+use crate::chat::{Role, compact};
 use crate::crash::{Doing, Step};
 use crate::edits::grammar::Constraint;
 use crate::engine::pieces::Pieces;
@@ -113,7 +113,7 @@ impl Worker {
             text: String::new(),
             queue,
         };
-        if !request.raw && self.template.opens_thinking() {
+        if !request.raw && self.template.opens_thinking() && begun(request).is_none() {
             // The prompt ends inside the block, so the answer would have only its end.
             run.tell("<think>\n".to_owned(), sink);
             if let Some(constraint) = &mut run.constraint {
@@ -140,7 +140,12 @@ impl Worker {
     fn constraint(&self, request: &ChatRequest) -> Option<Constraint> {
         let constraint = request.constraint.clone().filter(|constraint| !constraint.is_empty())?;
         let thinks = self.template.opens_thinking() || self.words.has("<think>");
-        Some(if thinks { constraint.thinking() } else { constraint })
+        let mut constraint = if thinks { constraint.thinking() } else { constraint };
+        // a file that was changed since has another form
+        if let Some(begun) = begun(request).filter(|begun| constraint.allows(begun.as_bytes())) {
+            constraint.push(begun.as_bytes());
+        }
+        Some(constraint)
     }
 
     /// The template's marks that must be recognised by their spelling, as the vocabulary has no token for them. One that
@@ -401,6 +406,12 @@ impl Run<'_> {
             sink(Event::Piece { job: self.job.id, text });
         }
     }
+}
+
+/// What stands of the answer already.
+fn begun(request: &ChatRequest) -> Option<&str> {
+    let last = request.turns.last().filter(|turn| !request.raw && turn.role == Role::Assistant);
+    last.map(|turn| turn.content.as_str())
 }
 
 fn rate(tokens: usize, seconds: f64) -> f64 {

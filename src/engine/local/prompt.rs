@@ -30,7 +30,9 @@ impl Worker {
             .template
             .render(&safe, self.words.bos(), self.words.eos(), true)
             .map_err(|error| EngineError::Template(error.to_string()))?;
-        Ok(self.words.prompt(&(text + &begun)))
+        // the template has opened the thinking already
+        let begun = if self.template.opens_thinking() { begun.trim_start_matches("<think>\n") } else { &begun };
+        Ok(self.words.prompt(&(text + begun)))
     }
 
     /// The prompt of a request. `room` is how many tokens it may take; what must go is told as [`Event::Cut`].
@@ -103,7 +105,12 @@ impl Worker {
         if tokens.len() > room {
             return Ok(Some(compact::outline(earlier, dropped)));
         }
-        let quiet = ChatRequest { max_tokens: Some(SUMMARY_TOKENS), sampling: Sampling::default(), ..request.clone() };
+        let quiet = ChatRequest {
+            turns: Vec::new(),
+            max_tokens: Some(SUMMARY_TOKENS),
+            sampling: Sampling::default(),
+            ..request.clone()
+        };
         let mut no_pieces: Sink = Box::new(|_| ());
         let silent = Job { id: JobId(u64::MAX), cancel: job.cancel.clone(), work: crate::engine::Work::Release };
         let written =

@@ -357,6 +357,7 @@ impl Measure<'_> {
             threads: processor.threads,
             flash: true,
             repack: true,
+            apart: false,
         };
         Ok(plan_of(&shape, &choice, &processor.features).total)
     }
