@@ -95,7 +95,7 @@ impl App {
             return;
         }
         self.recall_cache(out);
-        self.answer = Some(Answer {
+        self.turn.begin(Answer {
             job,
             node,
             phase: Phase::Waiting,
@@ -129,7 +129,7 @@ impl App {
 
     /// Has the engine stop; what came stays.
     pub(crate) fn stop_answer(&mut self, out: &mut Out) {
-        if let Some(answer) = &mut self.answer
+        if let Some(answer) = self.turn.answer_mut()
             && !answer.stopping
         {
             answer.stopping = true;
@@ -138,7 +138,7 @@ impl App {
     }
 
     pub(crate) fn on_engine(&mut self, event: Event, out: &mut Out) {
-        let current = self.answer.as_ref().map(|answer| answer.job);
+        // what an answer that is over still has to say is for nobody
         match event {
             Event::Loading(part) => {
                 if !self.model.is_ready() {
@@ -148,48 +148,50 @@ impl App {
             Event::Loaded(facts) => self.on_model_loaded(facts, out),
             Event::LoadFailed(error) => self.on_model_failed(error, out),
             Event::Died { how, with } => self.on_engine_died(&how, with.as_deref()),
-            Event::Cut { job, turns, summary, trimmed_lines, earlier_lines } if Some(job) == current => {
-                self.tell_cut(trimmed_lines, earlier_lines);
-                self.on_cut(turns, summary, out);
+            Event::Cut { job, turns, summary, trimmed_lines, earlier_lines } => {
+                if self.turn.answer_of(job).is_some() {
+                    self.tell_cut(trimmed_lines, earlier_lines);
+                    self.on_cut(turns, summary, out);
+                }
             }
-            Event::Prefill { job, done, total } if Some(job) == current => {
-                if let Some(answer) = &mut self.answer
-                    && answer.phase != Phase::Writing
-                {
+            Event::Prefill { job, done, total } => {
+                if let Some(answer) = self.turn.answer_of(job).filter(|answer| answer.phase != Phase::Writing) {
                     answer.phase = Phase::Reading(done, total);
                     answer.read = done;
                 }
             }
-            Event::Piece { job, text } if Some(job) == current => {
+            Event::Piece { job, text } => {
                 // What was on its way when the person stopped it is not what they stopped at.
-                if self.answer.as_ref().is_some_and(|answer| !answer.stopping) {
+                if self.turn.answer_of(job).is_some_and(|answer| !answer.stopping) {
                     self.on_piece(&text, out);
                 }
             }
-            Event::Done { job, outcome: Outcome::Generated { stop, stats, .. } } if Some(job) == current => {
-                let node = self.answer.as_ref().map(|answer| answer.node);
-                self.end_answer(Some(stop), Some(stats), out);
-                self.edit_answered(node, stop, out);
-                self.after_answer(out);
-            }
-            Event::Failed { job, error } if Some(job) == current => {
-                let node = self.answer.as_ref().map(|answer| answer.node);
-                self.end_answer(None, None, out);
-                if node.is_some_and(|node| self.fix_waits_for(&super::edits::Phase::Answering(node))) {
-                    self.end_fix();
+            Event::Done { job, outcome } => match (self.turn.answer_of(job).map(|answer| answer.node), outcome) {
+                (Some(node), Outcome::Generated { stop, stats, .. }) => {
+                    self.end_answer(Some(stop), Some(stats), out);
+                    self.edit_answered(node, stop, out);
+                    self.after_answer(out);
                 }
-                self.show_error(&error);
-                self.after_answer(out);
-            }
-            Event::Done { job, outcome } => self.on_cache_done(job, &outcome, out),
-            Event::Failed { job, .. } => self.on_cache_failed(job, out),
-            Event::Cut { .. } | Event::Prefill { .. } | Event::Piece { .. } | Event::Filling { .. } => {}
+                (_, outcome) => self.on_cache_done(job, &outcome, out),
+            },
+            Event::Failed { job, error } => match self.turn.answer_of(job).map(|answer| answer.node) {
+                Some(node) => {
+                    self.end_answer(None, None, out);
+                    if self.fix_waits_for(&super::edits::Phase::Answering(node)) {
+                        self.end_fix();
+                    }
+                    self.show_error(&error);
+                    self.after_answer(out);
+                }
+                None => self.on_cache_failed(job, out),
+            },
+            Event::Filling { .. } => {}
         }
     }
 
     fn on_piece(&mut self, text: &str, out: &mut Out) {
         let now = self.clock;
-        let Some(answer) = &mut self.answer else { return };
+        let Some(answer) = self.turn.answer_mut() else { return };
         if answer.phase != Phase::Writing {
             answer.phase = Phase::Writing;
             answer.began_at = now;
@@ -215,7 +217,7 @@ impl App {
     }
 
     fn append(&mut self, text: String, out: &mut Out) {
-        let Some(answer) = &mut self.answer else { return };
+        let Some(answer) = self.turn.answer_mut() else { return };
         answer.unsaved.push_str(&text);
         let entry = Entry::Append { id: answer.node, text };
         if let Err(error) = self.conversation.apply(&entry) {
@@ -228,7 +230,7 @@ impl App {
 
     pub(crate) fn flush_if_due(&mut self, out: &mut Out) {
         let now = self.clock;
-        if self.answer.as_ref().is_some_and(|answer| now >= answer.saved_at + FLUSH) {
+        if self.turn.answer().is_some_and(|answer| now >= answer.saved_at + FLUSH) {
             self.flush(out);
         }
     }
@@ -236,7 +238,7 @@ impl App {
     /// Puts what was written since the last time into the journal. The conversation has it already.
     pub(crate) fn flush(&mut self, out: &mut Out) {
         let now = self.clock;
-        if let Some(answer) = &mut self.answer
+        if let Some(answer) = self.turn.answer_mut()
             && !answer.unsaved.is_empty()
         {
             answer.saved_at = now;
@@ -248,11 +250,12 @@ impl App {
 
     /// Ends the answer in the conversation and the journal.
     pub(crate) fn end_answer(&mut self, stop: Option<Stop>, stats: Option<Stats>, out: &mut Out) {
-        if let Some(held) = self.answer.as_mut().and_then(|answer| answer.held.take()).filter(|held| !held.is_empty()) {
+        if let Some(held) = self.turn.answer_mut().and_then(|answer| answer.held.take()).filter(|held| !held.is_empty())
+        {
             self.append(opened(held), out);
         }
         self.flush(out);
-        let Some(answer) = self.answer.take() else { return };
+        let Some(answer) = self.turn.end() else { return };
         if let Some(stats) = &stats {
             self.cache.answered(stats.context_tokens, self.clock);
         }

@@ -2,23 +2,23 @@
 
 use super::msg::{Effect, Level, Move};
 use super::overlay::{Choose, Overlay, Pick, Row};
+use super::turn::Turn;
 use super::{App, Out};
 use crate::chat::journal::Entry;
 use crate::chat::tree::NodeId;
 use crate::chat::{Message, Role};
 use crate::engine::Stop;
-use crate::text::buffer::Buffer;
 use crate::text::clean;
 
 impl App {
     /// Whether the conversation may be changed in another way than by the answer; says so if not.
     pub(crate) fn is_free(&mut self) -> bool {
-        if self.answer.is_some() {
-            self.tell(Level::Warning, "an answer is being written; stop it first (Esc)");
-        } else if self.opening {
-            self.tell(Level::Info, "another conversation is being opened");
+        match self.turn {
+            Turn::Idle => {}
+            Turn::Opening => self.tell(Level::Info, "another conversation is being opened"),
+            Turn::Answering(_) => self.tell(Level::Warning, "an answer is being written; stop it first (Esc)"),
         }
-        self.answer.is_none() && !self.opening
+        self.turn.is_idle()
     }
 
     /// The answer to the last message once more, beside the one there is.
@@ -92,11 +92,9 @@ impl App {
             return;
         }
         if let Some(node) = self.conversation.node(id) {
-            let draft = self.composer.buffer.take();
-            self.composer.history.push(&draft);
-            self.composer.buffer = Buffer::new(&node.text);
+            self.composer.history.push(self.composer.field.text());
+            self.composer.set(&node.text);
             self.composer.editing = Some(id);
-            self.composer.dismissed = true;
             out.push(Effect::Scroll(Move::To(id)));
         }
     }

@@ -80,14 +80,14 @@ impl Cache {
 
 impl App {
     pub(crate) fn save_cache_if_due(&mut self, out: &mut Out) {
-        if self.answer.is_none() && self.cache.wakes_at().is_some_and(|at| self.clock >= at) {
+        if !self.turn.is_answering() && self.cache.wakes_at().is_some_and(|at| self.clock >= at) {
             self.start_saving(false, out);
         }
     }
 
     /// Saves what would be lost by leaving or switching.
     pub(crate) fn save_cache(&mut self, out: &mut Out) {
-        if self.answer.is_none() && self.cache.job.is_none() && self.cache.unsaved() >= WORTH_KEEPING {
+        if !self.turn.is_answering() && self.cache.job.is_none() && self.cache.unsaved() >= WORTH_KEEPING {
             self.start_saving(false, out);
         }
     }
@@ -122,10 +122,10 @@ impl App {
     /// Has the cache written and given back to the system, once nothing uses it any more; `false` when it is gone or on
     /// its way already.
     pub(crate) fn give_cache_back(&mut self, out: &mut Out) -> bool {
-        if self.cache.is_leaving() || (self.cache.released && self.answer.is_none() && self.cache.job.is_none()) {
+        if self.cache.is_leaving() || (self.cache.released && !self.turn.is_answering() && self.cache.job.is_none()) {
             return false;
         }
-        let (busy, unsaved) = (self.answer.is_some(), self.cache.unsaved() > 0);
+        let (busy, unsaved) = (self.turn.is_answering(), self.cache.unsaved() > 0);
         match &mut self.cache.job {
             Some((_, Doing::Restoring)) => self.cache.wanted = true,
             _ if busy => self.cache.wanted = true,
@@ -138,7 +138,7 @@ impl App {
 
     /// What used the cache has ended.
     pub(crate) fn give_cache_back_if_wanted(&mut self, out: &mut Out) {
-        if self.answer.is_none() && self.cache.job.is_none() && std::mem::take(&mut self.cache.wanted) {
+        if !self.turn.is_answering() && self.cache.job.is_none() && std::mem::take(&mut self.cache.wanted) {
             self.give_cache_back(out);
         }
     }

@@ -7,7 +7,7 @@ use crate::chat::Role;
 use crate::chat::journal::Entry;
 use crate::chat::thinking;
 use crate::chat::tree::NodeId;
-use crate::text::{buffer::Buffer, clean};
+use crate::text::clean;
 
 pub(crate) fn new(app: &mut App, _args: &str, out: &mut Out) {
     if !app.is_free() {
@@ -18,11 +18,12 @@ pub(crate) fn new(app: &mut App, _args: &str, out: &mut Out) {
         return;
     }
     app.save_cache(out);
+    app.expect_session();
     out.push(Effect::NewSession);
 }
 
 pub(crate) fn stop(app: &mut App, _args: &str, out: &mut Out) {
-    if app.take_back() || app.answer.is_some() {
+    if app.take_back() || app.turn.is_answering() {
         app.stop_answer(out);
     } else {
         app.tell(Level::Info, "nothing runs");
@@ -108,11 +109,11 @@ pub(crate) fn copy(app: &mut App, args: &str, out: &mut Out) {
 /// Puts a mention into the input: the file is read when the message is sent.
 pub(crate) fn attach(app: &mut App, args: &str, out: &mut Out) {
     if args.is_empty() {
-        app.composer.buffer.insert("@");
+        app.composer.field.insert("@");
         app.composer.dismissed = false;
         app.follow_input(out);
     } else {
-        app.composer.buffer.insert(&super::mentions::written(args.trim_matches('"')));
+        app.composer.field.insert(&super::mentions::written(args.trim_matches('"')));
     }
 }
 
@@ -142,8 +143,7 @@ pub(crate) fn system(app: &mut App, args: &str, out: &mut Out) {
             if now.is_empty() {
                 app.tell(Level::Info, "no system prompt; type one after `/system`");
             }
-            app.composer.buffer = Buffer::new(&format!("/system {now}"));
-            app.composer.dismissed = true;
+            app.composer.set(&format!("/system {now}"));
         }
         "off" | "none" => {
             app.settings.chat.system = None;

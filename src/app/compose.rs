@@ -6,18 +6,19 @@ use super::model::State;
 use super::msg::{Effect, Level, Reading};
 use super::{App, Out, mentions};
 use crate::chat::Role;
-use crate::chat::journal::Entry;
+use crate::chat::journal::{Entry, SessionId};
 use crate::chat::tree::{Attachment, NodeId};
 use crate::edits::prompt;
 use crate::error::UserError;
-use crate::text::buffer::Buffer;
 
 /// Bytes of code or prose to a token, about.
 pub(crate) const BYTES_PER_TOKEN: f64 = 3.5;
 
 /// A message before it is in the conversation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
+    /// The conversation that it was written for: it is asked in no other.
+    pub session: SessionId,
     /// What was typed.
     pub text: String,
     /// What was read for it.
@@ -63,19 +64,19 @@ pub fn estimate(text: &str) -> u32 {
 impl App {
     /// Enter: a newline behind a backslash, a command, or a message.
     pub(crate) fn send(&mut self, out: &mut Out) {
-        let buffer = &mut self.composer.buffer;
-        if buffer.text()[..buffer.cursor()].ends_with('\\') {
-            buffer.backspace();
-            buffer.insert("\n");
+        let field = &mut self.composer.field;
+        let cursor = field.cursor();
+        if field.text()[..cursor].ends_with('\\') {
+            field.replace(cursor - 1..cursor, "\n");
             return;
         }
-        let text = buffer.text().trim().to_owned();
+        let text = field.text().trim().to_owned();
         if text.is_empty() {
             return;
         }
         if let Some((name, args)) = command::parse(&text) {
             let (name, args) = (name.to_owned(), args.to_owned());
-            self.composer.buffer.take();
+            self.composer.field.take();
             if self.composer.history.push(&text) {
                 out.push(Effect::Remember(text));
             }
@@ -90,7 +91,7 @@ impl App {
         if !self.can_send(out) {
             return;
         }
-        self.composer.buffer.take();
+        self.composer.field.take();
         if self.composer.history.push(&text) {
             out.push(Effect::Remember(text.clone()));
         }
@@ -134,7 +135,8 @@ impl App {
         guesses: Vec<String>,
         out: &mut Out,
     ) {
-        let draft = Draft { text, attachments, editing: self.composer.editing.take(), fix: false };
+        let (session, editing) = (self.conversation.id().clone(), self.composer.editing.take());
+        let draft = Draft { session, text, attachments, editing, fix: false };
         self.read_for(draft, patterns, guesses, out);
     }
 
@@ -147,7 +149,8 @@ impl App {
         guesses: Vec<String>,
         out: &mut Out,
     ) {
-        let draft = Draft { text, attachments: vec![failure], editing: None, fix: true };
+        let session = self.conversation.id().clone();
+        let draft = Draft { session, text, attachments: vec![failure], editing: None, fix: true };
         self.read_for(draft, patterns, guesses, out);
     }
 
@@ -178,9 +181,8 @@ impl App {
         out: &mut Out,
     ) {
         // what it was read for may have been taken back since, and another message may wait now
-        let Some(Outgoing::Reading(draft)) = &mut self.outgoing else { return };
-        let mut draft = std::mem::take(draft);
-        self.outgoing = None;
+        let reading = self.outgoing.take_if(|outgoing| matches!(outgoing, Outgoing::Reading(_)));
+        let Some(Outgoing::Reading(mut draft)) = reading else { return };
         for notice in notices {
             self.tell(Level::Warning, notice);
         }
@@ -208,15 +210,15 @@ impl App {
     fn can_ask(&self) -> bool {
         self.model.is_ready()
             && !self.model.checking
-            && self.answer.is_none()
+            && self.turn.is_idle()
             && !self.refusing
-            && !self.opening
             && !self.cache.is_leaving()
     }
 
     /// Sends what waited for the model.
     pub(crate) fn send_waiting(&mut self, out: &mut Out) {
         if let Some(Outgoing::Waiting(draft)) = &self.outgoing
+            && draft.session == *self.conversation.id()
             && self.can_ask()
         {
             let draft = draft.clone();
@@ -245,7 +247,7 @@ impl App {
         if asked {
             self.ask(id, out);
         }
-        let answer = self.answer.as_ref().map(|answer| answer.node).filter(|_| asked);
+        let answer = self.turn.answer().map(|answer| answer.node).filter(|_| asked);
         match (draft.fix, answer) {
             (true, Some(answer)) => self.fix_asked(Some(id), answer),
             (true, None) => self.end_fix(),
@@ -259,11 +261,11 @@ impl App {
     pub(crate) fn take_back(&mut self) -> bool {
         let Some(outgoing) = self.outgoing.take() else { return false };
         let (Outgoing::Reading(draft) | Outgoing::Waiting(draft)) = outgoing;
-        let rest = self.composer.buffer.take();
+        let rest = self.composer.field.text();
         let gap = if rest.is_empty() { "" } else { "\n" };
-        self.composer.buffer = Buffer::new(&format!("{}{gap}{rest}", draft.text));
+        let text = format!("{}{gap}{rest}", draft.text);
+        self.composer.set(&text);
         self.composer.editing = draft.editing;
-        self.composer.dismissed = true;
         // files are read again by the names in the text; what a command wrote is nowhere else
         let output = draft.attachments.into_iter().rfind(|attachment| !prompt::is_file(&attachment.name));
         self.edits.failure = self.edits.failure.take().or(output);

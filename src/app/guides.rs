@@ -2,8 +2,7 @@
 //! commands, which therefore cannot be out of date.
 
 use super::command::COMMANDS;
-use super::editor::keys::KEYS;
-use super::keys::BINDINGS;
+use super::keymap::Context;
 
 /// A page of help.
 #[derive(Clone, Copy, Debug)]
@@ -130,23 +129,37 @@ impl Guide {
     }
 }
 
+/// Where keys mean something of their own, and how the page of keys calls it.
+const PLACES: &[(&str, Context)] = &[
+    ("In the editor", Context::Editor),
+    ("Finding in a file", Context::Find),
+    ("In the list of conversations", Context::Sessions),
+    ("Searching all files", Context::Search),
+    ("In a review", Context::Review),
+    ("Before a command runs", Context::Confirm),
+    ("While it runs", Context::Running),
+    ("Reading a page", Context::Page),
+];
+
 fn keys() -> String {
     let mut page =
         String::from("# Keys\n\nEverything has a command too: type `/`, or press Tab in an empty input.\n\n");
-    for (names, about) in BINDINGS.iter().filter_map(|binding| binding.about.split_once('|')) {
-        page += &format!("- **{}**: {about}\n", escaped(names));
-    }
-    page += "\n## In the editor\n\n";
-    for (names, about) in KEYS.iter().filter_map(|key| key.about.split_once('|')) {
-        page += &format!("- **{}**: {about}\n", escaped(names));
+    let mut lines = |title: &str, context: Context| {
+        page += title;
+        for (names, about) in context.help() {
+            page += &format!("- **{}**: {about}\n", escaped(&names));
+        }
+    };
+    lines("", Context::Chat);
+    for (title, context) in PLACES {
+        lines(&format!("\n## {title}\n\n"), *context);
     }
     page
 }
 
-/// Names of keys as Markdown that shows them as they are; code between backticks is that already.
+/// Names of keys as Markdown that shows them as they are.
 fn escaped(names: &str) -> String {
-    let part = |(n, part): (usize, &str)| if n % 2 == 0 { part.replace('\\', "\\\\") } else { format!("`{part}`") };
-    names.split('`').enumerate().map(part).collect()
+    names.replace('\\', "\\\\")
 }
 
 fn commands() -> String {
@@ -161,10 +174,7 @@ fn commands() -> String {
 
 #[cfg(test)]
 mod tests {
-    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
     use super::*;
-    use crate::app::tests::named;
 
     #[test]
     fn every_guide_begins_with_its_title_and_can_be_found() {
@@ -184,85 +194,18 @@ mod tests {
         assert!(keys().contains("Alt-Enter"));
     }
 
-    /// What stands for a key in the help, as a terminal sends it; `None` for words between keys.
-    fn pressed(name: &str) -> Option<KeyEvent> {
-        let (mut modifiers, mut rest) = (KeyModifiers::NONE, name);
-        for (prefix, modifier) in
-            [("Ctrl-", KeyModifiers::CONTROL), ("Alt-", KeyModifiers::ALT), ("Shift-", KeyModifiers::SHIFT)]
-        {
-            if let Some(behind) = rest.strip_prefix(prefix) {
-                (modifiers, rest) = (modifiers | modifier, behind);
-            }
-        }
-        let mut letters = rest.chars();
-        let code = match rest {
-            "Space" => KeyCode::Char(' '),
-            "Backspace" => KeyCode::Backspace,
-            "F1" => KeyCode::F(1),
-            "F2" => KeyCode::F(2),
-            "F3" => KeyCode::F(3),
-            _ if named(rest).is_some() => named(rest)?,
-            _ => match (letters.next(), letters.next()) {
-                (Some(letter), None) if !modifiers.is_empty() => KeyCode::Char(letter.to_ascii_lowercase()),
-                _ => return None,
-            },
-        };
-        Some(KeyEvent::new(code, modifiers))
-    }
-
-    /// The keys that an entry of the help names. A comma behind a key parts it from the next; behind a hyphen it is one.
-    fn keys_in(names: &str) -> Vec<KeyEvent> {
-        let words = names.split_whitespace();
-        let bare = words.map(|word| word.strip_suffix(',').filter(|word| !word.ends_with('-')).unwrap_or(word));
-        bare.filter_map(|word| {
-            let key = pressed(word);
-            assert!(key.is_some() || ["and", "or", "at", "the", "end", "`\\`"].contains(&word), "{word} is no key");
-            key
-        })
-        .collect()
-    }
-
-    #[test]
-    fn every_key_in_the_help_does_what_stands_beside_it() {
-        let mut tried = 0;
-        for (n, entry) in BINDINGS.iter().enumerate() {
-            let Some((names, _)) = entry.about.split_once('|') else { continue };
-            let aliases = BINDINGS[n + 1..].iter().take_while(|alias| alias.about.is_empty());
-            let meant: Vec<_> = std::iter::once(entry).chain(aliases).map(|binding| binding.action).collect();
-            let events = keys_in(names);
-            assert!(!events.is_empty(), "{names}");
-            for event in events {
-                let action = super::super::keys::action(&event);
-                assert!(action.is_some_and(|action| meant.contains(&action)), "{names}: {event:?} is {action:?}");
-                tried += 1;
-            }
-        }
-        for (n, entry) in KEYS.iter().enumerate() {
-            let Some((names, _)) = entry.about.split_once('|') else { continue };
-            let aliases = KEYS[n + 1..].iter().take_while(|alias| alias.about.is_empty());
-            let meant: Vec<_> = std::iter::once(entry).chain(aliases).map(|key| key.act).collect();
-            let events = keys_in(names);
-            assert!(!events.is_empty(), "{names}");
-            for event in events {
-                let act = super::super::editor::keys::act(&event);
-                assert!(act.is_some_and(|act| meant.contains(&act)), "{names}: {event:?} is {act:?}");
-                tried += 1;
-            }
-        }
-        assert!(tried > 60, "{tried} keys");
-    }
-
     #[test]
     fn names_of_keys_are_seen_as_they_are() {
         use crate::ui::theme::{Ground, Theme};
         let page = crate::ui::markdown::layout(&keys(), 100, &Theme::plain(Ground::Dark), Default::default());
         let lines: Vec<String> =
             page.lines.iter().map(|line| line.spans.iter().map(|span| span.content.as_ref()).collect()).collect();
-        let abouts = BINDINGS.iter().map(|binding| binding.about).chain(KEYS.iter().map(|key| key.about));
-        for (names, _) in abouts.filter_map(|about| about.split_once('|')) {
-            let names = names.replace('`', "");
+        let mut seen = 0;
+        for (names, _) in PLACES.iter().flat_map(|(_, context)| context.help()).chain(Context::Chat.help()) {
             assert!(lines.iter().any(|line| line.contains(&names)), "{names} is not seen in {lines:#?}");
+            seen += 1;
         }
+        assert!(seen > 60, "{seen}");
     }
 
     #[test]

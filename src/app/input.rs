@@ -1,20 +1,23 @@
-//! What is being typed, and what the editing keys do to it.
+//! The input: what is being typed, and what was sent before.
 
-use super::keys::Action;
+use super::field::{Field, Handled};
+use super::keymap::{Command, Pressed};
+use super::msg::Level;
 use super::overlay::Overlay;
 use super::{App, Out};
 use crate::chat::tree::NodeId;
-use crate::text::buffer::Buffer;
+use crate::text::document::Edit;
+use crate::text::document::moves::Motion;
 use crate::text::history::History;
 
 /// Cells before the text of the input: the prompt sign and a blank.
 pub const PROMPT: u16 = 2;
 
-/// The input line.
-#[derive(Clone, Debug, Default)]
+/// The input.
+#[derive(Clone, Debug)]
 pub struct Composer {
-    /// The text.
-    pub buffer: Buffer,
+    /// What is typed.
+    pub field: Field,
     /// Earlier inputs.
     pub history: History,
     /// The message of the person's that is being written anew; sending makes a branch beside it.
@@ -28,7 +31,25 @@ pub struct Composer {
 impl Composer {
     /// Empty.
     pub fn new(history: History) -> Self {
-        Self { history, ..Self::default() }
+        Self { field: Field::with_lines(), history, editing: None, dismissed: false, restored: false }
+    }
+
+    /// Puts a text in place of what stands there; no popup opens for it.
+    pub(crate) fn set(&mut self, text: &str) {
+        self.field.set(text);
+        self.dismissed = true;
+    }
+
+    /// Gives it a key; up and down lead out of it, to what was sent before. `width`: cells that its rows wrap at.
+    pub(crate) fn key(&mut self, key: Pressed, width: usize) -> Handled {
+        let Pressed::Command(Command::Edit(Edit::Go(Motion::Rows(by)))) = key else { return self.field.key(key) };
+        if self.field.step(width, by) {
+            return Handled::Moved;
+        }
+        let other = if by < 0 { self.history.older(self.field.text()) } else { self.history.newer() };
+        let Some(other) = other.map(str::to_owned) else { return Handled::Moved };
+        self.set(&other);
+        Handled::Changed
     }
 }
 
@@ -38,73 +59,22 @@ impl App {
         usize::from(self.columns().0.saturating_sub(PROMPT + 1)).max(1)
     }
 
-    /// Pasted text goes where typing goes; it opens no popup.
+    /// Pasted text goes where typing goes; in the input it opens no popup.
     pub(crate) fn on_paste(&mut self, text: &str, out: &mut Out) {
-        if matches!(self.overlay, Some(Overlay::Search)) {
-            self.search.type_in(&text.replace(['\n', '\r'], " "));
-            return self.follow_search(out);
-        }
-        let fits = match self.overlay.as_mut().and_then(Overlay::field) {
-            Some(field) => {
-                let fits = field.insert(&text.replace(['\n', '\r'], " "));
-                self.follow_query(out);
-                fits
-            }
-            None => {
-                self.composer.dismissed = true;
-                let fits = self.composer.buffer.insert(text);
-                self.follow_input(&mut Vec::new());
-                fits
-            }
+        let field = match &mut self.overlay {
+            Some(Overlay::Search) => Some(&mut self.search.query),
+            overlay => overlay.as_mut().and_then(Overlay::field),
         };
+        let in_input = field.is_none();
+        let fits = field.unwrap_or(&mut self.composer.field).insert(text);
+        if in_input {
+            self.composer.dismissed = true;
+            self.follow_input(&mut Vec::new());
+        } else {
+            self.follow_query(out);
+        }
         if !fits {
-            self.tell(super::msg::Level::Warning, "too long for the input; attach it as a file with `@`");
+            self.tell(Level::Warning, "too long for the input; attach it as a file with `@`");
         }
     }
-
-    /// Carries out an editing action on the input; `false` if it is none.
-    pub(crate) fn edit_input(&mut self, action: Action) -> bool {
-        let width = self.input_width();
-        let Composer { buffer, history, .. } = &mut self.composer;
-        match action {
-            Action::Up => {
-                if !buffer.up(width)
-                    && let Some(older) = history.older(buffer.text())
-                {
-                    *buffer = Buffer::new(older);
-                    self.composer.dismissed = true;
-                }
-            }
-            Action::Down => {
-                if !buffer.down(width)
-                    && let Some(newer) = history.newer()
-                {
-                    *buffer = Buffer::new(newer);
-                    self.composer.dismissed = true;
-                }
-            }
-            other => return edit(buffer, other),
-        }
-        true
-    }
-}
-
-/// Carries out an editing action on a text; `false` if it is none.
-pub(crate) fn edit(buffer: &mut Buffer, action: Action) -> bool {
-    match action {
-        Action::Left => buffer.left(),
-        Action::Right => buffer.right(),
-        Action::WordLeft => buffer.word_left(),
-        Action::WordRight => buffer.word_right(),
-        Action::LineStart => buffer.line_start(),
-        Action::LineEnd => buffer.line_end(),
-        Action::Backspace => buffer.backspace(),
-        Action::Delete => buffer.delete(),
-        Action::DeleteWordLeft => buffer.delete_word_left(),
-        Action::DeleteWordRight => buffer.delete_word_right(),
-        Action::DeleteToStart => buffer.delete_to_start(),
-        Action::DeleteToEnd => buffer.delete_to_end(),
-        _ => return false,
-    }
-    true
 }

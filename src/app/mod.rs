@@ -20,9 +20,11 @@ pub mod compose;
 pub mod ease;
 pub mod editor;
 pub mod edits;
+pub mod field;
 pub mod guides;
 pub mod input;
-pub mod keys;
+pub mod keymap;
+mod keys;
 pub mod mentions;
 pub mod model;
 pub mod msg;
@@ -35,9 +37,9 @@ pub mod search;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod turn;
 mod unsent;
 
-use answer::Answer;
 use blocks::BlockIndex;
 use cache::Cache;
 use compose::Outgoing;
@@ -50,6 +52,7 @@ use msg::{Effect, FilesMsg, Gauge, Level, Msg, Scroll, Scrolled};
 use notice::Notices;
 use overlay::{Listing, Overlay};
 use search::Search;
+use turn::Turn;
 use unsent::Unsent;
 
 /// What effects are collected in.
@@ -103,8 +106,8 @@ pub struct App {
     pub blocks: BlockIndex,
     /// The model and its engine.
     pub model: Model,
-    /// The answer being written.
-    pub answer: Option<Answer>,
+    /// Whose turn it is.
+    pub turn: Turn,
     /// What waits to be sent.
     pub outgoing: Option<Outgoing>,
     /// What is being typed.
@@ -147,8 +150,6 @@ pub struct App {
     notes: notes::Known,
     /// What is kept of the input.
     unsent: Unsent,
-    /// Another conversation is on its way.
-    opening: bool,
     /// Names the files that were asked for last.
     reading: u32,
     next_job: u64,
@@ -165,7 +166,7 @@ impl App {
             epoch: 0,
             blocks: BlockIndex::default(),
             model: Model::new(setup.model, setup.lora),
-            answer: None,
+            turn: Turn::default(),
             outgoing: None,
             composer: Composer::new(History::new(setup.history)),
             scroll: Scroll::Follow,
@@ -187,13 +188,12 @@ impl App {
             target: None,
             notes: notes::Known::default(),
             unsent: Unsent::default(),
-            opening: false,
             reading: 0,
             next_job: 0,
         };
         app.blocks.follow(&app.conversation, &app.path);
-        app.composer.buffer.insert(&setup.input);
-        app.composer.restored = !app.composer.buffer.is_empty();
+        app.composer.field.insert(&setup.input);
+        app.composer.restored = !app.composer.field.is_empty();
         for text in setup.notices {
             app.notices.add(Level::Warning, text, 0);
         }
@@ -265,7 +265,7 @@ impl App {
         self.offer_notes();
         self.keep_unsent(false, &mut out);
         self.end_unseen_search(&mut out);
-        if self.leaving && self.answer.is_none() && !self.cache.is_saving() {
+        if self.leaving && !self.turn.is_answering() && !self.cache.is_saving() {
             out.push(Effect::Quit);
         }
         out
@@ -274,7 +274,7 @@ impl App {
     /// When [`Msg::Now`] must come even if nothing else does (milliseconds since 1970); `None` while there is nothing to
     /// wait for.
     pub fn wakes_at(&self) -> Option<u64> {
-        let chat = match &self.answer {
+        let chat = match self.turn.answer() {
             Some(answer) => Some(answer.wakes_at(self.clock)),
             None => self.cache.wakes_at(),
         };

@@ -210,7 +210,7 @@ impl App {
         self.ease.rates = Rates::default();
         self.ease_fresh_engine(out);
         // an answer that goes on reads its conversation by itself
-        if self.conversation.len() > 1 && self.answer.is_none() {
+        if self.conversation.len() > 1 && !self.turn.is_answering() {
             self.restore_cache(out);
         }
         self.send_waiting(out);
@@ -237,7 +237,7 @@ impl App {
     /// Its process died and is started again; an answer goes on, and what is asked meanwhile waits.
     pub(crate) fn on_engine_died(&mut self, how: &str, with: Option<&str>) {
         let with = with.map(|with| format!(" {with}")).unwrap_or_default();
-        let goes_on = if self.answer.is_some() { ", and the answer goes on" } else { "" };
+        let goes_on = if self.turn.is_answering() { ", and the answer goes on" } else { "" };
         self.tell(Level::Warning, format!("the engine {how}; it starts again{with}{goes_on}"));
         self.cache.forget();
         self.model.state = State::Loading(0.0);
@@ -253,7 +253,7 @@ impl App {
 
     /// Opens the list of models; `first` with the words for someone who has none.
     pub(crate) fn open_models(&mut self, first: bool, out: &mut Out) {
-        self.overlay = Some(Overlay::Models(Models { first, ..Models::default() }));
+        self.overlay = Some(Overlay::Models(Box::new(Models { first, ..Models::default() })));
         out.push(Effect::ListModels);
     }
 
@@ -278,7 +278,7 @@ impl App {
             ModelsMsg::Added(name) => {
                 self.tell(Level::Info, format!("`{name}` is installed"));
                 let waited = matches!(self.overlay, Some(Overlay::Models(_)));
-                if waited && self.answer.is_none() {
+                if waited && !self.turn.is_answering() {
                     self.overlay = None;
                     self.choose_model(name, out);
                 }

@@ -6,7 +6,7 @@
 //! is cached of the prompt stays right, and a conversation that is resumed is put to the model as before.
 
 use super::compose::{BYTES_PER_TOKEN, estimate};
-use super::keys::Action;
+use super::keymap::{Command, Pressed};
 use super::model::State;
 use super::msg::{Effect, Level};
 use super::overlay::{Overlay, Page, Seen};
@@ -309,7 +309,7 @@ impl App {
     fn asks_about_notes(&self) -> bool {
         let undecided = self.found_notes().is_some_and(|notes| self.notes_decided(notes).is_none());
         let known = self.model.plan.is_some() || self.model.is_ready();
-        let untouched = self.composer.buffer.is_empty() || self.composer.restored;
+        let untouched = self.composer.field.is_empty() || self.composer.restored;
         undecided
             && known
             && untouched
@@ -317,7 +317,7 @@ impl App {
             && self.pane == Pane::Chat
             && self.conversation.is_empty()
             && self.outgoing.is_none()
-            && !self.opening
+            && !self.turn.is_opening()
             && !self.leaving
     }
 
@@ -332,23 +332,23 @@ impl App {
     }
 
     /// Enter and Esc decide, once the question was seen; everything else goes on to where it belongs.
-    pub(crate) fn consent_key(&mut self, consent: Consent, action: Option<Action>, out: &mut Out) -> bool {
+    pub(crate) fn consent_key(&mut self, consent: Consent, key: Pressed, out: &mut Out) -> bool {
         let seen = consent.shown.counts(self.clock);
         let name = self.found_notes().map(|notes| notes.name.clone()).unwrap_or_default();
-        match action {
-            Some(Action::Send) if seen => {
+        match key {
+            Pressed::Command(Command::Accept) if seen => {
                 self.decide_notes(true, out);
                 self.tell(Level::Info, format!("`{name}` goes with the first question; `/notes off` stops that"));
             }
-            Some(Action::Back) if seen => {
+            Pressed::Command(Command::Back) if seen => {
                 self.decide_notes(false, out);
                 self.tell(Level::Info, format!("`{name}` is not used; `/notes on` uses it"));
             }
-            Some(Action::Menu) => self.show_notes(),
-            action => {
+            Pressed::Command(Command::Complete) => self.show_notes(),
+            key => {
                 // it stands there until something is typed or opened
                 self.overlay = Some(Overlay::Notes(consent));
-                return matches!(action, Some(Action::Send | Action::Back));
+                return matches!(key, Pressed::Command(Command::Accept | Command::Back));
             }
         }
         true

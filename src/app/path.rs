@@ -1,11 +1,11 @@
-//! Completing paths with Tab wherever one is typed: behind a command that takes a file, for a model on this device, for a
-//! new file. The disk is asked outside; what was typed on meanwhile is left alone.
+//! Completing paths with Tab where one is typed: behind a command that takes a file, and for a model on this device. The
+//! disk is asked outside; what was typed on meanwhile is left alone.
 
 use super::command;
+use super::field::Field;
 use super::msg::{Effect, Level};
 use super::overlay::Overlay;
 use super::{App, Out};
-use crate::text::buffer::Buffer;
 use crate::text::clean;
 
 /// Names that are shown where several fit.
@@ -36,12 +36,12 @@ impl App {
 
     /// The path that is typed, with the cursor at its end.
     fn typed_path(&mut self) -> Option<String> {
-        let at_end = |buffer: &Buffer| buffer.cursor() == buffer.text().len();
+        let at_end = |field: &Field| field.cursor() == field.text().len();
         match &mut self.overlay {
             Some(overlay) => overlay.path().filter(|path| at_end(path)).map(|path| path.text().to_owned()),
             None => {
-                let buffer = &self.composer.buffer;
-                in_command(buffer.text()).filter(|_| at_end(buffer)).map(str::to_owned)
+                let field = &self.composer.field;
+                in_command(field.text()).filter(|_| at_end(field)).map(str::to_owned)
             }
         }
     }
@@ -55,7 +55,7 @@ impl App {
             match field {
                 Some(Some(path)) => path.insert(rest),
                 Some(None) => false,
-                None => self.composer.buffer.insert(rest),
+                None => self.composer.field.insert(rest),
             };
         }
         if text == typed && choices.is_empty() {

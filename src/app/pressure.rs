@@ -32,7 +32,7 @@ impl App {
         if !self.give_cache_back(out) {
             return;
         }
-        if self.answer.as_ref().is_some_and(|answer| !answer.stopping) {
+        if self.turn.answer().is_some_and(|answer| !answer.stopping) {
             self.stop_answer(out);
             let words = "low memory: answer stopped, cache moved to disk; `/finish` continues it";
             self.tell(Level::Warning, words);

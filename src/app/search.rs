@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::editor::msg::Place;
+use super::field::Field;
 use super::msg::Effect;
 use super::overlay::{List, Overlay};
 use super::{App, Out};
-use crate::text::buffer::Buffer;
 
 /// Lines that are listed at most.
 pub const MOST: usize = 1000;
@@ -112,7 +112,7 @@ pub enum SearchProgress {
 #[derive(Clone, Debug, Default)]
 pub struct Search {
     /// What is looked for.
-    pub query: Buffer,
+    pub query: Field,
     /// It is a regular expression.
     pub is_regex: bool,
     /// The lines, in the order of their files' names.
@@ -121,8 +121,6 @@ pub struct Search {
     pub progress: SearchProgress,
     /// The selected line.
     pub list: List,
-    /// What stands there was looked for last: typing begins anew.
-    pub(crate) is_old: bool,
     id: SearchId,
     asked: Option<Sought>,
     /// The lines are those of the search before.
@@ -148,18 +146,10 @@ impl Search {
     /// Has something else looked for, with the first line selected.
     pub(super) fn seek(&mut self, sought: &Sought) {
         if self.sought() != *sought {
-            (self.query, self.is_regex) = (Buffer::new(&sought.text), sought.is_regex);
+            self.is_regex = sought.is_regex;
             self.list = List::default();
         }
-    }
-
-    /// Puts text at the cursor; in place of what was looked for last, if that stands there untouched.
-    pub(super) fn type_in(&mut self, text: &str) {
-        if std::mem::take(&mut self.is_old) {
-            self.query = Buffer::default();
-        }
-        // what does not fit is too long to be looked for anyway
-        self.query.insert(text);
+        self.query.set(&sought.text);
     }
 
     /// The first words of a search: the lines of the one before go.
@@ -190,9 +180,9 @@ impl Search {
 impl App {
     /// Opens the list: for a text, or for what was looked for last.
     pub(crate) fn open_search(&mut self, sought: Option<Sought>, out: &mut Out) {
-        self.search.is_old = sought.is_none();
-        if let Some(sought) = &sought {
-            self.search.seek(sought);
+        match &sought {
+            Some(sought) => self.search.seek(sought),
+            None => self.search.query.begin_anew(),
         }
         self.overlay = Some(Overlay::Search);
         // files may have changed since

@@ -19,8 +19,8 @@ impl App {
     pub(crate) fn on_session(&mut self, told: SessionMsg, out: &mut Out) {
         match told {
             SessionMsg::Opened { conversation, notice } => {
-                self.opening = false;
-                self.keep_waiting_message();
+                self.turn.opened();
+                self.keep_waiting_message(conversation.id());
                 self.go_on_with(*conversation, out);
                 if let Some(notice) = notice {
                     self.tell(Level::Warning, notice);
@@ -28,7 +28,7 @@ impl App {
             }
             SessionMsg::NotOpened(error) => {
                 self.show_error(&error);
-                self.opening = false;
+                self.turn.opened();
                 self.send_waiting(out);
             }
             SessionMsg::Failed(error) => self.show_error(&error),
@@ -50,7 +50,7 @@ impl App {
             }
             SessionMsg::Offer(summary) => {
                 let untouched =
-                    self.conversation.is_empty() && (self.composer.buffer.is_empty() || self.composer.restored);
+                    self.conversation.is_empty() && (self.composer.field.is_empty() || self.composer.restored);
                 if self.pane == Pane::Editor {
                     let title = clean::one_line(&summary.title);
                     self.tell(Level::Info, format!("“{title}” was cut off; `/sessions` resumes it"));
@@ -59,10 +59,10 @@ impl App {
                 }
             }
             SessionMsg::Crashed(summary, question) => {
-                let untouched = self.composer.buffer.is_empty();
+                let untouched = self.composer.field.is_empty();
                 self.on_session(SessionMsg::Offer(summary), out);
                 if untouched {
-                    self.composer.buffer.insert(&question);
+                    self.composer.field.insert(&question);
                 }
             }
             SessionMsg::Exported(file) => {
@@ -104,13 +104,14 @@ impl App {
 
     /// Another conversation is being opened: what is asked meanwhile waits.
     pub(crate) fn expect_session(&mut self) {
-        self.opening = true;
+        self.turn.open();
     }
 
     /// A message that waits was written for the conversation it was sent in. In another one it must not be asked by
     /// itself: it goes back into the input.
-    fn keep_waiting_message(&mut self) {
-        if self.take_back() {
+    fn keep_waiting_message(&mut self, opened: &SessionId) {
+        let elsewhere = self.outgoing.as_ref().is_some_and(|sent| sent.draft().session != *opened);
+        if elsewhere && self.take_back() {
             self.tell(Level::Info, "the message that waited is back in the input: Enter asks it here");
         }
     }

@@ -24,7 +24,7 @@ impl App {
     /// The message that waits, and what is in the input.
     fn unsent_parts(&self) -> [&str; 2] {
         let waiting = self.outgoing.as_ref().filter(|outgoing| !outgoing.draft().fix);
-        [waiting.map_or("", |outgoing| &outgoing.draft().text), self.composer.buffer.text()]
+        [waiting.map_or("", |outgoing| &outgoing.draft().text), self.composer.field.text()]
     }
 
     fn unsent(&self) -> String {

@@ -231,7 +231,7 @@ impl Desk {
                 self.journal.switch(writer);
                 self.tell(Msg::Session(SessionMsg::Opened { conversation: Box::new(conversation), notice: None }));
             }
-            Err(error) => self.tell(Msg::Session(SessionMsg::Failed(UserError::from(error)))),
+            Err(error) => self.tell(Msg::Session(SessionMsg::NotOpened(UserError::from(error)))),
         }
     }
 

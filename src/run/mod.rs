@@ -246,7 +246,7 @@ impl Desk {
         self.open_or_offer();
         self.open_file_or_tell();
         while self.quit.is_none() {
-            let sleepy = self.awake.keep(self.app.answer.is_some());
+            let sleepy = self.awake.keep(self.app.turn.is_answering());
             let deadline = self.deadline().into_iter().chain(sleepy).min();
             let keys = &mut self.keys;
             let event = async {
@@ -308,7 +308,7 @@ impl Desk {
 
     fn look_every(&self) -> Duration {
         let short = self.memory.as_ref().is_some_and(services::Memory::is_short);
-        if self.app.answer.is_some() || short { LOOKS.0 } else { LOOKS.1 }
+        if self.app.turn.is_answering() || short { LOOKS.0 } else { LOOKS.1 }
     }
 
     fn on_time(&mut self) {
@@ -325,12 +325,12 @@ impl Desk {
     /// Looks at the memory; what has not changed visibly is not drawn again.
     fn look(&mut self) {
         self.looked = Some(Instant::now());
-        if self.app.answer.is_some() {
+        if self.app.turn.is_answering() {
             self.look_at_power();
         }
         let Some(memory) = &mut self.memory else { return };
-        let (gauge, actions) =
-            memory.look(self.app.cache.is_away() && self.app.answer.is_none(), self.engine.process());
+        let away = self.app.cache.is_away() && !self.app.turn.is_answering();
+        let (gauge, actions) = memory.look(away, self.engine.process());
         let before = self.app.gauge;
         if before.is_none_or(|before| before.used >> 20 != gauge.used >> 20 || before.budget != gauge.budget) {
             self.tell(Msg::Memory(gauge));

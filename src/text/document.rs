@@ -14,6 +14,7 @@ pub(crate) mod tests;
 use std::collections::VecDeque;
 use std::ops::Range;
 
+pub use acts::Edit;
 use ropey::Rope;
 
 use super::change::{Change, Transaction};

@@ -86,39 +86,44 @@ enum Kind {
 fn kind(c: char) -> Kind {
     match c {
         c if c.is_whitespace() => Kind::Blank,
-        c if c.is_alphanumeric() || c == '_' => Kind::Word,
+        // an accent that stands by itself belongs to its letter
+        c if c.is_alphanumeric() || matches!(c, '_' | '\u{300}'..='\u{36f}') => Kind::Word,
         _ => Kind::Sign,
     }
 }
 
+/// How far the blanks and the word, or the run of signs, reach that begin with these characters. A word is what Unicode
+/// takes for one (UAX #29): an ideograph is a word by itself. `backwards`: the characters come from the end to the start.
+fn reach(chars: impl Iterator<Item = char>, backwards: bool) -> usize {
+    let mut chars = chars.take(LONGEST_WORD).peekable();
+    let mut blanks = 0;
+    while chars.next_if(|c| kind(*c) == Kind::Blank).is_some() {
+        blanks += 1;
+    }
+    let Some(run) = chars.peek().map(|c| kind(*c)) else { return blanks };
+    let mut word: Vec<char> = std::iter::from_fn(|| chars.next_if(|c| kind(*c) == run)).collect();
+    if run == Kind::Sign || word.iter().all(char::is_ascii) {
+        return blanks + word.len();
+    }
+    if backwards {
+        word.reverse();
+    }
+    let word: String = word.into_iter().collect();
+    let mut words = word.split_word_bounds();
+    let nearest = if backwards { words.next_back() } else { words.next() };
+    blanks + nearest.map_or(0, |word| word.chars().count())
+}
+
 /// Behind the word, or the run of signs, at or after `at`.
 pub fn word_after(rope: &Rope, at: usize) -> usize {
-    let mut chars = rope.chars_at(at.min(rope.len_chars())).take(LONGEST_WORD).peekable();
-    let mut to = at;
-    while chars.next_if(|c| kind(*c) == Kind::Blank).is_some() {
-        to += 1;
-    }
-    if let Some(run) = chars.peek().map(|c| kind(*c)) {
-        while chars.next_if(|c| kind(*c) == run).is_some() {
-            to += 1;
-        }
-    }
-    settle(rope, to)
+    let at = at.min(rope.len_chars());
+    settle(rope, at + reach(rope.chars_at(at), false))
 }
 
 /// The start of the word, or the run of signs, at or before `at`.
 pub fn word_before(rope: &Rope, at: usize) -> usize {
     let at = at.min(rope.len_chars());
-    let mut chars = rope.chars_at(at).reversed().take(LONGEST_WORD).peekable();
-    let mut to = at;
-    while chars.next_if(|c| kind(*c) == Kind::Blank).is_some() {
-        to -= 1;
-    }
-    if let Some(run) = chars.peek().map(|c| kind(*c)) {
-        while chars.next_if(|c| kind(*c) == run).is_some() {
-            to -= 1;
-        }
-    }
+    let to = at - reach(rope.chars_at(at).reversed(), true);
     if settle(rope, to) == to { to } else { previous(rope, to) }
 }
 
@@ -160,6 +165,13 @@ mod tests {
         assert_eq!(word_before(&rope, 28), 24);
         assert_eq!(word_before(&rope, 24), 18);
         assert_eq!(word_before(&rope, 2), 0);
+    }
+
+    #[test]
+    fn an_ideograph_is_a_word_and_an_accent_belongs_to_its_letter() {
+        let rope = Rope::from_str("见 代码x e\u{301}te\u{301} é");
+        assert_eq!([0, 1, 3, 4, 5].map(|at| word_after(&rope, at)), [1, 3, 4, 5, 11]);
+        assert_eq!([13, 12, 5, 4].map(|at| word_before(&rope, at)), [12, 6, 4, 3]);
     }
 
     #[test]

@@ -2,8 +2,7 @@
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | [`buffer`] | one small text and a cursor: the input, the search fields |
-//! | [`document`] | a file: a rope with a selection, edits that can be undone, what is remembered of its bytes |
+//! | [`document`] | a file, or what is typed into a field: a rope with a selection, edits that can be undone, what is remembered of its bytes |
 //! | [`change`], [`undo`] | an edit as a value with an inverse; the edits that were made |
 //! | [`graphemes`], [`rows`] | what the cursor steps over; where long lines break on the screen |
 //! | [`search`], [`brackets`] | finding a text; finding the other bracket |
@@ -14,7 +13,6 @@
 //! | [`clean`] | foreign text made harmless |
 
 pub mod brackets;
-pub mod buffer;
 pub mod change;
 pub mod clean;
 pub mod document;

@@ -32,7 +32,7 @@ impl Areas {
             let chat = Rect { height: height - notices, ..area };
             return Self { chat, notices: Rect { y: chat.bottom(), height: notices, ..area }, ..Self::default() };
         }
-        let input_rows = wrap::rows(app.composer.buffer.text(), app.input_width()).len();
+        let input_rows = wrap::rows(app.composer.field.text(), app.input_width()).len();
         let most = (height / 3).max(1);
         let input = u16::try_from(input_rows).unwrap_or(most).clamp(1, most).min(height);
         let status = u16::from(height >= 3);

@@ -10,10 +10,10 @@ use super::sanitise;
 use super::theme::Theme;
 use crate::app::App;
 use crate::app::command;
+use crate::app::field::Field;
 use crate::app::input::PROMPT;
 use crate::app::model::State;
 use crate::chat::Role;
-use crate::text::buffer::Buffer;
 use crate::text::wrap;
 
 /// Draws the rule over the input: the conversation's name, or what is being written anew.
@@ -45,10 +45,9 @@ pub(crate) fn input(app: &App, area: Rect, theme: &Theme, screen: &mut Screen) -
     if area.is_empty() {
         return None;
     }
-    let buffer = &app.composer.buffer;
-    let (text, width) = (buffer.text(), app.input_width());
+    let (text, width) = (app.composer.field.text(), app.input_width());
     let rows = wrap::rows(text, width);
-    let (cursor_row, cell) = wrap::place(text, &rows, buffer.cursor(), width);
+    let (cursor_row, cell) = wrap::place(text, &rows, app.composer.field.cursor(), width);
     let first = cursor_row.saturating_sub(usize::from(area.height) - 1);
     let is_command = command::parse(text).is_some_and(|(name, _)| command::find(name).is_some());
     let style = if is_command { theme.accent } else { theme.text };
@@ -68,7 +67,7 @@ pub(crate) fn input(app: &App, area: Rect, theme: &Theme, screen: &mut Screen) -
 }
 
 fn hint(app: &App) -> &'static str {
-    match (&app.model.state, &app.answer) {
+    match (&app.model.state, app.turn.answer()) {
         (State::Absent, _) => "/model downloads a model",
         (State::Failed(_), _) => "/model chooses another model",
         (_, Some(_)) => "Esc stops · keep typing to queue a message",
@@ -82,14 +81,14 @@ fn drawn(text: &str) -> String {
 }
 
 /// A field of one row with a label; gives the cursor's place. A long text shows the part around the cursor.
-pub(crate) fn field(label: &str, buffer: &Buffer, area: Rect, theme: &Theme, screen: &mut Screen) -> Option<Position> {
+pub(crate) fn field(label: &str, field: &Field, area: Rect, theme: &Theme, screen: &mut Screen) -> Option<Position> {
     if area.is_empty() {
         return None;
     }
     let label_width = sanitise::width(label);
     let room = usize::from(area.width).saturating_sub(label_width + 1).max(1);
-    let before = drawn(&buffer.text()[..buffer.cursor()]);
-    let rest = drawn(&buffer.text()[buffer.cursor()..]);
+    let (before, rest) = field.text().split_at(field.cursor());
+    let (before, rest) = (drawn(before), drawn(rest));
     let shown = tail(&before, room);
     let cell = label_width + sanitise::width(&shown);
     Line::from(vec![
@@ -123,8 +122,18 @@ pub(crate) fn cut(text: &str, room: usize) -> String {
     out
 }
 
+/// The end of a text that has been sanitised, in at most `room` cells, `…` where it was cut: of a path it tells more than
+/// the beginning.
+pub(crate) fn cut_front(text: &str, room: usize) -> String {
+    match room.checked_sub(1) {
+        _ if sanitise::width(text) <= room => text.to_owned(),
+        Some(room) => format!("…{}", tail(text, room)),
+        None => String::new(),
+    }
+}
+
 /// The end of a text that has been sanitised, in at most `room` cells.
-pub(crate) fn tail(text: &str, room: usize) -> String {
+fn tail(text: &str, room: usize) -> String {
     let mut out: Vec<&str> = Vec::new();
     let mut used = 0;
     for grapheme in unicode_segmentation::UnicodeSegmentation::graphemes(text, true).rev() {
@@ -158,5 +167,6 @@ mod tests {
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("abc", 0), "");
         assert_eq!(tail("中文字", 5), "文字");
+        assert_eq!([6, 5, 1, 0].map(|room| cut_front("中文字", room)), ["中文字", "…文字", "…", ""]);
     }
 }

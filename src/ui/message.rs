@@ -10,6 +10,7 @@ use super::theme::Theme;
 use crate::app::App;
 use crate::app::answer::Phase;
 use crate::app::compose::estimate;
+use crate::app::keymap::Hints;
 use crate::chat::Role;
 use crate::chat::thinking::{Part, parts};
 use crate::chat::tree::Node;
@@ -39,7 +40,7 @@ pub(crate) struct Stamp {
 impl Stamp {
     pub(crate) fn of(app: &App, node: &Node, width: u16, theme: &Theme, highlighter: &Highlighter) -> Self {
         let (siblings, at) = app.conversation.siblings(node.id);
-        let answer = app.answer.as_ref().filter(|answer| answer.node == node.id);
+        let answer = app.turn.answer().filter(|answer| answer.node == node.id);
         let waited = |asked_at: u64| app.clock.saturating_sub(asked_at) / 1000;
         Self {
             len: node.text.len(),
@@ -106,7 +107,7 @@ fn asked(node: &Node, stamp: &Stamp, theme: &Theme, lines: &mut Vec<Line<'static
     for (n, row) in rows.iter().enumerate() {
         if folded > 2 && (FOLD / 2..FOLD / 2 + folded).contains(&n) {
             if n == FOLD / 2 {
-                lines.push(Line::styled(format!("  ⋮ {folded} more rows · Alt-T"), theme.dim));
+                lines.push(Line::styled(format!("  ⋮ {folded} more rows · {}", Hints::FOLDED.line()), theme.dim));
             }
             continue;
         }

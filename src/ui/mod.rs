@@ -132,7 +132,7 @@ fn greeting(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
             (Some(_), 0) => "The model is on a server.".to_owned(),
             (Some(_), n_ctx) => format!("{n_ctx} tokens of context, on a server."),
         },
-        State::Failed(trouble) => sanitise::line(&trouble.message).into_owned(),
+        State::Failed(error) => sanitise::line(&error.message).into_owned(),
     };
     let key = |name: &'static str| Span::styled(name, theme.accent);
     let goes_to = |host| Line::styled(format!("What you write goes to {}.", sanitise::line(host)), theme.dim);

@@ -128,12 +128,12 @@ fn size(n: u64) -> String {
 
 /// Tokens in the context, those of the running answer included.
 fn context_used(app: &App) -> u32 {
-    let answer = app.answer.as_ref().map_or(0, |answer| answer.tokens());
+    let answer = app.turn.answer().map_or(0, |answer| answer.tokens());
     app.cache.tokens().saturating_add(answer).min(app.model.n_ctx())
 }
 
 fn rate(app: &App) -> Option<f64> {
-    match &app.answer {
+    match app.turn.answer() {
         Some(answer) => answer.rate(app.clock),
         None => {
             let last = app.path.last().and_then(|id| app.conversation.node(*id));

@@ -421,7 +421,7 @@ fn branches_cuts_notices_and_what_waits() {
         exchange(&mut app, "one", "1");
         exchange(&mut app, "two", "2");
         press(&mut app, KeyCode::Char('r'), KeyModifiers::ALT);
-        let job = app.answer.as_ref().unwrap().job;
+        let job = app.turn.answer().unwrap().job;
         app.update(Msg::Engine(Event::Cut {
             job,
             turns: 2,

@@ -5,13 +5,13 @@ use crossterm::event::KeyEvent;
 use super::REST;
 use super::bar::Bar;
 use super::ghost::Ghost;
-use super::keys::{self, Act};
 use super::msg::EditorEffect;
-use crate::app::msg::{Effect, Level};
+use crate::app::field::Field;
+use crate::app::keymap::{Command, Context, Pressed};
+use crate::app::msg::{Effect, Level, Move};
 use crate::app::{App, Out, Pane};
-use crate::text::buffer::Buffer;
-use crate::text::document::Selection;
 use crate::text::document::moves::Motion;
+use crate::text::document::{Edit, Selection};
 use crate::text::graphemes;
 
 impl App {
@@ -22,26 +22,22 @@ impl App {
             return;
         }
         self.look_again(out);
-        let typed = crate::app::keys::typed(&event);
-        match keys::act(&event) {
-            Some(act) => {
+        match Context::Editor.pressed(&event) {
+            Pressed::Command(command) => {
                 let had_ghost = self.editor.ghost.is_some();
-                if act == Act::LineBreak && had_ghost {
+                if command == Command::NewLine && had_ghost {
                     self.break_line_along(out);
                     return self.after_key(out);
                 }
-                let suggests =
-                    matches!(act, Act::Suggest) || (had_ghost && matches!(act, Act::Tab | Act::Word | Act::Line));
+                let suggests = matches!(command, Command::Suggest)
+                    || (had_ghost && matches!(command, Command::Tab | Command::Word | Command::Line));
                 if !suggests {
                     self.editor.dismiss(out);
                 }
-                self.act_on_file(act, had_ghost, out);
+                self.act_on_file(command, had_ghost, out);
             }
-            None => {
-                if let Some(c) = typed {
-                    self.type_char(c, out);
-                }
-            }
+            Pressed::Typed(c) => self.type_char(c, out),
+            Pressed::Nothing => {}
         }
         self.after_key(out);
     }
@@ -127,7 +123,7 @@ impl App {
     /// Pasted text, while the editor has the keyboard.
     pub(crate) fn paste_into_file(&mut self, text: &str, out: &mut Out) {
         if let Some(field) = self.editor.bar.as_mut().and_then(Bar::field) {
-            field.insert(&text.replace(['\n', '\r'], " "));
+            field.insert(text);
             self.seek();
         } else if self.editor.bar.is_none() && !self.refuses_edit() {
             self.editor.dismiss(out);
@@ -140,45 +136,45 @@ impl App {
         self.after_key(out);
     }
 
-    fn act_on_file(&mut self, act: Act, had_ghost: bool, out: &mut Out) {
-        match act {
-            Act::Chat => self.show_chat(),
-            Act::Help => self.open_guide("editor", false),
-            Act::Leave => self.leave(out),
-            Act::Redraw => out.push(Effect::Redraw),
-            Act::Open => self.open_picker(out),
-            Act::Save => self.save_current(false, out),
-            Act::Close => self.close_current(out),
-            Act::NextFile => self.walk_files(1, out),
-            Act::PreviousFile => self.walk_files(-1, out),
-            Act::Find => self.open_find(false),
-            Act::Replace => self.open_find(true),
-            Act::FindNext => self.step(true),
-            Act::FindPrevious => self.step(false),
-            Act::GoToLine => self.editor.bar = Some(Bar::Line(Buffer::default())),
-            Act::SearchFiles => self.search_selected(out),
-            Act::Suggest => self.suggest_key(out),
-            Act::Tab if had_ghost => self.accept_seen(),
-            Act::Word if had_ghost => self.accept(Ghost::accept_word),
-            Act::Line if had_ghost => self.accept(Ghost::accept_line),
-            Act::Word => self.go(Motion::WordRight, false),
-            Act::Line => self.scroll_text(1, out),
-            Act::RowUp => self.scroll_text(-1, out),
-            Act::Move(motion) => self.go(motion, false),
-            Act::Extend(motion) => self.go(motion, true),
-            Act::Page(by) => {
+    fn act_on_file(&mut self, command: Command, had_ghost: bool, out: &mut Out) {
+        match command {
+            Command::OtherPane => self.show_chat(),
+            Command::Help => self.open_guide("editor", false),
+            Command::Quit => self.leave(out),
+            Command::Redraw => out.push(Effect::Redraw),
+            Command::Open => self.open_picker(out),
+            Command::Save => self.save_current(false, out),
+            Command::CloseFile => self.close_current(out),
+            Command::NextFile => self.walk_files(1, out),
+            Command::PreviousFile => self.walk_files(-1, out),
+            Command::Find => self.open_find(false),
+            Command::Replace => self.open_find(true),
+            Command::FindNext => self.step(true),
+            Command::FindPrevious => self.step(false),
+            Command::GoToLine => self.editor.bar = Some(Bar::Line(Field::default())),
+            Command::SearchFiles => self.search_selected(out),
+            Command::Suggest => self.suggest_key(out),
+            Command::Tab if had_ghost => self.accept_seen(),
+            Command::Word if had_ghost => self.accept(Ghost::accept_word),
+            Command::Line if had_ghost => self.accept(Ghost::accept_line),
+            Command::Word => self.go(Motion::WordRight, false),
+            Command::Line => self.scroll_text(1, out),
+            Command::Scroll(Move::Rows(by)) => self.scroll_text(by, out),
+            Command::Scroll(Move::Pages(by)) => {
                 let page = self.editor.file().map_or(1, |file| self.text_size(file).1.saturating_sub(2).max(1));
-                self.go(Motion::Rows(by * isize::try_from(page).unwrap_or(1)), false);
+                self.go(Motion::Rows(by as isize * isize::try_from(page).unwrap_or(1)), false);
             }
-            Act::Back => self.unmark(had_ghost),
-            Act::Mark => self.mark(),
-            Act::SelectAll => {
+            Command::Edit(Edit::Go(motion)) => self.go(motion, false),
+            Command::Edit(Edit::Extend(motion)) => self.go(motion, true),
+            Command::Back => self.unmark(had_ghost),
+            Command::Mark => self.mark(),
+            Command::SelectAll => {
                 if let Some(file) = self.editor.file_mut() {
                     file.document.select_all();
                 }
             }
-            Act::Copy => self.copy_selected(out),
-            Act::Paste if self.editor.reads_clipboard => out.push(Effect::Editor(EditorEffect::Paste)),
+            Command::Copy => self.copy_selected(out),
+            Command::Paste if self.editor.reads_clipboard => out.push(Effect::Editor(EditorEffect::Paste)),
             editing => self.edit_file(editing, out),
         }
     }
@@ -225,7 +221,7 @@ impl App {
         }
     }
 
-    fn edit_file(&mut self, act: Act, out: &mut Out) {
+    fn edit_file(&mut self, command: Command, out: &mut Out) {
         if self.refuses_edit() {
             return;
         }
@@ -237,24 +233,20 @@ impl App {
         let document = &mut file.document;
         let mut cut = None;
         let mut trouble = None;
-        match act {
-            Act::LineBreak => document.line_break(),
-            Act::Tab => document.tab(),
-            Act::Indent => document.shift(true),
-            Act::Outdent => document.shift(false),
-            Act::Backspace if pairs => document.backspace_closing(),
-            Act::Backspace => document.backspace(),
-            Act::Delete => document.delete(),
-            Act::DeleteWordLeft => document.delete_word_left(),
-            Act::DeleteWordRight => document.delete_word_right(),
-            Act::DeleteToStart => document.delete_to_start(),
-            Act::DeleteToEnd => document.delete_to_end(),
-            Act::DeleteLines => document.delete_lines(),
-            Act::Comment if !document.comment() => trouble = Some("no comment style is known for this language"),
-            Act::Undo if !document.undo() => trouble = Some("nothing to undo"),
-            Act::Redo if !document.redo() => trouble = Some("nothing to redo"),
-            Act::Cut => cut = Some(document.cut()),
-            Act::Paste => document.insert_verbatim(&clipboard),
+        match command {
+            Command::NewLine => document.line_break(),
+            Command::Tab => document.tab(),
+            Command::Indent => document.shift(true),
+            Command::Outdent => document.shift(false),
+            Command::DeleteLines => document.delete_lines(),
+            Command::Comment if !document.comment() => trouble = Some("no comment style is known for this language"),
+            Command::Cut => cut = Some(document.cut()),
+            Command::Paste => document.insert_verbatim(&clipboard),
+            Command::Edit(Edit::Backspace) if pairs => document.backspace_closing(),
+            // no motion comes here: how wide rows are does not matter
+            Command::Edit(edit) if !document.perform(edit, usize::MAX) => {
+                trouble = Some(if edit == Edit::Undo { "nothing to undo" } else { "nothing to redo" });
+            }
             _ => {}
         }
         if let Some(text) = cut {
@@ -263,7 +255,8 @@ impl App {
         if let Some(text) = trouble {
             self.tell(Level::Info, text);
         }
-        if matches!(act, Act::LineBreak | Act::Tab | Act::Backspace | Act::Delete | Act::DeleteWordLeft) {
+        let shortens = matches!(command, Command::Edit(Edit::Backspace | Edit::Delete | Edit::DeleteWordLeft));
+        if shortens || matches!(command, Command::NewLine | Command::Tab) {
             self.editor.await_pause(now);
         }
     }

@@ -7,12 +7,11 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::OpenFile;
 use super::msg::{FileId, Kept};
-use crate::app::input::edit;
-use crate::app::keys::{self, Action};
+use crate::app::field::{Field, Handled};
+use crate::app::keymap::{Command, Context, Key, Pressed};
 use crate::app::msg::Level;
 use crate::app::search::Sought;
 use crate::app::{App, Out};
-use crate::text::buffer::Buffer;
 use crate::text::document::Selection;
 use crate::text::search::{MOST, Needle};
 use crate::text::wrap;
@@ -23,7 +22,7 @@ pub enum Bar {
     /// Finding and replacing.
     Find(Box<Find>),
     /// Going to a line, or to `LINE:COLUMN`.
-    Line(Buffer),
+    Line(Field),
     /// A question.
     Question(Question),
 }
@@ -32,9 +31,9 @@ pub enum Bar {
 #[derive(Clone, Debug, Default)]
 pub struct Find {
     /// What is looked for.
-    pub query: Buffer,
+    pub query: Field,
     /// What it becomes.
-    pub with: Option<Buffer>,
+    pub with: Option<Field>,
     /// The second field has the cursor.
     pub in_with: bool,
     /// It is a regular expression.
@@ -45,14 +44,26 @@ pub struct Find {
     pub found: Option<bool>,
     /// Where the search began.
     origin: usize,
-    /// What is looked for is what was looked for last: typing begins anew.
-    old: bool,
 }
 
 impl Find {
     /// What to look for, if it is complete.
     pub fn needle(&self) -> Option<Needle> {
         Needle::new(self.query.text(), self.regex).ok().flatten()
+    }
+
+    /// The field that has the cursor.
+    fn field(&mut self) -> &mut Field {
+        match &mut self.with {
+            Some(with) if self.in_with => with,
+            _ => &mut self.query,
+        }
+    }
+
+    /// What to look for in all files, if there is something.
+    fn sought(&self) -> Option<Sought> {
+        let sought = || Sought { text: self.query.text().to_owned(), is_regex: self.regex };
+        (!self.query.is_empty()).then(sought)
     }
 }
 
@@ -89,13 +100,18 @@ impl Bar {
         }
     }
 
-    /// The field that has the cursor.
-    pub fn field(&mut self) -> Option<&mut Buffer> {
+    fn context(&self) -> Context {
         match self {
-            Self::Find(find) => Some(match &mut find.with {
-                Some(with) if find.in_with => with,
-                _ => &mut find.query,
-            }),
+            Self::Find(_) => Context::Find,
+            Self::Line(_) => Context::Line,
+            Self::Question(_) => Context::Question,
+        }
+    }
+
+    /// The field that has the cursor.
+    pub fn field(&mut self) -> Option<&mut Field> {
+        match self {
+            Self::Find(find) => Some(find.field()),
             Self::Line(line) => Some(line),
             Self::Question(_) => None,
         }
@@ -113,14 +129,28 @@ impl Question {
         !matches!(self.answers, [('r', _), ..])
     }
 
+    /// The keys that answer it, with the letter that stands for each answer: the first one of an answer is told.
+    fn keys(&self) -> impl Iterator<Item = (Key, char)> {
+        let enter = Key::with(KeyModifiers::NONE, KeyCode::Enter);
+        let first = self.answers.first().filter(|_| self.takes_enter()).map(|(letter, _)| (enter, *letter));
+        let key: fn(char) -> Key = if self.is_unasked() { Key::alt } else { Key::letter };
+        first.into_iter().chain(self.answers.iter().map(move |(letter, _)| (key(*letter), *letter)))
+    }
+
+    /// The answer that a key gives.
+    fn answer(&self, event: &KeyEvent) -> Option<char> {
+        let pressed = Key::of(event);
+        self.keys().find(|(key, _)| *key == pressed).map(|(_, letter)| letter)
+    }
+
     /// The question with its answers.
     pub fn line(&self) -> String {
-        let answers = self.answers.iter().enumerate().map(|(n, (letter, does))| match n {
-            0 if self.takes_enter() => format!("Enter {does}"),
-            _ if self.is_unasked() => format!("Alt-{} {does}", letter.to_ascii_uppercase()),
-            _ => format!("{letter} {does}"),
-        });
-        let answers: Vec<String> = answers.chain(["Esc back".to_owned()]).collect();
+        let told = |(letter, does): &(char, &str)| {
+            let key = self.keys().find(|(_, known)| known == letter).map(|(key, _)| key.name());
+            format!("{} {does}", key.unwrap_or_default())
+        };
+        let back = Context::Question.key(Command::Back).map(|key| format!("{} back", key.name()));
+        let answers: Vec<String> = self.answers.iter().map(told).chain(back).collect();
         format!("{} {}", crate::text::clean::one_line(&self.text), answers.join(" · "))
     }
 }
@@ -135,11 +165,14 @@ impl App {
             (_, Some((text, regex))) => (text.clone(), *regex, true),
             _ => (String::new(), false, false),
         };
+        let mut query = Field::new(&text);
+        if old {
+            query.begin_anew();
+        }
         let find = Find {
-            query: Buffer::new(&text),
-            with: replace.then(Buffer::default),
+            query,
+            with: replace.then(Field::default),
             regex,
-            old,
             origin: file.document.selection().range().start,
             ..Find::default()
         };
@@ -151,7 +184,7 @@ impl App {
     pub(super) fn search_selected(&mut self, out: &mut Out) {
         let selected = self.editor.file().and_then(selected_words);
         self.open_search(selected.map(|text| Sought { text, is_regex: false }), out);
-        self.search.is_old = true;
+        self.search.query.begin_anew();
     }
 
     /// Asks something. A question that is up already is not pushed aside: its answer would be given to another.
@@ -164,40 +197,22 @@ impl App {
     /// Gives a key to the bar; `false` if there is none.
     pub(super) fn bar_key(&mut self, event: KeyEvent, out: &mut Out) -> bool {
         let Some(bar) = self.editor.bar.take() else { return false };
-        let (action, typed) = (keys::action(&event), keys::typed(&event));
-        let closes = matches!(action, Some(Action::Back | Action::Interrupt));
+        let key = bar.context().pressed(&event);
+        let closes = key == Pressed::Command(Command::Back);
         match bar {
-            Bar::Question(question) => {
-                let letter = match event.code {
-                    KeyCode::Enter if question.takes_enter() => question.answers.first().map(|(letter, _)| *letter),
-                    KeyCode::Char(c) if question.is_unasked() => {
-                        Some(c).filter(|_| event.modifiers == KeyModifiers::ALT)
-                    }
-                    _ => typed,
-                };
-                let letter = letter.map(|letter| letter.to_ascii_lowercase());
-                let known = letter.filter(|letter| question.answers.iter().any(|(known, _)| known == letter));
-                match known {
-                    Some(letter) => self.answered(question.about, letter, out),
-                    None if closes => self.unanswered(question.about, out),
-                    None => self.editor.bar = Some(Bar::Question(question)),
-                }
-            }
-            Bar::Line(mut line) => match action {
-                _ if closes => {}
-                Some(Action::Send) => self.go_to_typed(line.text()),
-                _ => {
-                    type_into(&mut line, action, typed);
-                    self.editor.bar = Some(Bar::Line(line));
-                }
+            Bar::Question(question) => match question.answer(&event) {
+                Some(letter) => self.answered(question.about, letter, out),
+                None if closes => self.unanswered(question.about, out),
+                None => self.editor.bar = Some(Bar::Question(question)),
             },
-            Bar::Find(find) => {
-                if closes {
-                    self.remember_sought(&find);
-                } else {
-                    self.find_key(*find, event, action, typed, out);
-                }
+            Bar::Line(_) if closes => {}
+            Bar::Line(line) if key == Pressed::Command(Command::Accept) => self.go_to_typed(line.text()),
+            Bar::Line(mut line) => {
+                line.key(key);
+                self.editor.bar = Some(Bar::Line(line));
             }
+            Bar::Find(find) if closes => self.remember_sought(&find),
+            Bar::Find(find) => self.find_key(find, key, out),
         }
         true
     }
@@ -208,58 +223,38 @@ impl App {
         }
     }
 
-    fn find_key(
-        &mut self,
-        mut find: Find,
-        event: KeyEvent,
-        action: Option<Action>,
-        typed: Option<char>,
-        out: &mut Out,
-    ) {
-        let alt = |wanted: char| {
-            event.modifiers == KeyModifiers::ALT
-                && matches!(event.code, KeyCode::Char(c) if c.to_ascii_lowercase() == wanted)
+    fn find_key(&mut self, mut find: Box<Find>, key: Pressed, out: &mut Out) {
+        match key {
+            Pressed::Command(Command::SearchFiles) => {
+                self.remember_sought(&find);
+                return self.open_search(find.sought(), out);
+            }
+            Pressed::Command(Command::All) if find.with.is_some() => return self.replace_everywhere(*find),
+            Pressed::Command(Command::Accept) if find.in_with => return self.replace_here(*find),
+            Pressed::Command(Command::Accept | Command::FindNext | Command::FindPrevious) => {
+                self.editor.bar = Some(Bar::Find(find));
+                return self.step(key != Pressed::Command(Command::FindPrevious));
+            }
+            _ => {}
+        }
+        let seeks = match key {
+            Pressed::Command(Command::Regex) => {
+                find.regex = !find.regex;
+                true
+            }
+            Pressed::Command(Command::OtherField) => {
+                find.in_with = find.with.is_some() && !find.in_with;
+                find.with.get_or_insert_default();
+                false
+            }
+            key => {
+                // another search begins: it is no expression until that is said
+                find.regex &= find.in_with || !find.query.begins_anew() || !matches!(key, Pressed::Typed(_));
+                find.field().key(key) == Handled::Changed && !find.in_with
+            }
         };
-        let up = matches!(event.code, KeyCode::Up | KeyCode::BackTab) || alt('p');
-        let down = event.code == KeyCode::Down || alt('n') || (event.code == KeyCode::Enter && !find.in_with);
-        if alt('l') {
-            self.remember_sought(&find);
-            let sought = Sought { text: find.query.text().to_owned(), is_regex: find.regex };
-            return self.open_search((!find.query.is_empty()).then_some(sought), out);
-        }
-        if alt('a') && find.with.is_some() {
-            return self.replace_everywhere(find);
-        }
-        if alt('x') {
-            find.regex = !find.regex;
-            self.editor.bar = Some(Bar::Find(Box::new(find)));
-            return self.seek();
-        }
-        if event.code == KeyCode::Tab || alt('r') {
-            find.in_with = find.with.is_some() && !find.in_with;
-            find.with.get_or_insert_default();
-            self.editor.bar = Some(Bar::Find(Box::new(find)));
-            return;
-        }
-        if up || down {
-            self.editor.bar = Some(Bar::Find(Box::new(find)));
-            return self.step(down);
-        }
-        if event.code == KeyCode::Enter {
-            return self.replace_here(find);
-        }
-        let before = find.query.text().to_owned();
-        if std::mem::take(&mut find.old) && typed.is_some() && action.is_none() && !find.in_with {
-            (find.query, find.regex) = (Buffer::default(), false);
-        }
-        let field = match &mut find.with {
-            Some(with) if find.in_with => with,
-            _ => &mut find.query,
-        };
-        type_into(field, action, typed);
-        let changed = find.query.text() != before;
-        self.editor.bar = Some(Bar::Find(Box::new(find)));
-        if changed {
+        self.editor.bar = Some(Bar::Find(find));
+        if seeks {
             self.seek();
         }
     }
@@ -314,7 +309,7 @@ impl App {
 
     /// Replaces the match that is selected and goes to the next.
     fn replace_here(&mut self, find: Find) {
-        let with = find.with.as_ref().map_or("", Buffer::text).to_owned();
+        let with = find.with.as_ref().map_or("", Field::text).to_owned();
         let needle = find.needle();
         self.editor.bar = Some(Bar::Find(Box::new(find)));
         let Some(needle) = needle else { return };
@@ -333,7 +328,7 @@ impl App {
     }
 
     fn replace_everywhere(&mut self, find: Find) {
-        let with = find.with.as_ref().map_or("", Buffer::text).to_owned();
+        let with = find.with.as_ref().map_or("", Field::text).to_owned();
         let needle = find.needle();
         self.remember_sought(&find);
         let Some(needle) = needle else { return };
@@ -365,16 +360,4 @@ impl App {
 fn selected_words(file: &OpenFile) -> Option<String> {
     let selected = file.document.selected();
     (!selected.is_empty() && !selected.contains('\n') && selected.len() < 200).then_some(selected)
-}
-
-fn type_into(field: &mut Buffer, action: Option<Action>, typed: Option<char>) {
-    match (action, typed) {
-        (Some(action), _) => {
-            edit(field, action);
-        }
-        (None, Some(c)) => {
-            field.insert(c.encode_utf8(&mut [0; 4]));
-        }
-        (None, None) => {}
-    }
 }

@@ -5,7 +5,6 @@
 //! | file | what it is for |
 //! |---|---|
 //! | [`msg`] | what it is told and what it wants |
-//! | [`keys`] | the table of keys |
 //! | `act` | what a key does to a file |
 //! | `bar` | find, replace, go to a line, questions |
 //! | `files` | opening, walking, closing, what is kept against a kill |
@@ -18,7 +17,6 @@ pub mod bar;
 mod disk;
 pub mod files;
 pub mod ghost;
-pub mod keys;
 pub mod msg;
 pub mod suggest;
 #[cfg(test)]

@@ -7,7 +7,6 @@ use crate::app::{App, Out};
 use crate::chat::thinking;
 use crate::chat::tree::{Attachment, NodeId};
 use crate::edits::prompt;
-use crate::text::buffer::Buffer;
 use crate::text::clean;
 
 /// What is asked for.
@@ -66,7 +65,7 @@ impl App {
         let command = if all { "git diff HEAD" } else { "git diff --cached" };
         let change = Attachment { name: prompt::output_of(command), text: format!("{shown}{cut}"), real: None };
         self.submit(WISH.to_owned(), vec![change], Vec::new(), Vec::new(), out);
-        let answer = self.answer.as_ref().map(|answer| answer.node);
+        let answer = self.turn.answer().map(|answer| answer.node);
         self.edits.commit = answer.map(|answer| (answer, all));
     }
 
@@ -80,9 +79,8 @@ impl App {
         }
         let all = if all { " -a" } else { "" };
         let command = format!("/run git commit{all} -m '{}'", text.replace('\'', "'\\''"));
-        if self.composer.buffer.is_empty() {
-            self.composer.buffer = Buffer::new(&command);
-            self.composer.dismissed = true;
+        if self.composer.field.is_empty() {
+            self.composer.set(&command);
             self.tell(Level::Info, "Enter commits with this message, after a question; change it as you like");
         } else {
             self.composer.history.push(&command);

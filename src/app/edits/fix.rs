@@ -228,13 +228,13 @@ impl App {
     /// An answer brought no change that may be made: the same is asked again, with another seed, as long as there are
     /// rounds.
     pub(crate) fn fix_got_nothing(&mut self, proposed: &Proposed, out: &mut Out) {
-        let can_ask = self.model.is_ready() && self.answer.is_none() && self.outgoing.is_none() && !self.refusing;
+        let can_ask = self.model.is_ready() && !self.turn.is_answering() && self.outgoing.is_none() && !self.refusing;
         let Some(fix) = &mut self.edits.fix else { return };
         let question = fix.question.filter(|id| fix.asked < fix.most * 2 && can_ask && self.path.contains(id));
         if let Some(question) = question {
             fix.tries += 1;
             self.ask(question, out);
-            if let Some(answer) = self.answer.as_ref().map(|answer| answer.node) {
+            if let Some(answer) = self.turn.answer().map(|answer| answer.node) {
                 self.fix_asked(Some(question), answer);
                 return;
             }

@@ -1,12 +1,14 @@
 //! Answers that become changes of files: asking for them, having them worked out, writing what the person took.
 //!
-//! Nothing is written but through [`Effect::Write`] and [`Effect::TakeBack`], which only a review gives out, for hunks that were taken one by one
-//! or all at once.
+//! Nothing is written but through [`Effect::Write`] and [`Effect::TakeBack`], which only a review gives out, for hunks that
+//! were taken one by one or all at once.
 
+mod apply;
 mod commit;
 mod fix;
 mod run;
 
+pub(crate) use apply::apply;
 pub(crate) use commit::{commit, diff};
 pub(crate) use fix::fix;
 pub use fix::{Fix, Phase};
@@ -14,14 +16,13 @@ pub(crate) use run::run;
 
 use super::compose::{Draft, Outgoing};
 use super::msg::{EditsMsg, Effect, Level};
-use super::overlay::{Choose, Overlay, Pick, Review, Row, Running, Then};
+use super::overlay::{Overlay, Review, Running, Then};
 use super::{App, Out, Pane, blocks, mentions};
+use crate::chat::thinking;
 use crate::chat::tree::{Attachment, NodeId};
-use crate::chat::{Role, thinking};
 use crate::edits::guard::Guard;
-use crate::edits::place;
-use crate::edits::propose::{Homeless, Proposed, Wanted};
-use crate::edits::{Change, blocks as forms, prompt};
+use crate::edits::propose::{Proposed, Wanted};
+use crate::edits::{Change, prompt};
 use crate::engine::Stop;
 use crate::text::clean;
 
@@ -71,8 +72,7 @@ pub(crate) fn edit(app: &mut App, args: &str, out: &mut Out) {
         return;
     }
     if !app.can_send(out) {
-        app.composer.buffer = crate::text::buffer::Buffer::new(&prompt::request(args));
-        app.composer.dismissed = true;
+        app.composer.set(&prompt::request(args));
         return;
     }
     let mut patterns = mentions::all(args);
@@ -81,26 +81,6 @@ pub(crate) fn edit(app: &mut App, args: &str, out: &mut Out) {
     }
     let failure = app.edits.take_failure().into_iter().collect();
     app.submit(prompt::request(args), failure, patterns, Vec::new(), out);
-}
-
-/// `/apply [N|all] [FILE]`: the blocks of the last answer, or block N of any.
-pub(crate) fn apply(app: &mut App, args: &str, out: &mut Out) {
-    let (first, rest) = args.split_once(char::is_whitespace).unwrap_or((args, ""));
-    let number = first.parse::<usize>().ok();
-    let all = first == "all";
-    let name = if number.is_some() || all { rest } else { args };
-    let name = name.trim().trim_matches('"').trim_start_matches('@').to_owned();
-    let name = (!name.is_empty()).then_some(name);
-    if args.trim().is_empty()
-        && let Some(held) = app.held_by_fix()
-    {
-        app.review(held, Then::Fix);
-        return;
-    }
-    match number {
-        Some(number) => app.apply_block(number, name, out),
-        None => app.apply_last(all, name, out),
-    }
 }
 
 /// `/undo`: the last change in this folder, also one of an earlier run of the program. `/undo drop` forgets it.
@@ -162,69 +142,6 @@ impl App {
         self.tell(Level::Warning, "there is no file to change: name one, `/edit @src/main.rs …`");
     }
 
-    fn apply_last(&mut self, all: bool, name: Option<String>, out: &mut Out) {
-        let mut answers = self.path.iter().rev().filter_map(|id| self.conversation.node(*id));
-        let last = answers.find(|node| node.role == Role::Assistant && !node.text.is_empty());
-        let Some(last) = last else {
-            self.tell(Level::Info, "there is no answer yet");
-            return;
-        };
-        let answer = thinking::strip(&last.text).to_string();
-        let found = blocks::of(&last.text);
-        let first = self.blocks.first(last.id);
-        let usable: Vec<(usize, &blocks::Block)> =
-            found.iter().enumerate().filter(|(_, block)| name.is_some() || can_be_file(block)).collect();
-        if forms::has_blocks(&answer) || found.len() == 1 {
-            self.propose(answer, (first, found), name, out);
-        } else if let [(at, only)] = usable[..] {
-            self.propose(String::new(), (first + at, vec![only.clone()]), name, out);
-        } else if all && !usable.is_empty() {
-            self.propose(String::new(), (first, found), name, out);
-        } else if found.is_empty() {
-            self.tell(Level::Info, "the last answer has no code");
-        } else if usable.is_empty() {
-            self.tell(
-                Level::Info,
-                "no block of the last answer looks like a file; `/apply N FILE` puts one into a file",
-            );
-        } else {
-            let file = name.map(|name| format!(" {name}")).unwrap_or_default();
-            let mut rows = vec![Row::new(format!("all {}", usable.len()), "")];
-            let mut picks = vec![Pick::Apply(format!("all{file}"))];
-            for (n, block) in usable {
-                let line = block.text.lines().find(|line| !line.trim().is_empty()).unwrap_or("").trim();
-                let label = format!("{} {} {}", first + n, block.lang, clean::one_line(line));
-                rows.push(Row::new(label, clean::lines(&block.text)));
-                picks.push(Pick::Apply(format!("{}{file}", first + n)));
-            }
-            self.overlay = Some(Overlay::Choose(Choose::new("put code into files", rows, picks)));
-        }
-    }
-
-    fn apply_block(&mut self, number: usize, name: Option<String>, out: &mut Out) {
-        let answers = self.path.iter().filter_map(|id| self.conversation.node(*id));
-        let block = answers.filter(|node| node.role == Role::Assistant).find_map(|node| {
-            let at = number.checked_sub(self.blocks.first(node.id))?;
-            blocks::of(&node.text).into_iter().nth(at)
-        });
-        match block {
-            Some(block) => {
-                // what stands above the fence and behind it may be the file's name
-                let answer = match forms::has_blocks(&block.text) {
-                    true => format!("{}\n```{}\n{}\n```\n", block.before, block.info, block.text),
-                    false => String::new(),
-                };
-                self.propose(answer, (number, vec![block]), name, out);
-            }
-            None => self.tell(Level::Warning, format!("there is no code block {number}")),
-        }
-    }
-
-    fn propose(&mut self, answer: String, found: (usize, Vec<blocks::Block>), name: Option<String>, out: &mut Out) {
-        self.work_out(answer, found, name, None, out);
-        self.edits.asked = true;
-    }
-
     /// Has worked out what an answer with these blocks, and the number of the first of them, would change.
     fn work_out(
         &mut self,
@@ -251,11 +168,11 @@ impl App {
     }
 
     /// An answer has ended: if it was to change files, what it would change is worked out.
-    pub(crate) fn edit_answered(&mut self, node: Option<NodeId>, stop: Stop, out: &mut Out) {
-        if let Some(node) = node.filter(|_| stop != Stop::Cancelled) {
+    pub(crate) fn edit_answered(&mut self, node: NodeId, stop: Stop, out: &mut Out) {
+        if stop != Stop::Cancelled {
             self.commit_answered(node);
         }
-        let Some(node) = node.and_then(|id| self.conversation.node(id)) else { return };
+        let Some(node) = self.conversation.node(node) else { return };
         let fixing = self.fix_waits_for(&Phase::Answering(node.id));
         let asked = node.parent.and_then(|id| self.conversation.node(id));
         if self.leaving || asked.is_none_or(|asked| prompt::wish(&asked.text).is_none()) {
@@ -335,7 +252,7 @@ impl App {
     /// hide the way to end it.
     fn is_busy(&self, asked: bool) -> bool {
         let open = self.overlay.as_ref();
-        let writing = !self.composer.buffer.is_empty() || self.pane == Pane::Editor;
+        let writing = !self.composer.field.is_empty() || self.pane == Pane::Editor;
         open.is_some_and(Overlay::is_running) || (!asked && (writing || open.is_some_and(|open| !open.is_popup())))
     }
 
@@ -365,19 +282,6 @@ impl App {
         }
     }
 
-    /// A block that names no file and resembles none: one of those that were shown, or a new one.
-    fn ask_for_place(&mut self, block: &Homeless) {
-        let extension = place::extension_of(&block.lang);
-        let mut rows = vec![Row::new("a new file", format!(".{extension}"))];
-        let mut picks = vec![Pick::NewFile(block.number, extension)];
-        for name in self.shown_names() {
-            rows.push(Row::new(clean::one_line(&name), "shown before"));
-            picks.push(Pick::Apply(format!("{} \"{name}\"", block.number)));
-        }
-        let title = format!("where does block {} go?", block.number);
-        self.overlay = Some(Overlay::Choose(Choose::new(&title, rows, picks)));
-    }
-
     /// Files were edited since: the way back is shown, and the person says which parts of it to take.
     fn on_edited(&mut self, record: String, changes: Vec<Change>) {
         if self.is_busy(true) {
@@ -388,12 +292,6 @@ impl App {
         self.tell(Level::Warning, format!("{} changed since: accept what shall be undone", listed(&names)));
         self.review(Proposed { changes, ..Proposed::default() }, Then::Undo(record));
     }
-}
-
-/// Whether a block of code can be a file's, or a change of one: what is typed into a shell and what programs write is
-/// not, unless it is named.
-fn can_be_file(block: &blocks::Block) -> bool {
-    place::can_be_file(&block.clone().into())
 }
 
 /// Whether the answer to a message may change what goes with it.

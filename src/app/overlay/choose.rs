@@ -1,15 +1,13 @@
 //! Choosing one of several things, and reading a page.
 
-use super::running::scrolls;
-use super::{List, NewFile, Overlay};
-use crate::app::input::edit;
-use crate::app::keys::Action;
+use super::{List, NewFile, Overlay, scrolled};
+use crate::app::field::Field;
+use crate::app::keymap::{Command, Pressed};
 use crate::app::msg::Effect;
 use crate::app::{App, Out};
 use crate::chat::tree::NodeId;
 use crate::config::ThemeChoice;
 use crate::sampling::Preset;
-use crate::text::buffer::Buffer;
 
 /// A row to choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +60,7 @@ pub struct Choose {
     /// The rows.
     pub rows: Vec<Row>,
     /// What is typed: words that rows must have to be shown.
-    pub query: Buffer,
+    pub query: Field,
     /// The selected one of those shown.
     pub list: List,
     picks: Vec<Pick>,
@@ -70,7 +68,7 @@ pub struct Choose {
 
 impl Choose {
     pub(crate) fn new(title: &str, rows: Vec<Row>, picks: Vec<Pick>) -> Self {
-        Self { title: title.to_owned(), rows, picks, query: Buffer::default(), list: List::default() }
+        Self { title: title.to_owned(), rows, picks, query: Field::default(), list: List::default() }
     }
 
     /// The rows that have all words that are typed, by their numbers.
@@ -94,27 +92,23 @@ pub struct Page {
 }
 
 impl App {
-    pub(super) fn choose_key(
-        &mut self,
-        mut choose: Choose,
-        action: Option<Action>,
-        typed: Option<char>,
-        out: &mut Out,
-    ) -> bool {
+    pub(super) fn choose_key(&mut self, mut choose: Choose, key: Pressed, out: &mut Out) -> bool {
         let shown = choose.shown();
-        match (action, typed) {
-            (Some(Action::Back), _) => {
+        match key {
+            Pressed::Command(Command::Back) => {
                 self.given_up(&Overlay::Choose(choose));
                 return true;
             }
-            (Some(Action::Send | Action::Menu), _) => {
+            Pressed::Command(Command::Accept | Command::Complete) => {
                 let at = choose.list.selected.min(shown.len().saturating_sub(1));
                 if let Some(pick) = shown.get(at).and_then(|at| choose.picks.get(*at).cloned()) {
                     self.picked(pick, out);
                     return true;
                 }
             }
-            (action, typed) => narrow(&mut choose.query, &mut choose.list, shown.len(), action, typed),
+            key => {
+                choose.list.narrow(&mut choose.query, key, shown.len());
+            }
         }
         self.overlay = Some(Overlay::Choose(choose));
         true
@@ -134,18 +128,18 @@ impl App {
         }
     }
 
-    pub(super) fn page_key(&mut self, page: Page, action: Option<Action>, typed: Option<char>, out: &mut Out) -> bool {
-        let wanted = match (action.map(ends), typed) {
-            (Some(Action::Back | Action::Send), _) | (None, Some('q')) => {
+    pub(super) fn page_key(&mut self, page: Page, key: Pressed, out: &mut Out) -> bool {
+        match key {
+            Pressed::Command(Command::Back | Command::Accept | Command::Close) => {
                 if page.back {
                     self.command("help", "", out);
                 }
-                return true;
             }
-            (action, typed) => scrolls(action, typed),
-        };
-        out.extend(wanted.map(Effect::Scroll));
-        self.overlay = Some(Overlay::Page(page));
+            key => {
+                out.extend(scrolled(key));
+                self.overlay = Some(Overlay::Page(page));
+            }
+        }
         true
     }
 }
@@ -154,29 +148,4 @@ impl App {
 pub(super) fn has_words(query: &str, texts: &[&str]) -> bool {
     let text = texts.join(" ").to_lowercase();
     query.split_whitespace().all(|word| text.contains(&word.to_lowercase()))
-}
-
-/// A key in a list of `len` rows that is narrowed by typing.
-pub(super) fn narrow(query: &mut Buffer, list: &mut List, len: usize, action: Option<Action>, typed: Option<char>) {
-    let changed = match (action, typed) {
-        (Some(action), _) if query.is_empty() => {
-            list.walk(ends(action), len);
-            false
-        }
-        (Some(action), _) => !list.walk(action, len) && edit(query, action),
-        (None, Some(c)) => query.insert(c.encode_utf8(&mut [0; 4])),
-        (None, None) => false,
-    };
-    if changed {
-        *list = List::default();
-    }
-}
-
-/// Home and End mean the ends where there is no line to edit.
-pub(super) fn ends(action: Action) -> Action {
-    match action {
-        Action::LineStart => Action::Top,
-        Action::LineEnd => Action::Bottom,
-        other => other,
-    }
 }

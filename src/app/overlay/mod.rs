@@ -22,10 +22,13 @@ pub use running::{Confirm, Running};
 pub use seen::Seen;
 pub use sessions::{Found, Resume, Sessions};
 
-use super::keys::Action;
+use super::field::{Field, Handled};
+use super::keymap::{Command, Context, Pressed};
+use super::msg::{Effect, Move};
 use super::notes::Consent;
 use super::{App, Out};
-use crate::text::buffer::Buffer;
+use crate::text::document::Edit;
+use crate::text::document::moves::Motion;
 
 /// Rows that a page key moves in a list.
 const PAGE: usize = 8;
@@ -44,7 +47,7 @@ pub enum Overlay {
     /// Conversations.
     Sessions(Box<Sessions>),
     /// Models; also the first-start screen.
-    Models(Models),
+    Models(Box<Models>),
     /// Files to open in the editor.
     Open(Box<Picker>),
     /// Whether the folder's notes are used.
@@ -65,7 +68,7 @@ pub enum Overlay {
 
 impl Overlay {
     /// The text field that has the cursor, if there is one besides the input.
-    pub fn field(&mut self) -> Option<&mut Buffer> {
+    pub fn field(&mut self) -> Option<&mut Field> {
         match self {
             Self::Sessions(sessions) => Some(&mut sessions.query),
             Self::Models(models) => models.field(),
@@ -78,10 +81,28 @@ impl Overlay {
     }
 
     /// The field that a path is typed into, if there is one that no list completes.
-    pub(crate) fn path(&mut self) -> Option<&mut Buffer> {
+    pub(crate) fn path(&mut self) -> Option<&mut Field> {
         match self {
             Self::Models(models) => models.path.as_mut(),
             _ => None,
+        }
+    }
+
+    /// Which keys it has.
+    pub(crate) fn context(&self) -> Context {
+        match self {
+            Self::Palette(_) | Self::Files(_) => Context::Popup,
+            Self::Notes(_) => Context::Notes,
+            Self::Choose(_) | Self::Open(_) => Context::List,
+            Self::Sessions(_) => Context::Sessions,
+            Self::Models(models) => models.context(),
+            Self::Search => Context::Search,
+            Self::NewFile(_) => Context::Name,
+            Self::Page(_) => Context::Page,
+            Self::Resume(_) => Context::Resume,
+            Self::Review(_) => Context::Review,
+            Self::Confirm(_) => Context::Confirm,
+            Self::Running(_) => Context::Running,
         }
     }
 
@@ -104,26 +125,50 @@ pub struct List {
 }
 
 impl List {
-    /// Moves in a list of `len` rows, around the ends by single steps; `false` if the action is no movement.
-    pub(crate) fn walk(&mut self, action: Action, len: usize) -> bool {
+    /// Moves in a list of `len` rows, around the ends by single steps; `false` if the key is for no movement.
+    pub(crate) fn walk(&mut self, key: Pressed, len: usize) -> bool {
+        let Pressed::Command(Command::Scroll(by)) = key else { return false };
         let last = len.saturating_sub(1);
         let now = self.selected.min(last);
-        self.selected = match action {
-            Action::Up | Action::RowUp => now.checked_sub(1).unwrap_or(last),
-            Action::Down | Action::RowDown => {
-                if now >= last {
-                    0
-                } else {
-                    now + 1
-                }
-            }
-            Action::PageUp => now.saturating_sub(PAGE),
-            Action::PageDown => (now + PAGE).min(last),
-            Action::Top => 0,
-            Action::Bottom => last,
-            _ => return false,
+        self.selected = match by {
+            Move::Rows(..0) => now.checked_sub(1).unwrap_or(last),
+            Move::Rows(_) if now >= last => 0,
+            Move::Rows(_) => now + 1,
+            Move::Pages(..0) => now.saturating_sub(PAGE),
+            Move::Pages(_) => (now + PAGE).min(last),
+            Move::Top => 0,
+            Move::Bottom => last,
+            Move::To(_) => now,
         };
         true
+    }
+
+    /// A key in a list of `len` rows that is narrowed by what is typed into `query`: Home and End mean the ends of the list
+    /// where there is no line to edit. Another query begins at the first row; says whether it is another.
+    pub(crate) fn narrow(&mut self, query: &mut Field, key: Pressed, len: usize) -> bool {
+        let key = if query.is_empty() { ends(key) } else { key };
+        let changed = !self.walk(key, len) && query.key(key) == Handled::Changed;
+        if changed {
+            *self = Self::default();
+        }
+        changed
+    }
+}
+
+/// Home and End mean the ends where there is no line to edit.
+fn ends(key: Pressed) -> Pressed {
+    match key {
+        Pressed::Command(Command::Edit(Edit::Go(Motion::LineStart))) => Pressed::Command(Command::Scroll(Move::Top)),
+        Pressed::Command(Command::Edit(Edit::Go(Motion::LineEnd))) => Pressed::Command(Command::Scroll(Move::Bottom)),
+        other => other,
+    }
+}
+
+/// Where a key moves what is only read.
+fn scrolled(key: Pressed) -> Option<Effect> {
+    match key {
+        Pressed::Command(Command::Scroll(by)) => Some(Effect::Scroll(by)),
+        _ => None,
     }
 }
 
@@ -135,32 +180,33 @@ impl App {
             Some(Overlay::Open(picker)) => picker.list = List::default(),
             Some(Overlay::Choose(choose)) => choose.list = List::default(),
             Some(Overlay::Models(models)) => models.list = List::default(),
+            Some(Overlay::Search) => self.follow_search(out),
             _ => {}
         }
         self.fill_picker();
     }
 
     /// Gives a key to what is open; `false` if it is for the input or the program.
-    pub(crate) fn overlay_key(&mut self, action: Option<Action>, typed: Option<char>, out: &mut Out) -> bool {
-        if matches!(action, Some(Action::Interrupt | Action::Suspend | Action::Redraw)) {
+    pub(crate) fn overlay_key(&mut self, key: Pressed, out: &mut Out) -> bool {
+        if let Pressed::Command(Command::Interrupt | Command::Suspend | Command::Redraw) = key {
             return false;
         }
         match self.overlay.take() {
             None => false,
-            Some(Overlay::Palette(palette)) => self.palette_key(palette, action, out),
-            Some(Overlay::Files(files)) => self.files_key(files, action, out),
-            Some(Overlay::Notes(consent)) => self.consent_key(consent, action, out),
-            Some(Overlay::Choose(choose)) => self.choose_key(choose, action, typed, out),
-            Some(Overlay::Page(page)) => self.page_key(page, action, typed, out),
-            Some(Overlay::Sessions(sessions)) => self.sessions_key(sessions, action, typed, out),
-            Some(Overlay::Models(models)) => self.models_key(models, action, typed, out),
-            Some(Overlay::Open(picker)) => self.picker_key(picker, action, typed, out),
-            Some(Overlay::Search) => self.search_key(action, typed, out),
-            Some(Overlay::Resume(resume)) => self.resume_key(resume, action, typed, out),
-            Some(Overlay::Review(review)) => self.review_key(review, action, typed, out),
-            Some(Overlay::NewFile(file)) => self.new_file_key(file, action, typed, out),
-            Some(Overlay::Confirm(confirm)) => self.confirm_key(confirm, action, typed, out),
-            Some(Overlay::Running(running)) => self.running_key(running, action, typed, out),
+            Some(Overlay::Palette(palette)) => self.palette_key(palette, key, out),
+            Some(Overlay::Files(files)) => self.files_key(files, key),
+            Some(Overlay::Notes(consent)) => self.consent_key(consent, key, out),
+            Some(Overlay::Choose(choose)) => self.choose_key(choose, key, out),
+            Some(Overlay::Page(page)) => self.page_key(page, key, out),
+            Some(Overlay::Sessions(sessions)) => self.sessions_key(sessions, key, out),
+            Some(Overlay::Models(models)) => self.models_key(models, key, out),
+            Some(Overlay::Open(picker)) => self.picker_key(picker, key, out),
+            Some(Overlay::Search) => self.search_key(key, out),
+            Some(Overlay::Resume(resume)) => self.resume_key(resume, key, out),
+            Some(Overlay::Review(review)) => self.review_key(review, key, out),
+            Some(Overlay::NewFile(file)) => self.new_file_key(file, key, out),
+            Some(Overlay::Confirm(confirm)) => self.confirm_key(confirm, key, out),
+            Some(Overlay::Running(running)) => self.running_key(running, key, out),
         }
     }
 }
@@ -172,14 +218,14 @@ mod tests {
     #[test]
     fn a_list_walks_around_its_ends_and_survives_being_empty() {
         let mut list = List::default();
-        list.walk(Action::Up, 3);
-        assert_eq!(list.selected, 2);
-        list.walk(Action::Down, 3);
-        assert_eq!(list.selected, 0);
-        list.walk(Action::PageDown, 3);
-        assert_eq!(list.selected, 2);
-        list.walk(Action::Down, 0);
-        assert_eq!(list.selected, 0);
-        assert!(!list.walk(Action::Send, 3));
+        let mut walk = |by, len| {
+            assert!(list.walk(Pressed::Command(Command::Scroll(by)), len));
+            list.selected
+        };
+        assert_eq!(walk(Move::Rows(-1), 3), 2);
+        assert_eq!(walk(Move::Rows(1), 3), 0);
+        assert_eq!(walk(Move::Pages(1), 3), 2);
+        assert_eq!(walk(Move::Rows(1), 0), 0);
+        assert!(!list.walk(Pressed::Command(Command::Accept), 3));
     }
 }

@@ -2,13 +2,12 @@
 //! start it is the whole screen. Nothing is downloaded before a yes to the question with its size; what is typed at the
 //! first start is the first question, and stays in the input.
 
-use super::choose::{ends, has_words, narrow};
-use super::{List, Overlay};
-use crate::app::keys::Action;
+use super::choose::has_words;
+use super::{List, Overlay, ends};
+use crate::app::field::{Field, Handled};
+use crate::app::keymap::{Command, Context, Pressed};
 use crate::app::msg::{Effect, Level, Offer};
-use crate::app::{App, Out};
-use crate::app::{command, input};
-use crate::text::buffer::Buffer;
+use crate::app::{App, Out, command};
 
 /// Milliseconds that a question is up before an answer counts: what was typed ahead answers nothing.
 const SEEN: u64 = 250;
@@ -32,13 +31,13 @@ pub struct Models {
     /// What there is, once known.
     pub offers: Option<Vec<Offer>>,
     /// What is typed to find one; at the first start the input takes it.
-    pub query: Buffer,
+    pub query: Field,
     /// The selected row; the one behind the offers is "a file".
     pub list: List,
     /// The download that is asked about.
     pub asked: Option<Offer>,
     /// The path that is being written; it stays until its file is in the store.
-    pub path: Option<Buffer>,
+    pub path: Option<Field>,
     /// The file is being taken into the store.
     pub adding: bool,
     /// The download under way.
@@ -53,8 +52,16 @@ impl Models {
         self.offers.iter().flatten().filter(has).collect()
     }
 
+    pub(super) fn context(&self) -> Context {
+        match (&self.asked, &self.path) {
+            (Some(_), _) => Context::Download,
+            (None, Some(_)) => Context::Name,
+            (None, None) => Context::List,
+        }
+    }
+
     /// The field that what is pasted goes to; none at the first start, where that is the input.
-    pub(super) fn field(&mut self) -> Option<&mut Buffer> {
+    pub(super) fn field(&mut self) -> Option<&mut Field> {
         match &mut self.path {
             Some(path) => Some(path),
             None => Some(&mut self.query).filter(|_| !self.first),
@@ -82,42 +89,35 @@ impl Models {
 }
 
 impl App {
-    pub(super) fn models_key(
-        &mut self,
-        mut models: Models,
-        action: Option<Action>,
-        typed: Option<char>,
-        out: &mut Out,
-    ) -> bool {
+    pub(super) fn models_key(&mut self, mut models: Box<Models>, key: Pressed, out: &mut Out) -> bool {
         if models.asked.is_some() {
-            return self.download_key(models, action, typed, out);
+            return self.download_key(models, key, out);
         }
         if models.path.is_some() {
-            return self.path_key(models, action, typed, out);
+            return self.path_key(models, key, out);
         }
-        match action {
-            Some(Action::Back) if models.progress.is_some() => out.push(Effect::CancelPull),
-            Some(Action::Back) => return true,
+        let len = models.len();
+        match key {
+            Pressed::Command(Command::Back) if models.progress.is_some() => out.push(Effect::CancelPull),
+            Pressed::Command(Command::Back) => return true,
             // what was typed is a command: it is for the program, not for the list
-            Some(Action::Send) if models.first && command::parse(self.composer.buffer.text().trim()).is_some() => {
+            Pressed::Command(Command::Accept)
+                if models.first && command::parse(self.composer.field.text().trim()).is_some() =>
+            {
                 self.send(out);
                 return true;
             }
-            Some(Action::Send | Action::Menu) if models.progress.is_none() => return self.take_model(models, out),
-            action if !models.first => {
-                let len = models.len();
-                narrow(&mut models.query, &mut models.list, len, action, typed);
+            Pressed::Command(Command::Accept | Command::Complete) if models.progress.is_none() => {
+                return self.take_model(models, out);
             }
-            Some(action) => {
-                let len = models.len();
-                let typing = models.first && !self.composer.buffer.is_empty();
-                if !(typing && input::edit(&mut self.composer.buffer, action)) {
-                    models.list.walk(ends(action), len);
-                }
+            key if !models.first => {
+                models.list.narrow(&mut models.query, key, len);
             }
-            None => {
-                if let Some(c) = typed {
-                    self.composer.buffer.insert(c.encode_utf8(&mut [0; 4]));
+            // at the first start the input takes what is typed, and then its keys
+            key => {
+                let typing = !self.composer.field.is_empty() || matches!(key, Pressed::Typed(_));
+                if !typing || self.composer.field.key(key) == Handled::No {
+                    models.list.walk(ends(key), len);
                 }
             }
         }
@@ -126,10 +126,10 @@ impl App {
     }
 
     /// Yes, no, or anything else: the question stays.
-    fn download_key(&mut self, mut models: Models, action: Option<Action>, typed: Option<char>, out: &mut Out) -> bool {
-        match (action, typed) {
-            (Some(Action::Back), _) | (None, Some('n' | 'N')) => models.asked = None,
-            (None, Some('y' | 'Y')) if self.clock.saturating_sub(models.asked_at) >= SEEN => {
+    fn download_key(&mut self, mut models: Box<Models>, key: Pressed, out: &mut Out) -> bool {
+        match key {
+            Pressed::Command(Command::Back | Command::No) => models.asked = None,
+            Pressed::Command(Command::Yes) if self.clock.saturating_sub(models.asked_at) >= SEEN => {
                 if let Some(Offer { name, bytes, .. }) = models.asked.take() {
                     let total = Some(bytes).filter(|n| *n > 0);
                     models.progress = Some(Progress { name: name.clone(), done: 0, total });
@@ -143,37 +143,33 @@ impl App {
     }
 
     /// The path of a file. A wrong one stays in the field, to be corrected.
-    fn path_key(&mut self, mut models: Models, action: Option<Action>, typed: Option<char>, out: &mut Out) -> bool {
+    fn path_key(&mut self, mut models: Box<Models>, key: Pressed, out: &mut Out) -> bool {
         let Some(path) = &mut models.path else { return false };
-        match (action, typed) {
-            (Some(Action::Back), _) => models.path = None,
-            (Some(Action::Send), _) => {
+        let mut completes = false;
+        match key {
+            Pressed::Command(Command::Back) => models.path = None,
+            Pressed::Command(Command::Accept) => {
                 let file = path.text().trim().trim_matches('"').to_owned();
                 if !file.is_empty() && !models.adding {
                     out.push(Effect::AddModel(file.into()));
                     models.adding = true;
                 }
             }
-            (Some(Action::Menu), _) => {
-                self.overlay = Some(Overlay::Models(models));
-                self.complete_path(out);
-                return true;
+            Pressed::Command(Command::Complete) => completes = true,
+            key => {
+                path.key(key);
             }
-            (Some(action), _) => {
-                input::edit(path, action);
-            }
-            (None, Some(c)) => {
-                path.insert(c.encode_utf8(&mut [0; 4]));
-            }
-            (None, None) => {}
         }
         self.overlay = Some(Overlay::Models(models));
+        if completes {
+            self.complete_path(out);
+        }
         true
     }
 
-    fn take_model(&mut self, mut models: Models, out: &mut Out) -> bool {
+    fn take_model(&mut self, mut models: Box<Models>, out: &mut Out) -> bool {
         match models.shown().get(models.list.selected).map(|offer| Offer::clone(offer)) {
-            None => models.path = Some(Buffer::default()),
+            None => models.path = Some(Field::default()),
             Some(offer) if offer.installed => {
                 self.choose_model(offer.name, out);
                 return true;

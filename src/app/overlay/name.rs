@@ -1,10 +1,9 @@
 //! The name of a file that a block of code shall become. The usual ending stands there already, with the cursor before it.
 
 use super::Overlay;
-use crate::app::input;
-use crate::app::keys::Action;
+use crate::app::field::Field;
+use crate::app::keymap::{Command, Pressed};
 use crate::app::{App, Out};
-use crate::text::buffer::Buffer;
 
 /// A file that there shall be.
 #[derive(Clone, Debug)]
@@ -12,7 +11,7 @@ pub struct NewFile {
     /// The number of the block.
     pub block: usize,
     /// What is typed.
-    pub name: Buffer,
+    pub name: Field,
     /// What stands there from the beginning.
     ending: String,
 }
@@ -20,8 +19,8 @@ pub struct NewFile {
 impl NewFile {
     pub(crate) fn new(block: usize, extension: &str) -> Self {
         let ending = format!(".{extension}");
-        let mut name = Buffer::new(&ending);
-        ending.chars().for_each(|_| name.left());
+        let mut name = Field::new(&ending);
+        name.replace(0..0, "");
         Self { block, name, ending }
     }
 
@@ -32,28 +31,16 @@ impl NewFile {
 }
 
 impl App {
-    pub(super) fn new_file_key(
-        &mut self,
-        mut file: NewFile,
-        action: Option<Action>,
-        typed: Option<char>,
-        out: &mut Out,
-    ) -> bool {
-        match (action, typed) {
-            (Some(Action::Back), _) => return true,
-            (Some(Action::Send), _) => {
-                if let Some(name) = file.typed() {
-                    self.command("apply", &format!("{} \"{name}\"", file.block), out);
-                    return true;
-                }
+    pub(super) fn new_file_key(&mut self, mut file: NewFile, key: Pressed, out: &mut Out) -> bool {
+        match (key, file.typed()) {
+            (Pressed::Command(Command::Back), _) => return true,
+            (Pressed::Command(Command::Accept), Some(name)) => {
+                self.command("apply", &format!("{} \"{name}\"", file.block), out);
+                return true;
             }
-            (Some(action), _) => {
-                input::edit(&mut file.name, action);
+            (key, _) => {
+                file.name.key(key);
             }
-            (None, Some(c)) => {
-                file.name.insert(&c.to_string());
-            }
-            (None, None) => {}
         }
         self.overlay = Some(Overlay::NewFile(file));
         true

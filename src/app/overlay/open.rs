@@ -6,17 +6,16 @@ use super::popup::{Match, best};
 use super::{List, Overlay};
 use crate::app::editor::files::path_and_place;
 use crate::app::editor::msg::EditorEffect;
-use crate::app::input::edit;
-use crate::app::keys::Action;
+use crate::app::field::Field;
+use crate::app::keymap::{Command, Pressed};
 use crate::app::msg::Effect;
 use crate::app::{App, Out};
-use crate::text::buffer::Buffer;
 
 /// Files to choose from.
 #[derive(Clone, Debug, Default)]
 pub struct Picker {
     /// What is typed.
-    pub query: Buffer,
+    pub query: Field,
     /// The best files.
     pub matches: Vec<Match>,
     /// Whether the folder was listed.
@@ -57,35 +56,19 @@ impl App {
         (picker.matches, picker.listed, picker.more) = (matches, true, listing.more);
     }
 
-    pub(super) fn picker_key(
-        &mut self,
-        mut picker: Box<Picker>,
-        action: Option<Action>,
-        typed: Option<char>,
-        out: &mut Out,
-    ) -> bool {
+    pub(super) fn picker_key(&mut self, mut picker: Box<Picker>, key: Pressed, out: &mut Out) -> bool {
         let len = picker.len();
-        match (action, typed) {
-            (Some(Action::Back), _) => return true,
-            (Some(Action::Send | Action::Menu), _) if len > 0 => {
+        match key {
+            Pressed::Command(Command::Back) => return true,
+            Pressed::Command(Command::Accept | Command::Complete) if len > 0 => {
                 let (path, place) = path_and_place(picker.query.text().trim());
                 let at = picker.list.selected.min(len - 1);
                 let path = picker.matches.get(at).map_or(path, |found| PathBuf::from(&found.name));
                 out.push(Effect::Editor(EditorEffect::Open { path, place }));
                 return true;
             }
-            (Some(action), _) if picker.list.walk(action, len) => {}
-            (Some(action), _) => {
-                if edit(&mut picker.query, action) {
-                    picker.list = List::default();
-                }
-            }
-            (None, Some(c)) => {
-                picker.query.insert(c.encode_utf8(&mut [0; 4]));
-                picker.list = List::default();
-            }
-            (None, None) => {}
-        }
+            key => picker.list.narrow(&mut picker.query, key, len),
+        };
         self.overlay = Some(Overlay::Open(picker));
         self.fill_picker();
         true

@@ -7,10 +7,11 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use super::{List, Overlay};
 use crate::app::command::{self, Command};
-use crate::app::keys::Action;
+use crate::app::field::Field;
+use crate::app::keymap::Command::{Accept, Complete};
+use crate::app::keymap::Pressed;
 use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out, mentions};
-use crate::text::buffer::Buffer;
 
 /// Files shown at most; who needs the next one types a letter more.
 const MOST: usize = 60;
@@ -91,8 +92,8 @@ enum Trigger {
     File(String),
 }
 
-fn trigger(buffer: &Buffer) -> Option<Trigger> {
-    let (text, cursor) = (buffer.text(), buffer.cursor());
+fn trigger(field: &Field) -> Option<Trigger> {
+    let (text, cursor) = (field.text(), field.cursor());
     if let Some((_, typed)) = mentions::at_cursor(text, cursor) {
         return Some(Trigger::File(typed.to_owned()));
     }
@@ -107,7 +108,7 @@ impl App {
             return;
         }
         let before = self.overlay.take();
-        match trigger(&self.composer.buffer) {
+        match trigger(&self.composer.field) {
             None => self.composer.dismissed = false,
             Some(_) if self.composer.dismissed => {}
             Some(Trigger::Command(typed)) => {
@@ -160,52 +161,44 @@ impl App {
         self.fill_picker();
     }
 
-    pub(super) fn palette_key(&mut self, mut palette: Palette, action: Option<Action>, out: &mut Out) -> bool {
+    pub(super) fn palette_key(&mut self, mut palette: Palette, key: Pressed, out: &mut Out) -> bool {
         let at = palette.list.selected.min(palette.commands.len().saturating_sub(1));
         let command = palette.commands.get(at).copied();
-        match (action, command) {
-            (Some(Action::Send), Some(command)) if command.runs_alone() => {
-                self.composer.buffer.take();
+        match (key, command) {
+            (Pressed::Command(Accept), Some(command)) if command.runs_alone() => {
+                self.composer.field.take();
                 self.notices.clear();
                 self.command(command.name, "", out);
             }
-            (Some(chosen @ (Action::Send | Action::Menu)), Some(command)) => {
-                self.composer.buffer = Buffer::new(&format!("/{} ", command.name));
-                if chosen == Action::Send {
+            (Pressed::Command(chosen @ (Accept | Complete)), Some(command)) => {
+                self.composer.field.set(&format!("/{} ", command.name));
+                if chosen == Accept {
                     self.notices.clear();
                     self.tell(Level::Info, command.wants());
                 }
             }
-            (Some(action), _) if palette.list.walk(action, palette.commands.len()) => {
+            (key, _) => {
+                let walked = palette.list.walk(key, palette.commands.len());
                 self.overlay = Some(Overlay::Palette(palette));
-            }
-            _ => {
-                self.overlay = Some(Overlay::Palette(palette));
-                return false;
+                return walked;
             }
         }
         true
     }
 
-    pub(super) fn files_key(&mut self, mut files: Files, action: Option<Action>, _out: &mut Out) -> bool {
-        match action {
-            Some(Action::Send | Action::Menu) => {
-                let at = files.list.selected.min(files.matches.len().saturating_sub(1));
-                let Some(chosen) = files.matches.get(at) else { return false };
-                let buffer = &self.composer.buffer;
-                if let Some((range, _)) = mentions::at_cursor(buffer.text(), buffer.cursor()) {
-                    self.composer.buffer.replace(range, &mentions::written(&chosen.name));
-                }
+    pub(super) fn files_key(&mut self, mut files: Files, key: Pressed) -> bool {
+        if let Pressed::Command(Accept | Complete) = key {
+            let at = files.list.selected.min(files.matches.len().saturating_sub(1));
+            let Some(chosen) = files.matches.get(at) else { return false };
+            let field = &self.composer.field;
+            if let Some((range, _)) = mentions::at_cursor(field.text(), field.cursor()) {
+                self.composer.field.replace(range, &mentions::written(&chosen.name));
             }
-            Some(action) if files.list.walk(action, files.matches.len()) => {
-                self.overlay = Some(Overlay::Files(files));
-            }
-            _ => {
-                self.overlay = Some(Overlay::Files(files));
-                return false;
-            }
+            return true;
         }
-        true
+        let walked = files.list.walk(key, files.matches.len());
+        self.overlay = Some(Overlay::Files(files));
+        walked
     }
 }
 

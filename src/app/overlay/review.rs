@@ -1,10 +1,8 @@
 //! Changes under review: each hunk is taken or left by a letter, and only Enter writes.
 
-use super::choose::ends;
-use super::running::scrolls;
-use super::{Overlay, Seen};
+use super::{Overlay, Seen, scrolled};
 use crate::app::edits::Phase;
-use crate::app::keys::Action;
+use crate::app::keymap::{Command, Pressed};
 use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out};
 use crate::edits::doubt::doubts;
@@ -147,45 +145,22 @@ impl Review {
 }
 
 impl App {
-    pub(super) fn review_key(
-        &mut self,
-        mut review: Box<Review>,
-        action: Option<Action>,
-        typed: Option<char>,
-        out: &mut Out,
-    ) -> bool {
-        let typed = typed.filter(|_| action.is_none()).map(|c| c.to_ascii_lowercase());
-        let counts = review.shown.counts(self.clock);
-        let wanted = match (action.map(ends), typed) {
-            (Some(Action::Send), _) | (None, Some('y' | 'n' | 'a' | 'q')) if !counts => None,
-            (Some(Action::Back), _) | (None, Some('q')) => {
+    pub(super) fn review_key(&mut self, mut review: Box<Review>, key: Pressed, out: &mut Out) -> bool {
+        use Command::{Accept, All, Back, Close, NextPart, No, PreviousPart, Yes};
+        match key {
+            Pressed::Command(Accept | Yes | No | All | Close) if !review.shown.counts(self.clock) => {}
+            Pressed::Command(Back | Close) => {
                 self.given_up(&Overlay::Review(review));
                 return true;
             }
-            (Some(Action::Send), _) => return self.write_review(review, out),
-            (None, Some('y')) => {
-                review.decide(true);
-                None
-            }
-            (None, Some('n')) => {
-                review.decide(false);
-                None
-            }
-            (None, Some('a')) => {
-                review.take_rest();
-                None
-            }
-            (Some(Action::Right | Action::Menu | Action::WordRight), _) => {
-                review.step(1);
-                None
-            }
-            (Some(Action::Left | Action::WordLeft), _) => {
-                review.step(-1);
-                None
-            }
-            (action, typed) => scrolls(action, typed),
-        };
-        out.extend(wanted.map(Effect::Scroll));
+            Pressed::Command(Accept) => return self.write_review(review, out),
+            Pressed::Command(Yes) => review.decide(true),
+            Pressed::Command(No) => review.decide(false),
+            Pressed::Command(All) => review.take_rest(),
+            Pressed::Command(NextPart) => review.step(1),
+            Pressed::Command(PreviousPart) => review.step(-1),
+            key => out.extend(scrolled(key)),
+        }
         self.overlay = Some(Overlay::Review(review));
         true
     }

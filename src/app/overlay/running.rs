@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::choose::ends;
-use super::{Overlay, Seen};
-use crate::app::keys::Action;
+use super::{Overlay, Seen, scrolled};
+use crate::app::keymap::{Command, Pressed};
 use crate::app::msg::{Effect, Level, Move, RunEnd};
 use crate::app::{App, Out};
 use crate::edits::tally::Tally;
@@ -171,77 +170,49 @@ fn ending(line: &str, room: usize) -> std::borrow::Cow<'_, str> {
 
 impl App {
     /// Only `y` agrees: Enter was pressed a moment ago. It does so only when the command was seen to its end.
-    pub(super) fn confirm_key(
-        &mut self,
-        confirm: Confirm,
-        action: Option<Action>,
-        typed: Option<char>,
-        out: &mut Out,
-    ) -> bool {
-        let counts = confirm.shown.counts(self.clock);
-        let wanted = match (action.map(ends), typed) {
-            (None, Some('y' | 'Y' | 'n' | 'N' | 'q' | 'Q')) if !counts => None,
-            (None, Some('y' | 'Y')) if !confirm.seen => {
+    pub(super) fn confirm_key(&mut self, confirm: Confirm, key: Pressed, out: &mut Out) -> bool {
+        match key {
+            Pressed::Command(Command::Yes | Command::No) if !confirm.shown.counts(self.clock) => {}
+            Pressed::Command(Command::Yes) if !confirm.seen => {
                 self.tell(Level::Info, "the command goes on below: read it to its end first");
-                Some(Move::Pages(1))
+                out.push(Effect::Scroll(Move::Pages(1)));
             }
-            (None, Some('y' | 'Y')) => {
+            Pressed::Command(Command::Yes) => {
                 match confirm.fix {
                     Some(named) => self.start_fix(confirm.command, named, out),
                     None => drop(self.start_run(confirm.command, out)),
                 }
                 return true;
             }
-            (Some(Action::Back), _) | (None, Some('n' | 'N' | 'q' | 'Q')) => {
+            Pressed::Command(Command::Back | Command::No) => {
                 self.tell(Level::Info, "it was not run");
                 return true;
             }
-            (action, typed) => scrolls(action, typed),
-        };
-        out.extend(wanted.map(Effect::Scroll));
+            key => out.extend(scrolled(key)),
+        }
         self.overlay = Some(Overlay::Confirm(confirm));
         true
     }
 
-    pub(super) fn running_key(
-        &mut self,
-        running: Box<Running>,
-        action: Option<Action>,
-        typed: Option<char>,
-        out: &mut Out,
-    ) -> bool {
+    pub(super) fn running_key(&mut self, running: Box<Running>, key: Pressed, out: &mut Out) -> bool {
         let over = running.end.is_some();
-        let wanted = match (action.map(ends), typed) {
-            (Some(Action::Send), _) if over => {
+        match key {
+            Pressed::Command(Command::Accept) if over => {
                 self.offer_files_to_fix();
                 return true;
             }
-            (Some(Action::Back), _) | (None, Some('q' | 'Q')) if over => {
+            Pressed::Command(Command::Back | Command::Close) if over => {
                 self.given_up(&Overlay::Running(running));
                 return true;
             }
-            (Some(Action::Back), _) => {
+            Pressed::Command(Command::Back) => {
                 self.overlay = Some(Overlay::Running(running));
                 self.stop_run(out);
                 return true;
             }
-            (action, typed) => scrolls(action, typed),
-        };
-        out.extend(wanted.map(Effect::Scroll));
+            key => out.extend(scrolled(key)),
+        }
         self.overlay = Some(Overlay::Running(running));
         true
-    }
-}
-
-/// Where a key moves in a text that is only read.
-pub(super) fn scrolls(action: Option<Action>, typed: Option<char>) -> Option<Move> {
-    match (action, typed) {
-        (Some(Action::Up | Action::RowUp), _) | (None, Some('k')) => Some(Move::Rows(-1)),
-        (Some(Action::Down | Action::RowDown), _) | (None, Some('j')) => Some(Move::Rows(1)),
-        (Some(Action::PageUp), _) => Some(Move::Pages(-1)),
-        (Some(Action::PageDown), _) | (None, Some(' ')) => Some(Move::Pages(1)),
-        (Some(Action::Top), _) => Some(Move::Top),
-        (Some(Action::Bottom), _) => Some(Move::Bottom),
-        _ => None,
     }
 }

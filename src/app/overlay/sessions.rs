@@ -1,14 +1,13 @@
 //! The list of conversations, and the offer to go on with one that was cut off.
 
 use super::{List, Overlay, Seen};
-use crate::app::input::edit;
-use crate::app::keys::Action;
+use crate::app::field::Field;
+use crate::app::keymap::{Command, Pressed};
 use crate::app::msg::{Effect, Level};
 use crate::app::{App, Out};
 use crate::chat::journal::SessionId;
 use crate::chat::store::{Hit, Summary};
 use crate::chat::tree::NodeId;
-use crate::text::buffer::Buffer;
 
 /// Letters from which on everything that was said is searched, not the titles alone.
 const LEAST: usize = 2;
@@ -17,7 +16,7 @@ const LEAST: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Sessions {
     /// What is looked for.
-    pub query: Buffer,
+    pub query: Field,
     /// All of them, once listed.
     pub all: Option<Vec<Summary>>,
     /// The selected row.
@@ -40,7 +39,7 @@ pub enum Found<'a> {
 impl Sessions {
     pub(crate) fn new(query: &str) -> Self {
         Self {
-            query: Buffer::new(query),
+            query: Field::new(query),
             all: None,
             list: List::default(),
             removing: None,
@@ -107,42 +106,25 @@ pub struct Resume {
 }
 
 impl App {
-    pub(super) fn sessions_key(
-        &mut self,
-        mut sessions: Box<Sessions>,
-        action: Option<Action>,
-        typed: Option<char>,
-        out: &mut Out,
-    ) -> bool {
-        let before = sessions.query.text().len();
+    pub(super) fn sessions_key(&mut self, mut sessions: Box<Sessions>, key: Pressed, out: &mut Out) -> bool {
         let asked = sessions.removing.take();
-        match action {
-            Some(Action::Back) if asked.is_none() => return true,
+        match key {
+            Pressed::Command(Command::Back) if asked.is_none() => return true,
             // it is kept
-            Some(Action::Back) => {}
-            Some(Action::DeleteOrLeave) => self.remove_session(&mut sessions, asked, out),
-            Some(Action::Send) => {
-                let Some((id, node)) = sessions.selected() else {
-                    self.overlay = Some(Overlay::Sessions(sessions));
+            Pressed::Command(Command::Back) => {}
+            Pressed::Command(Command::Remove) => self.remove_session(&mut sessions, asked, out),
+            Pressed::Command(Command::Accept | Command::Complete) => {
+                if let Some((id, node)) = sessions.selected() {
+                    self.open_session(id, node, out);
                     return true;
-                };
-                self.open_session(id, node, out);
-                return true;
+                }
             }
-            Some(action) => {
+            key => {
                 let len = sessions.rows().len();
-                if !sessions.list.walk(action, len) {
-                    edit(&mut sessions.query, action);
+                if sessions.list.narrow(&mut sessions.query, key, len) {
+                    sessions.follow_query(out);
                 }
             }
-            None => {
-                if let Some(c) = typed {
-                    sessions.query.insert(c.encode_utf8(&mut [0; 4]));
-                }
-            }
-        }
-        if sessions.query.text().len() != before {
-            sessions.follow_query(out);
         }
         self.overlay = Some(Overlay::Sessions(sessions));
         true
@@ -164,30 +146,17 @@ impl App {
     }
 
     /// Enter or `y` goes on; anything else is the beginning of something new, and is typed, as is what was typed ahead.
-    pub(super) fn resume_key(
-        &mut self,
-        resume: Box<Resume>,
-        action: Option<Action>,
-        typed: Option<char>,
-        out: &mut Out,
-    ) -> bool {
+    pub(super) fn resume_key(&mut self, resume: Box<Resume>, key: Pressed, out: &mut Out) -> bool {
         let counts = resume.shown.counts(self.clock);
-        match (action, typed) {
-            (Some(Action::Send), _) if !counts => {
-                self.overlay = Some(Overlay::Resume(resume));
-                true
-            }
-            (None, _) if !counts => false,
-            (Some(Action::Send), _) | (None, Some('y' | 'Y')) => {
+        match key {
+            Pressed::Typed(_) => return false,
+            Pressed::Command(Command::Yes | Command::No) if !counts => return false,
+            Pressed::Command(Command::Accept | Command::Yes) if counts => {
                 self.open_session(resume.summary.id, None, out);
-                true
             }
-            (Some(Action::Back), _) | (None, Some('n' | 'N')) => true,
-            (Some(_), _) => {
-                self.overlay = Some(Overlay::Resume(resume));
-                true
-            }
-            (None, _) => false,
+            Pressed::Command(Command::Back | Command::No) => {}
+            _ => self.overlay = Some(Overlay::Resume(resume)),
         }
+        true
     }
 }

@@ -278,7 +278,7 @@ fn without_a_file_an_edit_goes_back_into_the_input() {
     let mut app = ready(SIZE);
     asked_to_edit(&mut app, Vec::new());
     assert!(app.outgoing.is_none() && told(&app).contains("no file to change"));
-    assert_eq!(app.composer.buffer.text(), "/edit rename a in @src/a.rs");
+    assert_eq!(app.composer.field.text(), "/edit rename a in @src/a.rs");
     assert!(asked(&say(&mut app, "")).is_none());
     let mut app = ready(SIZE);
     asked_to_edit(&mut app, vec![file()]);
@@ -299,7 +299,7 @@ fn letters_that_are_being_typed_decide_nothing() {
     deliver(&mut app, proposed());
     assert!(app.overlay.is_none() && told(&app).contains("`/apply` shows them"));
     type_in(&mut app, "y");
-    assert_eq!(app.composer.buffer.text(), "any");
+    assert_eq!(app.composer.field.text(), "any");
 }
 
 #[test]

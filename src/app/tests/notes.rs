@@ -119,13 +119,13 @@ fn what_was_typed_ahead_decides_nothing_and_is_not_lost() {
     for c in "yes, no\u{301} /x".chars() {
         assert!(kept(&key(&mut app, KeyCode::Char(c))).is_empty());
     }
-    assert_eq!(app.composer.buffer.text(), "yes, no\u{301} /x");
+    assert_eq!(app.composer.field.text(), "yes, no\u{301} /x");
     assert!(!is_offered(&app));
     press(&mut app, KeyCode::Char('u'), KeyModifiers::CONTROL);
     assert!(is_offered(&app), "it is still asked when nothing is typed");
     app.update(Msg::Paste("pasted".into()));
-    assert_eq!((is_offered(&app), app.composer.buffer.text()), (false, "pasted"));
-    assert!(kept(&key(&mut app, KeyCode::Enter)).is_empty() && app.answer.is_some(), "Enter sends it");
+    assert_eq!((is_offered(&app), app.composer.field.text()), (false, "pasted"));
+    assert!(kept(&key(&mut app, KeyCode::Enter)).is_empty() && app.turn.is_answering(), "Enter sends it");
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn the_palette_completes_and_runs() {
     let Some(Overlay::Palette(palette)) = &app.overlay else { panic!() };
     assert_eq!(palette.commands[0].name, "theme");
     key(&mut app, KeyCode::Tab);
-    assert_eq!(app.composer.buffer.text(), "/theme ");
+    assert_eq!(app.composer.field.text(), "/theme ");
     type_in(&mut app, "light");
     assert!(app.overlay.is_none());
     key(&mut app, KeyCode::Enter);
@@ -38,7 +38,7 @@ fn the_picker_puts_a_mention_into_the_input() {
     app.update(Msg::Files(FilesMsg::Listed { names, more: false }));
     type_in(&mut app, "note");
     key(&mut app, KeyCode::Enter);
-    assert_eq!(app.composer.buffer.text(), "see @\"my notes.md\" ");
+    assert_eq!(app.composer.field.text(), "see @\"my notes.md\" ");
     assert!(app.overlay.is_none());
 }
 
@@ -48,11 +48,11 @@ fn history_comes_back_at_the_edges_only() {
     exchange(&mut app, "first", "1");
     app.update(Msg::Paste("a\nb".into()));
     key(&mut app, KeyCode::Up);
-    assert_eq!(app.composer.buffer.text(), "a\nb", "the cursor only went up");
+    assert_eq!(app.composer.field.text(), "a\nb", "the cursor only went up");
     key(&mut app, KeyCode::Up);
-    assert_eq!(app.composer.buffer.text(), "first");
+    assert_eq!(app.composer.field.text(), "first");
     key(&mut app, KeyCode::Down);
-    assert_eq!(app.composer.buffer.text(), "a\nb");
+    assert_eq!(app.composer.field.text(), "a\nb");
 }
 
 #[test]
@@ -66,11 +66,11 @@ fn a_cut_off_conversation_is_offered_and_typing_goes_past_it() {
     let mut app = ready(SIZE);
     app.update(offer());
     ahead(&mut app, KeyCode::Char('y'));
-    assert!(app.overlay.is_none() && app.composer.buffer.text() == "y", "typed ahead");
+    assert!(app.overlay.is_none() && app.composer.field.text() == "y", "typed ahead");
     let mut app = ready(SIZE);
     app.update(offer());
     type_in(&mut app, "hello");
-    assert!(app.overlay.is_none() && app.composer.buffer.text() == "hello");
+    assert!(app.overlay.is_none() && app.composer.field.text() == "hello");
     app.update(offer());
     assert!(app.overlay.is_none(), "not while someone writes");
 }
@@ -178,7 +178,7 @@ fn what_is_typed_at_the_welcome_downloads_nothing_and_is_kept_as_the_question() 
     };
     app.update(Msg::Models(ModelsMsg::Offered(vec![offer])));
     type_in(&mut app, "hello");
-    assert_eq!(app.composer.buffer.text(), "hello");
+    assert_eq!(app.composer.field.text(), "hello");
     assert_eq!(key(&mut app, KeyCode::Enter), []);
     type_in(&mut app, "yes");
     let asked = |app: &App| matches!(&app.overlay, Some(Overlay::Models(models)) if models.asked.is_some());
@@ -186,7 +186,7 @@ fn what_is_typed_at_the_welcome_downloads_nothing_and_is_kept_as_the_question() 
     app.update(Msg::Now(app.clock + 1000));
     assert_eq!(key(&mut app, KeyCode::Enter), [], "Enter is no yes");
     assert_eq!(key(&mut app, KeyCode::Char('n')), []);
-    assert!(!asked(&app) && app.composer.buffer.text() == "hello");
+    assert!(!asked(&app) && app.composer.field.text() == "hello");
     assert_eq!(key(&mut app, KeyCode::Enter), []);
     app.update(Msg::Now(app.clock + 1000));
     assert_eq!(key(&mut app, KeyCode::Char('y')), [Effect::Pull("coder".into())]);
@@ -365,7 +365,7 @@ fn a_list_filters_as_one_types_and_escape_goes_back_where_one_came_from() {
     type_in(&mut app, "KEYB phone");
     let Some(Overlay::Choose(choose)) = &app.overlay else { panic!() };
     assert_eq!(choose.shown().len(), 1);
-    assert!(app.composer.buffer.is_empty());
+    assert!(app.composer.field.is_empty());
     key(&mut app, KeyCode::Enter);
     assert!(matches!(&app.overlay, Some(Overlay::Page(page)) if page.title == "On a phone"));
     key(&mut app, KeyCode::Esc);
@@ -450,7 +450,7 @@ fn what_an_earlier_run_left_does_not_hide_the_offer_to_resume() {
     app.update(Msg::Now(1_700_000_000_000));
     app.update(Msg::Session(SessionMsg::Offer(summary(1, "old", true))));
     assert_eq!(key(&mut app, KeyCode::Enter), [Effect::OpenSession(summary(1, "old", true).id)]);
-    assert_eq!(app.composer.buffer.text(), "half a thought");
+    assert_eq!(app.composer.field.text(), "half a thought");
 }
 
 #[test]
@@ -463,9 +463,9 @@ fn tab_completes_paths_behind_commands_and_in_fields() {
     type_in(&mut app, "/lora ad");
     assert_eq!(key(&mut app, KeyCode::Tab), [Effect::CompletePath("ad".into())]);
     app.update(completed("ad", "adapters/", &[]));
-    assert_eq!(app.composer.buffer.text(), "/lora adapters/");
+    assert_eq!(app.composer.field.text(), "/lora adapters/");
     app.update(completed("ad", "adapters/", &[]));
-    assert_eq!(app.composer.buffer.text(), "/lora adapters/", "a late answer changes nothing");
+    assert_eq!(app.composer.field.text(), "/lora adapters/", "a late answer changes nothing");
     key(&mut app, KeyCode::Tab);
     app.update(completed("adapters/", "adapters/", &["a.gguf", "b.gguf"]));
     assert!(told(&app).contains("a.gguf  b.gguf"));

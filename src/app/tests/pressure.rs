@@ -48,7 +48,7 @@ fn the_answer_under_way_is_stopped_and_keeps_its_text() {
     let mut app = ready(SIZE);
     say(&mut app, "why?");
     piece(&mut app, "because");
-    let job = app.answer.as_ref().unwrap().job;
+    let job = app.turn.answer().unwrap().job;
     assert_eq!(pressure(&mut app, FreeChat), [Effect::Cancel(job)]);
     assert!(told(&app).contains("low memory") && told(&app).contains("`/finish`"));
     assert_eq!(pressure(&mut app, FreeChat), [], "once");
@@ -69,7 +69,7 @@ fn a_failed_answer_or_a_full_disk_does_not_keep_the_cache() {
     exchange(&mut app, "one", "1");
     say(&mut app, "two");
     pressure(&mut app, FreeChat);
-    let job = app.answer.as_ref().unwrap().job;
+    let job = app.turn.answer().unwrap().job;
     let failed = |job| Msg::Engine(Event::Failed { job, error: UserError::failed("it broke") });
     let effects = app.update(failed(job));
     let Some(Effect::SaveCache(job, _)) = effects.iter().find(|e| matches!(e, Effect::SaveCache(..))) else {
@@ -98,7 +98,7 @@ fn nothing_is_asked_until_memory_is_free_again() {
     assert_eq!(pressure(&mut app, RefuseWork), []);
     given_back(&mut app, &effects);
     assert!(asked(&say(&mut app, "two")).is_none());
-    assert_eq!(app.composer.buffer.text(), "two", "what is refused stays in the input");
+    assert_eq!(app.composer.field.text(), "two", "what is refused stays in the input");
     assert!(told(&app).contains("no questions until") && told(&app).contains("close other programs"));
     assert!(asked(&press(&mut app, KeyCode::Char('r'), KeyModifiers::ALT)).is_none());
     pressure(&mut app, AllowWork);
@@ -124,7 +124,7 @@ fn the_last_step_takes_back_what_came_back_meanwhile() {
     let effects = pressure(&mut app, FreeChat);
     given_back(&mut app, &effects);
     say(&mut app, "two");
-    let job = app.answer.as_ref().unwrap().job;
+    let job = app.turn.answer().unwrap().job;
     assert_eq!(pressure(&mut app, RefuseWork), [Effect::Cancel(job)]);
 }
 

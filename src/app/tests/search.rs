@@ -137,7 +137,7 @@ fn escape_loses_nothing_and_ends_the_search() {
         searched: Searched::default(),
     }));
     assert_eq!(key(&mut app, KeyCode::Esc), [Effect::CancelSearch]);
-    assert!(!is_open(&app) && app.composer.buffer.text() == "half a question");
+    assert!(!is_open(&app) && app.composer.field.text() == "half a question");
     answer(&mut app, id, vec![found("late", 1, "«m»")]);
     assert_eq!(app.search.lines.len(), 1, "what it says after its end is dropped");
     let (again, sought) = wanted(&alt(&mut app, 'l')).unwrap();
@@ -192,7 +192,7 @@ fn what_is_pasted_is_looked_for_on_one_line() {
     alt(&mut app, 'l');
     let effects = app.update(Msg::Paste("fn\nmain".into()));
     assert_eq!(wanted(&effects).unwrap().1, plain("fn main"));
-    assert!(app.composer.buffer.is_empty());
+    assert!(app.composer.field.is_empty());
 }
 
 #[test]
@@ -203,10 +203,10 @@ fn tab_names_found_files_in_the_question_and_takes_them_out_again() {
     key(&mut app, KeyCode::Tab);
     key(&mut app, KeyCode::Down);
     key(&mut app, KeyCode::Tab);
-    assert_eq!(app.composer.buffer.text(), "why? @a.rs @src/b.rs ");
+    assert_eq!(app.composer.field.text(), "why? @a.rs @src/b.rs ");
     assert!(is_open(&app) && app.search.lines.iter().all(|line| app.is_attached(&line.file)));
     key(&mut app, KeyCode::Tab);
-    assert_eq!(app.composer.buffer.text(), "why? @a.rs ");
+    assert_eq!(app.composer.field.text(), "why? @a.rs ");
     key(&mut app, KeyCode::Esc);
     let effects = key(&mut app, KeyCode::Enter);
     let reads = |effect: &Effect| matches!(effect, Effect::ReadFiles(reading) if reading.patterns == ["a.rs"]);
@@ -224,6 +224,6 @@ fn a_name_that_cannot_be_written_is_not_attached() {
     for _ in 0..2 {
         key(&mut app, KeyCode::Tab);
         key(&mut app, KeyCode::Down);
-        assert!(app.composer.buffer.is_empty() && told(&app).contains("cannot be named"));
+        assert!(app.composer.field.is_empty() && told(&app).contains("cannot be named"));
     }
 }

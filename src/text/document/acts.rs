@@ -1,14 +1,49 @@
-//! The edits that keys make.
+//! The edits that keys make, in a file and in a field alike.
 
 use std::ops::{Range, RangeInclusive};
 
+use super::moves::Motion;
 use super::{Document, Selection};
 use crate::text::change::Change;
 use crate::text::rows::{line_of, line_span};
 use crate::text::undo::Kind;
 use crate::text::{brackets, clean, graphemes, indent};
 
+/// What an editing key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Edit {
+    Go(Motion),
+    /// Moves the cursor; the anchor stays.
+    Extend(Motion),
+    Backspace,
+    Delete,
+    DeleteWordLeft,
+    DeleteWordRight,
+    DeleteToStart,
+    DeleteToEnd,
+    Undo,
+    Redo,
+}
+
 impl Document {
+    /// Carries out what a key asks for; `false` where there is nothing to undo or to redo. `width`: cells that rows wrap at.
+    pub fn perform(&mut self, edit: Edit, width: usize) -> bool {
+        match edit {
+            Edit::Go(motion) => self.go(motion, width, false),
+            Edit::Extend(motion) => self.go(motion, width, true),
+            Edit::Backspace => self.backspace(),
+            Edit::Delete => self.delete(),
+            Edit::DeleteWordLeft => self.delete_word_left(),
+            Edit::DeleteWordRight => self.delete_word_right(),
+            Edit::DeleteToStart => self.delete_to_start(),
+            Edit::DeleteToEnd => self.delete_to_end(),
+            Edit::Undo => return self.undo(),
+            Edit::Redo => return self.redo(),
+        }
+        true
+    }
+
     fn replace(&mut self, range: Range<usize>, put: &str, kind: Kind) {
         let change = Change::new(&self.rope, range, put);
         let end = change.end();
@@ -30,8 +65,13 @@ impl Document {
                 line.map_or_else(|| indent::outward(&blanks, self.unit), |line| indent::leading(&self.rope, line));
             self.replace(start..self.cursor(), &format!("{out}{typed}"), Kind::Other);
         } else {
-            self.replace(self.selection.range(), typed, Kind::Typing);
+            self.type_text(typed);
         }
+    }
+
+    /// Puts what was typed in place of the selection, as it is.
+    pub fn type_text(&mut self, typed: &str) {
+        self.replace(self.selection.range(), typed, Kind::Typing);
     }
 
     /// As [`Self::type_char`]; an opening bracket or a double quote brings its other end where nothing but blanks, an end or
@@ -135,19 +175,22 @@ impl Document {
 
     /// Deletes what is selected, else the grapheme before the cursor; in leading spaces a whole step.
     pub fn backspace(&mut self) {
-        if self.delete_selection() {
-            return;
-        }
         let (line, column) = self.place();
-        let (start, _) = line_span(&self.rope, line);
         let blanks = indent::leading(&self.rope, line);
-        let from = if column > 1 && column <= blanks.chars().count() && blanks.ends_with(' ') {
-            let before: String = blanks.chars().take(column).collect();
-            start + indent::outward(&before, self.unit).chars().count()
-        } else {
-            graphemes::previous(&self.rope, self.cursor())
-        };
+        if !self.selection.is_empty() || column < 2 || column > blanks.chars().count() || !blanks.ends_with(' ') {
+            return self.delete_left();
+        }
+        let (start, _) = line_span(&self.rope, line);
+        let before: String = blanks.chars().take(column).collect();
+        let from = start + indent::outward(&before, self.unit).chars().count();
         self.replace(from..self.cursor(), "", Kind::Deleting);
+    }
+
+    /// Deletes what is selected, else the grapheme before the cursor.
+    pub fn delete_left(&mut self) {
+        if !self.delete_selection() {
+            self.replace(graphemes::previous(&self.rope, self.cursor())..self.cursor(), "", Kind::Deleting);
+        }
     }
 
     /// Deletes what is selected, else the grapheme after the cursor.

@@ -6,11 +6,12 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use crate::app::App;
+use crate::app::editor::OpenFile;
 use crate::app::editor::bar::{Bar, Find};
-use crate::app::editor::{OpenFile, keys};
+use crate::app::keymap::Hints;
 use crate::text::wrap;
 use crate::ui::areas::row;
-use crate::ui::input::{cut, field};
+use crate::ui::input::{cut, cut_front, field};
 use crate::ui::sanitise;
 use crate::ui::theme::Theme;
 
@@ -102,58 +103,32 @@ pub(super) fn status(app: &App, file: &OpenFile, area: Rect, theme: &Theme, scre
     .render(area, screen);
 }
 
-/// The end of a path tells more than its beginning.
-fn cut_front(text: &str, room: usize) -> String {
-    if sanitise::width(text) <= room {
-        return text.to_owned();
-    }
-    let mut from = text.len();
-    for (at, _) in text.char_indices().rev() {
-        if sanitise::width(&text[at..]) + 1 > room {
-            break;
-        }
-        from = at;
-    }
-    if room > 0 { format!("…{}", &text[from..]) } else { String::new() }
-}
-
 /// Draws the keys that matter now, as many as fit.
 pub(super) fn help(app: &App, area: Rect, theme: &Theme, screen: &mut Buffer) {
     if area.is_empty() {
         return;
     }
     let marked = app.editor.file().is_some_and(|file| file.marking || !file.document.selection().is_empty());
-    let keys: &[(&str, &str)] = match &app.editor.bar {
-        Some(Bar::Find(find)) if find.with.is_some() => {
-            &[("Enter", "next"), ("Tab", "field"), ("Alt-A", "all"), ("Alt-X", "expression"), ("Esc", "done")]
-        }
-        Some(Bar::Find(_)) => &[
-            ("Enter", "next"),
-            ("↑", "before"),
-            ("Tab", "replace"),
-            ("Alt-X", "expression"),
-            ("Alt-L", "all files"),
-            ("Esc", "done"),
-        ],
-        Some(Bar::Line(_)) => &[("Enter", "go"), ("Esc", "back")],
-        Some(Bar::Question(_)) => &[],
-        None => keys::help(app.editor.ghost.is_some(), marked),
+    let hints = match &app.editor.bar {
+        Some(Bar::Find(find)) if find.with.is_some() => Hints::REPLACE,
+        Some(Bar::Find(_)) => Hints::FIND,
+        Some(Bar::Line(_)) => Hints::LINE,
+        // it names its keys itself
+        Some(Bar::Question(_)) => return,
+        None if app.editor.ghost.is_some() => Hints::GHOST,
+        None if marked => Hints::MARKED,
+        None => Hints::FILE,
     };
     let mut spans = Vec::new();
     let mut used = 0;
-    for (key, word) in keys {
+    for (key, word) in hints.keys() {
         let gap = if used == 0 { " " } else { "  " };
-        let width = gap.len() + sanitise::width(key) + 1 + word.len();
+        let width = gap.len() + sanitise::width(&key) + 1 + word.len();
         if used + width > usize::from(area.width) {
             break;
         }
         used += width;
-        spans.extend([
-            Span::raw(gap),
-            Span::styled(*key, theme.accent),
-            Span::raw(" "),
-            Span::styled(*word, theme.dim),
-        ]);
+        spans.extend([Span::raw(gap), Span::styled(key, theme.accent), Span::raw(" "), Span::styled(word, theme.dim)]);
     }
     Line::from(spans).render(area, screen);
 }

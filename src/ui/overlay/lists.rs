@@ -4,10 +4,11 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{Canvas, window};
+use super::{Canvas, keys, window};
 use crate::app::App;
+use crate::app::field::Field;
+use crate::app::keymap::Hints;
 use crate::app::overlay::{Choose, Files, Found, Match, NewFile, Overlay, Palette, Picker, Resume, Sessions};
-use crate::text::buffer::Buffer;
 use crate::ui::input::{cut, field};
 use crate::ui::sanitise;
 
@@ -51,7 +52,7 @@ fn sign(selected: bool) -> &'static str {
 }
 
 pub(super) fn palette(palette: &Palette, area: Rect, canvas: &mut Canvas<'_>) {
-    let body = canvas.title(area, "commands", "Enter · Tab · Esc");
+    let body = canvas.title(area, "commands", &Hints::PALETTE.line());
     rows(palette.commands.len(), palette.list.selected, body, canvas, |canvas, n, at, selected| {
         let command = palette.commands[at];
         let name = format!("{}/{:<NAME$} ", sign(selected), command.name);
@@ -65,7 +66,7 @@ pub(super) fn palette(palette: &Palette, area: Rect, canvas: &mut Canvas<'_>) {
 
 pub(super) fn files(files: &Files, area: Rect, canvas: &mut Canvas<'_>) {
     let title = if files.more { "files · too many to list all" } else { "files" };
-    let body = canvas.title(area, title, "Enter · Esc");
+    let body = canvas.title(area, title, &Hints::LIST.line());
     if files.matches.is_empty() {
         let words = if files.listed { "  no file matches" } else { "  looking…" };
         canvas.line(body, 0, Line::styled(words, canvas.theme.dim));
@@ -82,7 +83,7 @@ pub(super) fn files(files: &Files, area: Rect, canvas: &mut Canvas<'_>) {
 /// The files to open in the editor; the last row is what was typed, as it stands.
 pub(super) fn picker(picker: &Picker, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
     let title = if picker.more { "open · too many to list all" } else { "open" };
-    let body = canvas.title(area, title, "Enter · Esc");
+    let body = canvas.title(area, title, &Hints::LIST.line());
     let cursor = field("file ", &picker.query, body, canvas.theme, canvas.screen);
     let list = Rect { y: body.y + u16::from(body.height > 0), height: body.height.saturating_sub(1), ..body };
     if picker.is_empty() {
@@ -107,7 +108,7 @@ pub(super) fn picker(picker: &Picker, area: Rect, canvas: &mut Canvas<'_>) -> Op
 
 /// The name of a file that there shall be.
 pub(super) fn new_file(file: &NewFile, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
-    let body = canvas.title(area, &format!("block {} as a new file", file.block), "Enter · Esc");
+    let body = canvas.title(area, &format!("block {} as a new file", file.block), &Hints::LIST.line());
     field("name ", &file.name, body, canvas.theme, canvas.screen)
 }
 
@@ -143,7 +144,7 @@ fn hit(letters: &[u32], n: usize) -> bool {
 }
 
 /// A row for what is typed to narrow a list, as soon as something is; gives what is left below it, and the cursor.
-pub(super) fn typed(query: &Buffer, area: Rect, canvas: &mut Canvas<'_>) -> (Rect, Option<Position>) {
+pub(super) fn typed(query: &Field, area: Rect, canvas: &mut Canvas<'_>) -> (Rect, Option<Position>) {
     if query.is_empty() || area.is_empty() {
         return (area, None);
     }
@@ -152,7 +153,7 @@ pub(super) fn typed(query: &Buffer, area: Rect, canvas: &mut Canvas<'_>) -> (Rec
 }
 
 pub(super) fn choose(choose: &Choose, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
-    let body = canvas.title(area, &choose.title, "arrows · Enter · Esc");
+    let body = canvas.title(area, &choose.title, &format!("arrows · {}", Hints::LIST.line()));
     let (body, cursor) = typed(&choose.query, body, canvas);
     let shown = choose.shown();
     if shown.is_empty() {
@@ -181,11 +182,11 @@ fn ago(now_ms: u64, then_s: u64) -> String {
 
 pub(super) fn sessions(app: &App, sessions: &Sessions, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
     let keys = match area.width {
-        _ if sessions.removing.is_some() => "Ctrl-D again: for good",
-        WIDE.. => "Enter opens · Ctrl-D removes · Esc",
-        _ => "Enter opens · Esc",
+        _ if sessions.removing.is_some() => Hints::REMOVING,
+        WIDE.. => Hints::SESSIONS,
+        _ => Hints::SESSIONS_NARROW,
     };
-    let body = canvas.title(area, "conversations", keys);
+    let body = canvas.title(area, "conversations", &keys.line());
     let cursor = field("find ", &sessions.query, body, canvas.theme, canvas.screen);
     let list = Rect { y: body.y + u16::from(body.height > 0), height: body.height.saturating_sub(1), ..body };
     let found = sessions.rows();
@@ -261,13 +262,9 @@ pub(super) fn resume(app: &App, resume: &Resume, area: Rect, canvas: &mut Canvas
     canvas.line(body, 0, Line::styled(format!("  “{title}”"), canvas.theme.strong));
     canvas.line(body, 1, Line::styled(facts, canvas.theme.dim));
     canvas.line(body, 2, Line::styled(why, canvas.theme.text));
-    let keys = Line::from(vec![
-        Span::styled("  Enter", canvas.theme.accent),
-        Span::raw(" resumes · "),
-        Span::styled("Esc", canvas.theme.accent),
-        Span::raw(" or typing starts fresh"),
-    ]);
-    canvas.line(body, 4, keys);
+    let mut spans = vec![Span::raw("  ")];
+    spans.extend(keys(Hints::RESUME, canvas.theme.accent, Style::new()));
+    canvas.line(body, 4, Line::from(spans));
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::input::cut;
 use super::markdown::{self, Options};
 use super::{View, sanitise};
 use crate::app::App;
+use crate::app::keymap::Hints;
 use crate::app::msg::{Move, Scrolled};
 use crate::app::overlay::{Overlay, Page};
 use crate::ui::theme::Theme;
@@ -71,6 +72,12 @@ impl Canvas<'_> {
     pub(crate) fn select(&mut self, area: Rect, n: u16) {
         self.screen.set_style(row(area, n), self.theme.selection);
     }
+}
+
+/// Keys and a word each.
+fn keys(hints: Hints, key: Style, word: Style) -> Vec<Span<'static>> {
+    let pair = |(name, does): (String, &str)| [Span::styled(name, key), Span::styled(format!(" {does}"), word)];
+    hints.keys().flat_map(pair).collect()
 }
 
 /// The rows of a list that are seen: the first index, so that the selected one is among `height` rows.
@@ -149,7 +156,7 @@ fn page_lines(page: &Page, view: &View, width: u16, theme: &Theme) -> Vec<Line<'
 }
 
 fn draw_page(page: &Page, view: &View, area: Rect, canvas: &mut Canvas<'_>) {
-    let body = canvas.title(area, &page.title, "arrows, PgDn · Esc closes");
+    let body = canvas.title(area, &page.title, &format!("arrows, {}", Hints::PAGE.line()));
     let lines = page_lines(page, view, body.width, canvas.theme);
     let top = page.top.min(lines.len().saturating_sub(usize::from(body.height)));
     for (n, line) in lines.into_iter().skip(top).take(usize::from(body.height)).enumerate() {

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::lists::typed;
 use super::{Canvas, window};
+use crate::app::keymap::Hints;
 use crate::app::overlay::{Models, Progress};
 use crate::size::bytes;
 use crate::text::wrap;
@@ -17,7 +18,7 @@ const WELCOME: &str = "Zord Coder talks about code with a model on this device. 
 
 pub(super) fn models(models: &Models, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
     let title = if models.first { "welcome" } else { "models" };
-    let mut body = canvas.title(area, title, "arrows · Enter · Esc");
+    let mut body = canvas.title(area, title, &format!("arrows · {}", Hints::LIST.line()));
     if models.first {
         body = welcome(body, canvas);
     }
@@ -31,7 +32,7 @@ pub(super) fn models(models: &Models, area: Rect, canvas: &mut Canvas<'_>) -> Op
     }
     if let Some(offer) = &models.asked {
         let question = format!("Download {} ({})?", bytes(offer.bytes), sanitise::line(&offer.name));
-        canvas.pair(footer, 0, (&question, canvas.theme.warning), ("y yes · n no", canvas.theme.strong));
+        canvas.pair(footer, 0, (&question, canvas.theme.warning), (&Hints::DOWNLOAD.line(), canvas.theme.strong));
         return None;
     }
     match &models.path {
@@ -115,8 +116,8 @@ fn download(progress: &Progress, area: Rect, canvas: &mut Canvas<'_>) {
         }
         _ => format!(" {}", bytes(progress.done)),
     };
-    let keys = " · Esc stops";
-    let room = usize::from(area.width).saturating_sub(numbers.len() + sanitise::width(keys) + 1).min(30);
+    let keys = format!(" · {}", Hints::DOWNLOADING.line());
+    let room = usize::from(area.width).saturating_sub(numbers.len() + sanitise::width(&keys) + 1).min(30);
     let filled = part.map_or(0, |part| (part.clamp(0.0, 1.0) * room as f64) as usize);
     canvas.line(
         area,

@@ -1,11 +1,13 @@
 //! The question whether the folder's notes are used.
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Canvas;
+use super::{Canvas, keys};
 use crate::app::App;
 use crate::app::compose::estimate;
+use crate::app::keymap::Hints;
 use crate::ui::input::cut;
 use crate::ui::sanitise;
 use crate::ui::status::short;
@@ -24,15 +26,15 @@ pub(super) fn lines(app: &App, width: usize, theme: &Theme) -> Vec<Line<'static>
     };
     let hidden = (notes.hidden > 0).then(|| format!("{} hidden characters were taken out.", notes.hidden));
     let sent = app.model.server().map(|host| format!("It is sent to {}.", sanitise::line(host)));
-    let keys = [("  Enter", " uses it · "), ("Esc", " does not · "), ("Tab", " shows it")];
-    let keys = keys.iter().flat_map(|(key, does)| [Span::styled(*key, theme.accent), Span::raw(*does)]);
+    let mut spans = vec![Span::raw("  ")];
+    spans.extend(keys(Hints::NOTES, theme.accent, Style::new()));
     let mut lines = vec![
         said(sanitise::line(&notes.name).into_owned(), theme.strong),
         said("Use it as context in this folder?".into(), theme.text),
         said(size, theme.dim),
     ];
     lines.extend([hidden, sent].into_iter().flatten().map(|told| said(told, theme.warning)));
-    lines.extend([Line::default(), Line::from(keys.collect::<Vec<_>>())]);
+    lines.extend([Line::default(), Line::from(spans)]);
     lines
 }
 

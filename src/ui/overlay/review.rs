@@ -5,12 +5,13 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::Canvas;
+use crate::app::keymap::Hints;
 use crate::app::overlay::{Review, Then};
 use crate::edits::diff::Row;
 use crate::edits::{Change, Problem};
 use crate::text::clean;
 use crate::ui::areas::SHORT;
-use crate::ui::input::cut;
+use crate::ui::input::{cut, cut_front};
 use crate::ui::sanitise;
 use crate::ui::theme::Theme;
 use crate::ui::wrap::{self, Run};
@@ -300,7 +301,7 @@ pub(super) fn draw(review: &Review, area: Rect, canvas: &mut Canvas<'_>) {
         _ => format!("{} of {} decided", accepted + rejected, accepted + rejected + open),
     };
     let room = usize::from(area.width).saturating_sub(sanitise::width(&files) + new.len() + decided.len() + 9);
-    canvas.title(area, &format!("{}{new}{files}", tail(&name, room)), &decided);
+    canvas.title(area, &format!("{}{new}{files}", cut_front(&name, room)), &decided);
     let inner = body(area);
     let height = usize::from(inner.height);
     let layout = layout(review, area.width, height, canvas.theme);
@@ -324,27 +325,12 @@ pub(super) fn draw(review: &Review, area: Rect, canvas: &mut Canvas<'_>) {
     }
 }
 
-/// The end of a name tells more than its beginning.
-fn tail(name: &str, room: usize) -> String {
-    if sanitise::width(name) <= room {
-        return name.to_owned();
-    }
-    let mut from = name.len();
-    for (at, _) in name.char_indices().rev() {
-        if sanitise::width(&name[at..]) + 1 > room {
-            break;
-        }
-        from = at;
-    }
-    format!("…{}", &name[from..])
-}
-
 fn keys(width: usize, theme: &Theme) -> Line<'static> {
-    let all = [("y", "accept "), ("n", "reject "), ("a", "all "), ("←→", ""), ("Enter", "write "), ("q", "cancel")];
-    let columns: usize = all.iter().map(|(key, word)| sanitise::width(key) + 1 + sanitise::width(word)).sum();
+    let columns: usize =
+        Hints::REVIEW.keys().map(|(key, word)| sanitise::width(&key) + 1 + sanitise::width(word)).sum();
     // arrows are tried by everybody
-    let spans = all
-        .into_iter()
+    let spans = Hints::REVIEW
+        .keys()
         .filter(|(_, word)| columns <= width || !word.is_empty())
         .flat_map(|(key, word)| [Span::styled(key, theme.accent), Span::styled(format!(" {word}"), theme.dim)]);
     Line::from(spans.collect::<Vec<_>>())

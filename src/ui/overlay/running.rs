@@ -1,10 +1,12 @@
 //! A command before, while and after it runs.
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Canvas;
+use super::{Canvas, keys};
 use crate::app::App;
+use crate::app::keymap::Hints;
 use crate::app::msg::RunEnd;
 use crate::app::overlay::{Confirm, Running};
 use crate::text::{clean, wrap};
@@ -65,13 +67,8 @@ pub(super) fn confirm(app: &App, confirm: &Confirm, area: Rect, canvas: &mut Can
     }
     lines.push(Line::default());
     lines.extend(again.into_iter().map(|row| Line::styled(row, canvas.theme.text)));
-    let yes = if confirm.seen || below == 0 { " run it here · " } else { " read on · " };
-    lines.push(Line::from(vec![
-        Span::styled("y", canvas.theme.accent),
-        Span::raw(yes),
-        Span::styled("n", canvas.theme.accent),
-        Span::raw(" cancel"),
-    ]));
+    let hints = if confirm.seen || below == 0 { Hints::CONFIRM } else { Hints::READ_ON };
+    lines.push(Line::from(keys(hints, canvas.theme.accent, Style::new())));
     for (n, line) in (0u16..).zip(lines) {
         canvas.line(inner, n, line);
     }
@@ -116,13 +113,13 @@ pub(super) fn draw(running: &Running, area: Rect, canvas: &mut Canvas<'_>) {
     }
     if inner.bottom() < area.bottom() {
         let foot = Rect { y: inner.bottom(), height: 1, ..area };
-        let (style, keys) = match &running.end {
-            None => (canvas.theme.warning, "Esc ends it"),
-            Some(RunEnd::Code(0)) => (canvas.theme.ok, "Enter closes"),
-            Some(_) => (canvas.theme.error, "Enter closes"),
+        let (style, hints) = match &running.end {
+            None => (canvas.theme.warning, Hints::RUNNING),
+            Some(RunEnd::Code(0)) => (canvas.theme.ok, Hints::RAN),
+            Some(_) => (canvas.theme.error, Hints::RAN),
         };
         let took =
             if running.end.is_some() { format!(" · {:.1} s", running.took as f64 / 1000.0) } else { String::new() };
-        canvas.pair(foot, 0, (&format!("{}{took}", running.outcome()), style), (keys, canvas.theme.dim));
+        canvas.pair(foot, 0, (&format!("{}{took}", running.outcome()), style), (&hints.line(), canvas.theme.dim));
     }
 }

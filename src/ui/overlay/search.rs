@@ -6,9 +6,10 @@ use ratatui::text::{Line, Span};
 use super::Canvas;
 use super::lists::{rows, snippet};
 use crate::app::App;
+use crate::app::keymap::Hints;
 use crate::app::search::{FoundLine, LARGEST, MOST, Search, SearchProgress, Searched};
 use crate::size::bytes;
-use crate::ui::input::{cut, field, tail};
+use crate::ui::input::{cut, cut_front, field};
 use crate::ui::sanitise;
 
 /// Columns from which on all keys are told.
@@ -16,11 +17,8 @@ const WIDE: u16 = 64;
 
 pub(super) fn search(app: &App, area: Rect, canvas: &mut Canvas<'_>) -> Option<Position> {
     let search = &app.search;
-    let keys = match area.width {
-        WIDE.. => "Enter opens · Tab attaches · Alt-X expression · Esc",
-        _ => "Tab attach · Alt-X expression",
-    };
-    let body = canvas.title(area, "search", keys);
+    let hints = if area.width >= WIDE { Hints::SEARCH } else { Hints::SEARCH_NARROW };
+    let body = canvas.title(area, "search", &hints.line());
     let cursor = draw_field(search, body, canvas);
     let list = Rect { y: body.y + u16::from(body.height > 0), height: body.height.saturating_sub(1), ..body };
     let list = match left_out(search) {
@@ -48,7 +46,7 @@ pub(super) fn search(app: &App, area: Rect, canvas: &mut Canvas<'_>) -> Option<P
         let found = &search.lines[at];
         let sign = if selected { "›" } else { " " };
         let attached = if app.is_attached(&found.file) { "@" } else { " " };
-        let place = end_of(&places[at], wide);
+        let place = cut_front(&places[at], wide);
         let gap = " ".repeat(wide.saturating_sub(sanitise::width(&place)) + 2);
         let mut spans =
             vec![Span::raw(format!("{sign}{attached}")), Span::styled(place, canvas.theme.dim), Span::raw(gap)];
@@ -100,13 +98,4 @@ fn left_out(search: &Search) -> Option<String> {
 
 fn place(found: &FoundLine) -> String {
     format!("{}:{}", sanitise::line(&found.file.name), found.place.line)
-}
-
-/// The end of a path tells more than its beginning.
-fn end_of(place: &str, room: usize) -> String {
-    if sanitise::width(place) <= room {
-        place.to_owned()
-    } else {
-        format!("…{}", tail(place, room.saturating_sub(1)))
-    }
 }
