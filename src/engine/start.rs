@@ -111,6 +111,7 @@ impl Engine {
     }
 
     /// Has a process of its own stand still with this one, or go on.
+    #[cfg_attr(not(feature = "engine"), allow(unused_variables))]
     pub fn pause(&self, pause: bool) {
         match &self.0 {
             Place::Thread { .. } => {}
