@@ -150,7 +150,7 @@ fn cancelled_at(model: &Path, request: ChatRequest, kind: fn(&Event) -> bool) ->
     let outcome = loop {
         match events.recv().unwrap() {
             Event::Done { outcome, .. } => break Ok(outcome),
-            Event::Failed { message, .. } => break Err(message),
+            Event::Failed { error, .. } => break Err(error.message),
             event => seen.extend(Some(event).filter(kind)),
         }
     };

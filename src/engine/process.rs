@@ -417,10 +417,11 @@ struct Process {
 }
 
 impl Process {
-    /// The socket is its standard input; it has nothing else of ours.
+    /// The socket is its standard input; it has nothing else of ours. Where another file was put in the program's place
+    /// meanwhile, the two tell each other their builds.
     fn start(program: &Path) -> std::io::Result<Self> {
         let (stream, theirs) = UnixStream::pair()?;
-        let child = Command::new(same(program))
+        let child = Command::new(program)
             .arg(COMMAND)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
@@ -429,20 +430,6 @@ impl Process {
             .process_group(0)
             .spawn()?;
         Ok(Self { child, stream })
-    }
-}
-
-/// The file that this process runs, also where another one was put in its place meanwhile.
-fn same(program: &Path) -> PathBuf {
-    use std::os::unix::fs::MetadataExt;
-    let own = Path::new("/proc/self/exe");
-    let identity = |path: &Path| path.metadata().ok().map(|facts| (facts.dev(), facts.ino()));
-    // a loader that was started with the program's name (Termux, emulators) is no program by itself
-    let replaced = std::fs::read_link(own).is_ok_and(|target| target.to_string_lossy().ends_with(" (deleted)"));
-    if replaced && identity(own).is_some() && identity(own) != identity(program) {
-        own.to_owned()
-    } else {
-        program.to_owned()
     }
 }
 
