@@ -93,7 +93,7 @@ review() {
   printf 'def area(width, height):\n    return width * height\n\n\nprint(area(2, 3))\n' >"$folder/area.py"
   in_folder "$folder" 80 24
   wait_for "ctx 0/" yes
-  typed "@area.py Write this file again with a docstring in the function."
+  typed "@area.py Write this whole file again, with a docstring in the function and type hints."
   wait_for "Esc stops" yes
   wait_for "Esc stops" no
   typed "/apply"
