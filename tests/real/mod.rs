@@ -89,6 +89,7 @@ impl Asked {
     }
 
     /// The same in a process of its own.
+    #[cfg(feature = "engine")]
     pub fn start_process(program: &str, spec: LocalSpec) -> Result<Self, (String, Option<String>)> {
         Self::begin(|sink| Engine::start_process(program.into(), spec, sink))
     }
