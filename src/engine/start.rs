@@ -111,7 +111,7 @@ impl Engine {
     }
 
     /// Has a process of its own stand still with this one, or go on.
-    #[cfg_attr(not(feature = "engine"), allow(unused_variables))]
+    #[cfg_attr(not(feature = "engine"), allow(unused_variables, reason = "only the engine has a process of its own"))]
     pub fn pause(&self, pause: bool) {
         match &self.0 {
             Place::Thread { .. } => {}

@@ -183,7 +183,7 @@ impl Desk {
 }
 
 /// In a process of its own where there is a program for it; a server needs none.
-#[cfg_attr(not(feature = "engine"), allow(clippy::match_single_binding))]
+#[cfg_attr(not(feature = "engine"), allow(clippy::match_single_binding, reason = "the other arm needs the engine"))]
 fn started(spec: Spec, program: Option<PathBuf>, sink: Sink) -> std::io::Result<Engine> {
     match (spec, program) {
         #[cfg(feature = "engine")]

@@ -70,8 +70,9 @@ pub(crate) fn agree(name: &str, ours: &[Vec<f32>], theirs: &[f32]) {
     let worst = ours.iter().zip(theirs).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
     eprintln!("{name}: {worst} of {largest}");
     let off = if ["phi2", "gemma3"].iter().any(|gelu| name.starts_with(gelu)) { OFF_GELU } else { OFF };
-    // Not a model of zeros. Granite's logits are divided by 8.
-    assert!(largest > 0.1 && worst <= off * largest, "{name}: {worst} of {largest}");
+    // Not a model of zeros; the generated Granite divides its logits by 8.
+    let least = if name.starts_with("granite") { 0.5 / 8.0 } else { 0.5 };
+    assert!(largest > least && worst <= off * largest, "{name}: {worst} of {largest}");
 }
 
 #[test]
