@@ -25,6 +25,13 @@ const STATISTICS: [&str; 6] = ["dare_linear", "dare_ties", "dare_raw", "della", 
 const WHOLE: [&str; 9] =
     ["slerp", "nuslerp", "multislerp", "karcher", "model_stock", "slices", "sce", "ties_rescaled", "arcee_fusion"];
 
+/// The largest share of numbers that are more than a step from mergekit's and nearer than those to the exact result; 1.5e-5
+/// was seen (nuslerp). Of what is left of deltas from a base its sums lose more: 3.4e-3 (multislerp with a base).
+const NEARER: f64 = 1e-4;
+const NEARER_OF_DELTAS: f64 = 1e-2;
+/// The largest share that is off by a few roundings of the inputs, besides two; 8e-7 was seen (model_stock).
+const ROUNDINGS: f64 = 4e-6;
+
 /// bf16 as integers in the order of the numbers.
 pub(crate) fn ordered(read: &Read) -> Vec<i32> {
     let words = read.raw.as_chunks::<2>().0.iter().map(|word| i32::from(i16::from_le_bytes(*word)));
@@ -121,6 +128,10 @@ fn compare(name: &str, ours: &Path, folder: &Path, models: &[BTreeMap<String, Re
     for [all, one, two, nearer, rounding] in all {
         eprintln!("{name}: {all} numbers, {one}, {two}, {nearer}, {rounding}");
         assert!(all > 0 && one as f64 <= all as f64 * 1e-4 && two == 0, "{name}: {all}, {one}, {two}");
+        // What mergekit's sums lost, and what cancels: excuses for few numbers, or it is another merge.
+        let most = if name == "multislerp_base" { NEARER_OF_DELTAS } else { NEARER };
+        assert!(nearer as f64 <= all as f64 * most, "{name}: {nearer} of {all} are only nearer than mergekit's");
+        assert!(rounding as f64 <= 2.0 + all as f64 * ROUNDINGS, "{name}: {rounding} of {all} are roundings");
         assert!(whole || one == 0, "{name}: {one}");
     }
 }
